@@ -1,0 +1,1 @@
+"""mooring: launch Jupyter kernels without port races, watch over them, and put them to work."""

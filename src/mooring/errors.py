@@ -1,0 +1,147 @@
+"""One tree of exceptions.
+
+Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). WHY. DO THIS``::
+
+    MooringError
+     ├─ UsageError             E-USAGE      the command or call cannot be carried out; nothing was done
+     │   └─ ConfigurationError E-CONFIG     mooring.toml or pyproject.toml is wrong
+     ├─ MissingExtra           E-EXTRA      an optional dependency is not installed
+     ├─ KernelTypeNotFound     E-NO-KERNEL  nothing here has that name
+     ├─ DocumentError          E-DOCUMENT   a source cannot be read as a notebook
+     ├─ OutputError            E-OUTPUT     a result cannot be written
+     ├─ LaunchError            E-LAUNCH     the process could not be started
+     ├─ KernelDied             E-DIED       the kernel's process ended when it should not have
+     │   └─ StartDeath         E-START      ... before it ever answered
+     ├─ DeadlineExceeded       E-DEADLINE   something took longer than the caller allows
+     ├─ ProtocolError          E-PROTOCOL   the peer sent what is no message
+     └─ WardenLost             E-WARDEN     the process that owns all kernels is gone
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Fault = Literal["user", "kernel", "machine", "mooring"]
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` with a full stop unless it already ends one."""
+    text = text.strip()
+    return text if not text or text[-1] in ".!?:" or "\n" in text else text + "."
+
+
+class MooringError(Exception):
+    """Root of everything mooring raises on purpose.
+
+    Args:
+        what: what happened, one clause without a full stop.
+        why: the reason, as far as it is known.
+        do: what the reader can do about it.
+    """
+
+    code: ClassVar[str] = "E-MOORING"
+    fault: ClassVar[Fault] = "mooring"
+
+    def __init__(self, what: str, *, why: str = "", do: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.do = do
+
+    def __str__(self) -> str:
+        rest = " ".join(part for part in (sentence(self.why), sentence(self.do)) if part)
+        return f"{self.what} ({self.code}). {rest}".rstrip()
+
+
+class UsageError(MooringError):
+    """The call or command line cannot be carried out. Nothing was done."""
+
+    code = "E-USAGE"
+    fault = "user"
+
+
+class ConfigurationError(UsageError):
+    """A configuration file says something that cannot be."""
+
+    code = "E-CONFIG"
+
+
+class MissingExtra(MooringError):
+    """An optional dependency is not installed; ``do`` is the command to type."""
+
+    code = "E-EXTRA"
+    fault = "user"
+
+
+class KernelTypeNotFound(MooringError):
+    """No provider knows a kernel type of that name."""
+
+    code = "E-NO-KERNEL"
+    fault = "user"
+
+
+class DocumentError(MooringError):
+    """A source cannot be read as a notebook."""
+
+    code = "E-DOCUMENT"
+    fault = "user"
+
+
+class OutputError(MooringError):
+    """A result cannot be written where it belongs."""
+
+    code = "E-OUTPUT"
+    fault = "machine"
+
+
+class LaunchError(MooringError):
+    """A process could not be started at all (no such program, no such directory)."""
+
+    code = "E-LAUNCH"
+    fault = "machine"
+
+
+class KernelDied(MooringError):
+    """The kernel's process ended while somebody still needed it.
+
+    Args:
+        what: what happened.
+        exit_status: a :class:`mooring.launch.base.ExitStatus`, where it is known.
+        output: the tail of what the process wrote to stdout and stderr.
+    """
+
+    code = "E-DIED"
+    fault = "kernel"
+
+    def __init__(
+        self, what: str, *, why: str = "", do: str = "", exit_status: object = None, output: str = ""
+    ) -> None:
+        super().__init__(what, why=why, do=do)
+        self.exit_status = exit_status
+        self.output = output
+
+
+class StartDeath(KernelDied):
+    """The kernel's process ended before it ever answered."""
+
+    code = "E-START"
+
+
+class DeadlineExceeded(MooringError):
+    """Something took longer than its caller allows."""
+
+    code = "E-DEADLINE"
+    fault = "kernel"
+
+
+class ProtocolError(MooringError):
+    """What arrived is no valid message: malformed, badly signed, or seen before."""
+
+    code = "E-PROTOCOL"
+    fault = "kernel"
+
+
+class WardenLost(MooringError):
+    """The warden, the process that owns every kernel, is gone."""
+
+    code = "E-WARDEN"

@@ -1,0 +1,1 @@
+"""How launcher and kernel agree on addresses that nobody lets go of."""
