@@ -1,0 +1,282 @@
+"""One kernel's life: its status, and what to do about each event. No I/O, no clock.
+
+=============  ========================================  =================================
+status         leaves it by                              for
+=============  ========================================  =================================
+Starting       Launched                                  Registering
+Registering    Answered                                  Running
+Running        StopRequested                             Stopping
+Running        RestartRequested                          Restarting
+Restarting     Died (the old process)                    Starting
+Stopping       Died                                      Exited
+any but ended  Died                                      Exited
+any but ended  WatcherLost                               Lost
+=============  ========================================  =================================
+
+The shutdown ladder (ask, SIGTERM, kill the tree) is climbed by ``Tick`` events: every command list that
+needs one ends with ``WakeAt``. A kernel told to stop that never answered is killed at once: nothing in it
+is worth waiting for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+Cause = Literal["code", "signal", "out of memory", "deadline"]
+
+
+@dataclass(frozen=True)
+class Starting:
+    """The launcher has been asked for a process."""
+
+    since: float
+
+
+@dataclass(frozen=True)
+class Registering:
+    """The process runs; it has not proven that it hears and is heard."""
+
+    since: float
+    pid: int
+
+
+@dataclass(frozen=True)
+class Running:
+    """The kernel has answered and its output reaches us."""
+
+    since: float
+    pid: int
+
+
+@dataclass(frozen=True)
+class Restarting:
+    """The old process is being ended so that a new one can take its place."""
+
+    since: float
+    pid: int
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The kernel was told to end; ``rung`` says how firmly so far."""
+
+    since: float
+    pid: int
+    rung: Literal["asked", "terminated", "killed"]
+    next_rung_at: float
+
+
+@dataclass(frozen=True)
+class Exited:
+    """The process has ended.
+
+    Attributes:
+        cause: how: an exit code, a signal, the kernel's out-of-memory counter, or a deadline of ours.
+        code, signal: whichever there is.
+        last_output: the tail of stdout and stderr.
+        expected: True when it was told to end.
+    """
+
+    since: float
+    cause: Cause
+    code: int | None
+    signal: int | None
+    last_output: str
+    expected: bool
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The process that would know what became of it is gone."""
+
+    since: float
+
+
+Status = Starting | Registering | Running | Restarting | Stopping | Exited | Lost
+
+
+@dataclass(frozen=True)
+class Launched:
+    """The launcher has started the process."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The kernel replied and its iopub subscription is proven."""
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """End the kernel; ``grace`` seconds for each rung of the ladder, ``now`` skips to the last one."""
+
+    grace: float = 5.0
+    at_once: bool = False
+
+
+@dataclass(frozen=True)
+class RestartRequested:
+    """End the process and start it again."""
+
+
+@dataclass(frozen=True)
+class DeadlinePassed:
+    """A deadline of the caller's passed: nothing the kernel still says matters."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process has ended."""
+
+    code: int | None
+    signal: int | None
+    out_of_memory: bool
+    last_output: str
+
+
+@dataclass(frozen=True)
+class WatcherLost:
+    """The process that watched it is gone."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The time asked for by ``WakeAt`` has come."""
+
+
+Event = (
+    Launched | Answered | StopRequested | RestartRequested | DeadlinePassed | Died | WatcherLost | Tick
+)
+
+
+@dataclass(frozen=True)
+class AskToStop:
+    """Send shutdown_request on the control channel."""
+
+
+@dataclass(frozen=True)
+class Terminate:
+    """Send SIGTERM to the process group."""
+
+
+@dataclass(frozen=True)
+class KillTree:
+    """SIGKILL the process and everything it started."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start the process again."""
+
+
+@dataclass(frozen=True)
+class WakeAt:
+    """Send ``Tick`` at this time."""
+
+    at: float
+
+
+Command = AskToStop | Terminate | KillTree | Launch | WakeAt
+
+
+class Lifecycle:
+    """The machine of one kernel; ``handle`` is the only door to its state."""
+
+    def __init__(self, now: float) -> None:
+        """Begin in ``Starting``.
+
+        Args:
+            now: the time, in seconds of any monotonic clock.
+        """
+        self.status: Status = Starting(now)
+        self._grace = 5.0
+        self._deadline = False
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Apply one event.
+
+        Args:
+            event: what happened.
+            now: when, in seconds of the clock given at construction.
+
+        Returns:
+            What to do now, in order. Events that mean nothing in the present state change nothing.
+        """
+        if isinstance(self.status, Exited | Lost):
+            return []
+        match event:
+            case Launched(pid):
+                self.status = Registering(now, pid)
+                return []
+            case Answered():
+                if isinstance(self.status, Registering):
+                    self.status = Running(now, self.status.pid)
+                return []
+            case StopRequested(grace, at_once):
+                return self._stop(grace, now, at_once=at_once)
+            case RestartRequested():
+                return self._restart(now)
+            case DeadlinePassed():
+                self._deadline = True
+                return self._stop(0.0, now, at_once=True)
+            case Died():
+                return self._died(event, now)
+            case WatcherLost():
+                self.status = Lost(now)
+                return []
+            case Tick():
+                return self._climb(now)
+        assert_never(event)
+
+    def _stop(self, grace: float, now: float, *, at_once: bool) -> list[Command]:
+        self._grace = grace
+        status = self.status
+        if isinstance(status, Starting):
+            return [KillTree()]
+        assert not isinstance(status, Exited | Lost)
+        if isinstance(status, Stopping) and not at_once:
+            return []
+        if at_once or isinstance(status, Registering):
+            self.status = Stopping(now, status.pid, "killed", now)
+            return [KillTree()]
+        self.status = Stopping(now, status.pid, "asked", now + grace)
+        return [AskToStop(), WakeAt(now + grace)]
+
+    def _climb(self, now: float) -> list[Command]:
+        status = self.status
+        if not isinstance(status, Stopping) or now < status.next_rung_at:
+            return []
+        if status.rung == "asked":
+            self.status = Stopping(status.since, status.pid, "terminated", now + self._grace)
+            return [Terminate(), WakeAt(now + self._grace)]
+        if status.rung == "terminated":
+            self.status = Stopping(status.since, status.pid, "killed", now)
+            return [KillTree()]
+        return []
+
+    def _restart(self, now: float) -> list[Command]:
+        if not isinstance(self.status, Running | Registering):
+            return []
+        self.status = Restarting(now, self.status.pid)
+        return [KillTree()]
+
+    def _died(self, event: Died, now: float) -> list[Command]:
+        if isinstance(self.status, Restarting):
+            self.status = Starting(now)
+            return [Launch()]
+        cause: Cause = "code" if event.signal is None else "signal"
+        if event.out_of_memory:
+            cause = "out of memory"
+        elif self._deadline:
+            cause = "deadline"
+        self.status = Exited(
+            since=now,
+            cause=cause,
+            code=event.code,
+            signal=event.signal,
+            last_output=event.last_output,
+            expected=isinstance(self.status, Stopping) and not self._deadline,
+        )
+        return []
