@@ -1,0 +1,314 @@
+"""What a run of ``mooring render`` is asked to do: flags, configuration files and notebook metadata.
+
+Configuration is the nearest ``mooring.toml``, or ``pyproject.toml`` with ``[tool.mooring]``, from the working
+directory upward (in the same folder ``mooring.toml`` wins)::
+
+    pairs = "text"                     # of x.py beside x.ipynb: "text", "ipynb" or "both"
+    documents = ["demos/*.py"]         # scripts that count in walks although nothing marks them
+    exclude = ["drafts"]               # left out of walks
+    [render]                           # every flag under its own name, with "-" or "_"
+    cell-timeout = "10m"
+    [notebook."demos/base.py"]         # by path or glob, relative to the file's folder
+    memory = "4GiB"
+
+What is nearer to the person who runs wins: flags, then configuration, then the notebook's own
+``metadata.mooring``. ``param`` and ``env`` are merged key by key; every other value replaces.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mooring.errors import ConfigurationError, UsageError
+from mooring.render import values as parse
+from mooring.render.values import Need
+
+Pairs = Literal["text", "ipynb", "both"]
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Every flag of ``mooring render``, under its own name.
+
+    Attributes:
+        jobs: how many notebooks at once; None for the cores this process may use.
+        timeout, cell_timeout: seconds for a notebook and for a cell, 0 for no deadline.
+        cache: folder of the cache; None for its usual place.
+        report, junit, json, bundle: files to write; ``json`` may be ``-`` for stdout.
+    """
+
+    out: Path | None = None
+    jobs: int | None = None
+    to: tuple[str, ...] = ("ipynb",)
+    kernel: str | None = None
+    timeout: float = 0.0
+    cell_timeout: float = 0.0
+    fail_fast: bool = False
+    allow_errors: bool = False
+    retries: int = 1
+    cache: Path | None = None
+    no_cache: bool = False
+    force: bool = False
+    artifacts: tuple[str, ...] = ()
+    param: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    isolate: Literal["none", "net"] = "none"
+    rendezvous: Literal["auto", "handshake", "self-bind", "hold", "ipc"] = "auto"
+    remove_cells: tuple[str, ...] = ()
+    kernel_arg: tuple[str, ...] = ()
+    bundle: Path | None = None
+    no_fork: bool = False
+    display: bool = False
+    report: Path | None = None
+    junit: Path | None = None
+    json: Path | None = None
+    cluster: str | None = None
+    quiet: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class NotebookSettings:
+    """What is said about one notebook, in the configuration or in its metadata; None where nothing is.
+
+    Attributes:
+        needs: what must be there before it runs; paths are relative to the notebook's folder.
+        outputs: files it makes, paths or globs relative to its folder.
+        inputs: files it reads, paths or globs relative to its folder: part of the cache's key.
+        memory: bytes it will use, 0 when nobody says.
+        cores: how many of the parallel places it takes.
+    """
+
+    needs: tuple[Need, ...] = ()
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    memory: int = 0
+    cores: int = 1
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    kernel: str | None = None
+    param: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    retries: int | None = None
+    artifacts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the configuration file says; ``path`` is None where there is none.
+
+    Attributes:
+        root: folder of the file (without one, where the search began): patterns are relative to it.
+        render: values for :class:`RenderSettings`, checked.
+        notebooks: patterns and their values for :class:`NotebookSettings`, checked, in the file's order.
+    """
+
+    path: Path | None
+    root: Path
+    render: Mapping[str, Any] = field(default_factory=dict)
+    notebooks: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    pairs: Pairs = "text"
+    documents: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def notebook(self, path: Path, metadata: object = None) -> NotebookSettings:
+        """Return the settings of the notebook at the absolute ``path``.
+
+        Args:
+            path: its source.
+            metadata: its ``metadata.mooring``, if it has any. The configuration wins over it; among the
+                configuration's tables a later glob wins over an earlier one and an exact path over all.
+
+        Raises:
+            ConfigurationError: the metadata says something that cannot be.
+        """
+        name = Path(os.path.relpath(path, self.root)).as_posix()
+        own = {}
+        if metadata is not None:
+            own = _table(_NOTEBOOK, metadata, f"{path}: metadata.mooring", path.parent)
+        globs = [values for pattern, values in self.notebooks if pattern != name and matches(name, pattern)]
+        exact = [values for pattern, values in self.notebooks if pattern == name]
+        return NotebookSettings(**functools.reduce(_over, [*globs, *exact], own))
+
+
+def load_configuration(start: Path) -> Configuration:
+    """Find and read the configuration that counts in the folder ``start``.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or says something that cannot be. Nothing was done.
+    """
+    start = start.absolute()
+    start = start.parent if start.is_file() else start
+    for folder in (start, *start.parents):
+        for name in ("mooring.toml", "pyproject.toml"):
+            table = _read(folder / name)
+            if table is not None:
+                return _configuration(folder / name, table)
+    return Configuration(path=None, root=start)
+
+
+def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSettings:
+    """Return the settings of a run: flags over the configuration over the defaults.
+
+    Args:
+        flags: values by flag name with underscores; None is a flag not given. Paths are kept as given;
+            durations may be texts, ``param`` and ``env`` tables or lists of ``"K=V"``.
+        configuration: what the configuration file says; its paths are absolute.
+
+    Raises:
+        UsageError: a flag has a value that cannot be.
+    """
+    values: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is None:
+            continue
+        try:
+            values[key] = _RENDER[key](value, Path())
+        except ValueError as error:
+            what = f"--{key.replace('_', '-')} {_shown(value, key)} cannot be"
+            raise UsageError(what, why=f"it must be {error}") from None
+    if "cache" in values:  # naming one beats the configuration's "none"
+        values.setdefault("no_cache", False)
+    return RenderSettings(**_over(configuration.render, values))
+
+
+_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@functools.lru_cache(maxsize=512)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Translate a glob: ``*`` and ``?`` stay within one folder, ``**`` does not."""
+    parts = []
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL):
+        if len(token) > 2 and token[0] == "[":
+            parts.append(("[^" if token[1] == "!" else "[") + token[1:].lstrip("!").replace("\\", r"\\"))
+        else:
+            parts.append(_WILDCARDS.get(token, re.escape(token)))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Say whether a path matches a pattern, or lies in a folder that does.
+
+    A pattern without wildcards or with a slash counts from the root; ``*.py``, with a wildcard and without a
+    slash, counts in every folder.
+
+    Args:
+        name: path relative to the pattern's root, with forward slashes.
+        pattern: a path or a glob; ``**`` crosses folders.
+    """
+    pattern = pattern.removeprefix("./").rstrip("/")
+    if "/" not in pattern and re.search(r"[*?[]", pattern):
+        pattern = "**/" + pattern
+    parts = name.split("/")
+    expression = _expression(pattern)
+    return any(expression.fullmatch("/".join(parts[:end])) for end in range(len(parts), 0, -1))
+
+
+def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {key: {**under[key], **over[key]} for key in ("param", "env") if key in under and key in over}
+    return {**under, **over, **merged}
+
+
+def _shown(value: object, key: str = "") -> str:
+    if key == "env":  # may hold secrets
+        return "(not shown)"
+    return value if isinstance(value, str) and value else repr(value)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return mooring's table of one file, None where there is none."""
+    own = path.name == "mooring.toml"
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        if not own:
+            return None
+        raise ConfigurationError(f"{path} cannot be read", why=str(error.strerror)) from error
+    if not own and b"mooring" not in content:
+        return None
+    try:
+        table = tomllib.loads(content.decode())
+    except ValueError as error:
+        if not own and b"tool.mooring" not in content:
+            return None
+        raise ConfigurationError(f"{path} is no valid TOML", why=str(error)) from None
+    return table if own else table.get("tool", {}).get("mooring")
+
+
+def _configuration(path: Path, table: object) -> Configuration:
+    prefix = "" if path.name == "mooring.toml" else "tool.mooring."
+    values = _table(_TOP, table, f"{path}: {prefix}".rstrip(": ."), path.parent)
+    render = _table(_RENDER, values.pop("render", {}), f"{path}: {prefix}render", path.parent)
+    notebooks = tuple(
+        (
+            pattern.removeprefix("./"),
+            _table(_NOTEBOOK, each, f'{path}: {prefix}notebook."{pattern}"', path.parent),
+        )
+        for pattern, each in values.pop("notebook", {}).items()
+    )
+    return Configuration(path=path, root=path.parent, render=render, notebooks=notebooks, **values)
+
+
+def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base: Path) -> dict[str, Any]:
+    """Check one table; ``where`` names file and table."""
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} cannot be {_shown(table)}", why="it must be a table")
+    values = {}
+    for written, value in table.items():
+        key = str(written).replace("-", "_")
+        if key not in parsers:
+            near = difflib.get_close_matches(key, parsers, n=3)
+            do = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(sorted(parsers))}"
+            raise ConfigurationError(f"{where} has no {written}", do=do)
+        try:
+            values[key] = parsers[key](value, base)
+        except ValueError as error:
+            what = f"{where}: {written} = {_shown(value, key)} cannot be"
+            raise ConfigurationError(what, why=f"it must be {error}") from None
+    return values
+
+
+_RENDER: Mapping[str, parse.Parser] = {
+    **dict.fromkeys(("out", "cache", "bundle", "report", "junit", "json"), parse.path),
+    **dict.fromkeys(("kernel", "cluster"), parse.text),
+    **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
+    **dict.fromkeys(("fail_fast", "allow_errors", "no_cache", "force", "no_fork"), parse.flag),
+    **dict.fromkeys(("display", "quiet", "plain"), parse.flag),
+    **dict.fromkeys(("to", "remove_cells"), parse.listed),
+    **dict.fromkeys(("artifacts", "kernel_arg"), parse.texts),
+    "jobs": parse.count(1),
+    "retries": parse.count(0),
+    "param": parse.param,
+    "env": parse.env,
+    "isolate": parse.choice("none", "net"),
+    "rendezvous": parse.choice("auto", "handshake", "self-bind", "hold", "ipc"),
+}
+
+_NOTEBOOK: Mapping[str, parse.Parser] = {
+    **dict.fromkeys(("outputs", "inputs", "artifacts"), parse.texts),
+    **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
+    "needs": parse.needs,
+    "memory": parse.size,
+    "cores": parse.count(1),
+    "kernel": parse.text,
+    "param": parse.param,
+    "env": parse.env,
+    "retries": parse.count(0),
+}
+
+_TOP: Mapping[str, parse.Parser] = {
+    "pairs": parse.choice("text", "ipynb", "both"),
+    **dict.fromkeys(("documents", "exclude"), parse.texts),
+    **dict.fromkeys(("render", "notebook"), parse.tables),
+}
