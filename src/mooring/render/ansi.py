@@ -1,0 +1,115 @@
+"""Terminal escape sequences in kernel output: taken out, cut down to colours, or turned into HTML.
+
+What a notebook prints is foreign text. Of all that a terminal understands only colours and weights
+(SGR, ECMA-48 §8.3.117) are harmless; the rest moves the cursor, sets titles or writes the clipboard.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+_SEQUENCE: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\Z)"  # OSC, DCS, SOS, PM, APC up to their terminator
+    r"|\x1b[ -/]*[0-~]?",  # two-byte sequences, and a lone escape
+    re.DOTALL,
+)
+_SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+_CUBE: Final = (0, 95, 135, 175, 215, 255)
+
+
+def strip(text: str) -> str:
+    """Return ``text`` without escape sequences and control characters; newlines and tabs stay."""
+    return _CONTROL.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+
+
+def only_colours(text: str) -> str:
+    """Return ``text`` with colours and weights kept and every other control taken out.
+
+    A reset is added where colours were left on, so that what follows on the terminal is not painted.
+    """
+    parts: list[str] = []
+    last, coloured = 0, False
+    for match in _SGR.finditer(text):
+        parts += (strip(text[last : match.start()]), match.group())
+        last, coloured = match.end(), match.group(1) not in ("", "0", "00")
+    parts.append(strip(text[last:]))
+    return "".join(parts) + ("\x1b[0m" if coloured else "")
+
+
+def to_html(text: str) -> str:
+    """Return ``text`` as HTML: everything escaped, colours as ``<span class="a-red a-bold">``.
+
+    The sixteen classes are the page's to paint; 256 and true colours go to the nearest of them, because only
+    the page knows which tones can be read on its background.
+    """
+    parts: list[str] = []
+    style = _Style()
+    last = 0
+    for match in _SGR.finditer(text):
+        parts.append(style.wrap(strip(text[last : match.start()])))
+        style.change(match.group(1))
+        last = match.end()
+    parts.append(style.wrap(strip(text[last:])))
+    return "".join(parts)
+
+
+class _Style:
+    """The colour and weight in force while a text is read."""
+
+    def __init__(self) -> None:
+        self._colour = ""
+        self._bold = False
+
+    def wrap(self, text: str) -> str:
+        escaped = html.escape(text)
+        names = ([f"a-{self._colour}"] if self._colour else []) + (["a-bold"] if self._bold else [])
+        return f'<span class="{" ".join(names)}">{escaped}</span>' if names and escaped else escaped
+
+    def change(self, parameters: str) -> None:
+        codes = [int(code or 0) for code in re.split("[;:]", parameters)] if parameters else [0]
+        while codes:
+            code = codes.pop(0)
+            if code == 0:
+                self._colour, self._bold = "", False
+            elif code in (1, 22):
+                self._bold = code == 1
+            elif code == 39:
+                self._colour = ""
+            elif 30 <= code <= 37 or 90 <= code <= 97:
+                self._colour = _NAMES[code % 10]
+            elif code in (38, 48):
+                colour = _extended(codes)
+                self._colour = colour if code == 38 else self._colour
+
+
+def _extended(codes: list[int]) -> str:
+    """Take an extended colour's parameters off ``codes`` and name the nearest of the eight."""
+    kind = codes.pop(0) if codes else 0
+    if kind == 5 and codes:
+        number = codes.pop(0)
+        if number < 16:
+            return _NAMES[number % 8]
+        if number >= 232:
+            return ""
+        number -= 16
+        return _nearest(_CUBE[number // 36 % 6], _CUBE[number // 6 % 6], _CUBE[number % 6])
+    if kind == 2 and len(codes) >= 3:
+        rgb = codes[:3]
+        del codes[:3]
+        return _nearest(*rgb)
+    codes.clear()
+    return ""
+
+
+def _nearest(red: int, green: int, blue: int) -> str:
+    """Name the hue of a colour; greys have none."""
+    high, low = max(red, green, blue), min(red, green, blue)
+    if high - low < 48:
+        return ""
+    middle = (high + low) / 2
+    return _NAMES[(red > middle) + 2 * (green > middle) + 4 * (blue > middle)]
