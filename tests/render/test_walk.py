@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from mooring.errors import UsageError
+from mooring.render.walk import walk
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def names(root, *, leave_out=lambda path: False):
+    return [
+        path.relative_to(root).as_posix() for path in walk(root, suffixes={".py"}, leave_out=leave_out).files
+    ]
+
+
+def git(root, *arguments):
+    subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True)
+
+
+def test_sorted_with_hidden_and_built_folders_left_out(tmp_path):
+    touch(
+        tmp_path, "b.py", "a/z.py", "c.txt", ".ipynb_checkpoints/b.py", "_build/b.py", "a/node_modules/b.py"
+    )
+    touch(
+        tmp_path,
+        "a/.#z.py",
+        "my env/pyvenv.cfg",
+        "my env/x.py",
+        "conda/conda-meta/history",
+        "conda/x.py",
+        "a.py",
+    )
+    assert names(tmp_path) == ["a.py", "b.py", "a/z.py"]
+    left_out = walk(tmp_path, suffixes={".py"}, leave_out=lambda path: False).left_out
+    assert [path.name for path in left_out] == ["_build", "conda", "my env", "node_modules"]
+
+
+def test_a_folder_named_by_the_user_may_be_called_anything(tmp_path):
+    touch(tmp_path, "build/x.py")
+    assert names(tmp_path / "build") == ["x.py"]
+
+
+def test_what_the_caller_leaves_out(tmp_path):
+    touch(tmp_path, "a/x.py", "b/x.py")
+    assert names(tmp_path, leave_out=lambda path: path.name == "a") == ["b/x.py"]
+
+
+def test_symlink_loops_end(tmp_path):
+    touch(tmp_path, "a/x.py")
+    (tmp_path / "a/up").symlink_to("..")
+    (tmp_path / "a/self.py").symlink_to("self.py")
+    (tmp_path / "a/link.py").symlink_to("x.py")
+    assert names(tmp_path) == ["a/link.py", "a/x.py"]
+
+
+def test_gitignored_files_do_not_count(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    touch(tmp_path, "x.py", "drafts/y.py", "tracked.py", "a/odd\nname.py", "sub/z.py", "sub/w.py")
+    (tmp_path / ".gitignore").write_text("drafts/\ntracked.py\n*odd*\n")
+    git(tmp_path, "add", "-f", "tracked.py")
+    git(tmp_path / "sub", "init", "-q")  # a repository in a repository has rules of its own
+    (tmp_path / "sub/.gitignore").write_text("w.py\n")
+    monkeypatch.setenv("GIT_DIR", "/nonsense")  # as inside a hook
+    assert names(tmp_path) == ["tracked.py", "x.py", "sub/z.py"]
+    assert names(tmp_path / "a") == []
+
+
+def test_git_is_asked_when_the_folder_is_a_symlink_into_a_repository(tmp_path):
+    touch(tmp_path, "repository/demos/x.py", "repository/demos/y.py")
+    git(tmp_path / "repository", "init", "-q")
+    (tmp_path / "repository/.gitignore").write_text("y.py")
+    (tmp_path / "link").symlink_to("repository/demos")
+    assert names(tmp_path / "link") == ["x.py"]
+
+
+def test_a_git_that_fails_is_said(tmp_path):
+    touch(tmp_path, "x.py", ".git")
+    found = walk(tmp_path, suffixes={".py"}, leave_out=lambda path: False)
+    assert [path.name for path in found.files] == ["x.py"]
+    assert "git does not say what it ignores" in found.notes[0]
+
+
+def test_without_git_installed_it_is_said(tmp_path, monkeypatch):
+    touch(tmp_path, "x.py", ".git/HEAD")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = walk(tmp_path, suffixes={".py"}, leave_out=lambda path: False)
+    assert [path.name for path in found.files] == ["x.py"]
+    assert "git cannot be asked" in found.notes[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(UsageError, match="closed cannot be read"):
+        names(tmp_path)
+
+
+def test_a_folder_that_vanishes_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match=r"gone cannot be read \(E-USAGE\)\. No such file"):
+        walk(tmp_path / "gone", suffixes={".py"}, leave_out=lambda path: False)
