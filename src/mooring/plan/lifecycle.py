@@ -9,6 +9,7 @@ Running        StopRequested                             Stopping
 Running        RestartRequested                          Restarting
 Restarting     Died (the old process)                    Starting
 Stopping       Died                                      Exited
+any but ended  DeadlinePassed                            Stopping, from SIGTERM on
 any but ended  Died                                      Exited
 any but ended  WatcherLost                               Lost
 =============  ========================================  =================================
@@ -123,7 +124,9 @@ class RestartRequested:
 
 @dataclass(frozen=True)
 class DeadlinePassed:
-    """A deadline of the caller's passed: nothing the kernel still says matters."""
+    """A deadline of the caller's passed: SIGTERM, and after ``grace`` seconds the whole tree is killed."""
+
+    grace: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,7 @@ class Tick:
     """The time asked for by ``WakeAt`` has come."""
 
 
-Event = (
-    Launched | Answered | StopRequested | RestartRequested | DeadlinePassed | Died | WatcherLost | Tick
-)
+Event = Launched | Answered | StopRequested | RestartRequested | DeadlinePassed | Died | WatcherLost | Tick
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class Lifecycle:
         self._grace = 5.0
         self._deadline = False
 
-    def handle(self, event: Event, now: float) -> list[Command]:
+    def handle(self, event: Event, now: float) -> list[Command]:  # noqa: C901, PLR0911 - one case an event
         """Apply one event.
 
         Args:
@@ -218,9 +219,8 @@ class Lifecycle:
                 return self._stop(grace, now, at_once=at_once)
             case RestartRequested():
                 return self._restart(now)
-            case DeadlinePassed():
-                self._deadline = True
-                return self._stop(0.0, now, at_once=True)
+            case DeadlinePassed(grace):
+                return self._expire(grace, now)
             case Died():
                 return self._died(event, now)
             case WatcherLost():
@@ -243,6 +243,15 @@ class Lifecycle:
             return [KillTree()]
         self.status = Stopping(now, status.pid, "asked", now + grace)
         return [AskToStop(), WakeAt(now + grace)]
+
+    def _expire(self, grace: float, now: float) -> list[Command]:
+        self._deadline = True
+        status = self.status
+        if isinstance(status, Starting):
+            return [KillTree()]
+        assert not isinstance(status, Exited | Lost)
+        self.status = Stopping(now, status.pid, "terminated", now + grace)
+        return [Terminate(), WakeAt(now + grace)]
 
     def _climb(self, now: float) -> list[Command]:
         status = self.status

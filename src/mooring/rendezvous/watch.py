@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 _IN_NONBLOCK = os.O_NONBLOCK if hasattr(os, "O_NONBLOCK") else 0
 _IN_CLOEXEC = os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else 0
@@ -29,7 +30,7 @@ class DirectoryWatch:
         self._descriptor = -1
         self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> DirectoryWatch:
+    async def __aenter__(self) -> Self:
         self._descriptor = _inotify(self._directory)
         if self._descriptor >= 0:
             asyncio.get_running_loop().add_reader(self._descriptor, self._readable)

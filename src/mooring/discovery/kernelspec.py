@@ -1,0 +1,210 @@
+"""Kernel types of the ``spec`` provider: kernelspecs on Jupyter's search path, and this interpreter itself.
+
+Source: "Kernel specs" in jupyter_client's documentation, and jupyter_core's search path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mooring.errors import KernelTypeNotFound
+
+NATIVE = "python3"
+_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
+_PYTHONS = frozenset(
+    {"python", f"python{sys.version_info.major}", f"python{sys.version_info.major}.{sys.version_info.minor}"}
+)
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """One kernel type, as its kernel.json describes it.
+
+    Attributes:
+        name: the kernelspec's name; the kernel type is ``spec/NAME``.
+        argv: command with placeholders ``{connection_file}``, ``{resource_dir}`` and ``{prefix}``.
+        env: added to the kernel's environment; ``${NAME}`` refers to the surrounding one.
+        interrupt_mode: how the kernel wants to be interrupted.
+        resource_dir: folder with logos, or None for the built-in type.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    display_name: str
+    language: str
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    interrupt_mode: Literal["signal", "message"] = "signal"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    resource_dir: Path | None = None
+    protocol_version: str = ""
+
+    @property
+    def kernel_type(self) -> str:
+        """The full name of this kernel type."""
+        return f"spec/{self.name}"
+
+    def command(self, connection_file: Path, extra: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return the command with its placeholders filled in.
+
+        Args:
+            connection_file: the file the kernel shall read.
+            extra: further arguments for the kernel, appended.
+
+        A bare ``python`` becomes this interpreter, as everywhere in Jupyter; every other program is
+        looked up on the kernel's PATH.
+        """
+        names = {
+            "connection_file": str(connection_file),
+            "prefix": sys.prefix,
+            "resource_dir": str(self.resource_dir or ""),
+        }
+        words = [re.sub(r"\{([A-Za-z0-9_]+)\}", lambda m: names.get(m[1], m[0]), word) for word in self.argv]
+        if words and words[0] in _PYTHONS:
+            words[0] = sys.executable
+        return (*words, *extra)
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return ``base`` with this kernelspec's variables added, ``${NAME}`` expanded from ``base``."""
+        result = dict(base)
+        for key, value in self.env.items():
+            result[key] = re.sub(r"\$\{([^}]+)\}|\$(\w+)", lambda m: base.get(m[1] or m[2], m[0]), value)
+        return result
+
+
+def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the folders that may hold ``kernels/``, most important first."""
+    found = [Path(part) for part in environ.get("JUPYTER_PATH", "").split(os.pathsep) if part]
+    user = _user_data_directory(environ)
+    own = Path(sys.prefix) / "share" / "jupyter"
+    found += [own, user] if _prefers_environment(environ) else [user, own]
+    if sys.platform == "win32":
+        if "PROGRAMDATA" in environ:
+            found.append(Path(environ["PROGRAMDATA"]) / "jupyter")
+    else:
+        found += [Path("/usr/local/share/jupyter"), Path("/usr/share/jupyter")]
+    return list(dict.fromkeys(found))
+
+
+def _user_data_directory(environ: Mapping[str, str]) -> Path:
+    if directory := environ.get("JUPYTER_DATA_DIR"):
+        return Path(directory)
+    # jupyter_core's own rules, which differ from the platform's conventions on macOS.
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Jupyter"
+    if sys.platform == "win32" and "APPDATA" in environ:
+        return Path(environ["APPDATA"]) / "jupyter"
+    base = environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "jupyter"
+
+
+def _prefers_environment(environ: Mapping[str, str]) -> bool:
+    if "JUPYTER_PREFER_ENV_PATH" in environ:
+        return environ["JUPYTER_PREFER_ENV_PATH"].lower() not in {"no", "n", "false", "off", "0", "0.0"}
+    return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in environ
+
+
+def native() -> KernelSpec | None:
+    """Return the kernel type of the interpreter mooring runs in, or None without ipykernel."""
+    if importlib.util.find_spec("ipykernel") is None:
+        return None
+    return KernelSpec(
+        name=NATIVE,
+        argv=(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+        display_name="Python 3 (ipykernel)",
+        language="python",
+        metadata={"debugger": True},
+    )
+
+
+def _folders(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    for directory in data_directories(environ):
+        try:
+            entries = sorted((directory / "kernels").iterdir())
+        except OSError:
+            continue  # most of the search path does not exist on most machines
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and (entry / "kernel.json").is_file():
+                yield entry.name.lower(), entry
+
+
+def _read(name: str, folder: Path) -> KernelSpec:
+    """Read one kernel.json. Raises KernelTypeNotFound if it is broken."""
+    path = folder / "kernel.json"
+    try:
+        content = json.loads(path.read_bytes())
+        argv = tuple(str(word) for word in content["argv"])
+        metadata = content.get("metadata") or {}
+        return KernelSpec(
+            name=name,
+            argv=argv,
+            display_name=str(content.get("display_name") or name),
+            language=str(content.get("language") or "").lower(),
+            env={str(key): str(value) for key, value in (content.get("env") or {}).items()},
+            interrupt_mode="message" if content.get("interrupt_mode") == "message" else "signal",
+            metadata=metadata if isinstance(metadata, dict) else {},
+            resource_dir=folder,
+            protocol_version=str(content.get("kernel_protocol_version") or ""),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KernelTypeNotFound(
+            f"the kernelspec {name} cannot be read",
+            why=f"{path}: {type(error).__name__}: {error}",
+            do="Reinstall that kernel",
+        ) from error
+
+
+def names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names of all kernel types of this provider, most important first."""
+    found = dict.fromkeys(name for name, _ in _folders(environ))
+    if native() is not None:
+        found.setdefault(NATIVE)
+    return list(found)
+
+
+def find(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec:
+    """Return the kernel type called ``name`` (``python3`` or ``spec/python3``).
+
+    Raises:
+        KernelTypeNotFound: with near names, when there is none.
+    """
+    wanted = name.removeprefix("spec/").lower()
+    for found, folder in _folders(environ):
+        if found == wanted:
+            return _read(found, folder)
+    if wanted == NATIVE and (spec := native()) is not None:
+        return spec
+    known = names(environ)
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    if near:
+        advice = f"Did you mean {' or '.join(near)}?"
+    elif known:
+        advice = f"Here are: {', '.join(known)}"
+    else:
+        advice = "No kernel is installed here: try pip install ipykernel"
+    raise KernelTypeNotFound(f"no kernel type is called {name}", do=advice)
+
+
+def find_by_language(language: str, environ: Mapping[str, str] = os.environ) -> KernelSpec | None:
+    """Return the first kernel type for a language, Python's being this interpreter; None if there is none."""
+    wanted = language.lower()
+    if wanted in {"python", "ipython", "ipython3"}:
+        wanted = "python"
+        if (spec := native()) is not None:
+            return spec
+    for name, folder in _folders(environ):
+        try:
+            spec = _read(name, folder)
+        except KernelTypeNotFound:
+            continue  # a broken kernelspec elsewhere is no reason to refuse this one
+        if spec.language == wanted:
+            return spec
+    return None

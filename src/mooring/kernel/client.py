@@ -1,0 +1,325 @@
+"""A client of one kernel: requests as awaitables, outputs as they come.
+
+A request is done when its reply *and* its idle have arrived, in whichever order. What arrives later
+still with that request as parent (deno prints after idle) goes to the same receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Self
+
+from mooring.errors import MooringError, ProtocolError
+from mooring.kernel.outputs import Output, OutputArea
+from mooring.kernel.transport import Transport
+from mooring.wire import messages
+from mooring.wire.codec import Signer
+from mooring.wire.connection import ConnectionInfo
+from mooring.wire.messages import Channel, Message
+from mooring.wire.session import Session
+
+Receiver = Callable[[Message], None]
+InputProvider = Callable[[str, bool], str]
+
+# How many finished requests are still known, so that late output finds its cell.
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class ExecutionError:
+    """What the kernel said of an exception.
+
+    Attributes:
+        ename, evalue: type and text of the exception.
+        traceback: lines, often with ANSI colours.
+    """
+
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One execution.
+
+    Attributes:
+        outputs: nbformat output dicts.
+        status: ``ok``, ``error``, or ``aborted`` when an earlier error emptied the kernel's queue.
+        error: the exception, where there was one.
+        seconds: from sending the request to reply and idle.
+        execution_count: the kernel's counter, or None.
+        expressions: the reply's ``user_expressions``.
+    """
+
+    outputs: list[Output]
+    status: str
+    error: ExecutionError | None
+    seconds: float
+    execution_count: int | None
+    expressions: Mapping[str, Any]
+
+
+class Request:
+    """One request under way.
+
+    Attributes:
+        message: what was sent.
+        reply: resolves with the reply.
+        done: resolves when reply and idle have both arrived.
+    """
+
+    def __init__(self, message: Message, receive: Receiver | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.message = message
+        self.receive = receive
+        self.reply: asyncio.Future[Message] = loop.create_future()
+        self.done: asyncio.Future[Message] = loop.create_future()
+        self.idle = False
+
+    def settle(self) -> None:
+        """Finish when both halves are there."""
+        if self.idle and self.reply.done() and not self.done.done():
+            self.done.set_result(self.reply.result())
+
+    def fail(self, error: BaseException) -> None:
+        """End every wait with ``error``."""
+        for future in (self.reply, self.done):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
+
+
+class Client:
+    """Speaks to one kernel. Use as ``async with``; all methods belong to the loop it was entered in."""
+
+    def __init__(self, info: ConnectionInfo, session_id: str, new_id: Callable[[], str]) -> None:
+        """Describe the conversation; nothing is opened before ``async with``.
+
+        Args:
+            info: the kernel's addresses and key.
+            session_id: names this client to the kernel.
+            new_id: makes message ids that never repeat.
+        """
+        self._session = Session(Signer(info.key, info.signature_scheme), session_id, new_id)
+        self._transport = Transport(info, session_id.encode(), self._on_frames)
+        self._requests: OrderedDict[str, Request] = OrderedDict()
+        self._listeners: list[Receiver] = []
+        self._heard = asyncio.Event()
+        self._ended: BaseException | None = None
+        self._input: InputProvider | None = None
+        self.rejected = 0
+        """How many arrivals were no valid message: malformed, badly signed, or repeated."""
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.end(MooringError("the client was closed while a request was under way"))
+        await self._transport.__aexit__(None, None, None)
+
+    def end(self, error: BaseException) -> None:
+        """Fail every request under way and every later one with ``error``: the kernel is gone."""
+        self._ended = self._ended or error
+        self.fail(self._ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Fail every request under way with ``error``; later ones are sent as usual."""
+        for request in self._requests.values():
+            request.fail(error)
+
+    def listen(self, receive: Receiver) -> None:
+        """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
+        self._listeners.append(receive)
+
+    def request(
+        self,
+        channel: Channel,
+        request: messages.Request,
+        receive: Receiver | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Request:
+        """Send a request.
+
+        Args:
+            channel: ``shell`` or ``control``.
+            request: message type and content, from :mod:`mooring.wire.messages`.
+            receive: called with each iopub message this request causes.
+            metadata: of the message.
+
+        Returns:
+            The request; await its ``reply`` or its ``done``. Abandoning it is safe: the kernel goes on.
+        """
+        if self._ended is not None:
+            raise self._ended
+        kind, content = request
+        date = datetime.now(UTC).isoformat()
+        message = self._session.request(channel, kind, content, date=date, metadata=metadata)
+        entry = Request(message, receive)
+        self._requests[message.header.msg_id] = entry
+        self._forget_old()
+        self._transport.send(channel, self._session.pack(message))
+        return entry
+
+    def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
+        """Send a message that has no reply, such as ``input_reply`` or ``comm_msg``."""
+        kind, content = message
+        date = datetime.now(UTC).isoformat()
+        packed = self._session.request(channel, kind, content, date=date, parent=parent)
+        self._transport.send(channel, self._session.pack(packed))
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        receive: Receiver | None = None,
+        silent: bool = False,
+        store_history: bool = True,
+        expressions: Mapping[str, str] | None = None,
+        stdin: InputProvider | None = None,
+    ) -> Result:
+        """Run code and wait until it and its output are complete.
+
+        Args:
+            code: what to run.
+            receive: called with every message of the execution, beside the collection in the result.
+            silent: broadcast no output and count nothing.
+            store_history: let the kernel keep it in its history.
+            expressions: evaluated afterwards; their values come back in ``Result.expressions``.
+            stdin: answers the kernel's input requests, given prompt and whether it is a password; None
+                makes ``input()`` an error in the kernel.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile.
+
+        Cancelling stops the wait, not the kernel: interrupt it for that.
+        """
+        area = OutputArea()
+
+        def take(message: Message) -> None:
+            area.handle(message)
+            if receive is not None:
+                receive(message)
+
+        self._input = stdin
+        began = monotonic()
+        request = self.request(
+            "shell",
+            messages.execute_request(
+                code,
+                silent=silent,
+                store_history=store_history,
+                user_expressions=expressions,
+                allow_stdin=stdin is not None,
+            ),
+            take,
+        )
+        reply = (await request.done).content
+        return Result(
+            outputs=area.outputs,
+            status=str(reply.get("status", "ok")),
+            error=error_of(reply),
+            seconds=monotonic() - began,
+            execution_count=area.execution_count or reply.get("execution_count"),
+            expressions=reply.get("user_expressions") or {},
+        )
+
+    async def kernel_info(self) -> dict[str, Any]:
+        """Return the content of the kernel's ``kernel_info_reply``."""
+        reply = await self.request("shell", messages.kernel_info_request()).reply
+        return reply.content
+
+    async def ready(self) -> dict[str, Any]:
+        """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
+
+        The proof is ``iopub_welcome`` (JEP 65), or a status caused by one of our own requests. Where a
+        reply came without either, the subscription was late: the kernel is asked again, at growing
+        intervals.
+
+        Returns:
+            The content of the kernel's ``kernel_info_reply``.
+
+        Raises:
+            KernelDied: the kernel's process ended first. Cancelling is safe.
+        """
+        patience = 0.02
+        while True:
+            info = await self.kernel_info()
+            try:
+                async with asyncio.timeout(patience):
+                    await self._heard.wait()
+            except TimeoutError:
+                patience = min(2 * patience, 1.0)
+                continue
+            return info
+
+    async def flush(self) -> None:
+        """Wait until everything the kernel has published so far has arrived."""
+        await self.request("shell", messages.kernel_info_request()).done
+
+    def _forget_old(self) -> None:
+        while len(self._requests) > _REMEMBERED:
+            oldest, request = next(iter(self._requests.items()))
+            if not request.done.done():
+                self._requests.move_to_end(oldest)
+                return
+            del self._requests[oldest]
+
+    def _on_frames(self, channel: Channel, frames: list[bytes]) -> None:
+        try:
+            message = self._session.receive(channel, frames)
+        except ProtocolError:
+            self.rejected += 1
+            return
+        if channel == "iopub":
+            self._on_iopub(message)
+        elif channel == "stdin":
+            self._on_input_request(message)
+        else:
+            self._on_reply(message)
+
+    def _on_reply(self, message: Message) -> None:
+        request = self._requests.get(message.parent_id)
+        if request is not None and not request.reply.done():
+            request.reply.set_result(message)
+            request.settle()
+
+    def _on_iopub(self, message: Message) -> None:
+        for listener in self._listeners:
+            listener(message)
+        if message.msg_type == "iopub_welcome":
+            self._heard.set()
+            return
+        request = self._requests.get(message.parent_id)
+        if request is None:
+            return
+        self._heard.set()
+        if request.receive is not None:
+            request.receive(message)
+        if message.msg_type == "status" and message.content.get("execution_state") == "idle":
+            request.idle = True
+            request.settle()
+
+    def _on_input_request(self, message: Message) -> None:
+        if message.msg_type != "input_request" or self._input is None:
+            return
+        prompt = str(message.content.get("prompt", ""))
+        value = self._input(prompt, bool(message.content.get("password")))
+        self.send("stdin", messages.input_reply(value), parent=message)
+
+
+def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
+    """Return the exception an ``execute_reply`` tells of, or None."""
+    if reply.get("status") != "error":
+        return None
+    return ExecutionError(
+        ename=str(reply.get("ename", "")),
+        evalue=str(reply.get("evalue", "")),
+        traceback=tuple(str(line) for line in reply.get("traceback") or ()),
+    )

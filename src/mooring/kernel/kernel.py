@@ -1,0 +1,211 @@
+"""``launch``: one kernel, started race-free, watched, and ended with its block."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from mooring.discovery.kernelspec import KernelSpec, find
+from mooring.errors import DeadlineExceeded, KernelDied
+from mooring.kernel.client import Client, InputProvider, Receiver, Result
+from mooring.kernel.supervisor import Supervisor, last_words
+from mooring.launch.base import ExitStatus, LaunchSpec
+from mooring.launch.local import LocalLauncher, Warden, shared_warden
+from mooring.plan.lifecycle import Status
+from mooring.rendezvous.base import Choice, Rendezvous
+from mooring.rendezvous.choice import choose, make
+from mooring.tasks import beside
+from mooring.wire import messages
+from mooring.wire.connection import ConnectionInfo
+
+# What a surrounding kernel or server says to *its* kernels: untrue for ours.
+_NOT_INHERITED = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
+
+
+class Kernel:
+    """A running kernel that belongs to the block it was launched in."""
+
+    def __init__(self, spec: KernelSpec, meeting: Rendezvous, supervisor: Supervisor, client: Client) -> None:
+        """Made by :func:`launch`."""
+        self.spec = spec
+        self.client = client
+        self.rendezvous = meeting.way
+        self.connection_file = meeting.connection_file
+        self._supervisor = supervisor
+
+    @property
+    def status(self) -> Status:
+        """What is true of the kernel now."""
+        return self._supervisor.status
+
+    def output(self) -> str:
+        """Return the newest part of what the process wrote to stdout and stderr."""
+        return self._supervisor.handle.output()
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the kernel and its descendants, in bytes."""
+        return self._supervisor.handle.memory()
+
+    async def execute(
+        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
+    ) -> Result:
+        """Run code; see :meth:`mooring.kernel.client.Client.execute`."""
+        return await self.client.execute(code, receive=receive, stdin=stdin)
+
+    def interrupt(self) -> None:
+        """Interrupt what runs, by signal or by message as the kernelspec wants it. Returns at once."""
+        if self.spec.interrupt_mode == "message":
+            self.client.request("control", messages.interrupt_request())
+        else:
+            self._supervisor.handle.send_signal(signal.SIGINT)
+
+    def expire(self) -> None:
+        """End the kernel because a deadline passed: SIGTERM, then kill the tree. Returns at once."""
+        self._supervisor.expire()
+
+    async def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
+        """End the kernel: ask, then SIGTERM, then kill the whole tree.
+
+        Args:
+            grace: seconds to wait after each of the first two.
+            at_once: kill the tree without asking.
+
+        Returns:
+            How it ended. Cancelling stops the wait; the ladder goes on, and leaving the block kills.
+        """
+        self._supervisor.stop(grace=grace, at_once=at_once)
+        return await self._supervisor.wait()
+
+    async def restart(self, *, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - one deadline for three steps
+        """Kill the kernel's tree and start it anew at the same addresses; clients stay connected.
+
+        Args:
+            timeout: seconds until the new kernel must answer.
+
+        Raises:
+            StartDeath, DeadlineExceeded: as from :func:`launch`.
+        """
+        self._supervisor.restart()
+        await self._supervisor.started()
+        await _await_ready(self.client, self._supervisor, self.spec.kernel_type, timeout)
+
+    async def wait(self) -> ExitStatus:
+        """Wait until the kernel's process has ended for good. Cancelling is safe.
+
+        Raises:
+            WardenLost: nobody can know any more.
+        """
+        return await self._supervisor.wait()
+
+
+@asynccontextmanager
+async def launch(
+    kernel_type: str | KernelSpec = "python3",
+    *,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    rendezvous: Choice = "auto",
+    kernel_args: Sequence[str] = (),
+    timeout: float = 60.0,  # noqa: ASYNC109 - one deadline for three steps
+    warden: Warden | None = None,
+) -> AsyncIterator[Kernel]:
+    """Launch a kernel that lives as long as the ``async with`` block.
+
+    Args:
+        kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
+        cwd: the kernel's working directory; default is the present one.
+        env: added to this process's environment.
+        rendezvous: how to agree on addresses; ``auto`` picks what suits the kernel.
+        kernel_args: appended to the kernel's command.
+        timeout: seconds until the kernel must have answered.
+        warden: who shall own the process; default is this loop's.
+
+    Yields:
+        The kernel, proven to hear and to be heard. Leaving the block ends it and everything it
+        started, and returns when nothing of it is left.
+
+    Raises:
+        KernelTypeNotFound: there is no such kernel type.
+        LaunchError: its program or the working directory cannot be used.
+        StartDeath: it ended before it answered; the message carries its exit status and last output.
+        DeadlineExceeded: it did not answer in time.
+
+    Cancelling while it starts kills it.
+    """
+    spec = find(kernel_type) if isinstance(kernel_type, str) else kernel_type
+    way = choose(spec.argv, rendezvous)
+    async with AsyncExitStack() as stack:
+        owner = warden or await stack.enter_async_context(shared_warden())
+        directory = owner.directory / secrets.token_hex(3)
+        directory.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        meeting = make(way, directory, secrets.token_hex(32).encode(), spec.name)
+        stack.callback(meeting.close)
+        process = LaunchSpec(
+            argv=spec.command(meeting.connection_file, tuple(kernel_args)),
+            cwd=_absolute(cwd or "."),
+            env=spec.environment(_surroundings() | dict(env or {})),
+        )
+        supervisor = Supervisor(spec.kernel_type, process, LocalLauncher(owner))
+        await stack.enter_async_context(beside(supervisor.keep(), name=f"keep {spec.name}"))
+        await supervisor.started()
+        info = await _addresses(meeting, supervisor, spec.kernel_type, timeout)
+        client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+        await stack.enter_async_context(client)
+        supervisor.attach(client)
+        await _await_ready(client, supervisor, spec.kernel_type, timeout)
+        kernel = Kernel(spec, meeting, supervisor, client)
+        yield kernel
+        await kernel.shutdown()
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).absolute())
+
+
+def _surroundings() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+
+
+async def _addresses(
+    meeting: Rendezvous, supervisor: Supervisor, kernel_type: str, seconds: float
+) -> ConnectionInfo:
+    """Wait for the addresses, for the kernel's death or for the deadline, whichever is first."""
+    waiting = True
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            # The kernel's death moves the deadline to now.
+            supervisor.on_end(lambda: deadline.reschedule(0) if waiting else None)
+            return await meeting.addresses()
+    except TimeoutError:
+        raise _too_late(supervisor, kernel_type, seconds) from None
+    finally:
+        waiting = False
+
+
+async def _await_ready(client: Client, supervisor: Supervisor, kernel_type: str, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await client.ready()
+    except KernelDied:
+        raise supervisor.start_death() from None
+    except TimeoutError:
+        raise _too_late(supervisor, kernel_type, seconds) from None
+    supervisor.answered()
+
+
+def _too_late(supervisor: Supervisor, kernel_type: str, seconds: float) -> Exception:
+    if supervisor.handle.exit_status is not None:
+        return supervisor.start_death()
+    supervisor.expire()
+    return DeadlineExceeded(
+        f"the kernel {kernel_type} did not answer within {seconds:g} s",
+        why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
+        do="Start it by hand to see what it does",
+    )

@@ -1,0 +1,171 @@
+"""Watches one kernel's process: carries out what its lifecycle says, and tells everybody of its death."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import assert_never
+
+from mooring.errors import KernelDied, MooringError, StartDeath, WardenLost
+from mooring.kernel.client import Client
+from mooring.launch.base import ExitStatus, Handle, Launcher, LaunchSpec
+from mooring.plan import lifecycle
+from mooring.plan.lifecycle import Lifecycle, Status
+from mooring.wire import messages
+
+
+class Supervisor:
+    """One kernel's process from its launch to its end, restarts included."""
+
+    def __init__(self, kernel_type: str, spec: LaunchSpec, launcher: Launcher) -> None:
+        """Describe the process; :meth:`keep` starts it.
+
+        Args:
+            kernel_type: for messages.
+            spec: the process.
+            launcher: starts it.
+        """
+        self._kernel_type = kernel_type
+        self._spec = spec
+        self._launcher = launcher
+        self._loop = asyncio.get_running_loop()
+        self._lifecycle = Lifecycle(self._loop.time())
+        self._started: asyncio.Future[Handle] = self._loop.create_future()
+        self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._clients: list[Client] = []
+
+    @property
+    def status(self) -> Status:
+        """What is true of the kernel now."""
+        return self._lifecycle.status
+
+    @property
+    def handle(self) -> Handle:
+        """The process last started; raises what prevented its start."""
+        return self._started.result()
+
+    def attach(self, client: Client) -> None:
+        """Tell ``client`` when the kernel dies; at once if it has."""
+        if self._ended.done():
+            raise self.start_death()
+        self._clients.append(client)
+
+    async def started(self) -> Handle:
+        """Wait until there is a process. Cancelling is safe.
+
+        Raises:
+            LaunchError, WardenLost: there never will be one.
+        """
+        return await asyncio.shield(self._started)
+
+    async def wait(self) -> ExitStatus:
+        """Wait until the process has ended for good. Cancelling is safe.
+
+        Raises:
+            WardenLost: nobody can know any more.
+        """
+        return await asyncio.shield(self._ended)
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call ``call`` soon after the process has ended for good."""
+        self._ended.add_done_callback(lambda _: call())
+
+    def answered(self) -> None:
+        """The kernel has proven that it hears and is heard."""
+        self._feed(lifecycle.Answered())
+
+    def expire(self) -> None:
+        """End the kernel because a deadline passed: its exit will carry that cause."""
+        self._feed(lifecycle.DeadlinePassed())
+
+    def stop(self, *, grace: float, at_once: bool) -> None:
+        """Begin to end the kernel; see :meth:`mooring.kernel.kernel.Kernel.shutdown`."""
+        self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
+
+    def restart(self) -> None:
+        """Kill the tree and start the process again; requests under way fail."""
+        self._started = self._loop.create_future()
+        error = MooringError("the kernel was restarted while a request was under way")
+        for client in self._clients:
+            client.fail(error)
+        self._feed(lifecycle.RestartRequested())
+
+    async def keep(self) -> None:
+        """Run the process, and again for every restart, until it ends for good."""
+        again = True
+        while again:
+            again = False
+            try:
+                async with self._launcher.launch(self._spec) as handle:
+                    self._feed(lifecycle.Launched(handle.pid))
+                    self._started.set_result(handle)
+                    exit_status = await handle.wait()
+                    again = self._on_exit(exit_status, handle.output())
+            except MooringError as error:
+                self._feed(lifecycle.WatcherLost())
+                self._give_up(error)
+
+    def start_death(self) -> MooringError:
+        """Return the error that tells of a process that ended before the kernel answered."""
+        if (error := self._ended.exception()) is not None:
+            return error if isinstance(error, MooringError) else WardenLost(str(error))
+        exit_status = self._ended.result()
+        output = self.handle.output()
+        return StartDeath(
+            f"the kernel {self._kernel_type} died while starting: {exit_status.describe()}",
+            why=last_words(output) or "It said nothing",
+            exit_status=exit_status,
+            output=output,
+        )
+
+    def _feed(self, event: lifecycle.Event) -> bool:
+        """Give the machine an event and carry out what it says; True when the process is to run again."""
+        again = False
+        for command in self._lifecycle.handle(event, self._loop.time()):
+            match command:
+                case lifecycle.AskToStop():
+                    self._clients[0].request("control", messages.shutdown_request(restart=False))
+                case lifecycle.Terminate():
+                    self.handle.send_signal(signal.SIGTERM)
+                case lifecycle.KillTree():
+                    # The leader falls; leaving the launcher's block takes the rest of the tree.
+                    if self._started.done():
+                        self.handle.send_signal(signal.SIGKILL)
+                case lifecycle.Launch():
+                    again = True
+                case lifecycle.WakeAt(at):
+                    self._loop.call_at(at, self._feed, lifecycle.Tick())
+                case _:
+                    assert_never(command)
+        return again
+
+    def _on_exit(self, exit_status: ExitStatus, output: str) -> bool:
+        again = self._feed(
+            lifecycle.Died(exit_status.code, exit_status.signal, exit_status.out_of_memory, output)
+        )
+        if not again:
+            error = KernelDied(
+                f"the kernel died: {exit_status.describe()}",
+                why=last_words(output),
+                exit_status=exit_status,
+                output=output,
+            )
+            for client in self._clients:
+                client.end(error)
+            self._ended.set_result(exit_status)
+        return again
+
+    def _give_up(self, error: MooringError) -> None:
+        for client in self._clients:
+            client.end(error)
+        for future in (self._started, self._ended):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whoever waits gets it; nobody waiting is no leak
+
+
+def last_words(output: str, most: int = 2000) -> str:
+    """Return the end of a process's output, fit for an error message."""
+    text = output.strip()
+    return text if len(text) <= most else "…" + text[-most:]

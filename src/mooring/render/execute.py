@@ -1,0 +1,230 @@
+"""One notebook on one kernel: cell by cell, outputs into the notebook whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mooring.errors import DeadlineExceeded, KernelDied, MooringError
+from mooring.kernel.client import ExecutionError, error_of
+from mooring.kernel.outputs import Displays, OutputArea
+from mooring.kernel.kernel import Kernel
+from mooring.render.events import Failure, Status
+from mooring.render.tags import expects_error, runnable
+from mooring.render.widgets import Widgets
+from mooring.wire import messages
+from mooring.wire.messages import Message
+
+_SHOWN = frozenset(
+    {"stream", "display_data", "execute_result", "error", "clear_output", "update_display_data"}
+)
+
+# A cell that prints more than this runs away: it is interrupted before it fills the machine's memory.
+MOST_OUTPUT = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a notebook may take.
+
+    Attributes:
+        notebook: seconds for all cells together; 0 is no limit.
+        cell: seconds for each cell; 0 is no limit.
+        grace: seconds a cell gets to end after an interrupt before its kernel is killed.
+        output: bytes of text one cell may print.
+    """
+
+    notebook: float = 0.0
+    cell: float = 0.0
+    grace: float = 5.0
+    output: int = MOST_OUTPUT
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How it went.
+
+    Attributes:
+        status: ``ok``, ``failed``, ``timeout`` or ``died``.
+        failure: the first error that was not expected, or None.
+        cells_done: how many code cells were begun and ended.
+        reason: for deaths and deadlines, one sentence.
+    """
+
+    status: Status
+    failure: Failure | None
+    cells_done: int
+    reason: str = ""
+
+
+class _Cell:
+    """One code cell while and after it runs."""
+
+    def __init__(self, number: int, cell: dict[str, Any], displays: Displays) -> None:
+        self.number = number
+        self.cell = cell
+        self.area = OutputArea(displays)
+        self.printed = 0
+
+    def write_back(self) -> None:
+        self.cell["outputs"] = self.area.outputs
+        self.cell["execution_count"] = self.area.execution_count
+
+
+def _ignore(_index: int, _total: int, _cell: int) -> None:
+    """Nobody listens."""
+
+
+class Executor:
+    """Runs the cells of one notebook on one kernel."""
+
+    def __init__(
+        self,
+        notebook: dict[str, Any],
+        kernel: Kernel,
+        *,
+        limits: Limits | None = None,
+        allow_errors: bool = False,
+        lines: Mapping[int, int] | None = None,
+        on_cell: Callable[[int, int, int], None] = _ignore,
+    ) -> None:
+        """Describe the run.
+
+        Args:
+            notebook: nbformat-4 JSON; its code cells get their outputs in place.
+            kernel: a running kernel.
+            limits: deadlines and bounds.
+            allow_errors: go on after a cell that raised.
+            lines: cell index (from 0) to line in the source file, for messages.
+            on_cell: called as each cell begins with its number among the code cells that run (from 1),
+                how many those are, and its number among all cells (from 1).
+        """
+        self._notebook = notebook
+        self._kernel = kernel
+        self._limits = limits or Limits()
+        self._allow_errors = allow_errors
+        self._lines = lines or {}
+        self._on_cell = on_cell
+        self._displays = Displays()
+        self._widgets = Widgets()
+        self._ran: list[_Cell] = []
+        self._failure: Failure | None = None
+        self._flooded: _Cell | None = None
+
+    async def run(self) -> Execution:
+        """Run all cells that are to run.
+
+        Returns:
+            How it went; nothing is raised for what the notebook or its kernel does. Outputs up to that
+            point are in the notebook. Cancelling leaves them there too.
+        """
+        todo = [
+            _Cell(number, cell, self._displays)
+            for number, cell in enumerate(self._notebook["cells"], 1)
+            if runnable(cell)
+        ]
+        for job in todo:
+            job.cell["outputs"], job.cell["execution_count"] = [], None
+        self._kernel.client.listen(self._follow)
+        try:
+            return await self._run(todo)
+        finally:
+            self._write_back()
+
+    async def _run(self, todo: list[_Cell]) -> Execution:
+        done = 0
+        try:
+            async with asyncio.timeout(self._limits.notebook or None) as notebook_deadline:
+                for index, job in enumerate(todo, 1):
+                    self._on_cell(index, len(todo), job.number)
+                    self._ran.append(job)
+                    if not await self._cell(job) and not self._allow_errors:
+                        return Execution("failed", self._failure, done + 1)
+                    done += 1
+                await self._kernel.client.flush()
+        except TimeoutError:
+            expired = notebook_deadline.expired()
+            seconds = self._limits.notebook if expired else self._limits.cell
+            return await self._late(seconds, done, whole=expired)
+        except MooringError as error:
+            return Execution("died", self._blame(type(error).__name__, str(error)), done, str(error))
+        return Execution("failed" if self._failure else "ok", self._failure, done)
+
+    async def _cell(self, job: _Cell) -> bool:
+        """Run one cell; False when it raised what it was not expected to raise."""
+
+        def receive(message: Message) -> None:
+            self._receive(job, message)
+
+        request = self._kernel.client.request("shell", messages.execute_request(job.cell["source"]), receive)
+        async with asyncio.timeout(self._limits.cell or None):
+            reply = (await request.done).content
+        count = reply.get("execution_count")
+        if job.area.execution_count is None and isinstance(count, int):
+            job.area.execution_count = count
+        error = error_of(reply)
+        if error is None and reply.get("status") != "aborted":
+            return True
+        if self._flooded is job:
+            text = f"the cell printed more than {self._limits.output >> 20} MiB and was interrupted"
+            self._failure = self._failure or self._blame("OutputLimit", text)
+            return False
+        if expects_error(job.cell):
+            return True
+        error = error or ExecutionError("Aborted", "the kernel did not run the cell", ())
+        self._failure = self._failure or self._blame(error.ename, error.evalue, error.traceback)
+        return False
+
+    async def _late(self, seconds: float, done: int, *, whole: bool) -> Execution:
+        """Interrupt the cell whose time is up; kill the kernel if it does not end."""
+        what = "the notebook" if whole else "the cell"
+        error = DeadlineExceeded(f"{what} took longer than {seconds:g} s")
+        failure = self._blame("DeadlineExceeded", error.what)
+        self._kernel.interrupt()
+        try:
+            async with asyncio.timeout(self._limits.grace):
+                await self._kernel.client.flush()
+        except TimeoutError:
+            self._kernel.expire()
+        except KernelDied:
+            return Execution("timeout", failure, done, f"{error.what}; interrupted, it died")
+        return Execution("timeout", failure, done, error.what)
+
+    def _receive(self, job: _Cell, message: Message) -> None:
+        if message.msg_type in _SHOWN:
+            replies = self._widgets.capture(message)
+            for reply in replies:
+                self._kernel.client.send("shell", reply, parent=message)
+            if replies:
+                return
+            if message.msg_type == "stream":
+                self._count(job, len(message.content.get("text", "")))
+        job.area.handle(message)
+
+    def _count(self, job: _Cell, printed: int) -> None:
+        job.printed += printed
+        if job.printed > self._limits.output and self._flooded is None:
+            self._flooded = job
+            self._kernel.interrupt()
+
+    def _follow(self, message: Message) -> None:
+        if message.msg_type.startswith("comm_"):
+            self._widgets.handle(message)
+
+    def _blame(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
+        if not self._ran:
+            return Failure(0, ename, evalue, traceback)
+        job = self._ran[-1]
+        return Failure(
+            job.number, ename, evalue, traceback, job.cell["source"], self._lines.get(job.number - 1)
+        )
+
+    def _write_back(self) -> None:
+        for job in self._ran:
+            job.write_back()
+        metadata = self._notebook["metadata"]
+        metadata.pop("widgets", None)
+        if (widgets := self._widgets.metadata()) is not None:
+            metadata["widgets"] = widgets
