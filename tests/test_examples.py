@@ -57,9 +57,7 @@ def test_imports_nothing_that_talks_to_the_network(path: Path) -> None:
     for cell in read(path):
         if cell["cell_type"] != "code":
             continue
-        source = re.sub(
-            r"^%.*$", "", cell["source"], flags=re.MULTILINE
-        )  # sphinx-gallery: %matplotlib inline
+        source = re.sub(r"^%.*$", "", cell["source"], flags=re.MULTILINE)  # as %matplotlib
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
