@@ -35,16 +35,13 @@ class Found:
 def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bool]) -> Found:
     """Return the files under ``start`` that have one of the suffixes.
 
-    Folders that are symbolic links are not followed, so a loop ends and no file counts twice; ``start``
-    itself may be one, and may have any name.
+    Symbolic links to folders are not followed: a loop ends, no file counts twice. Raises UsageError when a
+    folder cannot be read.
 
     Args:
-        start: absolute path of a folder.
+        start: absolute path of a folder, which may have any name.
         suffixes: of the files that count, with the dot.
         leave_out: says of a file or folder whether it does not count.
-
-    Raises:
-        UsageError: a folder cannot be read.
     """
     found, wanted = Found(), frozenset(suffixes)
     repository = _repository(start)
