@@ -1,0 +1,183 @@
+"""The warden's private directory: made, held by a lock, swept when its holder is dead.
+
+The path is short because kernels put Unix sockets in it, and the address of one has 107 bytes at most.
+Loaded by the warden by its path, without the package.
+"""
+# ruff: noqa: PTH101, PTH102, PTH108, PTH106, PTH116, PTH117, PTH118, PTH119, PTH208 - pathlib would double the warden's start-up time
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import sys
+import time
+
+assert sys.platform == "linux", "the warden needs subreapers and pidfds"
+
+PREFIX = "mr-"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_HALF_MADE = 60.0  # seconds after which a directory without a lock file has no maker any more
+
+
+class Berth:
+    """A private directory that exists as long as its lock is held.
+
+    Attributes:
+        path: absolute path, mode 0700.
+        lock: descriptor of the locked file; it is never inherited.
+    """
+
+    __slots__ = ("lock", "path")
+
+    def __init__(self, path: str, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+
+    @property
+    def name(self) -> str:
+        """Last part of the path; nobody else on this machine has it."""
+        return os.path.basename(self.path)
+
+    def remove(self) -> None:
+        """Delete the directory with all it holds, then let the lock go."""
+        remove(self.path)
+        os.close(self.lock)
+
+
+def bases() -> list[str]:
+    """Return the directories that may hold ours, best first: XDG_RUNTIME_DIR if it is ours, then /tmp."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        status = os.stat(runtime)
+    except (OSError, ValueError):
+        return ["/tmp"]  # noqa: S108 - every directory made there is 0700 and has a random name
+    usable = (
+        stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.getuid()
+        and os.access(runtime, os.W_OK | os.X_OK)
+    )
+    # 107 bytes for the whole address of a socket; ours are at most 40 bytes below the base.
+    fits = os.path.isabs(runtime) and len(os.fsencode(runtime)) <= 64
+    return [runtime, "/tmp"] if usable and fits else ["/tmp"]  # noqa: S108
+
+
+def make() -> Berth:
+    """Make a private directory and lock it.
+
+    Raises:
+        OSError: no base directory can be written.
+    """
+    reason = OSError(errno.EACCES, "no directory to write in")
+    for base in bases():
+        for _ in range(64):
+            try:
+                if (berth := _try(base)) is not None:
+                    return berth
+            except FileExistsError:
+                continue
+            except OSError as error:
+                reason = error
+                break
+    raise reason
+
+
+def _try(base: str) -> Berth | None:
+    name = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(8))
+    path = os.path.join(base, PREFIX + name)
+    os.mkdir(path, 0o700)
+    lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    # A sweeper may have come between the two lines above; then it has, or had, the lock: take another name.
+    if _locked(lock) and _is(path, lock):
+        return Berth(path, lock)
+    os.close(lock)
+    return None
+
+
+def sweep(own: Berth) -> list[str]:
+    """Remove the directories of dead wardens of the same user.
+
+    Returns:
+        the names of those removed.
+    """
+    swept = []
+    for base in bases():
+        try:
+            names = [name for name in os.listdir(base) if name.startswith(PREFIX) and len(name) == 11]
+        except OSError:
+            continue
+        swept += [name for name in names if name != own.name and _sweep(os.path.join(base, name))]
+    return swept
+
+
+def _sweep(path: str) -> bool:
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            return False
+        lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        if _age(path) > _HALF_MADE:
+            remove(path)
+        return False
+    except OSError:
+        return False
+    try:
+        if not _locked(lock) or not _is(path, lock):
+            return False
+        remove(path)
+        return True
+    finally:
+        os.close(lock)
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is(path: str, lock: int) -> bool:
+    try:
+        named = os.stat(os.path.join(path, ".lock"), follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(named, os.fstat(lock))
+
+
+def remove(path: str | bytes) -> None:
+    """Delete a file, a symbolic link (not what it points to) or a whole directory; what is not there is fine.
+
+    What cannot be deleted stays: nobody is left to tell when this runs.
+    """
+    try:
+        os.unlink(path)
+    except (IsADirectoryError, PermissionError):  # unlink(2) on a directory: EISDIR on Linux, else EPERM
+        _remove_directory(path)
+    except OSError:
+        pass
+
+
+def _remove_directory(path: str | bytes) -> None:
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            return
+        if os.lstat(path).st_mode & 0o700 != 0o700:
+            os.chmod(path, 0o700)
+        with os.scandir(path) as entries:
+            inside = [entry.path for entry in entries]
+        for one in inside:
+            remove(one)
+        os.rmdir(path)
+    except OSError:
+        pass

@@ -1,0 +1,162 @@
+"""The warden as a process: how it is started and what of it only Linux has."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mooring.errors import MooringError, WardenLost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PACKET = 1 << 16
+"""Longest packet in bytes, as in :mod:`mooring.launch.mail`."""
+START = 20.0
+"""Seconds a warden may take to answer; 0.03 is usual."""
+
+
+@dataclass(frozen=True)
+class WardenProcess:
+    """The started warden.
+
+    Attributes:
+        popen: to reap it by.
+        channel: the socket to it.
+        errors: a memory file, its stderr.
+        pidfd: readable when it has ended; -1 on kernels without.
+    """
+
+    popen: subprocess.Popen[bytes]
+    channel: socket.socket
+    errors: int
+    pidfd: int
+
+    def last_words(self) -> str:
+        """Return why it ended, as far as anybody can tell."""
+        os.lseek(self.errors, 0, os.SEEK_SET)
+        text = os.read(self.errors, 1 << 16).decode(errors="replace").strip()
+        return text.splitlines()[-1] if text else "its warden was killed"
+
+    def put(self, packet: bytes, fds: Sequence[int]) -> bool:
+        """Send one packet; return False when the socket takes none now.
+
+        Raises:
+            BrokenPipeError, ConnectionResetError: nobody reads any more.
+            OSError: no descriptors are left.
+        """
+        try:
+            if sys.platform == "win32" or not fds:
+                self.channel.send(packet)
+            else:
+                socket.send_fds(self.channel, [packet], list(fds))
+        except BlockingIOError:
+            return False
+        return True
+
+    def may_put(self, seconds: float) -> bool:
+        """Wait until the socket takes a packet; return False when it did not in time."""
+        _, ready, _ = select.select([], [self.channel], [], seconds)
+        return bool(ready)
+
+    def stop(self) -> None:
+        """End it now: by the closed socket, which lets it tidy up, else by force. Blocks for milliseconds."""
+        self.channel.close()
+        try:
+            self.popen.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        self.release()
+
+    def release(self) -> None:
+        """Close what is held of it, once it has been reaped."""
+        self.channel.close()
+        for fd in (self.errors, self.pidfd):
+            if fd >= 0:
+                os.close(fd)
+
+
+def start() -> WardenProcess:
+    """Start a warden.
+
+    Raises:
+        WardenLost: this interpreter cannot be started again.
+        MooringError: this is not Linux.
+    """
+    if sys.platform == "linux":
+        errors = os.memfd_create("warden")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        try:
+            popen = subprocess.Popen(
+                _command(theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            os.close(errors)
+            raise WardenLost("the warden cannot be started", why=str(error)) from error
+        finally:
+            theirs.close()
+        return WardenProcess(popen, ours, errors, _pidfd(popen.pid))
+    raise MooringError(
+        "no process can be launched here",
+        why=f"launching works on Linux only so far, and this is {sys.platform}",
+        do="Use a Linux machine, container or WSL",
+    )
+
+
+def _command(fd: int) -> list[str]:
+    return [sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("warden.py")), str(fd)]
+
+
+def _pidfd(pid: int) -> int:
+    if sys.platform == "linux":
+        try:
+            return os.pidfd_open(pid)
+        except OSError:  # a kernel before 5.3: the socket's end has to do
+            pass
+    return -1
+
+
+def payload(text: bytes) -> int:
+    """Return a descriptor of a memory file that holds ``text``; the caller closes it.
+
+    Raises:
+        OSError: no descriptors or no memory are left.
+    """
+    if sys.platform == "linux":
+        fd = os.memfd_create("launch")
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(text)
+        return fd
+    raise NotImplementedError
+
+
+async def hello(process: WardenProcess) -> Path:
+    """Wait for the warden's first packet and return its private directory.
+
+    Raises:
+        WardenLost: it did not come up.
+    """
+    try:
+        async with asyncio.timeout(START):
+            packet = await asyncio.get_running_loop().sock_recv(process.channel, PACKET)
+    except (ConnectionResetError, TimeoutError):
+        packet = b""
+    if not packet:
+        raise WardenLost("the warden did not come up", why=process.last_words())
+    return Path(json.loads(packet)["directory"])
