@@ -195,7 +195,14 @@ def test_equal_settings_in_another_order_are_equal(tree):
 
 
 def test_the_environment_of_the_shell_counts_where_it_is_known_to_matter():
-    given = {"PYTHONPATH": "/x", "LC_ALL": "C", "TZ": "UTC", "HOME": "/root", "MPLBACKEND": "agg", "TOKEN": "1"}
+    given = {
+        "PYTHONPATH": "/x",
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "HOME": "/root",
+        "MPLBACKEND": "agg",
+        "TOKEN": "1",
+    }
     assert set(ambient(given)) == {"PYTHONPATH", "LC_ALL", "TZ", "MPLBACKEND"}
 
 
