@@ -17,6 +17,7 @@ import time
 assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 
 PREFIX = "mr-"
+TMP = "/tmp"  # noqa: S108 - every directory made there is 0700 and has a random name
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _HALF_MADE = 60.0  # seconds after which a directory without a lock file has no maker any more
 
@@ -52,7 +53,7 @@ def bases() -> list[str]:
     try:
         status = os.stat(runtime)
     except (OSError, ValueError):
-        return ["/tmp"]  # noqa: S108 - every directory made there is 0700 and has a random name
+        return [TMP]
     usable = (
         stat.S_ISDIR(status.st_mode)
         and status.st_uid == os.getuid()
@@ -60,7 +61,7 @@ def bases() -> list[str]:
     )
     # 107 bytes for the whole address of a socket; ours are at most 40 bytes below the base.
     fits = os.path.isabs(runtime) and len(os.fsencode(runtime)) <= 64
-    return [runtime, "/tmp"] if usable and fits else ["/tmp"]  # noqa: S108
+    return [runtime, TMP] if usable and fits else [TMP]
 
 
 def make() -> Berth:

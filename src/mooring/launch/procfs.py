@@ -8,9 +8,9 @@ it may import nothing but the cheapest standard modules.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,6 +147,22 @@ def send(process: Process, signum: int) -> bool:
     return True
 
 
+def outwait(process: Process, seconds: float) -> None:
+    """Wait until somebody else's process has ended, or the time is over."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        now = look(process.pid)
+        if now is not None and now.start == process.start:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll(seconds * 1000)
+    finally:
+        os.close(fd)
+
+
 def kill_marked(launches: Container[str]) -> None:
     """SIGKILL whatever descends from launches whose warden is dead; returns when nothing of them is left.
 
@@ -165,7 +181,8 @@ def kill_marked(launches: Container[str]) -> None:
         refused = [process for process in found if not send(process, signal.SIGKILL)]
         if len(refused) == len(found):
             return
-        time.sleep(0.002)  # no event tells when somebody else's child is gone
+        for process in found:
+            outwait(process, 0.1)
 
 
 def resident(pid: int) -> int | None:

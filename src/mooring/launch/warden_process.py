@@ -64,8 +64,11 @@ class WardenProcess:
 
     def may_put(self, seconds: float) -> bool:
         """Wait until the socket takes a packet; return False when it did not in time."""
-        _, ready, _ = select.select([], [self.channel], [], seconds)
-        return bool(ready)
+        if sys.platform == "win32":
+            return False
+        poll = select.poll()  # select(2) knows no descriptor above 1023
+        poll.register(self.channel, select.POLLOUT)
+        return bool(poll.poll(seconds * 1000))
 
     def stop(self) -> None:
         """End it now: by the closed socket, which lets it tidy up, else by force. Blocks for milliseconds."""

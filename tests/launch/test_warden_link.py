@@ -1,0 +1,156 @@
+"""mooring's end of the warden: guards, sharing, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from mooring.errors import WardenLost
+from mooring.launch import berth
+from mooring.launch.local import LocalLauncher, Warden, shared_warden
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
+
+
+async def test_the_private_directory_is_private_short_and_temporary():
+    async with Warden.open() as warden:
+        assert warden.directory.stat().st_mode & 0o777 == 0o700
+        assert len(str(warden.directory)) <= 64 + 12
+        (warden.directory / "1").mkdir()
+        (warden.directory / "1" / "file").write_text("x")
+        (warden.directory / "1").chmod(0)
+    assert not warden.directory.exists()
+
+
+async def test_xdg_runtime_dir_is_used_when_it_is_ours(monkeypatch, tmp_path_factory):
+    base = tmp_path_factory.mktemp("r")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+    async with Warden.open() as warden:
+        assert warden.directory.parent == (base if len(str(base)) <= 64 else warden.directory.parent)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/directory")
+    async with Warden.open() as warden:
+        assert str(warden.directory.parent) == "/tmp"
+
+
+async def test_what_is_guarded_goes_and_what_is_not_stays(tmp_path):
+    kept, file, link, folder = (tmp_path / name for name in ("kept", "file", "link", "folder"))
+    async with Warden.open() as warden:
+        for path in (kept, file, link, folder):
+            warden.guard(path)
+        kept.write_text("x")
+        file.write_text("x")
+        link.symlink_to(kept)
+        (folder / "deep").mkdir(parents=True)
+        warden.unguard(kept)
+    assert sorted(tmp_path.iterdir()) == [kept]
+
+
+async def test_thousands_of_guards_pass_through_a_small_socket(tmp_path):
+    async with Warden.open() as warden:
+        for n in range(5000):
+            warden.guard(tmp_path / f"{n}-{'x' * 100}")
+        last = tmp_path / f"4999-{'x' * 100}"
+        last.write_text("x")
+    assert not last.exists()
+
+
+async def test_a_stopped_warden_is_killed_rather_than_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("mooring.launch.warden_link.END", 0.2)
+    async with Warden.open() as warden:
+        os.kill(warden.pid, signal.SIGSTOP)
+    assert not warden.directory.exists()
+
+
+async def test_cancelling_while_a_warden_ends_still_waits_for_its_end(spec, alive):
+    inside = asyncio.Event()
+    seen = []
+
+    async def run():
+        async with Warden.open() as warden:
+            seen.append(warden)
+            inside.set()
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run())
+        await inside.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()
+    assert not alive(seen[0].pid)
+    assert not seen[0].directory.exists()
+
+
+async def test_cancelling_while_a_warden_starts_leaves_nothing(until):
+    def names():
+        return {name for base in berth.bases() for name in os.listdir(base) if name.startswith(berth.PREFIX)}
+
+    before = names()
+    for turns in range(4):
+
+        async def run():
+            async with Warden.open():
+                await asyncio.Event().wait()
+
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(run())
+            for _ in range(turns):
+                await asyncio.sleep(0.005)
+            task.cancel()
+    assert names() - before == set()
+
+
+async def test_a_shared_warden_lives_from_the_first_user_to_the_last(alive):
+    async with shared_warden() as first:
+        async with shared_warden() as second:
+            assert first is second
+        assert alive(first.pid)
+    assert not alive(first.pid)
+    async with shared_warden() as third:
+        assert third is not first
+
+
+async def test_many_ask_for_the_shared_warden_at_once(spec):
+    seen = set()
+
+    async def one(n):
+        async with shared_warden() as warden, LocalLauncher(warden).launch(spec(["true"])) as handle:
+            seen.add(warden.pid)
+            await handle.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(8):
+            group.create_task(one(n))
+    assert len(seen) == 1
+
+
+async def test_a_lost_shared_warden_is_replaced_for_newcomers(until):
+    async with shared_warden() as first:
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: first.lost)
+        async with shared_warden() as second:
+            assert second is not first
+            assert not second.lost
+            second.guard(second.directory / "x")
+        with pytest.raises(WardenLost):
+            first.guard(first.directory / "x")
+        first.unguard(first.directory / "x")
+
+
+async def test_a_warden_that_cannot_start_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(WardenLost, match="cannot be started"):
+        async with Warden.open():
+            pass
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho my library is missing >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(WardenLost, match="my library is missing"):
+        async with Warden.open():
+            pass
