@@ -228,6 +228,11 @@ def test_no_durations(text):
         ("xa.py", "x[!0-9].py", True),
         ("x1.py", "x[!0-9].py", False),
         ("x[1.py", "x[1.py", True),
+        ("x[1].py", "x[[]1].py", True),
+        ("x^.py", "x[^a].py", True),
+        ("x].py", "x[]].py", True),
+        ("x&.py", "x[&&~~].py", True),
+        ("x[z-a].py", "x[z-a].py", True),
         ("x+1.py", "./x+?.py", True),
     ],
 )

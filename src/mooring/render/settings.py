@@ -189,10 +189,22 @@ def _expression(pattern: str) -> re.Pattern[str]:
     parts = []
     for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL):
         if len(token) > 2 and token[0] == "[":
-            parts.append(("[^" if token[1] == "!" else "[") + token[1:].lstrip("!").replace("\\", r"\\"))
+            parts.append(_character_class(token))
         else:
             parts.append(_WILDCARDS.get(token, re.escape(token)))
     return re.compile("".join(parts), re.DOTALL)
+
+
+def _character_class(token: str) -> str:
+    body = token[1:-1]
+    negated = body.startswith("!") and len(body) > 1
+    inside = "".join(each if each == "-" else re.escape(each) for each in body[negated:])
+    expression = f"[{'^' if negated else ''}{inside}]"
+    try:
+        re.compile(expression)
+    except re.error:  # a range that runs backwards means itself
+        return re.escape(token)
+    return expression
 
 
 def matches(name: str, pattern: str) -> bool:
