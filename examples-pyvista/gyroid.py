@@ -84,8 +84,8 @@ print(f"Gaussian curvature between {lowest:.3f} and {highest:.3f}")
 # plotter.add_mesh(surface, scalars="Gaussian curvature", cmap="YlGnBu_r", smooth_shading=True, specular=0.2,
 #                  scalar_bar_args={"color": "#3a3f47", "vertical": False, "width": 0.4, "position_x": 0.3, "position_y": 0.02,
 #                                   "title_font_size": 18, "label_font_size": 14, "n_labels": 3, "fmt": "%.1f"})
-# plotter.camera_position = [(2.6, 2.0, 1.5), (0, 0, -0.2), (0, 0, 1)]
-# plotter.camera.zoom(0.8)
+# plotter.camera_position = [(2.6, 2.0, 1.5), (0, 0, -0.14), (0, 0, 1)]
+# plotter.camera.zoom(0.76)
 # plotter.show()
 # -
 
