@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -77,6 +78,11 @@ _MANAGERS = ("jupytext.sync_contentsmanager", "jupytext.async_contentsmanager", 
 _importing = threading.RLock()
 
 _CONFLICT = re.compile(r"^<<<<<<< .*\n(?:.*\n)*?=======\n(?:.*\n)*?>>>>>>> ", re.MULTILINE)
+_RULE = re.compile(r"^\W{0,4}---[ \t]*\W{0,3}$", re.MULTILINE)
+_KERNELSPEC = re.compile(
+    r"^(?P<lead>[^\w\n]*)kernelspec:[ \t]*\n(?P<block>(?:(?P=lead)[ \t]+\S.*\n)+)", re.MULTILINE
+)
+_NAME = re.compile(r"^(?P<lead>[^\w\n]*)name:(?P<name>.*\n)", re.MULTILINE)
 _GALLERY_TITLE = re.compile(
     r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?P<quote>\"{3}|'{3})(?P<text>.*?)(?P=quote)""", re.DOTALL
 )
@@ -183,7 +189,7 @@ def _through_jupytext(path: Path, text: str) -> Any:
         if path.suffix in {".md", ".markdown"} and _is_pandoc_by_guess(jupytext, text, path.suffix):
             fmt["format_name"] = "markdown"
         config = importlib.import_module("jupytext.config").load_jupytext_config(str(path.resolve()))
-        return jupytext.reads(text, fmt=fmt, config=config)
+        return jupytext.reads(_with_display_name(text), fmt=fmt, config=config)
     except Exception as error:  # jupytext, YAML, pandoc and quarto each have their own families of errors
         reason = " ".join(str(error).split()) or type(error).__name__
         do = "Correct the file"
@@ -197,6 +203,20 @@ def _is_pandoc_by_guess(jupytext: ModuleType, text: str, suffix: str) -> bool:
     if "\n:::" not in text or shutil.which("pandoc") is not None:
         return False
     return bool(jupytext.guess_format(text, suffix)[0] == "pandoc")
+
+
+def _with_display_name(text: str) -> str:
+    """Give the header's kernelspec a display name, where there is but a name.
+
+    MyST's own tools take a name alone; nbformat, which jupytext asks, does not.
+    """
+    rules = list(islice(_RULE.finditer(text), 2))
+    if len(rules) < 2 or text[: rules[0].start()].strip().count("\n") > 3:
+        return text
+    block = _KERNELSPEC.search(text, rules[0].end(), rules[1].start())
+    if block is None or "display_name:" in block["block"] or not (name := _NAME.search(block["block"])):
+        return text
+    return f"{text[: block.end()]}{name['lead']}display_name:{name['name']}{text[block.end() :]}"
 
 
 def as_gallery(text: str) -> str | None:

@@ -6,6 +6,7 @@ A notebook that passes through unchanged is byte-identical with what Jupyter wri
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from mooring.render.ipynb import TRANSIENT
@@ -83,9 +84,10 @@ def _put(out: list[str], value: Any, newline: str) -> None:
         out.append(newline + "}")
     elif isinstance(value, (list, tuple)) and value:
         inner = newline + " "
-        if all(isinstance(item, str) for item in value):
-            out.append(f"[{inner}{(',' + inner).join(map(_quote, value))}{newline}]")
-            return
+        if isinstance(value[0], str):
+            with suppress(TypeError):  # they are not all strings
+                out.append(f"[{inner}{(',' + inner).join(map(_quote, value))}{newline}]")
+                return
         before = "[" + inner
         for item in value:
             out.append(before)

@@ -1,0 +1,7 @@
+# %%
+%matplotlib inline
+a = 1
+
+# %%
+%%time
+a + 1

@@ -1,0 +1,5 @@
+# %%
+n <- 3
+
+# %% [markdown]
+# Prose.

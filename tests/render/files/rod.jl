@@ -1,0 +1,7 @@
+# # A Julia script
+
+# + tags=["parameters"]
+n = 3
+
+# +
+println(n)
