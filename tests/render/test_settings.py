@@ -182,35 +182,6 @@ def test_wrong_metadata_names_the_notebook(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "bytes_"),
-    [("500MB", 500 * 10**6), ("4GiB", 2**32), ("2G", 2**31), ("1.5k", 1536), ("7", 7), ("9B", 9), (12, 12)],
-)
-def test_sizes(text, bytes_):
-    settings = Configuration(None, Path("/")).notebook(Path("/x.py"), {"memory": text})
-    assert settings.memory == bytes_
-
-
-@pytest.mark.parametrize("text", ["", "GiB", "4 potatoes", -1, True, None, "4iB"])
-def test_no_sizes(text):
-    with pytest.raises(ConfigurationError, match="memory"):
-        Configuration(None, Path("/")).notebook(Path("/x.py"), {"memory": text})
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("10m", 600), ("2h", 7200), ("1m 30s", 90), ("250ms", 0.25), ("5", 5), (0, 0)],
-)
-def test_durations(text, seconds):
-    assert Configuration(None, Path("/")).notebook(Path("/x.py"), {"timeout": text}).timeout == seconds
-
-
-@pytest.mark.parametrize("text", ["", "m", "10 minutes", "1h nonsense", "-1s", -1, None, []])
-def test_no_durations(text):
-    with pytest.raises(ConfigurationError, match="timeout"):
-        Configuration(None, Path("/")).notebook(Path("/x.py"), {"timeout": text})
-
-
-@pytest.mark.parametrize(
     ("name", "pattern", "yes"),
     [
         ("x.py", "x.py", True),

@@ -205,7 +205,7 @@ class Links:
 
 def _way(link: Link) -> str:
     """Return the relative path from a link to its target, right also where folders are links themselves."""
-    target = os.path.join(os.path.realpath(link.target.parent), link.target.name)  # noqa: PTH118
+    target = os.path.join(os.path.realpath(link.target.parent), link.target.name)  # noqa: PTH118 - realpath gives text
     return os.path.relpath(target, os.path.realpath(link.place.parent))
 
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from mooring.render.values import Need, count, env, listed, literal, needs, param, path, seconds, size
+
+HERE = Path("/here")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("500MB", 500 * 10**6), ("4GiB", 2**32), ("2G", 2**31), ("1.5k", 1536), ("7", 7), ("9B", 9), (12, 12)],
+)
+def test_sizes(text, number):
+    assert size(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "4 potatoes", "4iB", "-1", -1, True, None, 1.5j, [], "1G2"])
+def test_no_sizes(text):
+    with pytest.raises(ValueError, match="bytes or a text"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1m 30s", 90),
+        ("250ms", 0.25),
+        ("5", 5),
+        (0, 0),
+    ],
+)
+def test_durations(text, number):
+    assert seconds(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "10 minutes", "1h x", "-1s", -1, None, [], True, math.inf, math.nan]
+)
+def test_no_durations(text):
+    with pytest.raises(ValueError, match="seconds from 0 up"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.5", 1.5), ("True", True), ("false", False), ("null", None), ("None", None), ("[1]", [1])],
+)
+def test_literals(text, value):
+    assert literal(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "NaN", "1,2", "{", "'x'"])
+def test_what_is_no_literal_is_text(text):
+    assert literal(text) == text
+
+
+def test_paths_belong_to_the_folder_of_who_said_them():
+    assert path("a/b", HERE) == HERE / "a/b"
+    assert path("/a", HERE) == Path("/a")
+    assert path("-", HERE) == Path("-")
+
+
+def test_tables_and_lists():
+    assert listed(["a,b", " c "], HERE) == ("a", "b", "c")
+    assert param(["a=1", "b=x=y"], HERE) == {"a": 1, "b": "x=y"}
+    assert env({"A": 1, "B": "x"}, HERE) == {"A": "1", "B": "x"}
+    assert needs({"file": "x", "as": "y"}, HERE) == (Need("x", "y"),)
+    assert needs("x", HERE) == (Need("x"),)
+
+
+@pytest.mark.parametrize(
+    ("parse", "value"),
+    [
+        (count(1), 0),
+        (count(0), True),
+        (param, ["=1"]),
+        (param, {"not a name": 1}),
+        (env, {"A": None}),
+        (needs, [1]),
+        (needs, {"as": "y"}),
+        (needs, [{"file": "x", "as": "a/b"}]),
+        (needs, [{"file": "x", "as": ".."}]),
+        (path, ""),
+        (path, 3),
+    ],
+)
+def test_what_cannot_be(parse, value):
+    with pytest.raises(ValueError, match=r"\w"):
+        parse(value, HERE)
