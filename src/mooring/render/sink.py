@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import IO, Final
 
 from mooring.render.failure import ASCII, Symbols
@@ -14,7 +16,7 @@ class Sink:
 
     What its encoding cannot show is written as an escape. When its reader is gone (``mooring render | head``)
     or its disk is full it falls silent, because a run must not end for want of an audience; ``lost`` then
-    holds the error.
+    holds the error, and the stream's descriptor leads nowhere.
 
     Args:
         stream: an open text stream; it is not closed.
@@ -45,7 +47,7 @@ class Sink:
             try:
                 self._stream.write(safe)
             except OSError as error:
-                self.lost = error
+                self._lose(error)
         return len(text)
 
     def flush(self) -> None:
@@ -54,7 +56,16 @@ class Sink:
             try:
                 self._stream.flush()
             except OSError as error:
-                self.lost = error
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self.lost = error
+        # What is still buffered would raise again when the interpreter exits:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def line(self, text: str = "") -> None:
         """Write one line, or several, and flush: a log must show what happened when the process is killed."""
