@@ -86,7 +86,7 @@ def test_the_configuration_speaks_of_files_that_exist() -> None:
     for pattern, _ in configuration.notebooks:
         assert (EXAMPLES / pattern).is_file()
     topography = configuration.notebook(EXAMPLES / "convection/dynamic_topography.py")
-    assert [need.file for need in topography.needs] == ["convection.py"]
+    assert [need.file for need in topography.needs] == ["convection.py", "Final_State.npz"]
     assert configuration.notebook(EXAMPLES / "convection/convection.py").outputs == ("Final_State.npz",)
 
 
