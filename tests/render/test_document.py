@@ -8,6 +8,7 @@ import pytest
 
 from mooring.errors import DocumentError
 from mooring.render.document import dumps, is_document, load
+from mooring.render.tags import inject_parameters, without_cells
 
 FILES = Path(__file__).parent / "files"
 
@@ -32,6 +33,17 @@ def test_kernel_and_language(name, kernel, language):
     document = load(FILES / name)
     assert (document.kernel, document.language) == (kernel, language)
     assert document.path == FILES / name
+
+
+def test_lines_follow_cells_that_move():
+    document = load(FILES / "light.py")
+    last = document.notebook["cells"][-1]
+    fewer = without_cells(document.notebook, frozenset({"exercise", "parameters"}))
+    moved = document.with_notebook(inject_parameters(fewer, {"steps": 3}, "python"))
+    index = len(moved.notebook["cells"]) - 1
+    assert moved.notebook["cells"][index] is last
+    assert moved.lines[index] == document.lines[len(document.notebook["cells"]) - 1]
+    assert 0 not in moved.lines
 
 
 @pytest.mark.parametrize("path", sorted(FILES.iterdir()), ids=lambda path: path.name)

@@ -101,6 +101,11 @@ def test_lines_lead_to_the_source():
         assert sources[index].split("\n")[0] in text[line - 1]
 
 
+def test_lines_of_commented_magics(tmp_path):
+    text = b'# +\nx = 1\n\n# + tags=["active-ipynb"]\n# import a\n# %load -s b c.py\n# !ls\n'
+    assert formats.read(tmp_path / "x.py", text).lines == {0: 2, 1: 5}
+
+
 def test_a_first_line_that_the_text_does_not_hold_is_counted():
     reading = read("percent.py")
     index = max(reading.lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,16 @@ class Document:
     kernel: str | None
     language: str | None
     lines: dict[int, int]
+
+    def with_notebook(self, notebook: dict[str, Any]) -> Document:
+        """Return this document with another notebook made of its cells; ``lines`` follow the cells.
+
+        For notebooks from which cells were left out or to which some were added: a cell is the same when it
+        is the same dict.
+        """
+        lines = {id(self.notebook["cells"][index]): line for index, line in self.lines.items()}
+        moved = {index: lines[id(cell)] for index, cell in enumerate(notebook["cells"]) if id(cell) in lines}
+        return replace(self, notebook=notebook, lines=moved)
 
 
 def load(path: Path) -> Document:

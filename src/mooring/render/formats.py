@@ -277,7 +277,7 @@ def _find(lines: list[str], wanted: list[str], start: int) -> int | None:
 
 def _bare(line: str) -> str:
     """A line without indentation and comment signs, so that commented code equals its cell's code."""
-    return line.strip().lstrip("#/%;-(*").strip()
+    return line.lstrip("#/%;-(* \t").rstrip()
 
 
 def plain(value: Any) -> Any:
