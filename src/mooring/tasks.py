@@ -1,4 +1,4 @@
-"""The one place where tasks are made outside a TaskGroup: work beside a block, ended with it.
+"""Work beside a block, ended with it: the one place where tasks are made outside a TaskGroup.
 
 A TaskGroup wraps what the block raises into an ExceptionGroup, which would reach every user of
 ``async with mooring.launch(...)``. Here the block's exceptions pass unchanged.
@@ -7,8 +7,8 @@ A TaskGroup wraps what the block raises into an ExceptionGroup, which would reac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 
@@ -47,3 +47,20 @@ async def reaped(task: asyncio.Task[Any]) -> None:
         task.exception()  # retrieved here so that the loop does not log it a second time
     if cancelled is not None:
         raise cancelled
+
+
+@contextmanager
+def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call ``call`` in the running loop every so many seconds for as long as the block lasts."""
+    loop = asyncio.get_running_loop()
+
+    def again() -> None:
+        nonlocal timer
+        timer = loop.call_later(seconds, again)
+        call()
+
+    timer: asyncio.TimerHandle = loop.call_later(seconds, again)
+    try:
+        yield
+    finally:
+        timer.cancel()

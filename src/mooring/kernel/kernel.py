@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from mooring.discovery.kernelspec import KernelSpec, find
 from mooring.errors import DeadlineExceeded, KernelDied
@@ -31,10 +32,18 @@ _NOT_INHERITED = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
 class Kernel:
     """A running kernel that belongs to the block it was launched in."""
 
-    def __init__(self, spec: KernelSpec, meeting: Rendezvous, supervisor: Supervisor, client: Client) -> None:
-        """Made by :func:`launch`."""
+    def __init__(
+        self,
+        spec: KernelSpec,
+        meeting: Rendezvous,
+        supervisor: Supervisor,
+        client: Client,
+        info: dict[str, Any],
+    ) -> None:
+        """Made by :func:`launch`; ``info`` is the kernel's ``kernel_info_reply``."""
         self.spec = spec
         self.client = client
+        self.info = info
         self.rendezvous = meeting.way
         self.connection_file = meeting.connection_file
         self._supervisor = supervisor
@@ -150,17 +159,17 @@ async def launch(
         process = LaunchSpec(
             argv=spec.command(meeting.connection_file, tuple(kernel_args)),
             cwd=_absolute(cwd or "."),
-            env=spec.environment(_surroundings() | dict(env or {})),
+            env=spec.environment(_surroundings(owner.pid) | dict(env or {})),
         )
         supervisor = Supervisor(spec.kernel_type, process, LocalLauncher(owner))
         await stack.enter_async_context(beside(supervisor.keep(), name=f"keep {spec.name}"))
         await supervisor.started()
-        info = await _addresses(meeting, supervisor, spec.kernel_type, timeout)
-        client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+        addresses = await _addresses(meeting, supervisor, spec.kernel_type, timeout)
+        client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
         supervisor.attach(client)
-        await _await_ready(client, supervisor, spec.kernel_type, timeout)
-        kernel = Kernel(spec, meeting, supervisor, client)
+        info = await _await_ready(client, supervisor, spec.kernel_type, timeout)
+        kernel = Kernel(spec, meeting, supervisor, client, info)
         yield kernel
         await kernel.shutdown()
 
@@ -169,8 +178,11 @@ def _absolute(path: str | Path) -> str:
     return str(Path(path).absolute())
 
 
-def _surroundings() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+def _surroundings(parent: int) -> dict[str, str]:
+    """Return the environment of a kernel: ours, with the name of the process that will be its parent."""
+    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    # ipykernel watches that process, and without this explains Ctrl-C on stdout.
+    return inherited | {"JPY_PARENT_PID": str(parent)}
 
 
 async def _addresses(
@@ -189,15 +201,18 @@ async def _addresses(
         waiting = False
 
 
-async def _await_ready(client: Client, supervisor: Supervisor, kernel_type: str, seconds: float) -> None:
+async def _await_ready(
+    client: Client, supervisor: Supervisor, kernel_type: str, seconds: float
+) -> dict[str, Any]:
     try:
         async with asyncio.timeout(seconds):
-            await client.ready()
+            info = await client.ready()
     except KernelDied:
         raise supervisor.start_death() from None
     except TimeoutError:
         raise _too_late(supervisor, kernel_type, seconds) from None
     supervisor.answered()
+    return info
 
 
 def _too_late(supervisor: Supervisor, kernel_type: str, seconds: float) -> Exception:

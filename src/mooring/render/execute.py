@@ -9,8 +9,8 @@ from typing import Any
 
 from mooring.errors import DeadlineExceeded, KernelDied, MooringError
 from mooring.kernel.client import ExecutionError, error_of
-from mooring.kernel.outputs import Displays, OutputArea
 from mooring.kernel.kernel import Kernel
+from mooring.kernel.outputs import Displays, OutputArea
 from mooring.render.events import Failure, Status
 from mooring.render.tags import expects_error, runnable
 from mooring.render.widgets import Widgets

@@ -1,0 +1,190 @@
+"""Many notebooks at once: the driver of :mod:`mooring.plan.schedule`.
+
+One loop takes events from a queue, asks the schedule, and carries out what it says. Each running attempt
+is a task of one TaskGroup and reports back through the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from mooring.plan import schedule
+from mooring.plan.schedule import Limits, Schedule
+from mooring.render import jobserver
+from mooring.render.context import Context, Item
+from mooring.render.events import (
+    GOOD,
+    MemorySampled,
+    NotebookFinished,
+    NotebookRetried,
+    NotebookStarted,
+    Outcome,
+)
+from mooring.render.jobserver import Jobserver
+from mooring.render.notebook import Place, Rendering
+from mooring.render.resources import available_memory
+from mooring.tasks import every
+
+SAMPLE_SECONDS = 1.0
+"""How often memory is looked at."""
+MEMORY_FLOOR = 256 * 1024 * 1024
+"""Nothing more is started while the machine has fewer bytes free than this."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """An attempt is over."""
+
+    id: str
+    outcome: Outcome
+
+
+class Batch:
+    """One run of many notebooks."""
+
+    def __init__(
+        self,
+        context: Context,
+        items: Mapping[str, Item],
+        jobs: tuple[schedule.Job, ...],
+        *,
+        slots: int,
+        server: jobserver.Place | None = None,
+    ) -> None:
+        """Plan the run.
+
+        Args:
+            context: what all notebooks share.
+            items: the notebooks by name.
+            jobs: what the schedule knows of them.
+            slots: how many may run at once.
+            server: make's jobserver, which then owns all slots but one.
+
+        Raises:
+            UsageError: they wait for each other in a circle.
+        """
+        self._context = context
+        self._items = items
+        self._slots = slots
+        self._server = server
+        self._schedule = Schedule(
+            jobs,
+            Limits(jobs=slots, floor=MEMORY_FLOOR),
+            fail_fast=context.settings.fail_fast,
+            tokens=server is not None,
+        )
+        self._queue: asyncio.Queue[schedule.Event | _Ended] = asyncio.Queue()
+        self._places: dict[str, Place] = {}
+        self._attempts: dict[str, asyncio.Task[None]] = {}
+        self._released: set[str] = set()
+        self._outcomes: dict[str, Outcome] = {}
+        self._tokens: Jobserver | None = None
+        self._done = False
+
+    def stop(self, reason: str) -> None:
+        """Start nothing more and end what runs; what is finished is kept. Returns at once."""
+        self._queue.put_nowait(schedule.Stop(reason))
+        for attempt in self._attempts.values():
+            attempt.cancel()
+
+    async def run(self) -> tuple[Outcome, ...]:
+        """Run everything and return the outcomes in the order of the items.
+
+        Cancelling ends every kernel; what is finished stays in place.
+        """
+        async with AsyncExitStack() as stack:
+            if self._server is not None:
+                self._tokens = await stack.enter_async_context(
+                    Jobserver(self._server, gained=lambda: self._queue.put_nowait(schedule.SlotGained()))
+                )
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            stack.enter_context(every(SAMPLE_SECONDS, self._sample))
+            self._handle(schedule.MemoryAvailable(available_memory() or 2**62), tasks)
+            self._handle(schedule.Begin(), tasks)
+            while not self._done or self._attempts:
+                event = await self._queue.get()
+                if isinstance(event, _Ended):
+                    self._on_ended(event, tasks)
+                else:
+                    self._handle(event, tasks)
+        return tuple(self._outcomes[name] for name in self._items if name in self._outcomes)
+
+    def _handle(self, event: schedule.Event, tasks: asyncio.TaskGroup) -> None:
+        self._perform(self._schedule.handle(event, self._context.clock()), tasks)
+
+    def _perform(self, commands: list[schedule.Command], tasks: asyncio.TaskGroup) -> None:
+        for command in commands:
+            match command:
+                case schedule.Start(name, attempt, worker):
+                    self._start(name, attempt, worker, tasks)
+                case schedule.Retry(name, attempt, reason):
+                    self._context.emit(NotebookRetried(name, self._context.clock(), attempt, reason))
+                case schedule.Skip(name, reason):
+                    self._finish(Outcome(name, None, "skipped", reason=reason))
+                case schedule.WantSlots(count):
+                    if self._tokens is not None:
+                        self._tokens.want(count)
+                case schedule.GiveBack(count):
+                    if self._tokens is not None:
+                        self._tokens.give_back(count)
+                case schedule.AllDone():
+                    self._done = True
+                case _:
+                    assert_never(command)
+
+    def _start(self, name: str, attempt: int, worker: int, tasks: asyncio.TaskGroup) -> None:
+        self._released.discard(name)
+        self._places[name] = Place(worker, attempt)
+        self._context.emit(NotebookStarted(name, self._context.clock(), worker, attempt))
+        self._attempts[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
+
+    async def _attempt(self, name: str) -> None:
+        """One attempt, from start to report; always reports."""
+        item, place = self._items[name], self._places[name]
+        outcome = Outcome(name, None, "skipped", reason=item.missing or "interrupted")
+        try:
+            if not item.missing:
+                rendering = Rendering(self._context, item, place, lambda early: self._release(name, early))
+                outcome = await rendering.run()
+        finally:
+            self._queue.put_nowait(_Ended(name, outcome))
+
+    def _release(self, name: str, outcome: Outcome) -> None:
+        """Tell the schedule that the slot is free although the attempt is not quite over."""
+        if outcome.status != "died":
+            self._released.add(name)
+            self._queue.put_nowait(schedule.Finished(name, ok=outcome.status in GOOD))
+
+    def _on_ended(self, ended: _Ended, tasks: asyncio.TaskGroup) -> None:
+        name, outcome = ended.id, ended.outcome
+        del self._attempts[name]
+        place = self._places.pop(name)
+        outcome = replace(outcome, peak_memory=outcome.peak_memory or place.peak_memory)
+        commands: list[schedule.Command] = []
+        if name not in self._released:
+            ok, died = outcome.status in GOOD, outcome.status == "died"
+            event = schedule.Finished(name, ok=ok, died=died, reason=outcome.reason)
+            commands = self._schedule.handle(event, self._context.clock())
+        # A notebook that is tried again is not finished.
+        if not any(isinstance(each, schedule.Retry) and each.id == name for each in commands):
+            self._finish(outcome)
+        self._perform(commands, tasks)
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.source] = outcome
+        self._context.emit(NotebookFinished(self._context.clock(), outcome))
+
+    def _sample(self) -> None:
+        """Look at the memory of every running kernel and of the machine."""
+        now = self._context.clock()
+        for name, place in self._places.items():
+            memory = None if place.kernel is None else place.kernel.memory()
+            if memory:
+                place.peak_memory = max(memory, place.peak_memory or 0)
+                self._context.emit(MemorySampled(name, now, memory))
+        if (free := available_memory()) is not None:
+            self._queue.put_nowait(schedule.MemoryAvailable(free))

@@ -1,0 +1,101 @@
+"""What all notebooks of one run share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mooring.launch.local import Warden
+from mooring.render.artifacts import Artifact
+from mooring.render.cache import Cache
+from mooring.render.collect import SourceFile
+from mooring.render.dependencies import Link, Links
+from mooring.render.events import Event
+from mooring.render.exporter import Exporter
+from mooring.render.settings import NotebookSettings, RenderSettings
+
+START_SECONDS = 60.0
+"""How long a kernel may take to answer."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One notebook of a run, planned.
+
+    Attributes:
+        file: its source and where its output goes.
+        settings: what configuration and metadata say about it.
+        data: the source's bytes as they were when the run was planned.
+        links: placed in its directory while it runs.
+        missing: why it cannot run at all, or empty.
+        documents: every document it becomes, by format; ``ipynb`` is always there, in a private place
+            when nobody asked for it.
+        waited_for: something depends on it: it has not ended before its kernel has.
+        fresh: never rendered before, as far as is known: its kernel is started while it is parsed.
+    """
+
+    file: SourceFile
+    settings: NotebookSettings
+    data: bytes = field(repr=False)
+    documents: Mapping[str, Path]
+    links: tuple[Link, ...] = ()
+    missing: str = ""
+    waited_for: bool = False
+    fresh: bool = False
+
+    @property
+    def name(self) -> str:
+        """The source's path relative to the run's root."""
+        return self.file.name
+
+    @property
+    def directory(self) -> Path:
+        """Where it runs."""
+        return self.file.path.parent
+
+
+class Collected:
+    """Who made which artefact: two notebooks that write the same file are told of."""
+
+    def __init__(self) -> None:
+        self._makers: dict[Path, str] = {}
+        self.by_source: dict[str, dict[str, Path]] = {}
+
+    def add(self, source: str, artifact: Artifact, placed: Path, name: str) -> str:
+        """Record one; return what the user should hear (empty: nothing).
+
+        Args:
+            source: the notebook.
+            artifact: what it made.
+            placed: where that was copied to.
+            name: the copy's path relative to the output folder.
+        """
+        self.by_source.setdefault(source, {})[name] = placed
+        if not artifact.changed:
+            return ""
+        first = self._makers.setdefault(artifact.path, source)
+        return "" if first == source else f"{artifact.path} was written by {first} and by {source}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: where it reads and writes, and whom it tells."""
+
+    root: Path
+    cwd: Path
+    out_dir: Path
+    settings: RenderSettings
+    warden: Warden
+    cache: Cache | None
+    exporter: Exporter
+    emit: Callable[[Event], None]
+    clock: Callable[[], float]
+    surroundings: Mapping[str, str] = field(repr=False)
+    links: Links
+    collected: Collected = field(default_factory=Collected)
+
+    def shown(self, path: Path) -> str:
+        """Return a path as the user would write it: relative to the working directory where that is below."""
+        return os.path.relpath(path, self.cwd) if path.is_relative_to(self.cwd) else str(path)

@@ -1,0 +1,125 @@
+"""What a run will do: its notebooks, their settings, who waits for whom."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mooring.errors import DocumentError
+from mooring.plan.schedule import Job
+from mooring.render.collect import Collection, SourceFile, collect
+from mooring.render.context import Item
+from mooring.render.dependencies import Declared, Dependencies, resolve
+from mooring.render.document import load
+from mooring.render.publish import documents_of
+from mooring.render.settings import Configuration, NotebookSettings, RenderSettings
+from mooring.render.timings import load_timings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run before it begins.
+
+    Attributes:
+        collection: the documents found.
+        items: the notebooks by name, in the order given.
+        jobs: what the schedule needs to know of them.
+        expected: seconds each took last time, where known.
+        state: folder of the cache and the timings.
+        notes: what the user should hear.
+    """
+
+    collection: Collection
+    items: Mapping[str, Item]
+    jobs: tuple[Job, ...]
+    expected: Mapping[str, float]
+    state: Path
+    notes: tuple[str, ...] = field(default=())
+
+
+def make_plan(
+    sources: Sequence[str | Path],
+    settings: RenderSettings,
+    configuration: Configuration,
+    *,
+    cwd: Path,
+    private: Path,
+) -> Plan:
+    """Find the documents and work out what each needs. Reads every source once, writes nothing.
+
+    Args:
+        sources: files, folders and globs.
+        settings: of the run.
+        configuration: of the project.
+        cwd: absolute working directory.
+        private: folder for notebooks that are wanted for their pages only.
+
+    Raises:
+        UsageError: see :func:`mooring.render.collect.collect`, or notebooks that wait in a circle.
+    """
+    collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
+    state = (configuration.root if configuration.path else collection.root) / ".mooring"
+    expected = load_timings(state / "timings.json")
+    data = {file.name: _read(file.path) for file in collection.files}
+    declared = [
+        Declared(file.name, file.path, _settings(file, data[file.name], configuration))
+        for file in collection.files
+    ]
+    dependencies = resolve(declared)
+    waited_for = frozenset[str]().union(*(each.needs for each in dependencies.notebooks.values()))
+    items = {
+        file.name: Item(
+            file,
+            each.settings,
+            data[file.name],
+            documents_of(file.output, settings.to, private / _private_name(file)),
+            dependencies.notebooks[file.name].links,
+            "; ".join(dependencies.notebooks[file.name].missing),
+            waited_for=file.name in waited_for,
+            fresh=settings.force or settings.no_cache or file.name not in expected,
+        )
+        for file, each in zip(collection.files, declared, strict=True)
+    }
+    jobs = tuple(_job(item, settings, dependencies, expected) for item in items.values())
+    known = {name: expected[name] for name in items if name in expected}
+    notes = (*collection.notes, *dependencies.notes)
+    return Plan(collection, items, jobs, known, state, notes)
+
+
+def _job(
+    item: Item, settings: RenderSettings, dependencies: Dependencies, expected: Mapping[str, float]
+) -> Job:
+    own = item.settings
+    return Job(
+        item.name,
+        dependencies.notebooks[item.name].needs,
+        own.cores,
+        own.memory,
+        expected.get(item.name),
+        settings.retries if own.retries is None else own.retries,
+    )
+
+
+def _read(path: Path) -> bytes:
+    """Return a source's bytes; what cannot be read is told when its turn comes."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _settings(file: SourceFile, data: bytes, configuration: Configuration) -> NotebookSettings:
+    metadata = None
+    # Parsing every source would cost more than a cached run may take: only those that may say something.
+    if b"mooring" in data:
+        try:
+            metadata = load(file.path).notebook["metadata"].get("mooring")
+        except DocumentError:
+            metadata = None  # told when its turn comes
+    return configuration.notebook(file.path, metadata)
+
+
+def _private_name(file: SourceFile) -> str:
+    return hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".ipynb"

@@ -1,0 +1,272 @@
+"""``render``: one run from its sources to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mooring.errors import UsageError
+from mooring.launch.local import Warden, shared_warden
+from mooring.render import jobserver
+from mooring.render.batch import Batch
+from mooring.render.bundle import bundle_format, hidden_files, layout, write_bundle
+from mooring.render.cache import Cache
+from mooring.render.context import Context
+from mooring.render.dependencies import Links
+from mooring.render.display import display
+from mooring.render.events import GOOD, Event, Note, Outcome, RunFinished, RunStarted
+from mooring.render.exporter import Exporter
+from mooring.render.kernels import identity
+from mooring.render.planning import Plan, make_plan
+from mooring.render.resources import thread_environment, usable_cores
+from mooring.render.settings import Configuration, RenderSettings, load_configuration, merge
+from mooring.render.timings import save_timings
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run that is over.
+
+    Attributes:
+        outcomes: every notebook, in the order given.
+        seconds: wall time of the run.
+        interrupted: it was stopped before everything had run.
+        executed: the executed notebook of each source that has one.
+        out_dir: where everything was written.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    interrupted: bool
+    executed: Mapping[str, Path]
+    out_dir: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether every notebook ended well."""
+        return not self.interrupted and all(outcome.status in GOOD for outcome in self.outcomes)
+
+
+def _ignore(_event: Event) -> None:
+    """Nobody listens."""
+
+
+async def render(
+    sources: Sequence[str | Path],
+    *,
+    emit: Callable[[Event], None] = _ignore,
+    finish: Callable[[Report], None] | None = None,
+    catch_signals: bool = False,
+    **flags: Any,
+) -> Report:
+    """Run notebooks and scripts, many at once, and write them with their outputs.
+
+    Args:
+        sources: files, folders and globs.
+        emit: called with every event of the run, in the loop's thread.
+        finish: called with the report while private files (the notebooks behind pages) are still there.
+        catch_signals: let SIGINT and SIGTERM stop the run cleanly; the main thread's loop only.
+        **flags: every flag of ``mooring render`` by its name with underscores (``out``, ``jobs``, ...).
+
+    Returns:
+        What became of every notebook: a notebook that fails is no exception.
+
+    Raises:
+        UsageError: the call cannot be carried out; nothing was done.
+        OutputError: the bundle cannot be written.
+
+    Cancelling ends every kernel and leaves what was finished in place.
+    """
+    cwd = Path.cwd()
+    configuration = load_configuration(cwd)
+    settings = merge(flags, configuration)
+    _check(settings)
+    async with AsyncExitStack() as stack:
+        warden = await stack.enter_async_context(shared_warden())
+        plan = make_plan(sources, settings, configuration, cwd=cwd, private=warden.directory)
+        settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, warden)
+        exporter = await stack.enter_async_context(Exporter(warden))
+        run = _Run(settings, plan, warden, emit)
+        context = await run.context(stack, exporter, cwd)
+        report = await run.go(context, catch_signals=catch_signals)
+        if finish is not None:
+            finish(report)
+        return report
+
+
+def _check(settings: RenderSettings) -> None:
+    """Refuse what this version cannot do, before anything is done."""
+    if settings.bundle is not None:
+        bundle_format(settings.bundle)
+    for to in settings.to:
+        if to not in {"ipynb", "html", "md"}:
+            raise UsageError(f"mooring cannot write {to}", do="Choose from ipynb, html and md")
+    if settings.isolate != "none":
+        raise UsageError(
+            "this version of mooring cannot isolate kernels",
+            why="--isolate net is not built yet",
+            do="Leave it out: no port is ever shared without it either",
+        )
+    if settings.cluster is not None:
+        raise UsageError(
+            "this version of mooring runs notebooks on this machine only", do="Leave --cluster out"
+        )
+
+
+def _implied(
+    plan: Plan,
+    settings: RenderSettings,
+    flags: Mapping[str, Any],
+    configuration: Configuration,
+    sources: Sequence[str | Path],
+    cwd: Path,
+    warden: Warden,
+) -> tuple[RenderSettings, Plan]:
+    """Let ``-o page.html`` mean ``--to html`` where nobody said otherwise."""
+    out_file = plan.collection.out_file
+    if out_file is None or out_file.suffix == ".ipynb" or flags.get("to") is not None:
+        return settings, plan
+    settings = replace(settings, to=(out_file.suffix.removeprefix("."),))
+    return settings, make_plan(sources, settings, configuration, cwd=cwd, private=warden.directory)
+
+
+class _Run:
+    """The steps of one run."""
+
+    def __init__(
+        self, settings: RenderSettings, plan: Plan, warden: Warden, emit: Callable[[Event], None]
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._warden = warden
+        self._emit = emit
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._clock = lambda: loop.time() - began
+        cores = usable_cores()
+        self._slots = settings.jobs or cores
+        self._cores = cores
+
+    async def context(self, stack: AsyncExitStack, exporter: Exporter, cwd: Path) -> Context:
+        """Put together what all notebooks share."""
+        settings, plan, warden = self._settings, self._plan, self._warden
+        cache = None
+        if not settings.no_cache:
+            folder = settings.cache or plan.state / "cache"
+            cache = Cache(
+                folder,
+                root=plan.collection.root,
+                identify=identity,
+                guard=warden.guard,
+                unguard=warden.unguard,
+            )
+        surroundings = {
+            key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+        }
+        at_once = min(self._slots, len(plan.items))
+        surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
+        if settings.display:
+            surroundings["DISPLAY"] = await stack.enter_async_context(display(warden))
+        return Context(
+            plan.collection.root,
+            cwd,
+            plan.collection.out_dir,
+            settings,
+            warden,
+            cache,
+            exporter,
+            self._emit,
+            self._clock,
+            surroundings,
+            Links(guard=warden.guard, unguard=warden.unguard),
+        )
+
+    async def go(self, context: Context, *, catch_signals: bool) -> Report:
+        """Run everything."""
+        plan, settings = self._plan, self._settings
+        server = None if settings.jobs else jobserver.find(os.environ)
+        slots = self._slots
+        if isinstance(server, jobserver.Unusable):
+            self._emit(Note("notice", server.reason))
+            server, slots = None, 1
+        elif server is not None:
+            slots = max(slots, len(plan.items))
+        batch = Batch(context, plan.items, plan.jobs, slots=slots, server=server)
+        started = RunStarted(
+            tuple(plan.items),
+            min(slots, len(plan.items)),
+            str(context.root),
+            context.shown(context.out_dir),
+            dict(plan.expected),
+        )
+        self._emit(started)
+        for text in plan.notes:
+            self._emit(Note("notice", text))
+        interrupted = False
+
+        def stop() -> None:
+            nonlocal interrupted
+            interrupted = True
+            batch.stop("interrupted")
+
+        with _signals(stop) if catch_signals else nullcontext():
+            outcomes = await batch.run()
+        self._afterwards(context, outcomes)
+        self._emit(RunFinished(self._clock(), outcomes, interrupted))
+        executed = {
+            name: item.documents["ipynb"]
+            for name, item in plan.items.items()
+            if item.documents["ipynb"].is_file()
+        }
+        return Report(outcomes, self._clock(), interrupted, executed, context.out_dir)
+
+    def _afterwards(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
+        """Keep timings, tidy the cache, pack the bundle."""
+        seconds = {each.source: each.seconds for each in outcomes if each.status == "ok"}
+        if context.cache is not None:
+            guard, unguard = self._warden.guard, self._warden.unguard
+            if seconds:
+                save_timings(self._plan.state / "timings.json", seconds, guard=guard, unguard=unguard)
+            context.cache.prune()
+        if self._settings.bundle is not None:
+            self._bundle(context, self._settings.bundle, outcomes)
+
+    def _bundle(self, context: Context, target: Path, outcomes: tuple[Outcome, ...]) -> None:
+        out_dir = context.out_dir
+        good = {each.source: each for each in outcomes if each.output is not None}
+        documents = {
+            path.relative_to(out_dir).as_posix(): path
+            for name in good
+            for form, path in self._plan.items[name].documents.items()
+            if form in self._settings.to and path.is_file()
+        }
+        made = {name: out_dir / name for each in good.values() for name in each.artifacts}
+        members = layout(documents, made, hidden_files(context.root, self._plan.items))
+        write_bundle(context.cwd / target, members, guard=self._warden.guard, unguard=self._warden.unguard)
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM stop the run, and the second one end this process at once."""
+    loop = asyncio.get_running_loop()
+    kinds = (signal.SIGINT, signal.SIGTERM)
+
+    def first() -> None:
+        for kind in kinds:
+            loop.remove_signal_handler(kind)
+            signal.signal(kind, signal.SIG_DFL)
+        stop()
+
+    for kind in kinds:
+        loop.add_signal_handler(kind, first)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            loop.remove_signal_handler(kind)
