@@ -29,7 +29,10 @@ def found(demos, patterns, make, *, outputs=(), exclude=()):
 
 def test_new_and_changed_files_are_found_and_old_ones_are_not(demos):
     write(demos, "old.gif", "changed.gif")
-    make = lambda: write(demos, "new.gif", "changed.gif", "new.png", "sub/new.gif", text="other")  # noqa: E731
+
+    def make():
+        write(demos, "new.gif", "changed.gif", "new.png", "sub/new.gif", text="other")
+
     assert found(demos, ["*.gif"], make) == (["changed.gif", "new.gif"], ())
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.cache import Cache, Ran
+from mooring.render.cache import Cache
 from mooring.render.environment import Environment, built
 from mooring.render.recipe import Recipe, ambient, content_of
+from mooring.render.stored import Ran
 
 
 def notebook(*sources, markdown="Text", tags=()):
@@ -141,6 +142,13 @@ def test_a_missing_or_changed_output_is_written_whole(tree):
     assert [path.name for path in tree.output.parent.iterdir()] == ["a.ipynb"]
 
 
+def test_a_rival_that_has_just_written_the_same_output_is_not_taken_for_ours(tree):
+    assert tree.render(documents={"ipynb": b"RENDERED"}) == ""
+    assert tree.output.read_bytes() == b"rendered"
+    assert tree.cache().restore(tree.hit(), {"ipynb": tree.output}) == (tree.output,)
+    assert tree.output.read_bytes() == b"RENDERED"
+
+
 def test_another_output_folder_is_served_without_running(tree):
     tree.render()
     other = tree.root / "site" / "a.ipynb"
@@ -233,6 +241,15 @@ def test_a_declared_input_counts_by_what_it_holds(tree):
     assert tree.hit() is not None
     tree.data.unlink()
     assert tree.hit() is None
+
+
+def test_an_input_too_young_to_tell_by_its_time_is_told_by_it_later(tree):
+    tree.data.write_text("young")
+    tree.render()
+    assert tree.hit().record.inputs["demos/data.csv"].mtime_ns == 0
+    tree.age(tree.data)
+    tree.cache().restore(tree.hit(), {"ipynb": tree.output})
+    assert tree.hit().record.inputs["demos/data.csv"].mtime_ns == tree.data.stat().st_mtime_ns
 
 
 def test_a_missing_input_that_appears_and_a_directory_that_changes(tree):
@@ -359,6 +376,9 @@ def test_artifacts_come_back(tree):
     folders = [path.parent for path in places]
     assert tree.cache().restore(hit, {"ipynb": tree.output}, artifact_folders=folders) == tuple(places)
     assert all(path.read_bytes() == b"GIF89a" for path in places)
+    again = tree.hit(artifacts=("*.gif",))
+    assert len(again.record.artifacts["film.gif"].places) == 2
+    assert tree.cache().restore(again, {"ipynb": tree.output}, artifact_folders=folders) == ()
     made.write_bytes(b"another")
     assert tree.hit(artifacts=("*.gif",)) is None
 

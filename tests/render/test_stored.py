@@ -23,7 +23,7 @@ RECORD = Record(
     "id",
     "env",
     {"a": FileState("1", 2, 3)},
-    {"b": FileState("4", 5, 6)},
+    {"b": Stored("4", 5, {})},
     {"ipynb": Stored("7", 8, {"out/x": (9, 10)})},
     "outputs",
     1.5,

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +40,11 @@ from mooring.render.store import Files, FileState, Kind, Store
 from mooring.render.stored import (
     Entry,
     FastHit,
+    Ran,
     Record,
     Stored,
     applied,
+    below,
     decode,
     encode,
     outputs_of,
@@ -58,35 +59,10 @@ if TYPE_CHECKING:
 
 LARGEST_ARTIFACT = 256 * 1024 * 1024
 """Larger artefacts (bytes) are remembered but not kept: their notebook runs again when they are gone."""
-_REMEMBERED_PLACES = 4
+_REMEMBERED_PLACES = 6
 
 _Plan = list[tuple[Path, bytes | Path]]
 """What is to be written: a path, and bytes or the file to copy."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run that went well leaves to be stored.
-
-    Attributes:
-        kernel: kernel type it ran in.
-        documents: bytes of each written document by a name of the caller's (``ipynb``, ``html``).
-        written: where each of them was written.
-        environment: what it ran with, or a sentence why that is not known.
-        inputs: :meth:`Cache.inputs` from before the run.
-        artifacts: files it made, by their path relative to the notebook's directory.
-        seconds: how long it took.
-        started_ns: ``time.time_ns()`` before its first cell.
-    """
-
-    kernel: str
-    documents: Mapping[str, bytes]
-    environment: Environment | str
-    written: Mapping[str, Path] = field(default_factory=dict)
-    inputs: Mapping[str, FileState] = field(default_factory=dict)
-    artifacts: Mapping[str, Path] = field(default_factory=dict)
-    seconds: float = 0.0
-    started_ns: int = 0
 
 
 class Cache:
@@ -180,7 +156,7 @@ class Cache:
         for path, what in plan:
             self._put(path, what)
         if documents:
-            self._remember(hit, documents)
+            self._remember(hit, documents, artifact_folders)
         return tuple(path for path, _ in plan)
 
     def inputs(self, recipe: Recipe) -> dict[str, FileState]:
@@ -275,9 +251,9 @@ class Cache:
 
     def _overwritten(self, record: Record, here: Path) -> str:
         """Return which artefact beside the source is another one now; a missing one can be restored."""
-        for name, state in record.artifacts.items():
-            path = here / name
-            if path.exists() and not self.files.same(path, state):
+        for name, stored in record.artifacts.items():
+            path = below(here, name)
+            if path.exists() and not self._in_place(stored, path):
                 return f"{name} is another one"
         return ""
 
@@ -304,7 +280,8 @@ class Cache:
         artifacts = {}
         for name, path in ran.artifacts.items():
             large = path.stat().st_size > LARGEST_ARTIFACT
-            artifacts[name] = self.files.state(path) if large else self._store.add_file(path)
+            state = self.files.state(path) if large else self._store.add_file(path)
+            artifacts[name] = Stored(state.digest, state.size, self._place(path, state.digest))
         environment = self._store.add(msgspec.json.encode(ran.environment))
         return Record(
             kernel=ran.kernel,
@@ -321,14 +298,21 @@ class Cache:
     def _documents(self, documents: Mapping[str, bytes], written: Mapping[str, Path]) -> dict[str, Stored]:
         stored = {}
         for name, data in documents.items():
-            places = self._place(written[name]) if name in written else {}
-            stored[name] = Stored(self._store.add(data), len(data), places)
+            digest = self._store.add(data)
+            places = self._place(written[name], digest) if name in written else {}
+            stored[name] = Stored(digest, len(data), places)
         return stored
 
-    def _place(self, path: Path) -> dict[str, tuple[int, int]]:
+    def _place(self, path: Path, digest: str) -> dict[str, tuple[int, int]]:
+        """Return size and time by which ``path`` can be known again, if it holds what it should.
+
+        The look at its contents is for a run beside this one that has just written something else there.
+        """
         try:
             status = path.stat()
         except OSError:
+            return {}
+        if self.files.state(path).digest != digest:
             return {}
         return {self._name(path): (status.st_size, status.st_mtime_ns)}
 
@@ -350,23 +334,24 @@ class Cache:
 
     def _plan_artifacts(self, record: Record, folder: Path) -> _Plan | None:
         plan: _Plan = []
-        for name, state in record.artifacts.items():
-            path = Path(os.path.normpath(folder / name))
-            if not self.files.same(path, state):
-                blob = self._store.blob(state.digest)
-                if self.files.state(blob).digest != state.digest:
+        for name, stored in record.artifacts.items():
+            path = below(folder, name)
+            if not self._in_place(stored, path):
+                blob = self._store.blob(stored.digest)
+                if self.files.state(blob).digest != stored.digest:
                     return None
                 plan.append((path, blob))
         return plan
 
     def _in_place(self, stored: Stored, path: Path) -> bool:
+        return self._known(stored, path) or self.files.same(path, FileState(stored.digest, stored.size, 0))
+
+    def _known(self, stored: Stored, path: Path) -> bool:
         try:
             status = path.stat()
         except OSError:
             return False
-        if stored.places.get(self._name(path)) == (status.st_size, status.st_mtime_ns):
-            return True
-        return self.files.same(path, FileState(stored.digest, stored.size, 0))
+        return stored.places.get(self._name(path)) == (status.st_size, status.st_mtime_ns)
 
     def _put(self, path: Path, what: bytes | Path) -> None:
         if path.parent not in self._swept:
@@ -377,15 +362,30 @@ class Cache:
         else:
             copy_whole(what, path, guard=self._guard, unguard=self._unguard)
 
-    def _remember(self, hit: FastHit | Entry, documents: Mapping[str, Path]) -> None:
-        """Note where documents are, so that the next lookup need not read them."""
-        new = dict(hit.record.documents)
-        for name, path in documents.items():
-            places = {**new[name].places, **self._place(path)}
-            newest = dict(list(places.items())[-_REMEMBERED_PLACES:])
+    def _remember(self, hit: FastHit | Entry, documents: Mapping[str, Path], folders: Sequence[Path]) -> None:
+        """Note where files are and how old, so that the next lookup need not read them."""
+        old = hit.record
+        places = {name: [path] for name, path in documents.items()}
+        new_documents = self._placed(old.documents, places)
+        places = {name: [below(folder, name) for folder in folders] for name in old.artifacts}
+        new_artifacts = self._placed(old.artifacts, places)
+        inputs = dict(old.inputs)
+        for name, state in old.inputs.items():
+            if state.size and not state.mtime_ns:  # it was too young to tell by its time
+                now = self.files.state(self._root / name)
+                inputs[name] = now if now.digest == state.digest else state
+        record = msgspec.structs.replace(old, documents=new_documents, artifacts=new_artifacts, inputs=inputs)
+        if record != old:
+            with suppress(OutputError):  # it only saves time, and the documents are in place
+                self._store.write("recipes", hit.recipe.digest, encode(record))
+
+    def _placed(self, stored: dict[str, Stored], places: Mapping[str, Sequence[Path]]) -> dict[str, Stored]:
+        new = dict(stored)
+        for name, paths in places.items():
+            known = dict(new[name].places)
+            for path in paths:
+                if not self._known(new[name], path):
+                    known |= self._place(path, new[name].digest)
+            newest = dict(list(known.items())[-_REMEMBERED_PLACES:])
             new[name] = msgspec.structs.replace(new[name], places=newest)
-        if new == hit.record.documents:
-            return
-        record = msgspec.structs.replace(hit.record, documents=new)
-        with suppress(OutputError):  # it only saves time, and the documents are in place
-            self._store.write("recipes", hit.recipe.digest, encode(record))
+        return new

@@ -39,10 +39,26 @@ for key in ("stdlib", "platstdlib"):
     base.add(sysconfig.get_path(key) + os.sep)
 base = tuple(base)
 sites = [p for p in sys.path if os.path.basename(p) in marks and os.path.isdir(p)]
+heads = {site + os.sep: site for site in sites}
 tops, local = {}, set()
+def site_of(path):
+    for head in heads:
+        if path.startswith(head):
+            return head
+    parts = path.split(os.sep)
+    found = [i for i, part in enumerate(parts) if part in marks]
+    if not found:
+        return None
+    site = os.sep.join(parts[: found[-1] + 1])
+    sites.append(site)
+    heads[site + os.sep] = site
+    return site + os.sep
+def has_file(name):
+    try:
+        return isinstance(object.__getattribute__(sys.modules[name], "__dict__").get("__file__"), str)
+    except Exception:
+        return True
 for name, module in list(sys.modules.items()):
-    if name in ("__main__", "__mp_main__"):
-        continue
     try:
         inside = object.__getattribute__(module, "__dict__")
     except Exception:
@@ -50,21 +66,21 @@ for name, module in list(sys.modules.items()):
     path = inside.get("__file__")
     if not isinstance(path, str):
         path = getattr(inside.get("__spec__"), "origin", None)
-    if not isinstance(path, str) or path in ("built-in", "frozen", "namespace") or path.startswith("<"):
+    if not isinstance(path, str) or path in ("built-in", "frozen", "namespace") or path[:1] == "<":
+        continue
+    if name in ("__main__", "__mp_main__"):
+        continue
+    marked = marks[0] in path or marks[1] in path
+    if not marked and path.startswith(base):
         continue
     path = os.path.abspath(path)
-    parts = path.split(os.sep)
-    found = [i for i, part in enumerate(parts) if part in marks]
-    if found:
-        site = os.sep.join(parts[: found[-1] + 1])
-        if site not in sites:
-            sites.append(site)
-        top = parts[found[-1] + 1]
-        whole = len(parts) == found[-1] + 2 or name.partition(".")[0] not in sys.modules or bool(
-            getattr(sys.modules[name.partition(".")[0]], "__file__", None))
-        key = (site, top.split(".")[0])
+    head = site_of(path) if marked else None
+    if head is not None:
+        top, _, more = path[len(head):].partition(os.sep)
+        whole = not more or has_file(name.partition(".")[0])
+        key = (heads[head], top.partition(".")[0])
         tops[key] = tops.get(key, True) and whole
-    elif not path.startswith(base) and not real(path).startswith(base):
+    elif not real(path).startswith(base):
         local.add(path)
 answer = json.dumps({
     "executable": sys.executable,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from mooring.render.environment import Environment
 from mooring.render.recipe import Recipe, code_cells
 from mooring.render.store import FileState
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """One document.
+    """One document or artefact.
 
     Attributes:
         digest: its blob.
@@ -47,7 +49,7 @@ class Record(msgspec.Struct, frozen=True):
     identity: str
     environment: str
     inputs: dict[str, FileState]
-    artifacts: dict[str, FileState]
+    artifacts: dict[str, Stored]
     documents: dict[str, Stored]
     outputs: str
     seconds: float
@@ -58,6 +60,31 @@ class Record(msgspec.Struct, frozen=True):
         artifacts = {state.digest for state in self.artifacts.values()}
         documents = {stored.digest for stored in self.documents.values()}
         return {self.environment, self.outputs} | artifacts | documents
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run that went well leaves to be stored.
+
+    Attributes:
+        kernel: kernel type it ran in.
+        documents: bytes of each written document by a name of the caller's (``ipynb``, ``html``).
+        written: where each of them was written.
+        environment: what it ran with, or a sentence why that is not known.
+        inputs: :meth:`Cache.inputs` from before the run.
+        artifacts: files it made, by their path relative to the notebook's directory.
+        seconds: how long it took.
+        started_ns: ``time.time_ns()`` before its first cell.
+    """
+
+    kernel: str
+    documents: Mapping[str, bytes]
+    environment: Environment | str
+    written: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[str, FileState] = field(default_factory=dict)
+    artifacts: Mapping[str, Path] = field(default_factory=dict)
+    seconds: float = 0.0
+    started_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,3 +173,8 @@ def wrote(executed: Mapping[str, Any], path: Path) -> bool:
         if head.startswith(("%%writefile", "%%file")) and path.name in head and body.strip() == text:
             return True
     return False
+
+
+def below(folder: Path, name: str) -> Path:
+    """Return the path of an artefact called ``name`` for a notebook in ``folder``; it may hold ``..``."""
+    return Path(os.path.normpath(folder / name))
