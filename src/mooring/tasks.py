@@ -53,13 +53,14 @@ async def reaped(task: asyncio.Task[Any]) -> None:
 def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     """Call ``call`` in the running loop every so many seconds for as long as the block lasts."""
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
 
     def again() -> None:
         nonlocal timer
         timer = loop.call_later(seconds, again)
         call()
 
-    timer: asyncio.TimerHandle = loop.call_later(seconds, again)
+    timer = loop.call_later(seconds, again)
     try:
         yield
     finally:

@@ -150,7 +150,7 @@ async def launch(
     spec = find(kernel_type) if isinstance(kernel_type, str) else kernel_type
     way = choose(spec.argv, rendezvous)
     async with AsyncExitStack() as stack:
-        owner = warden or await stack.enter_async_context(shared_warden())
+        owner = await stack.enter_async_context(shared_warden()) if warden is None else warden
         directory = owner.directory / secrets.token_hex(3)
         directory.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)

@@ -12,6 +12,7 @@ import hashlib
 import shutil
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mooring.discovery.kernelspec import KernelSpec, find, find_by_language
 from mooring.errors import KernelTypeNotFound
@@ -64,6 +65,19 @@ def identity(kernel_type: str) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def metadata_of(spec: KernelSpec) -> dict[str, str]:
-    """Return the notebook metadata ``kernelspec`` for a kernel type."""
-    return {"display_name": spec.display_name, "language": spec.language, "name": spec.name}
+def name_kernel(metadata: dict[str, Any], spec: KernelSpec) -> None:
+    """Name the kernel in a notebook's metadata unless another is named there.
+
+    As jupytext does it: a kernelspec makes ``jupytext.main_language`` superfluous.
+    """
+    if "kernelspec" in metadata:
+        return
+    metadata["kernelspec"] = {
+        "display_name": spec.display_name,
+        "language": spec.language,
+        "name": spec.name,
+    }
+    if isinstance(jupytext := metadata.get("jupytext"), dict):
+        jupytext.pop("main_language", None)
+        if not jupytext:
+            del metadata["jupytext"]

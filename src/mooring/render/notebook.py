@@ -23,7 +23,7 @@ from mooring.render.context import START_SECONDS, Context, Item
 from mooring.render.document import Document, load
 from mooring.render.events import CellStarted, Failure, Note, Outcome
 from mooring.render.execute import Execution, Executor, Limits
-from mooring.render.kernels import choose_kernel, metadata_of
+from mooring.render.kernels import choose_kernel, name_kernel
 from mooring.render.publish import Publisher, count_cells, not_made, unwritten
 from mooring.render.remember import Remember
 from mooring.render.stored import Ran
@@ -122,8 +122,8 @@ class Rendering:
         notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
         params = {**own.param, **settings.param}
         notebook = inject_parameters(notebook, params, document.language or spec.language)
-        notebook["metadata"].setdefault("kernelspec", metadata_of(spec))
-        return replace(document, notebook=notebook), spec
+        name_kernel(notebook["metadata"], spec)
+        return document.with_notebook(notebook), spec
 
     @asynccontextmanager
     async def _kernel(self, spec: KernelSpec) -> AsyncIterator[Kernel]:

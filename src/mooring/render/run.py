@@ -148,7 +148,7 @@ class _Run:
         self._emit = emit
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._clock = lambda: loop.time() - began
+        self._clock: Callable[[], float] = lambda: loop.time() - began
         cores = usable_cores()
         self._slots = settings.jobs or cores
         self._cores = cores
