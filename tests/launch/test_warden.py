@@ -205,7 +205,7 @@ def test_a_full_socket_does_not_stop_the_warden(raw):
 async def test_a_warden_without_descriptors_says_so(warden, launcher, spec, until):
     import resource
 
-    used = len(os.listdir(f"/proc/{warden.pid}/fd"))
+    used = len(list(Path(f"/proc/{warden.pid}/fd").iterdir()))
     before = resource.prlimit(warden.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(warden.pid, resource.RLIMIT_NOFILE, (used + 2, before[1]))
     from mooring.errors import LaunchError

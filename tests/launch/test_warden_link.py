@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,7 +89,8 @@ async def test_cancelling_while_a_warden_ends_still_waits_for_its_end(spec, aliv
 
 async def test_cancelling_while_a_warden_starts_leaves_nothing(until):
     def names():
-        return {name for base in berth.bases() for name in os.listdir(base) if name.startswith(berth.PREFIX)}
+        paths = [path for base in berth.bases() for path in Path(base).iterdir()]
+        return {path.name for path in paths if path.name.startswith(berth.PREFIX)}
 
     before = names()
     for turns in range(4):

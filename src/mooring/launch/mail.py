@@ -25,10 +25,12 @@ class Mail:
         self.closed = False
 
     def send(self, tell: str, **rest: object) -> None:
+        """Tell mooring something, now or as soon as it reads."""
         self.waiting.append(json.dumps({"tell": tell, **rest}).encode())
         self.flush()
 
     def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
         while self.waiting:
             try:
                 self.channel.send(self.waiting[0])

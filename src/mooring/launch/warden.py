@@ -56,10 +56,10 @@ class Warden:
         self._parent, self._parent_fd = find_parent(channel)
         self._news, alarm = os.pipe()  # signals write to the second, poll watches the first
         self._mail = Mail(channel)
-        self._children = children.Children(self._mail.send)
         self._hunts: dict[str, Hunt] = {}
         self._guarded: dict[bytes, None] = {}
         self._catch_signals(alarm)
+        self._children = children.Children(self._mail.send)
         children.prctl(children.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._berth = berth.make()
 
