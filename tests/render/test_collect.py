@@ -176,6 +176,8 @@ def test_rendering_beside_the_texts_works_again_and_again(tmp_path):
         ("q*.py", "q*.py is not there (E-USAGE)."),
         ("data.csv", "data.csv is no document mooring knows (E-USAGE). its suffix is '.csv'. Known are"),
         ("Makefile", "it has no suffix"),
+        ("loop.py", "loop.py cannot be reached (E-USAGE). Too many levels of symbolic links."),
+        ("demos/x.py/y.py", "demos/x.py/y.py is not there"),
         ("pipe.py", "pipe.py is neither a file nor a folder"),
         (
             "empty",
@@ -186,6 +188,7 @@ def test_rendering_beside_the_texts_works_again_and_again(tmp_path):
 def test_sources_that_cannot_be(tmp_path, source, text):
     put(tmp_path, "demos/x.py", "data.csv", "Makefile", "empty/build/x.py")
     os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "loop.py").symlink_to("loop.py")
     with pytest.raises(UsageError) as caught:
         run(tmp_path, source)
     assert text.format(tmp_path) in str(caught.value)

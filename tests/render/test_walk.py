@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -96,11 +98,20 @@ def test_without_git_installed_it_is_said(tmp_path, monkeypatch):
     assert "git cannot be asked" in found.notes[0]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
-    (tmp_path / "closed").mkdir(mode=0)
-    with pytest.raises(UsageError, match="closed cannot be read"):
-        names(tmp_path)
+def test_a_folder_that_cannot_be_read_is_an_error():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "closed").mkdir(mode=0)
+        root = os.geteuid() == 0
+        try:
+            if root:  # root reads everything
+                os.seteuid(65534)
+            with pytest.raises(UsageError, match="closed cannot be read"):
+                names(folder)
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_a_folder_that_vanishes_is_an_error(tmp_path):

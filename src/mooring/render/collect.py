@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,13 +124,14 @@ def _known() -> frozenset[str]:
 
 def _gather(source: str, cwd: Path, out: Path, configuration: Configuration, into: _Gathering) -> None:
     path = _absolute(cwd, source)
-    if path.is_dir():
+    mode = _mode(path, source)
+    if stat.S_ISDIR(mode):
         into.tops.append(path)
         _gather_folder(path, out, configuration, into)
-    elif path.is_file():
+    elif stat.S_ISREG(mode):
         into.tops.append(path.parent)
         _gather_file(path, source, into)
-    elif path.exists():
+    elif mode:
         raise UsageError(f"{source} is neither a file nor a folder")
     elif expanded := _expanded(source, cwd):
         known = _known()
@@ -138,6 +140,16 @@ def _gather(source: str, cwd: Path, out: Path, configuration: Configuration, int
                 _gather(each, cwd, out, configuration, into)
     else:
         raise _missing(source, path)
+
+
+def _mode(path: Path, source: str) -> int:
+    """Return what kind of file is there, 0 for none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise UsageError(f"{source} cannot be reached", why=str(error.strerror)) from error
 
 
 def _expanded(source: str, cwd: Path) -> list[str]:

@@ -51,6 +51,9 @@ class Unusable:
 
 Place = Pipe | Fifo
 
+# Windows, where make has a semaphore instead (never found by find), knows neither flag.
+_OURS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
 
 @dataclass(frozen=True)
 class GiveBackPlan:
@@ -138,7 +141,7 @@ def give_back(plan: GiveBackPlan) -> None:
         if isinstance(plan.write, int):
             os.write(plan.write, plan.tokens)
             return
-        descriptor = os.open(plan.write, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(plan.write, os.O_WRONLY | _OURS)
     except OSError:
         return
     try:
@@ -179,7 +182,7 @@ class Jobserver:
             OSError: the jobserver cannot be opened (it is gone, or this system has no /proc).
         """
         path = self._place.path if isinstance(self._place, Fifo) else f"/proc/self/fd/{self._place.read}"
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDONLY | _OURS)
         return self
 
     async def __aexit__(

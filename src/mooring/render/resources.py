@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,10 +38,7 @@ def usable_cores(*, proc: Path = _PROC, sys: Path = _SYS) -> int:
         proc: where procfs is mounted.
         sys: where sysfs is mounted.
     """
-    try:
-        cores = float(len(os.sched_getaffinity(0)))
-    except AttributeError:  # macOS, Windows
-        cores = float(os.cpu_count() or 1)
+    cores = float(_affinity())
     for folder in _groups("cpu", proc, sys):
         # Version 2 says "150000 100000" or "max 100000"; version 1 has two files and -1 for no quota.
         quota, _, period = _read(folder / "cpu.max").partition(" ")
@@ -87,6 +85,14 @@ def thread_environment(jobs: int, cores: int, *, environ: Mapping[str, str]) -> 
     """
     threads = str(max(1, cores // max(1, jobs)))
     return {name: threads for name in THREAD_VARIABLES if name not in environ}
+
+
+def _affinity() -> int:
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores
 
 
 def _read(path: Path) -> str:

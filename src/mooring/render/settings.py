@@ -244,7 +244,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        if not own:
+        if not own or not os.access(path.parent, os.X_OK):  # whether it is there cannot even be seen
             return None
         raise ConfigurationError(f"{path} cannot be read", why=str(error.strerror)) from error
     if not own and b"mooring" not in content:

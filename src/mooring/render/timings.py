@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -64,15 +65,15 @@ def save_timings(
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other runs out; the folder itself is locked, so no lock file is left behind."""
-    try:
+    if sys.platform == "win32":  # the replacement is still whole, but one of two may be lost
+        yield
+    else:
         import fcntl
-    except ImportError:  # Windows: the replacement is still whole, but one of two may be lost
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)

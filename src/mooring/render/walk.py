@@ -84,9 +84,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_made(folder: Path) -> bool:
-    return (
-        folder.name in BUILD_FOLDERS or (folder / "pyvenv.cfg").exists() or (folder / "conda-meta").is_dir()
-    )
+    marks = (folder / "pyvenv.cfg", folder / "conda-meta")
+    return folder.name in BUILD_FOLDERS or any(os.path.lexists(mark) for mark in marks)  # never raises
 
 
 def _repository(folder: Path) -> Path | None:
