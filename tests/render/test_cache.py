@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,9 @@ class Tree:
     @staticmethod
     def age(path, seconds=60):
         os.utime(path, (time.time() - seconds, time.time() - seconds))
+
+    def paths(self):
+        return {name: str(value) for name, value in vars(self).items() if isinstance(value, Path)}
 
     def cache(self, **options):
         return Cache(self.root / ".mooring" / "cache", root=self.root, **options)
@@ -431,10 +435,8 @@ WORKER = """
     import test_cache
     from pathlib import Path
     tree = object.__new__(test_cache.Tree)
-    tree.__dict__.update(root=Path({root!r}), site=Path({root!r}, "venv/site-packages"))
-    for name, part in dict(helper="demos/helper.py", data="demos/data.csv", source="demos/a.py",
-                           output="rendered/" + {output!r}).items():
-        setattr(tree, name, tree.root / part)
+    tree.__dict__.update({{name: Path(path) for name, path in {paths!r}.items()}})
+    tree.output = tree.output.with_name({output!r})
     tree.notebook = test_cache.notebook("x = 1", "print(x)")
     cache = tree.cache()
     print("ready", flush=True)
@@ -450,7 +452,7 @@ WORKER = """
 
 def worker(tree, output, rounds):
     code = textwrap.dedent(WORKER).format(
-        tests=str(Path(__file__).parent), root=str(tree.root), output=output, rounds=rounds
+        tests=str(Path(__file__).parent), paths=tree.paths(), output=output, rounds=rounds
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -482,3 +484,40 @@ def test_sigkill_at_any_moment_breaks_nothing_and_leaves_nothing(tree):
             assert cache.restore(hit, {"ipynb": other}) is not None
             assert other.read_bytes() == b"rendered"
             other.unlink()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None,
+    reason="needs root and unshare to mount a file system",
+)
+def test_a_full_disk_is_a_sentence_and_what_was_stored_before_still_serves(tree):
+    (tree.root / ".mooring").mkdir()
+    code = f"""
+        import subprocess, sys
+        from pathlib import Path
+        disk = {str(tree.root / ".mooring")!r}
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_cache
+        tree = object.__new__(test_cache.Tree)
+        tree.__dict__.update({{name: Path(path) for name, path in {tree.paths()!r}.items()}})
+        tree.notebook = test_cache.notebook("x = 1", "print(x)")
+        print(repr(tree.render()))
+        print(tree.render(recipe=tree.recipe(params={{"big": 1}}), documents={{"ipynb": b"x" * 200_000}}))
+        print(tree.hit() is not None, tree.hit(params={{"big": 1}}) is None)
+        print(list((tree.root / ".mooring" / "cache" / "tmp").iterdir()))
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "mount" in done.stderr:
+        pytest.skip(f"no mount here: {done.stderr.strip()[-200:]}")
+    stored, full, serves, left = done.stdout.splitlines()
+    assert stored == "''"
+    assert "disk is full" in full
+    assert serves == "True True"
+    assert left == "[]"
