@@ -61,9 +61,7 @@ class Dependencies:
     notes: tuple[str, ...] = ()
 
 
-def resolve(
-    notebooks: Sequence[Declared], *, exists: Callable[[Path], bool] = os.path.lexists
-) -> Dependencies:
+def resolve(notebooks: Sequence[Declared], *, exists: Callable[[Path], bool] = Path.exists) -> Dependencies:
     """Find out who waits for whom.
 
     Circles are not looked for here: :class:`mooring.plan.schedule.Schedule` refuses them.
