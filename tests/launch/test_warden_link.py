@@ -156,3 +156,17 @@ async def test_a_warden_that_cannot_start_says_why(monkeypatch, tmp_path):
     with pytest.raises(WardenLost, match="my library is missing"):
         async with Warden.open():
             pass
+
+
+async def test_a_forked_child_that_leaves_the_block_ends_nothing(spec):
+    async with Warden.open() as warden, LocalLauncher(warden).launch(spec(["sleep", "3600"])) as handle:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                await warden._close()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        handle.send_signal(signal.SIGTERM)
+        assert (await handle.wait()).signal == signal.SIGTERM
+        assert not warden.lost

@@ -51,6 +51,7 @@ class Warden:
         self._closing = False
         self._ended = asyncio.Event()
         self._guarded = 0
+        self._owner = os.getpid()
         self._loop.add_reader(process.channel, self._receive)
         if process.pidfd >= 0:
             self._loop.add_reader(process.pidfd, self._died)
@@ -247,6 +248,8 @@ class Warden:
         self._launches.clear()
 
     async def _close(self) -> None:
+        if os.getpid() != self._owner:
+            return  # a fork of the process that owns it: neither the socket nor the loop is ours
         cancelled = None
         if not self._ended.is_set():
             self._flush()

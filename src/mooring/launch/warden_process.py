@@ -64,11 +64,11 @@ class WardenProcess:
 
     def may_put(self, seconds: float) -> bool:
         """Wait until the socket takes a packet; return False when it did not in time."""
-        if sys.platform != "win32":  # noqa: RET505 - mypy needs the else
+        if sys.platform != "win32":
             poll = select.poll()  # select(2) knows no descriptor above 1023
             poll.register(self.channel, select.POLLOUT)
             return bool(poll.poll(seconds * 1000))
-        else:
+        else:  # noqa: RET505 - without it mypy sees unreachable code elsewhere
             return False
 
     def stop(self) -> None:
