@@ -1,0 +1,47 @@
+# make demo    renders examples/ and says where the page is
+# make test    everything CI runs
+# make check   style, types and the layout of the house, in seconds
+# make bench   the figures of the README, against the peers
+# make drill   faults and storms, long
+# make demo-pyvista   the three-dimensional example that needs PyVista (900 MB)
+
+PY = .venv/bin/python
+.DEFAULT_GOAL = help
+.PHONY: help demo demo-pyvista test check bench drill clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo:
+	@sh scripts/setup.sh demo
+	@$(PY) -m mooring render examples -o rendered --to ipynb,html --report rendered/report.html
+	@echo
+	@echo "The report:  file://$(CURDIR)/rendered/report.html"
+	@echo "The pages:   file://$(CURDIR)/rendered/index.html"
+
+demo-pyvista:
+	@sh scripts/setup.sh pyvista
+	@$(PY) -m mooring render examples-pyvista -o rendered-pyvista --to ipynb,html --report rendered-pyvista/report.html
+	@echo "The report:  file://$(CURDIR)/rendered-pyvista/report.html"
+
+check:
+	@sh scripts/setup.sh test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/house
+
+test: check
+	$(PY) -m pytest -q -m "not real and not slow" --ignore tests/house
+	$(PY) -m pytest -q -m "real or slow" --durations=10
+
+bench:
+	@sh scripts/setup.sh bench
+	$(PY) -m bench
+
+drill:
+	@sh scripts/setup.sh bench
+	$(PY) -m bench.drill
+
+clean:
+	rm -rf .venv rendered rendered-pyvista .mooring .mypy_cache .ruff_cache .pytest_cache .hypothesis

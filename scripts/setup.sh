@@ -1,0 +1,72 @@
+#!/bin/sh
+# Makes .venv with what PURPOSE needs: sh scripts/setup.sh demo|test|bench|pyvista
+# Where the system lacks something, root gets it from apt, and everybody else is told what to type.
+set -eu
+purpose=${1:?demo, test, bench or pyvista}
+cd "$(dirname "$0")/.."
+venv=.venv
+stamp=$venv/.ready-$purpose
+
+say() { printf '%s\n' "$*" >&2; }
+
+# need PROGRAM-OR-TEST PACKAGES...: install Debian packages unless the test succeeds.
+need() {
+    probe=$1
+    shift
+    if sh -c "$probe" >/dev/null 2>&1; then return 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing $*"
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+            { apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+                --no-install-recommends "$@" >/dev/null; }
+    else
+        say "$* is missing. Type: sudo apt-get install $*"
+        return 1
+    fi
+}
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
+            { command -v "$candidate"; return 0; }
+    done
+    say "mooring needs Python 3.11 or newer. Type: sudo apt-get install python3 python3-venv"
+    return 1
+}
+
+if [ -f "$stamp" ] && [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt scripts/setup.sh ]; then exit 0; fi
+
+if [ ! -x $venv/bin/python ]; then
+    python=$(find_python)
+    need "$python -c 'import ensurepip, venv'" python3-venv
+    say "making $venv with $("$python" --version)"
+    "$python" -m venv $venv
+fi
+
+# uv is several times faster than pip and knows dependency groups; pip fetches it.
+$venv/bin/python -m uv --version >/dev/null 2>&1 || {
+    say "fetching uv"
+    $venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+}
+install() { VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet "$@"; }
+
+say "installing what '$purpose' needs"
+case $purpose in
+demo) install -e '.[all]' --group examples ;;
+pyvista) install -e '.[all]' --group examples --group pyvista ;;
+bench) install -e '.[all]' --group examples --group test --group bench ;;
+test)
+    install -e '.[all]' --group examples --group check --group test
+    # Real kernels and servers for tests/real; a test whose kernel is missing says so and is skipped.
+    need "command -v Xvfb" xvfb || true
+    need "test -d /usr/share/jupyter/kernels/ir" r-base-core r-cran-irkernel || true
+    if command -v npm >/dev/null && [ ! -x $venv/node/node_modules/@deno/linux-x64-glibc/deno ]; then
+        mkdir -p $venv/node
+        npm install --silent --no-fund --no-audit --prefix $venv/node deno >/dev/null 2>&1 ||
+            say "deno could not be fetched: its tests will be skipped"
+    fi
+    ;;
+*) say "unknown purpose: $purpose"; exit 2 ;;
+esac
+touch "$stamp"
