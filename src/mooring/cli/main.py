@@ -39,9 +39,9 @@ def build_parser() -> Parser:
 
 def version() -> str:
     """Return mooring's version."""
-    from importlib.metadata import version as installed
+    from mooring import __version__
 
-    return installed("mooring")
+    return __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from mooring.render.progress import Presenter, choose_presenter
 from mooring.render.record import Record
 from mooring.render.results import exit_code, to_json, to_junit
 from mooring.render.run import Report, render
-from mooring.render.settings import load_configuration, merge
+from mooring.render.settings import configuration_for, merge
 from mooring.tasks import every
 
 _TICK_SECONDS = 0.125
@@ -38,7 +38,7 @@ def render_session(sources: Sequence[str], flags: Mapping[str, Any], stdout: IO[
     Raises:
         MooringError: the run could not be carried out.
     """
-    settings = merge(flags, load_configuration(Path.cwd()))
+    settings = merge(flags, configuration_for(sources, Path.cwd()))
     to_stdout = settings.json == Path("-")
     presenter = choose_presenter(
         stdout=stdout,

@@ -151,6 +151,7 @@ class Batch:
                 rendering = Rendering(self._context, item, place, lambda early: self._release(name, early))
                 outcome = await rendering.run()
         finally:
+            self._context.conflicts.ended(name)
             self._queue.put_nowait(_Ended(name, outcome))
 
     def _release(self, name: str, outcome: Outcome) -> None:

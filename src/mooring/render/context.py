@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mooring.launch.local import Warden
-from mooring.render.artifacts import Artifact
 from mooring.render.cache import Cache
 from mooring.render.collect import SourceFile
+from mooring.render.conflicts import Conflicts
 from mooring.render.dependencies import Link, Links
 from mooring.render.events import Event
 from mooring.render.exporter import Exporter
@@ -56,29 +56,6 @@ class Item:
         return self.file.path.parent
 
 
-class Collected:
-    """Who made which artefact: two notebooks that write the same file are told of."""
-
-    def __init__(self) -> None:
-        self._makers: dict[Path, str] = {}
-        self.by_source: dict[str, dict[str, Path]] = {}
-
-    def add(self, source: str, artifact: Artifact, placed: Path, name: str) -> str:
-        """Record one; return what the user should hear (empty: nothing).
-
-        Args:
-            source: the notebook.
-            artifact: what it made.
-            placed: where that was copied to.
-            name: the copy's path relative to the output folder.
-        """
-        self.by_source.setdefault(source, {})[name] = placed
-        if not artifact.changed:
-            return ""
-        first = self._makers.setdefault(artifact.path, source)
-        return "" if first == source else f"{artifact.path} was written by {first} and by {source}"
-
-
 @dataclass(frozen=True)
 class Context:
     """One run: where it reads and writes, and whom it tells."""
@@ -94,7 +71,7 @@ class Context:
     clock: Callable[[], float]
     surroundings: Mapping[str, str] = field(repr=False)
     links: Links
-    collected: Collected = field(default_factory=Collected)
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""

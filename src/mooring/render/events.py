@@ -57,6 +57,7 @@ class Outcome:
         cells, cells_done: code cells in all, and those that were executed.
         peak_memory: largest resident memory seen, in bytes.
         exports: further written files (html, md), as given to the user.
+        excused: skipped on purpose: its kernel is not here, and it is declared optional.
     """
 
     source: str
@@ -75,6 +76,12 @@ class Outcome:
     cells_done: int = 0
     peak_memory: int | None = None
     exports: tuple[str, ...] = ()
+    excused: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether the run is well as far as this notebook goes."""
+        return self.status in GOOD or self.excused
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mooring.discovery.kernelspec import KernelSpec, find, find_by_language
+from mooring.discovery.kernelspec import KernelSpec, find, find_by_language, names
 from mooring.errors import KernelTypeNotFound
 
 
@@ -63,6 +63,12 @@ def identity(kernel_type: str) -> str:
     program = shutil.which(spec.command(Path("x"))[0]) or spec.argv[0]
     parts = (program, spec.argv, sorted(spec.env.items()), spec.interrupt_mode, spec.language)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def kernel_names() -> tuple[str, ...]:
+    """Return the names of all kernel types here, sorted."""
+    return tuple(sorted(names()))
 
 
 def name_kernel(metadata: dict[str, Any], spec: KernelSpec) -> None:

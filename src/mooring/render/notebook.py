@@ -79,6 +79,8 @@ class Rendering:
             with self._context.links.placed(self._item.links):
                 return await self._run()
         except _FINAL as error:
+            if isinstance(error, KernelTypeNotFound) and self._item.settings.optional:
+                return Outcome(self._item.name, None, "skipped", reason=error.what, excused=True)
             return self._timed(unwritten(Outcome(self._item.name, None, "failed"), error))
         except MooringError as error:
             # The kernel died or never answered, before the first cell.

@@ -14,7 +14,7 @@ from mooring.render.artifacts import Snapshot
 from mooring.render.atomic import write_whole
 from mooring.render.context import Context, Item
 from mooring.render.document import dumps
-from mooring.render.events import Failure, Note, Outcome
+from mooring.render.events import Failure, Outcome
 from mooring.render.export import Target
 from mooring.render.tags import runnable
 
@@ -52,6 +52,7 @@ class Publisher:
         self._item = item
         self._patterns = (*item.settings.artifacts, *item.settings.outputs, *context.settings.artifacts)
         self._before: Snapshot | None = None
+        self._collected: list[str] = []
 
     @property
     def waits(self) -> bool:
@@ -62,6 +63,7 @@ class Publisher:
         """Look at what is there before the notebook runs. Raises UsageError for an impossible pattern."""
         if self._patterns:
             context = self._context
+            context.conflicts.began(self._item.name, self._item.data.decode(errors="replace"))
             exclude = [context.out_dir] if context.out_dir != context.root else []
             self._before = artifacts.snapshot(
                 self._item.directory, self._patterns, root=context.root, exclude=exclude
@@ -108,23 +110,25 @@ class Publisher:
         context, item = self._context, self._item
         found = artifacts.compare(self._before, outputs=item.settings.outputs)
         folder = item.file.output.parent
+        mine, notes = context.conflicts.claim(item.name, found.artifacts)
         placed = artifacts.collect(
-            found.artifacts,
+            mine,
             folder,
             within=context.out_dir,
             guard=context.warden.guard,
             unguard=context.warden.unguard,
         )
-        for artifact, path in zip(found.artifacts, placed, strict=True):
-            name = os.path.relpath(path, context.out_dir)
-            if said := context.collected.add(item.name, artifact, path, name):
-                context.emit(Note("warning", said, item.name))
-        return {artifact.name: artifact.path for artifact in found.artifacts}, found.missing
+        for artifact, path in zip(mine, placed, strict=True):
+            notes += context.conflicts.placed(item.name, artifact, path)
+            self._collected.append(os.path.relpath(path, context.out_dir))
+        for note in notes:
+            context.emit(note)
+        return {artifact.name: artifact.path for artifact in mine}, found.missing
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Add what was written to an outcome: documents and artefacts as the user would name them."""
         shown = [self._context.shown(self._item.documents[to]) for to in self._context.settings.to]
-        names = tuple(sorted(self._context.collected.by_source.get(self._item.name, ())))
+        names = tuple(sorted(self._collected))
         return replace(outcome, output=shown[0], exports=tuple(shown[1:]), artifacts=names)
 
     def _write(self, path: Path, data: bytes) -> None:

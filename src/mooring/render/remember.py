@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mooring import __version__
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import MooringError
 from mooring.kernel.kernel import Kernel
@@ -18,6 +20,7 @@ from mooring.render.dependencies import input_files
 from mooring.render.document import Document
 from mooring.render.environment import PROBE, Environment
 from mooring.render.events import Note
+from mooring.render.kernels import kernel_names
 from mooring.render.recipe import Recipe, ambient, code_cells, content_of
 from mooring.render.store import FileState
 from mooring.render.stored import Entry, FastHit, Ran
@@ -63,6 +66,7 @@ class Remember:
         """Ask the kernel what the notebook ran with; a sentence where that cannot be known."""
         if kernel.spec.language != "python":
             program = kernel.spec.command(kernel.connection_file)[0]
+            program = shutil.which(program) or program
             version = str(kernel.info.get("language_info", {}).get("version", ""))
             return surroundings.of_program(program, version)
         try:
@@ -89,7 +93,8 @@ class Remember:
         item = self._item
         beside = item.file.output.parent
         # Artefacts belong beside the output, and at home too when somebody waits for them there.
-        folders = (beside, item.directory) if item.waited_for else (beside,)
+        at_home = item.waited_for or item.settings.outputs
+        folders = (beside, item.directory) if at_home else (beside,)
         return self._cache.restore(hit, documents, artifact_folders=folders) is not None
 
     def _say(self, reason: str) -> None:
@@ -109,5 +114,11 @@ def _recipe(context: Context, item: Item) -> Recipe:
         allow_errors=settings.allow_errors,
         inputs=tuple(os.path.relpath(path, context.root) for path in input_files(item.file.path, own)),
         artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
-        display={"remove_cells": sorted(settings.remove_cells), "to": sorted(settings.to)},
+        display={
+            "remove_cells": sorted(settings.remove_cells),
+            "to": sorted(settings.to),
+            "mooring": __version__,
+            # A kernel that was not here when the nearest one was taken may be here now.
+            "kernels": kernel_names(),
+        },
     )

@@ -80,7 +80,7 @@ def exit_code(outcomes: Iterable[Outcome], *, interrupted: bool) -> int:
     """Return the exit code of ``mooring render``: 130 interrupted, 1 something did not end well, else 0."""
     if interrupted:
         return 130
-    return 0 if all(outcome.status in GOOD for outcome in outcomes) else 1
+    return 0 if all(outcome.good for outcome in outcomes) else 1
 
 
 def _error(failure: Failure | None) -> dict[str, Any] | None:

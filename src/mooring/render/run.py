@@ -20,12 +20,12 @@ from mooring.render.cache import Cache
 from mooring.render.context import Context
 from mooring.render.dependencies import Links
 from mooring.render.display import display
-from mooring.render.events import GOOD, Event, Note, Outcome, RunFinished, RunStarted
+from mooring.render.events import Event, Note, Outcome, RunFinished, RunStarted
 from mooring.render.exporter import Exporter
 from mooring.render.kernels import identity
 from mooring.render.planning import Plan, make_plan
 from mooring.render.resources import thread_environment, usable_cores
-from mooring.render.settings import Configuration, RenderSettings, load_configuration, merge
+from mooring.render.settings import Configuration, RenderSettings, configuration_for, merge
 from mooring.render.timings import save_timings
 
 
@@ -50,7 +50,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether every notebook ended well."""
-        return not self.interrupted and all(outcome.status in GOOD for outcome in self.outcomes)
+        return not self.interrupted and all(outcome.good for outcome in self.outcomes)
 
 
 def _ignore(_event: Event) -> None:
@@ -84,7 +84,7 @@ async def render(
     Cancelling ends every kernel and leaves what was finished in place.
     """
     cwd = Path.cwd()
-    configuration = load_configuration(cwd)
+    configuration = configuration_for(sources, cwd)
     settings = merge(flags, configuration)
     _check(settings)
     async with AsyncExitStack() as stack:
@@ -166,9 +166,8 @@ class _Run:
                 guard=warden.guard,
                 unguard=warden.unguard,
             )
-        surroundings = {
-            key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
-        }
+        # A make inside a notebook is not part of the make that runs us, and has none of its descriptors.
+        surroundings = dict(os.environ) | {key: "" for key in ("MAKEFLAGS", "MFLAGS") if key in os.environ}
         at_once = min(self._slots, len(plan.items))
         surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
         if settings.display:

@@ -1,7 +1,7 @@
 """What a run of ``mooring render`` is asked to do: flags, configuration files and notebook metadata.
 
-Configuration is the nearest ``mooring.toml``, or ``pyproject.toml`` with ``[tool.mooring]``, from the working
-directory upward (in the same folder ``mooring.toml`` wins)::
+Configuration is the nearest ``mooring.toml``, or ``pyproject.toml`` with ``[tool.mooring]``, from the folder
+that holds all sources upward, else from the working directory upward (of two, ``mooring.toml`` wins)::
 
     pairs = "text"                     # of x.py beside x.ipynb: "text", "ipynb" or "both"
     documents = ["demos/*.py"]         # scripts that count in walks although nothing marks them
@@ -22,7 +22,7 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -85,6 +85,7 @@ class NotebookSettings:
         inputs: files it reads, paths or globs relative to its folder: part of the cache's key.
         memory: bytes it will use, 0 when nobody says.
         cores: how many of the parallel places it takes.
+        optional: where its kernel is not installed it is skipped, and the run is well all the same.
     """
 
     needs: tuple[Need, ...] = ()
@@ -92,6 +93,7 @@ class NotebookSettings:
     inputs: tuple[str, ...] = ()
     memory: int = 0
     cores: int = 1
+    optional: bool = False
     timeout: float | None = None
     cell_timeout: float | None = None
     kernel: str | None = None
@@ -153,6 +155,25 @@ def load_configuration(start: Path) -> Configuration:
             if table is not None:
                 return _configuration(folder / name, table)
     return Configuration(path=None, root=start)
+
+
+def configuration_for(sources: Sequence[str | Path], cwd: Path) -> Configuration:
+    """Return the configuration that counts for a run.
+
+    Args:
+        sources: files, folders and globs, relative to ``cwd``; what does not exist is left to others.
+        cwd: absolute working directory; its configuration counts where the sources have none.
+
+    Raises:
+        ConfigurationError: see :func:`load_configuration`.
+    """
+    paths = [Path(os.path.normpath(cwd / source)) for source in sources]
+    folders = [path if path.is_dir() else path.parent for path in paths if path.exists()]
+    if folders:
+        found = load_configuration(Path(os.path.commonpath(folders)))
+        if found.path is not None:
+            return found
+    return load_configuration(cwd)
 
 
 def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSettings:
@@ -313,6 +334,7 @@ _NOTEBOOK: Mapping[str, parse.Parser] = {
     "needs": parse.needs,
     "memory": parse.size,
     "cores": parse.count(1),
+    "optional": parse.flag,
     "kernel": parse.text,
     "param": parse.param,
     "env": parse.env,
