@@ -1,3 +1,3 @@
 """mooring: launch Jupyter kernels without port races, watch over them, and put them to work."""
 
-__version__ = "0.1.0"
+from mooring.version import __version__ as __version__

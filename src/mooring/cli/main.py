@@ -20,6 +20,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaints read like every other error of mooring."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError; argparse itself would print and exit."""
         raise UsageError(message, do=f"Try {self.prog} --help")
 
 
@@ -39,7 +40,7 @@ def build_parser() -> Parser:
 
 def version() -> str:
     """Return mooring's version."""
-    from mooring import __version__
+    from mooring.version import __version__
 
     return __version__
 

@@ -10,10 +10,11 @@ import asyncio
 import itertools
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from mooring.errors import MissingExtra, OutputError
+from mooring.errors import MissingExtra, OutputError, UsageError
 from mooring.render.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def convert(
 
     Raises:
         MissingExtra: nbconvert is not installed.
+        UsageError: ``to`` is something else.
         OutputError: a file cannot be written.
     """
     try:
@@ -70,8 +72,10 @@ def convert(
         exporter = nbconvert.HTMLExporter(
             config=config, raw_template=_template(notebook), embed_images=folder is not None
         )
-    else:
+    elif to == "md":
         exporter = nbconvert.MarkdownExporter(config=config)
+    else:
+        raise UsageError(f"there is no way to make {to} of a notebook", do="Choose html or md")
     resources: dict[str, Any] = {
         "metadata": {"name": title or out.stem, "path": str(folder or "")},
         "output_files_dir": f"{out.stem}_files",
@@ -109,6 +113,8 @@ class ExportClient:
             writer = self._streams[1]
             self._streams = None
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def convert(
         self,

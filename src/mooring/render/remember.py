@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mooring import __version__
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import MooringError
 from mooring.kernel.kernel import Kernel
@@ -24,6 +23,7 @@ from mooring.render.kernels import kernel_names
 from mooring.render.recipe import Recipe, ambient, code_cells, content_of
 from mooring.render.store import FileState
 from mooring.render.stored import Entry, FastHit, Ran
+from mooring.version import __version__
 
 _PROBE_SECONDS = 10.0
 
