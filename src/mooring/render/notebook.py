@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mooring.discovery.kernelspec import KernelSpec, native
 from mooring.errors import (
@@ -21,6 +22,7 @@ from mooring.errors import (
 from mooring.kernel.kernel import Kernel, launch
 from mooring.render.context import START_SECONDS, Context, Item
 from mooring.render.document import Document, load
+from mooring.render.environment import Environment
 from mooring.render.events import CellStarted, Failure, Note, Outcome
 from mooring.render.execute import Execution, Executor, Limits
 from mooring.render.kernels import choose_kernel, name_kernel
@@ -164,34 +166,37 @@ class Rendering:
         )
         execution = await executor.run()
         outcome = self._measured(execution, kernel, count_cells(notebook))
-        environment = None
+        environment: Environment | str = "it did not end well"
         if self._remember is not None and execution.status == "ok":
             environment = await self._remember.environment(kernel, notebook)
         if self._publisher.waits:
+            # Files may still appear while the kernel ends.
             await kernel.shutdown()
         else:
             self._release(outcome)
+        ran = Ran(kernel.spec.name, {}, environment, inputs=inputs, started_ns=started_ns)
         try:
-            data = self._publisher.write(notebook)
-            made, missing = self._publisher.collect()
-            documents = await self._publisher.export(data)
+            return await self._put_in_place(notebook, outcome, ran)
         except MooringError as error:
             return unwritten(outcome, error)
+
+    async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
+        """Write everything, and remember it if it went well."""
+        data = self._publisher.write(notebook)
+        made, missing = self._publisher.collect()
         outcome = not_made(missing, self._publisher.outcome(outcome))
-        if self._remember is not None and environment is not None and outcome.status == "ok":
-            self._remember.store(
-                notebook,
-                Ran(
-                    kernel=kernel.spec.name,
-                    documents=documents,
-                    written=self._item.documents,
-                    environment=environment,
-                    inputs=inputs,
-                    artifacts=made,
-                    seconds=outcome.seconds,
-                    started_ns=started_ns,
-                ),
+        if self._publisher.waits:
+            self._release(outcome)
+        documents = await self._publisher.export(data)
+        if self._remember is not None and outcome.status == "ok":
+            ran = replace(
+                ran,
+                documents=documents,
+                written=self._item.documents,
+                artifacts=made,
+                seconds=outcome.seconds,
             )
+            self._remember.store(notebook, ran)
         return outcome
 
     def _limits(self) -> Limits:
