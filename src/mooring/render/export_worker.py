@@ -51,7 +51,7 @@ def _answer(line: bytes) -> dict[str, Any]:
         files = _convert(request)
     # The boundary between one document and the next: whatever nbconvert, a template or a notebook's content
     # raises concerns this document alone and is told to whoever asked for it.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - see above
         return {"id": identity, "error": f"{type(error).__name__}: {error}"}
     return {"id": identity, "ok": True, "files": [str(path) for path in files]}
 

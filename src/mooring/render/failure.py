@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from mooring.render import ansi
@@ -111,9 +112,10 @@ def to_open(outcome: Outcome, root: str) -> list[str]:
         root: the run's root, which ``Outcome.source`` is relative to.
     """
     line = file_line(outcome)
-    source = os.path.relpath(os.path.join(root, outcome.source)) if root else outcome.source  # noqa: PTH118
+    whole = Path(root, outcome.source)
+    source = os.path.relpath(whole)
     if source.startswith(".."):
-        source = os.path.abspath(os.path.join(root, outcome.source))  # noqa: PTH100, PTH118 - links stay links
+        source = str(whole.absolute())
     files = [f"{source}:{line}" if line else source]
     if outcome.output is not None:
         cell = f" (cell {outcome.error.cell})" if outcome.error and outcome.error.cell else ""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _LARGEST_FILE: Final = 200_000_000
 _LARGEST_PICTURE: Final = 50_000_000
 """Pixels; a picture above is not decoded."""
-_SMALL: Final = (640, 480)
+_SIZES: Final = (((640, 480), 85), ((640, 480), 60), ((400, 300), 80), ((400, 300), 50))
+"""Boxes in pixels and JPEG qualities, tried in this order; a card is 264 pixels wide."""
 _RASTER: Final = ("image/png", "image/jpeg")
 _ATX: Final = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$")
 _SETEXT: Final = re.compile(r"^ {0,3}(=+|-{3,})\s*$")
@@ -83,7 +84,7 @@ def reduced(picture: Picture, limit: int) -> Picture | None:
     # bomb warning into an error under -W error: any of it means that there is no picture.
     try:
         return _downscaled(picture, limit)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - see above
         return None
 
 
@@ -93,12 +94,13 @@ def _downscaled(picture: Picture, limit: int) -> Picture | None:
     with Image.open(io.BytesIO(picture.data), formats=("PNG", "JPEG")) as image:
         if image.width * image.height > _LARGEST_PICTURE:
             return None
-        image.thumbnail(_SMALL)
+        image.thumbnail(_SIZES[0][0])
         opaque = Image.new("RGB", image.size, "white")
         coloured = image.convert("RGBA")
         opaque.paste(coloured, mask=coloured)
-    for quality in (85, 60, 35):
+    for box, quality in _SIZES:
         buffer = io.BytesIO()
+        opaque.thumbnail(box)
         opaque.save(buffer, "JPEG", quality=quality, optimize=True)
         if buffer.tell() <= limit:
             return Picture("image/jpeg", buffer.getvalue())

@@ -111,8 +111,7 @@ class GitHub:
         self._sink.line("::endgroup::")
 
     def _file(self, source: str) -> str:
-        whole = os.path.join(self._tally.plan.root, source)  # noqa: PTH118 - not normalised, root may be ""
-        return os.path.relpath(whole, self._workspace or None)
+        return os.path.relpath(Path(self._tally.plan.root, source), self._workspace or None)
 
     def _append(self, event: RunFinished) -> None:
         if not self._summary:
