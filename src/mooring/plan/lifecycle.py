@@ -4,6 +4,7 @@
 status         leaves it by                              for
 =============  ========================================  =================================
 Starting       Launched                                  Registering
+Starting       Launched, having been told to end         Stopping, killed
 Registering    Answered                                  Running
 Running        StopRequested                             Stopping
 Running        RestartRequested                          Restarting
@@ -16,7 +17,8 @@ any but ended  WatcherLost                               Lost
 
 The shutdown ladder (ask, SIGTERM, kill the tree) is climbed by ``Tick`` events: every command list that
 needs one ends with ``WakeAt``. A kernel told to stop that never answered is killed at once: nothing in it
-is worth waiting for.
+is worth waiting for. What is told to end before there is a process is killed the moment there is one. The
+ladder is only ever climbed, never descended: a second request or deadline postpones nothing.
 """
 
 from __future__ import annotations
@@ -194,6 +196,7 @@ class Lifecycle:
         self.status: Status = Starting(now)
         self._grace = 5.0
         self._deadline = False
+        self._unwanted = False
 
     def handle(self, event: Event, now: float) -> list[Command]:  # noqa: C901, PLR0911 - one case an event
         """Apply one event.
@@ -209,8 +212,7 @@ class Lifecycle:
             return []
         match event:
             case Launched(pid):
-                self.status = Registering(now, pid)
-                return []
+                return self._launched(pid, now)
             case Answered():
                 if isinstance(self.status, Registering):
                     self.status = Running(now, self.status.pid)
@@ -230,17 +232,27 @@ class Lifecycle:
                 return self._climb(now)
         assert_never(event)
 
+    def _launched(self, pid: int, now: float) -> list[Command]:
+        if not isinstance(self.status, Starting):
+            return []
+        if self._unwanted:
+            self.status = Stopping(now, pid, "killed", now)
+            return [KillTree()]
+        self.status = Registering(now, pid)
+        return []
+
     def _stop(self, grace: float, now: float, *, at_once: bool) -> list[Command]:
-        self._grace = grace
         status = self.status
         if isinstance(status, Starting):
-            return [KillTree()]
-        assert not isinstance(status, Exited | Lost)
-        if isinstance(status, Stopping) and not at_once:
+            self._unwanted = True
             return []
-        if at_once or isinstance(status, Registering):
+        assert not isinstance(status, Exited | Lost)
+        if isinstance(status, Stopping) and (not at_once or status.rung == "killed"):
+            return []
+        if at_once or isinstance(status, Registering | Restarting):
             self.status = Stopping(now, status.pid, "killed", now)
             return [KillTree()]
+        self._grace = grace
         self.status = Stopping(now, status.pid, "asked", now + grace)
         return [AskToStop(), WakeAt(now + grace)]
 
@@ -248,22 +260,25 @@ class Lifecycle:
         self._deadline = True
         status = self.status
         if isinstance(status, Starting):
-            return [KillTree()]
+            self._unwanted = True
+            return []
         assert not isinstance(status, Exited | Lost)
+        if isinstance(status, Stopping) and status.rung != "asked":
+            return []
         self.status = Stopping(now, status.pid, "terminated", now + grace)
         return [Terminate(), WakeAt(now + grace)]
 
     def _climb(self, now: float) -> list[Command]:
         status = self.status
-        if not isinstance(status, Stopping) or now < status.next_rung_at:
+        if not isinstance(status, Stopping) or status.rung == "killed":
             return []
+        if now < status.next_rung_at:
+            return [WakeAt(status.next_rung_at)]  # clocks of event loops are coarse
         if status.rung == "asked":
             self.status = Stopping(status.since, status.pid, "terminated", now + self._grace)
             return [Terminate(), WakeAt(now + self._grace)]
-        if status.rung == "terminated":
-            self.status = Stopping(status.since, status.pid, "killed", now)
-            return [KillTree()]
-        return []
+        self.status = Stopping(status.since, status.pid, "killed", now)
+        return [KillTree()]
 
     def _restart(self, now: float) -> list[Command]:
         if not isinstance(self.status, Running | Registering):
