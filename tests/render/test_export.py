@@ -20,7 +20,7 @@ def page(tmp_path, content, **options):
 
 
 def loaded(text):
-    """Return what the page would fetch: scripts, styles, imports; comments of the style sheet do not count."""
+    """Return what the page would fetch: scripts, styles, imports; comments in style sheets do not count."""
     return re.findall(r"""(?:src=|href=|import\(|url\()["']?(https?://[^"')]+)""", text)
 
 

@@ -135,11 +135,12 @@ class ExportClient:
         """
         request = {
             "id": next(self._ids),
-            "source_ipynb": str(source_ipynb),
+            # Made absolute here: the process need not share our working directory.
+            "source_ipynb": str(source_ipynb.absolute()),
             "to": to,
-            "out": str(out),
+            "out": str(out.absolute()),
             "title": title,
-            "folder": str(folder) if folder is not None else None,
+            "folder": str(folder.absolute()) if folder is not None else None,
             "remove_cells": list(remove_cells),
         }
         async with self._lock:
