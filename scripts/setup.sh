@@ -49,7 +49,8 @@ $venv/bin/python -m uv --version >/dev/null 2>&1 || {
     say "fetching uv"
     $venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 }
-install() { VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet "$@"; }
+# The system's certificates, so that a company's own registry or proxy is trusted as pip trusts it.
+install() { UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet "$@"; }
 
 say "installing what '$purpose' needs"
 case $purpose in
