@@ -62,6 +62,7 @@ class Children:
         self._outer = os.environ.get(procfs.MARKER, "")
         self._alive: dict[int, Child] = {}
         self._sessions: dict[int, str] = {}
+        self._seen: dict[tuple[int, int], str] = {}
         self._blamed: dict[str | None, int] = {}
         # What the warden ignores or handles; exec would pass ignoring on. Resetting all 64 costs 0.5 ms.
         self._unusual = [one for one in signal.valid_signals() if signal.getsignal(one) != signal.SIG_DFL]
@@ -172,12 +173,16 @@ class Children:
                 if root not in owners:
                     owners[root] = self._owner(table[root])
                 found.setdefault(owners[root], []).append(table[pid])
+        self._seen = {(one.pid, one.start): name for name, family in found.items() for one in family if name}
         return found
 
     def _owner(self, root: procfs.Process) -> str:
         if root.pid in self._alive:
             return self._alive[root.pid].id
-        # An orphan. Its environment tells, unless it was wiped; then its session may.
+        # An orphan. The last look may have seen where it came from: the environment of one that is just
+        # ending can no longer be read. Else its environment tells, unless it was wiped; then its session may.
+        if name := self._seen.get((root.pid, root.start)):
+            return name
         named = [name for name in procfs.marker(root.pid).split("/") if name in self.known]
         return named[-1] if named else self._sessions.get(root.session, "")
 
