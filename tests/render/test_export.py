@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,16 +97,19 @@ def test_a_page_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.anyio
-async def test_a_client_and_its_process(tmp_path):
+async def test_a_client_and_its_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     ours, theirs = socket.socketpair()
     with (
         theirs,
-        subprocess.Popen([sys.executable, "-m", "mooring.render.export_worker"], stdin=theirs) as process,
+        subprocess.Popen(
+            [sys.executable, "-m", "mooring.render.export_worker"], stdin=theirs, cwd="/"
+        ) as process,
     ):
         theirs.close()
         source = write_notebook(tmp_path / "x.ipynb", notebook())
         async with ExportClient(ours) as client:
-            assert await client.convert(source, "html", tmp_path / "x.html") == [tmp_path / "x.html"]
+            assert await client.convert(Path("x.ipynb"), "html", Path("x.html")) == [tmp_path / "x.html"]
             with pytest.raises(OutputError, match="cannot be made") as caught:
                 await client.convert(tmp_path / "missing.ipynb", "html", tmp_path / "y.html")
             assert "FileNotFoundError" in str(caught.value)

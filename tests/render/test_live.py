@@ -105,7 +105,7 @@ def test_a_low_terminal_shows_what_it_can(screen):
         for worker, name in enumerate("abcdefghijkl"):
             presenter.handle(NotebookStarted(name, 0.0, worker, 1))
         presenter.tick(1.0)
-        assert "… 7 more running" in bare(screen)
+        assert "… 8 more running" in bare(screen)
 
 
 def test_no_colours_when_not_wanted(screen):

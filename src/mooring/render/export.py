@@ -135,12 +135,11 @@ class ExportClient:
         """
         request = {
             "id": next(self._ids),
-            # Made absolute here: the process need not share our working directory.
-            "source_ipynb": str(source_ipynb.absolute()),
+            "source_ipynb": _whole(source_ipynb),
             "to": to,
-            "out": str(out.absolute()),
+            "out": _whole(out),
             "title": title,
-            "folder": str(folder.absolute()) if folder is not None else None,
+            "folder": _whole(folder) if folder is not None else None,
             "remove_cells": list(remove_cells),
         }
         async with self._lock:
@@ -165,6 +164,11 @@ class ExportClient:
             # The answer to a request whose caller was cancelled is read by the next one.
             if reply["id"] == request["id"]:
                 return reply
+
+
+def _whole(path: Path) -> str:
+    """Return ``path`` so that a process with another working directory finds it."""
+    return str(path.absolute())
 
 
 def _config(remove_cells: Iterable[str]) -> Any:

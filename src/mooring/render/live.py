@@ -171,11 +171,13 @@ class Live:
         self._console.print(Text("\n").join(texts), soft_wrap=True)
 
     def _area(self, width: int, height: int) -> list[Text]:
-        """Return the live lines, none wider than ``width``, no more than leave room for a few results."""
+        """Return the live lines below a blank one, as wide as ``width`` at most, with room for a few results."""
+        from rich.text import Text
+
         entries = list(self._tally.running.values())
-        room = max(1, height - 4)
+        room = max(1, height - 5)
         shown = entries if len(entries) <= room else entries[: room - 1]
         lines = [running_line(entry, self._now, width, self._symbols) for entry in shown]
         if len(shown) < len(entries):
             lines.append(more_line(len(entries) - len(shown), self._symbols))
-        return [*lines, total_line(self._tally, self._now, width, self._symbols)]
+        return [Text(""), *lines, total_line(self._tally, self._now, width, self._symbols)]
