@@ -171,7 +171,7 @@ class Live:
         self._console.print(Text("\n").join(texts), soft_wrap=True)
 
     def _area(self, width: int, height: int) -> list[Text]:
-        """Return the live lines below a blank one, as wide as ``width`` at most, with room for a few results."""
+        """Return the live lines below a blank one, none wider than ``width``, with room for a few results."""
         from rich.text import Text
 
         entries = list(self._tally.running.values())
