@@ -19,14 +19,15 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 
 Fault = Literal["user", "kernel", "machine", "mooring"]
 
 
 def sentence(text: str) -> str:
-    """Return ``text`` with a full stop unless it already ends one."""
-    text = text.strip()
+    """Return ``text`` with a capital first word, unless that is a name, and with a full stop."""
+    text = re.sub(r"^[a-z]+(?=[ ,])", lambda word: word[0].capitalize(), text.strip())
     return text if not text or text[-1] in ".!?:" or "\n" in text else text + "."
 
 

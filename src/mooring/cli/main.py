@@ -7,8 +7,10 @@ argparse rather than a richer library: its import costs 10 ms where cyclopts' co
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import NoReturn
 
 from mooring.errors import MooringError, UsageError
@@ -21,6 +23,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError; argparse itself would print and exit."""
+        if found := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message):
+            raise UsageError(f"there is no command {found[1]}", do=f"Known is {found[2]}")
         raise UsageError(message, do=f"Try {self.prog} --help")
 
 
@@ -36,6 +40,22 @@ def build_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", parser_class=Parser)
     render.add_parser(verbs)
     return parser
+
+
+def _unknown(word: str, verb: str | None) -> UsageError:
+    """Return the complaint about a flag nobody knows, with near ones."""
+    from difflib import get_close_matches
+
+    from mooring.render.settings import RenderSettings
+
+    known = ["--" + each.name.replace("_", "-") for each in fields(RenderSettings)]
+    near = get_close_matches(word.partition("=")[0], known, n=2)
+    advice = (
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"Try {' '.join(filter(None, ['mooring', verb]))} --help"
+    )
+    return UsageError(f"there is no flag {word}", do=advice)
 
 
 def version() -> str:
@@ -56,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         parser = build_parser()
-        options = parser.parse_args(arguments)
+        options, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            raise _unknown(unknown[0], options.verb)
         if options.verb is None:
             parser.print_help()
             return OK

@@ -65,7 +65,7 @@ def _how(parser: argparse.ArgumentParser) -> None:
     add("--cache", metavar="DIR", help="where results are kept (default: .mooring/cache)")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
     add("--force", action="store_true", help="run everything, and write the cache")
-    add("--isolate", choices=["none", "net"], help="give each kernel its own network namespace")
+    add("--isolate", choices=["none", "net"], help=argparse.SUPPRESS)
     add("--rendezvous", choices=["auto", "handshake", "self-bind", "hold", "ipc"], help=argparse.SUPPRESS)
     add("--no-fork", action="store_true", help=argparse.SUPPRESS)
     add("--cluster", metavar="PLACE", help=argparse.SUPPRESS)

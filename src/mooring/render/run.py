@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mooring.errors import UsageError
+from mooring.discovery.kernelspec import find
+from mooring.errors import KernelTypeNotFound, UsageError
 from mooring.launch.local import Warden, shared_warden
 from mooring.render import jobserver
 from mooring.render.batch import Batch
@@ -113,6 +114,11 @@ def _check(settings: RenderSettings) -> None:
             why="--isolate net is not built yet",
             do="Leave it out: no port is ever shared without it either",
         )
+    if settings.kernel is not None:
+        try:
+            find(settings.kernel)
+        except KernelTypeNotFound as error:
+            raise UsageError(error.what, why=error.why, do=error.do) from None
     if settings.cluster is not None:
         raise UsageError(
             "this version of mooring runs notebooks on this machine only", do="Leave --cluster out"
