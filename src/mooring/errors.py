@@ -26,8 +26,8 @@ Fault = Literal["user", "kernel", "machine", "mooring"]
 
 
 def sentence(text: str) -> str:
-    """Return ``text`` with a capital first word, unless that is a name, and with a full stop."""
-    text = re.sub(r"^[a-z]+(?=[ ,])", lambda word: word[0].capitalize(), text.strip())
+    """Return ``text`` with a full stop, and begun with a capital where it begins with no name."""
+    text = re.sub(r"^(it|its|they|there|the|nothing|nobody|only)\b", lambda m: m[0].capitalize(), text.strip())
     return text if not text or text[-1] in ".!?:" or "\n" in text else text + "."
 
 
