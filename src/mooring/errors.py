@@ -19,15 +19,14 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, Literal
 
 Fault = Literal["user", "kernel", "machine", "mooring"]
 
 
 def sentence(text: str) -> str:
-    """Return ``text`` with a full stop, and begun with a capital where it begins with no name."""
-    text = re.sub(r"^(it|its|they|there|the|nothing|nobody|only)\b", lambda m: m[0].capitalize(), text.strip())
+    """Return ``text`` with a full stop unless it already ends one."""
+    text = text.strip()
     return text if not text or text[-1] in ".!?:" or "\n" in text else text + "."
 
 

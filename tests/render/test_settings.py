@@ -100,13 +100,13 @@ def test_parameters_on_the_command_line_have_types(text, value):
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        ({"jobs": 0}, "--jobs 0 cannot be (E-USAGE). it must be a whole number from 1 up."),
+        ({"jobs": 0}, "--jobs 0 cannot be (E-USAGE). It must be a whole number from 1 up."),
         ({"cell_timeout": "soon"}, "--cell-timeout soon cannot be"),
         ({"timeout": float("nan")}, "--timeout nan cannot be"),
         ({"timeout": True}, "--timeout True cannot be"),
-        ({"param": ["n"]}, "it must be NAME=VALUE"),
+        ({"param": ["n"]}, "It must be NAME=VALUE"),
         ({"param": ["a-b=1"]}, "names of variables"),
-        ({"isolate": "docker"}, "it must be none or net"),
+        ({"isolate": "docker"}, "It must be none or net"),
     ],
 )
 def test_flags_that_cannot_be(flags, text):

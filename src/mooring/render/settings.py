@@ -195,7 +195,7 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
             values[key] = _RENDER[key](value, Path())
         except ValueError as error:
             what = f"--{key.replace('_', '-')} {_shown(value, key)} cannot be"
-            raise UsageError(what, why=f"it must be {error}") from None
+            raise UsageError(what, why=f"It must be {error}") from None
     if "cache" in values:  # naming one beats the configuration's "none"
         values.setdefault("no_cache", False)
     return RenderSettings(**_over(configuration.render, values))
@@ -296,7 +296,7 @@ def _configuration(path: Path, table: object) -> Configuration:
 def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base: Path) -> dict[str, Any]:
     """Check one table; ``where`` names file and table."""
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{where} cannot be {_shown(table)}", why="it must be a table")
+        raise ConfigurationError(f"{where} cannot be {_shown(table)}", why="It must be a table")
     values = {}
     for written, value in table.items():
         key = str(written).replace("-", "_")
@@ -308,7 +308,7 @@ def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base:
             values[key] = parsers[key](value, base)
         except ValueError as error:
             what = f"{where}: {written} = {_shown(value, key)} cannot be"
-            raise ConfigurationError(what, why=f"it must be {error}") from None
+            raise ConfigurationError(what, why=f"It must be {error}") from None
     return values
 
 
