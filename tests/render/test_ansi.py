@@ -3,7 +3,7 @@ from __future__ import annotations
 import html
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.render import ansi
@@ -39,6 +39,7 @@ def test_html_survives_broken_parameters():
     assert ansi.to_html("\x1b[38;5mx\x1b[38;2;1mx\x1b[;;mx\x1b[999mx") == "xxxx"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("\x1b[];:m0123458<>&\"'a\n\x07")))
 def test_html_never_holds_more_than_spans_and_text(text):
     made = ansi.to_html(text)

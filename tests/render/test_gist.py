@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.render.gist import Gist, Picture, gist, read_gist, reduced
@@ -68,6 +68,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_any_shape_has_a_gist(value):
     assert isinstance(gist(value), Gist)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.render.events import Failure, Outcome
@@ -90,6 +90,7 @@ def test_class_names_are_folders_with_dots():
     ]
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(alphabet=st.characters()), st.text(alphabet="\x1b[;m\x00\x08\ud800\ufffe]]><&é"))
 def test_any_text_makes_xml_that_parses(name, message, traceback):
     bad = Failure(1, message, traceback, (traceback, HOSTILE), message, 3)
