@@ -109,7 +109,14 @@ def _user_data_directory(environ: Mapping[str, str]) -> Path:
 def _prefers_environment(environ: Mapping[str, str]) -> bool:
     if "JUPYTER_PREFER_ENV_PATH" in environ:
         return environ["JUPYTER_PREFER_ENV_PATH"].lower() not in {"no", "n", "false", "off", "0", "0.0"}
-    return sys.prefix != sys.base_prefix or "CONDA_PREFIX" in environ
+    if sys.prefix != sys.base_prefix:
+        return True
+    conda = environ.get("CONDA_PREFIX")
+    return (
+        bool(conda)
+        and sys.prefix.startswith(conda or "")
+        and environ.get("CONDA_DEFAULT_ENV", "base") != "base"
+    )
 
 
 def native() -> KernelSpec | None:
@@ -141,11 +148,13 @@ def _read(name: str, folder: Path) -> KernelSpec:
     path = folder / "kernel.json"
     try:
         content = json.loads(path.read_bytes())
-        argv = tuple(str(word) for word in content["argv"])
+        argv = content["argv"]
+        if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
+            raise TypeError("argv is no list of words")  # noqa: TRY301 - told like everything wrong with it
         metadata = content.get("metadata") or {}
         return KernelSpec(
             name=name,
-            argv=argv,
+            argv=tuple(argv),
             display_name=str(content.get("display_name") or name),
             language=str(content.get("language") or "").lower(),
             env={str(key): str(value) for key, value in (content.get("env") or {}).items()},

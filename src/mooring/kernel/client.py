@@ -26,8 +26,13 @@ from mooring.wire.session import Session
 Receiver = Callable[[Message], None]
 InputProvider = Callable[[str, bool], str]
 
-# How many finished requests are still known, so that late output finds its cell.
-_REMEMBERED = 4096
+# How many finished requests are still known, so that late output finds its cell; with each its outputs.
+_REMEMBERED = 256
+# When a request to a kernel that has not answered yet is sent again (s): one sent to the process before a
+# restart may have been lost with it. It doubles up to the second figure.
+_ASK_AGAIN, _ASK_AGAIN_MOST = 1.0, 10.0
+# How long a kernel's last words may take to get here (s) once its process is known to have ended.
+_LAST_WORDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -74,18 +79,24 @@ class Request:
         done: resolves when reply and idle have both arrived.
     """
 
-    def __init__(self, message: Message, receive: Receiver | None) -> None:
+    def __init__(self, message: Message, receive: Receiver | None, stdin: InputProvider | None) -> None:
         loop = asyncio.get_running_loop()
         self.message = message
         self.receive = receive
+        self.stdin = stdin
         self.reply: asyncio.Future[Message] = loop.create_future()
         self.done: asyncio.Future[Message] = loop.create_future()
         self.idle = False
 
     def settle(self) -> None:
         """Finish when both halves are there."""
-        if self.idle and self.reply.done() and not self.done.done():
+        if self.idle and self.finished(self.reply) and not self.done.done():
             self.done.set_result(self.reply.result())
+
+    @staticmethod
+    def finished(future: asyncio.Future[Message]) -> bool:
+        """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
+        return future.done() and not future.cancelled() and future.exception() is None
 
     def fail(self, error: BaseException) -> None:
         """End every wait with ``error``."""
@@ -110,9 +121,8 @@ class Client:
         self._transport = Transport(info, session_id.encode(), self._on_frames)
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
-        self._heard = asyncio.Event()
+        self._welcomed = asyncio.Event()
         self._ended: BaseException | None = None
-        self._input: InputProvider | None = None
         self.rejected = 0
         """How many arrivals were no valid message: malformed, badly signed, or repeated."""
 
@@ -134,6 +144,10 @@ class Client:
         for request in self._requests.values():
             request.fail(error)
 
+    async def hear_out(self) -> None:
+        """Take in what the kernel said before its process ended. Cancelling is safe."""
+        await self._transport.hear_out(_LAST_WORDS)
+
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
         self._listeners.append(receive)
@@ -143,28 +157,32 @@ class Client:
         channel: Channel,
         request: messages.Request,
         receive: Receiver | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        stdin: InputProvider | None = None,
     ) -> Request:
         """Send a request.
 
         Args:
             channel: ``shell`` or ``control``.
             request: message type and content, from :mod:`mooring.wire.messages`.
-            receive: called with each iopub message this request causes.
-            metadata: of the message.
+            receive: called with each iopub message this request causes; what it raises fails the request.
+            stdin: answers the kernel's input requests for it.
 
         Returns:
             The request; await its ``reply`` or its ``done``. Abandoning it is safe: the kernel goes on.
+
+        Raises:
+            KernelDied: there is no kernel any more.
+            ProtocolError: what listens at its address is no kernel.
         """
         if self._ended is not None:
             raise self._ended
         kind, content = request
         date = datetime.now(UTC).isoformat()
-        message = self._session.request(channel, kind, content, date=date, metadata=metadata)
-        entry = Request(message, receive)
+        message = self._session.request(channel, kind, content, date=date)
+        entry = Request(message, receive, stdin)
+        self._transport.send(channel, self._session.pack(message))
         self._requests[message.header.msg_id] = entry
         self._forget_old()
-        self._transport.send(channel, self._session.pack(message))
         return entry
 
     def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
@@ -193,10 +211,11 @@ class Client:
             store_history: let the kernel keep it in its history.
             expressions: evaluated afterwards; their values come back in ``Result.expressions``.
             stdin: answers the kernel's input requests, given prompt and whether it is a password; None
-                makes ``input()`` an error in the kernel.
+                makes ``input()`` an error in the kernel. Called in the loop's thread.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile.
+            Exception: whatever ``receive`` or ``stdin`` raised.
 
         Cancelling stops the wait, not the kernel: interrupt it for that.
         """
@@ -207,7 +226,6 @@ class Client:
             if receive is not None:
                 receive(message)
 
-        self._input = stdin
         began = monotonic()
         request = self.request(
             "shell",
@@ -219,6 +237,7 @@ class Client:
                 allow_stdin=stdin is not None,
             ),
             take,
+            stdin,
         )
         reply = (await request.done).content
         return Result(
@@ -248,12 +267,20 @@ class Client:
         Raises:
             KernelDied: the kernel's process ended first. Cancelling is safe.
         """
-        patience = 0.02
+        # A new one: what was true of the process before a restart proves nothing.
+        heard = self._welcomed = asyncio.Event()
+        ask_again, patience = _ASK_AGAIN, 0.02
         while True:
-            info = await self.kernel_info()
+            asked = self.request("shell", messages.kernel_info_request(), lambda _: heard.set())
+            try:
+                async with asyncio.timeout(ask_again):
+                    info = (await asked.reply).content
+            except TimeoutError:
+                ask_again = min(2 * ask_again, _ASK_AGAIN_MOST)
+                continue
             try:
                 async with asyncio.timeout(patience):
-                    await self._heard.wait()
+                    await heard.wait()
             except TimeoutError:
                 patience = min(2 * patience, 1.0)
                 continue
@@ -266,7 +293,7 @@ class Client:
     def _forget_old(self) -> None:
         while len(self._requests) > _REMEMBERED:
             oldest, request = next(iter(self._requests.items()))
-            if not request.done.done():
+            if not request.done.done() and not request.reply.cancelled():
                 self._requests.move_to_end(oldest)
                 return
             del self._requests[oldest]
@@ -291,26 +318,38 @@ class Client:
             request.settle()
 
     def _on_iopub(self, message: Message) -> None:
-        for listener in self._listeners:
-            listener(message)
+        try:
+            for listener in self._listeners:
+                listener(message)
+        finally:
+            # A listener that raises is told of by the loop, and costs the request nothing.
+            self._on_published(message)
+
+    def _on_published(self, message: Message) -> None:
         if message.msg_type == "iopub_welcome":
-            self._heard.set()
-            return
+            self._welcomed.set()
         request = self._requests.get(message.parent_id)
         if request is None:
             return
-        self._heard.set()
         if request.receive is not None:
-            request.receive(message)
+            try:
+                request.receive(message)
+            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+                request.fail(error)
         if message.msg_type == "status" and message.content.get("execution_state") == "idle":
             request.idle = True
             request.settle()
 
     def _on_input_request(self, message: Message) -> None:
-        if message.msg_type != "input_request" or self._input is None:
+        request = self._requests.get(message.parent_id)
+        if message.msg_type != "input_request" or request is None or request.stdin is None:
             return
-        prompt = str(message.content.get("prompt", ""))
-        value = self._input(prompt, bool(message.content.get("password")))
+        value = ""  # the kernel waits for some answer, even where there is none
+        try:
+            prompt = str(message.content.get("prompt", ""))
+            value = request.stdin(prompt, bool(message.content.get("password")))
+        except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+            request.fail(error)
         self.send("stdin", messages.input_reply(value), parent=message)
 
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -99,10 +100,12 @@ class Kernel:
 
         Raises:
             StartDeath, DeadlineExceeded: as from :func:`launch`.
+            KernelDied: it had ended already, or is being ended.
         """
+        deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
         await self._supervisor.started()
-        await _await_ready(self.client, self._supervisor, self.spec.kernel_type, timeout)
+        await _await_ready(self.client, self._supervisor, deadline)
 
     async def wait(self) -> ExitStatus:
         """Wait until the kernel's process has ended for good. Cancelling is safe.
@@ -148,11 +151,11 @@ async def launch(
     Cancelling while it starts kills it.
     """
     spec = find(kernel_type) if isinstance(kernel_type, str) else kernel_type
+    deadline = _Deadline(timeout, spec.kernel_type)
     way = choose(spec.argv, rendezvous)
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(shared_warden()) if warden is None else warden
-        directory = owner.directory / secrets.token_hex(3)
-        directory.mkdir(mode=0o700)
+        directory = Path(tempfile.mkdtemp(prefix="", dir=owner.directory))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         meeting = make(way, directory, secrets.token_hex(32).encode(), spec.name)
         stack.callback(meeting.close)
@@ -164,11 +167,11 @@ async def launch(
         supervisor = Supervisor(spec.kernel_type, process, LocalLauncher(owner))
         await stack.enter_async_context(beside(supervisor.keep(), name=f"keep {spec.name}"))
         await supervisor.started()
-        addresses = await _addresses(meeting, supervisor, spec.kernel_type, timeout)
+        addresses = await _addresses(meeting, supervisor, deadline)
         client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
         supervisor.attach(client)
-        info = await _await_ready(client, supervisor, spec.kernel_type, timeout)
+        info = await _await_ready(client, supervisor, deadline)
         kernel = Kernel(spec, meeting, supervisor, client, info)
         yield kernel
         await kernel.shutdown()
@@ -185,42 +188,47 @@ def _surroundings(parent: int) -> dict[str, str]:
     return inherited | {"JPY_PARENT_PID": str(parent)}
 
 
-async def _addresses(
-    meeting: Rendezvous, supervisor: Supervisor, kernel_type: str, seconds: float
-) -> ConnectionInfo:
+class _Deadline:
+    """When a kernel must have answered, and how to say that it did not."""
+
+    def __init__(self, seconds: float, kernel_type: str) -> None:
+        self._seconds = seconds
+        self._kernel_type = kernel_type
+        self.at = asyncio.get_running_loop().time() + seconds
+
+    def passed(self, supervisor: Supervisor) -> Exception:
+        """Give the kernel up; returns what to raise."""
+        if supervisor.handle.exit_status is not None:
+            return supervisor.start_death()
+        supervisor.expire()
+        return DeadlineExceeded(
+            f"the kernel {self._kernel_type} did not answer within {self._seconds:g} s",
+            why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
+            do="Start it by hand to see what it does",
+        )
+
+
+async def _addresses(meeting: Rendezvous, supervisor: Supervisor, deadline: _Deadline) -> ConnectionInfo:
     """Wait for the addresses, for the kernel's death or for the deadline, whichever is first."""
     waiting = True
     try:
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout_at(deadline.at) as patience:
             # The kernel's death moves the deadline to now.
-            supervisor.on_end(lambda: deadline.reschedule(0) if waiting else None)
+            supervisor.on_end(lambda: patience.reschedule(0) if waiting and not patience.expired() else None)
             return await meeting.addresses()
     except TimeoutError:
-        raise _too_late(supervisor, kernel_type, seconds) from None
+        raise deadline.passed(supervisor) from None
     finally:
         waiting = False
 
 
-async def _await_ready(
-    client: Client, supervisor: Supervisor, kernel_type: str, seconds: float
-) -> dict[str, Any]:
+async def _await_ready(client: Client, supervisor: Supervisor, deadline: _Deadline) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(deadline.at):
             info = await client.ready()
     except KernelDied:
         raise supervisor.start_death() from None
     except TimeoutError:
-        raise _too_late(supervisor, kernel_type, seconds) from None
+        raise deadline.passed(supervisor) from None
     supervisor.answered()
     return info
-
-
-def _too_late(supervisor: Supervisor, kernel_type: str, seconds: float) -> Exception:
-    if supervisor.handle.exit_status is not None:
-        return supervisor.start_death()
-    supervisor.expire()
-    return DeadlineExceeded(
-        f"the kernel {kernel_type} did not answer within {seconds:g} s",
-        why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
-        do="Start it by hand to see what it does",
-    )

@@ -6,16 +6,12 @@ the output schema of nbformat 4.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
 from mooring.wire.messages import Message
 
 Output = dict[str, Any]
-
-# What a terminal would show: text before a carriage return is overwritten, a backspace takes one back.
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
-_TAKEN_BACK = re.compile(r"[^\n]\x08")
 
 
 class Displays:
@@ -43,15 +39,17 @@ class OutputArea:
         execution_count: the number the kernel gave the execution, or None.
     """
 
-    def __init__(self, displays: Displays | None = None) -> None:
-        """Begin empty.
+    def __init__(self, displays: Displays | None = None, outputs: Iterable[Output] = ()) -> None:
+        """Begin.
 
         Args:
             displays: shared by the cells of one notebook.
+            outputs: what is there already.
         """
         self.execution_count: int | None = None
         self._displays = displays or Displays()
-        self._outputs: list[Output] = []
+        self._outputs: list[Output] = list(outputs)
+        self._settled = len(self._outputs)
         self._streams: dict[str, list[str]] = {}
         self._clear_before_next = False
 
@@ -92,6 +90,7 @@ class OutputArea:
         """Forget all outputs."""
         self._outputs.clear()
         self._streams.clear()
+        self._settled = 0
 
     @property
     def outputs(self) -> list[Output]:
@@ -118,6 +117,7 @@ class OutputArea:
         # Lines after this one belong below it.
         self._streams = {}
         self._outputs.append(output)
+        self._settled = len(self._outputs)
 
     def _clear_if_due(self) -> None:
         if self._clear_before_next:
@@ -128,20 +128,35 @@ class OutputArea:
         """Write the streams of the current run into the outputs, replacing what was written before."""
         if not self._streams:
             return
-        while self._outputs and self._outputs[-1]["output_type"] == "stream":
-            self._outputs.pop()
+        del self._outputs[self._settled :]
         for name in sorted(self._streams, key=lambda name: (name != "stdout", name)):
             text = _as_shown("".join(self._streams[name]))
             self._outputs.append({"output_type": "stream", "name": name, "text": text})
 
 
 def _as_shown(text: str) -> str:
-    while "\x08" in text:
-        shorter = _TAKEN_BACK.sub("", text)
-        if len(shorter) == len(text):
-            break
-        text = shorter
-    return _OVERWRITTEN.sub("", text) if "\r" in text else text
+    """Return what a terminal would show: a backspace takes one back, a carriage return overwrites the line.
+
+    Linear in the text: a regular expression takes minutes for a line of a megabyte.
+    """
+    if "\r" not in text and "\x08" not in text:
+        return text
+    return "\n".join(map(_line_as_shown, text.split("\n")))
+
+
+def _line_as_shown(line: str) -> str:
+    if "\x08" in line:
+        kept: list[str] = []
+        for character in line:
+            if character != "\x08":
+                kept.append(character)
+            elif kept:
+                kept.pop()
+        line = "".join(kept)
+    if "\r" in line:
+        shown = line.rstrip("\r")
+        return shown.rpartition("\r")[2] + line[len(shown) :]
+    return line
 
 
 def _bundle(content: dict[str, Any]) -> dict[str, Any]:

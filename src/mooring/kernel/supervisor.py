@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 from mooring.errors import KernelDied, MooringError, StartDeath, WardenLost
@@ -33,6 +34,7 @@ class Supervisor:
         self._lifecycle = Lifecycle(self._loop.time())
         self._started: asyncio.Future[Handle] = self._loop.create_future()
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._processes: list[Handle] = []
         self._clients: list[Client] = []
 
     @property
@@ -43,7 +45,7 @@ class Supervisor:
     @property
     def handle(self) -> Handle:
         """The process last started; raises what prevented its start."""
-        return self._started.result()
+        return self._processes[-1] if self._processes else self._started.result()
 
     def attach(self, client: Client) -> None:
         """Tell ``client`` when the kernel dies; at once if it has."""
@@ -84,33 +86,39 @@ class Supervisor:
         self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
 
     def restart(self) -> None:
-        """Kill the tree and start the process again; requests under way fail."""
-        self._started = self._loop.create_future()
+        """Kill the tree and start the process again; requests under way fail.
+
+        Raises:
+            KernelDied: it has ended or is being ended, and stays so.
+        """
+        self._feed(lifecycle.RestartRequested())
+        if not isinstance(self.status, lifecycle.Restarting | lifecycle.Starting):
+            raise KernelDied("the kernel cannot be restarted", why="It has ended or is about to")
+        if self._started.done():
+            self._started = self._loop.create_future()
         error = MooringError("the kernel was restarted while a request was under way")
         for client in self._clients:
             client.fail(error)
-        self._feed(lifecycle.RestartRequested())
 
     async def keep(self) -> None:
-        """Run the process, and again for every restart, until it ends for good."""
-        again = True
-        while again:
-            again = False
-            try:
-                async with self._launcher.launch(self._spec) as handle:
-                    self._feed(lifecycle.Launched(handle.pid))
-                    self._started.set_result(handle)
-                    exit_status = await handle.wait()
-                    again = self._on_exit(exit_status, handle.output())
-            except MooringError as error:
-                self._feed(lifecycle.WatcherLost())
-                self._give_up(error)
+        """Run the process, and again for every restart, until it ends for good.
+
+        Cancelling ends the process and everything it started, and tells everybody who waits for it.
+        """
+        try:
+            while await self._run():
+                pass
+        except MooringError as error:
+            self._give_up(error)
+        except BaseException as error:
+            self._give_up(MooringError("the kernel is no longer watched", why=repr(error)))
+            raise
 
     def start_death(self) -> MooringError:
         """Return the error that tells of a process that ended before the kernel answered."""
-        if (error := self._ended.exception()) is not None:
+        if self._ended.done() and (error := self._ended.exception()) is not None:
             return error if isinstance(error, MooringError) else WardenLost(str(error))
-        exit_status = self._ended.result()
+        exit_status = self.handle.exit_status or ExitStatus()
         output = self.handle.output()
         return StartDeath(
             f"the kernel {self._kernel_type} died while starting: {exit_status.describe()}",
@@ -119,19 +127,39 @@ class Supervisor:
             output=output,
         )
 
+    async def _run(self) -> bool:
+        """Run the process once; True when it is to run again."""
+        async with self._launcher.launch(self._spec) as handle:
+            self._processes[:] = [handle]
+            self._feed(lifecycle.Launched(handle.pid))
+            if not self._started.done():
+                self._started.set_result(handle)
+            try:
+                exit_status = await handle.wait()
+                if isinstance(self.status, lifecycle.Running):
+                    # What the kernel said before it died may still be on its way.
+                    for client in self._clients:
+                        await client.hear_out()
+            except asyncio.CancelledError:
+                # The block is left: it ends here, and whoever still waits for it hears so.
+                self._on_exit(await handle.kill(), handle.output())
+                raise
+            return self._on_exit(exit_status, handle.output())
+
     def _feed(self, event: lifecycle.Event) -> bool:
         """Give the machine an event and carry out what it says; True when the process is to run again."""
         again = False
         for command in self._lifecycle.handle(event, self._loop.time()):
             match command:
                 case lifecycle.AskToStop():
-                    self._clients[0].request("control", messages.shutdown_request(restart=False))
+                    # A client that is closed cannot ask: the next rung of the ladder will do.
+                    with suppress(MooringError):
+                        self._clients[0].request("control", messages.shutdown_request(restart=False))
                 case lifecycle.Terminate():
                     self.handle.send_signal(signal.SIGTERM)
                 case lifecycle.KillTree():
                     # The leader falls; leaving the launcher's block takes the rest of the tree.
-                    if self._started.done():
-                        self.handle.send_signal(signal.SIGKILL)
+                    self.handle.send_signal(signal.SIGKILL)
                 case lifecycle.Launch():
                     again = True
                 case lifecycle.WakeAt(at):
@@ -157,6 +185,7 @@ class Supervisor:
         return again
 
     def _give_up(self, error: MooringError) -> None:
+        self._feed(lifecycle.WatcherLost())
         for client in self._clients:
             client.end(error)
         for future in (self._started, self._ended):

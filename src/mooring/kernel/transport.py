@@ -9,6 +9,7 @@ from typing import Self
 
 import zmq
 
+from mooring.errors import MooringError, ProtocolError
 from mooring.wire.connection import ConnectionInfo
 from mooring.wire.messages import Channel
 
@@ -17,6 +18,9 @@ _BATCH = 256
 # libzmq tries again this soon (ms) when nobody listens yet; its default of 100 ms would be the largest
 # part of a kernel's start. It doubles up to the second figure.
 _RECONNECT, _RECONNECT_MOST = 5, 100
+
+# libzmq's own bound of 1023 would be met at the 205th kernel.
+_MOST_SOCKETS = 65_535
 
 _KINDS: dict[Channel, int] = {
     "shell": zmq.DEALER,
@@ -48,13 +52,23 @@ class Transport:
         self._identity = identity
         self._receive = receive
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._monitors: list[zmq.Socket[bytes]] = []
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        context.setsockopt(zmq.MAX_SOCKETS, 65536)
+        # Not setsockopt, which on a context gives defaults to its sockets. In vain once a socket is open.
+        context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
         for channel, kind in _KINDS.items():
-            socket = context.socket(kind)
+            try:
+                socket = context.socket(kind)
+            except zmq.ZMQError as error:
+                await self.__aexit__(None, None, None)
+                raise MooringError(
+                    "no more connections to kernels can be opened",
+                    why=str(error),
+                    do="Raise `ulimit -n` or run fewer kernels at once",
+                ) from error
             self._sockets[channel] = socket
             socket.linger = 0
             # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
@@ -63,6 +77,7 @@ class Transport:
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
             if kind == zmq.SUB:
                 socket.subscribe(b"")
+                self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
             else:
                 socket.routing_id = self._identity
             socket.connect(self._info.url(channel))
@@ -77,7 +92,10 @@ class Transport:
         while self._sockets:
             _, socket = self._sockets.popitem()
             loop.remove_reader(int(socket.FD))
+            socket.disable_monitor()
             socket.close()
+        while self._monitors:
+            self._monitors.pop().close()
 
     def send(self, channel: Channel, frames: Sequence[bytes | memoryview]) -> None:
         """Queue one message. Never blocks: what cannot be sent yet waits in memory.
@@ -85,18 +103,69 @@ class Transport:
         Args:
             channel: where to.
             frames: the message without routing ids.
+
+        Raises:
+            ProtocolError: something that is no kernel listens there, so libzmq has hung up on it.
         """
-        self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
+        try:
+            self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            raise ProtocolError(f"what listens at {self._info.url(channel)} is no kernel") from None
         asyncio.get_running_loop().call_soon(self._drain, channel)
+
+    def drain(self) -> None:
+        """Hand over everything that has arrived so far."""
+        for channel in _KINDS:
+            self._drain(channel)
+
+    async def hear_out(self, seconds: float) -> None:
+        """Wait until the kernel, which has ended, has hung up, and hand over its last words.
+
+        Args:
+            seconds: wait no longer; a child that outlived the kernel may keep the line open.
+        """
+        loop = asyncio.get_running_loop()
+        hung_up = asyncio.Event()
+        if not self._monitors:
+            return
+        monitor = self._monitors[0]
+        descriptor = int(monitor.FD)
+
+        def look() -> None:
+            try:
+                while True:
+                    monitor.recv_multipart(zmq.NOBLOCK)
+                    hung_up.set()
+            except zmq.Again:
+                return
+
+        loop.add_reader(descriptor, look)
+        look()
+        try:
+            async with asyncio.timeout(seconds):
+                await hung_up.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if not monitor.closed:
+                loop.remove_reader(descriptor)
+        self.drain()
 
     def _drain(self, channel: Channel) -> None:
         socket = self._sockets.get(channel)
         if socket is None:
             return
-        for _ in range(_BATCH):
-            try:
-                frames = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._receive(channel, frames)
-        asyncio.get_running_loop().call_soon(self._drain, channel)
+        again = True  # also when a receiver raises: nothing else would tell of what still waits
+        try:
+            for _ in range(_BATCH):
+                if socket.closed:  # by a receiver
+                    return
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    again = False
+                    return
+                self._receive(channel, frames)
+        finally:
+            if again:
+                asyncio.get_running_loop().call_soon(self._drain, channel)

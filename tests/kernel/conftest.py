@@ -1,0 +1,82 @@
+"""A kernel spoken by hand, for what no real kernel can be made to say."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from mooring.kernel.client import Client
+from mooring.rendezvous.ipc import IpcRendezvous
+from mooring.wire.codec import Signer
+from mooring.wire.session import Session
+
+KEY = b"0123456789"
+DATE = "2026-01-01T00:00:00+00:00"
+
+
+class ByHand:
+    """Binds a kernel's sockets and says what the test wants said."""
+
+    def __init__(self, info) -> None:
+        self.info = info
+        ids = count()
+        self.session = Session(Signer(KEY), "kernel", lambda: f"k{next(ids)}")
+        self.context = zmq.asyncio.Context()
+        self.sockets = {}
+        for channel, kind in (("shell", 6), ("control", 6), ("stdin", 6), ("iopub", 1)):
+            socket = self.sockets[channel] = self.context.socket(kind)
+            socket.linger = 0
+            socket.bind(info.url(channel))
+
+    async def hear(self, channel="shell"):
+        """Return the next request, whose identities answer it."""
+        frames = await self.sockets[channel].recv_multipart()
+        return self.session.receive(channel, frames)
+
+    def pack(self, msg_type, content, parent=None):
+        message = self.session.request("", msg_type, content, date=DATE, parent=parent)
+        return self.session.pack(message)
+
+    async def reply(self, request, msg_type, channel="shell", **content):
+        frames = [*request.identities, *self.pack(msg_type, {"status": "ok", **content}, request)]
+        await self.sockets[channel].send_multipart(frames)
+        return frames
+
+    async def publish(self, msg_type, parent=None, **content):
+        await self.sockets["iopub"].send_multipart(self.pack(msg_type, content, parent))
+
+    async def idle(self, request):
+        await self.publish("status", request, execution_state="idle")
+
+    def close(self):
+        for socket in self.sockets.values():
+            socket.close()
+        self.context.term()
+
+
+@pytest.fixture
+def addresses(tmp_path_factory):
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    directory = Path(tempfile.mkdtemp(prefix="k"))
+    yield IpcRendezvous(directory, KEY)._info
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def by_hand(addresses, anyio_backend):
+    kernel = ByHand(addresses)
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+async def client(addresses, anyio_backend):
+    ids = count()
+    async with Client(addresses, "client", lambda: f"c{next(ids)}") as client:
+        yield client

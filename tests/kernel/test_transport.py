@@ -1,0 +1,190 @@
+"""Sockets: nothing lost, nothing blocked, nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from mooring.errors import ProtocolError
+from mooring.kernel.transport import Transport
+from mooring.rendezvous.hold import HoldRendezvous
+from mooring.rendezvous.ipc import IpcRendezvous
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def info():
+    with tempfile.TemporaryDirectory(prefix="k") as name:
+        yield IpcRendezvous(Path(name), b"key")._info
+
+
+@pytest.fixture
+def publisher(info):
+    with zmq.asyncio.Context() as context, context.socket(zmq.XPUB) as socket:
+        socket.linger = 0
+        socket.set_hwm(0)
+        socket.bind(info.url("iopub"))
+        yield socket
+
+
+@pytest.fixture
+def router(info):
+    with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.linger = 0
+        socket.set_hwm(0)
+        socket.bind(info.url("shell"))
+        yield socket
+
+
+async def until(true):
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_burst_larger_than_a_batch_arrives_whole_and_in_order(info, publisher):
+    got = []
+    async with Transport(info, b"me", lambda _, frames: got.append(int(frames[0]))):
+        await publisher.recv()  # the subscription
+        for number in range(2000):
+            await publisher.send(b"%d" % number)
+        await until(lambda: len(got) == 2000)
+    assert got == list(range(2000))
+
+
+async def test_a_receiver_that_raises_costs_no_later_message(info, publisher):
+    got, told = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def receive(_, frames):
+        got.append(frames[0])
+        if frames[0] == b"bad":
+            raise RuntimeError("receiver")
+
+    async with Transport(info, b"me", receive):
+        await publisher.recv()
+        for word in (b"a", b"bad", b"c", b"bad", b"e"):
+            await publisher.send(word)
+        await until(lambda: len(got) == 5)
+    assert len(told) == 2
+
+
+async def test_a_receiver_may_close_the_transport(info, publisher):
+    got, closing = [], []
+
+    def receive(*_):
+        got.append(1)
+        closing.append(transport.__aexit__(None, None, None))
+        with pytest.raises(StopIteration):
+            closing[0].send(None)
+
+    transport = Transport(info, b"me", receive)
+    await transport.__aenter__()
+    await publisher.recv()
+    await publisher.send(b"x")
+    await publisher.send(b"y")
+    await until(lambda: got)
+    assert got == [1]
+
+
+async def test_replies_between_sends_are_not_stuck_behind_the_edge(info, router):
+    """Every send and every receive may swallow the wake-up of what arrived meanwhile."""
+    got = []
+
+    async with Transport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+
+        async def echo():
+            for _ in range(500):
+                await router.send_multipart(await router.recv_multipart())
+
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            group.create_task(echo())
+            for number in range(500):
+                transport.send("shell", [b"%d" % number])
+                if number % 7 == 0:
+                    await asyncio.sleep(0)
+        await until(lambda: len(got) == 500)
+    assert [int(each) for each in got] == list(range(500))
+
+
+async def test_sending_to_nobody_never_blocks(info):
+    async with Transport(info, b"me", lambda *_: None) as transport:
+        async with asyncio.timeout(5):
+            for _ in range(10_000):
+                transport.send("shell", [b"x" * 100])
+
+
+async def test_sending_to_what_is_no_kernel_never_blocks(tmp_path):
+    """A socket of another kind hangs up on us, and a blocking send would wait for ever for another."""
+    meeting = HoldRendezvous(tmp_path, b"key")
+    info = await meeting.addresses()
+    with zmq.asyncio.Context() as context, context.socket(zmq.PUB) as foreign:
+        foreign.linger = 0
+        foreign.bind(info.url("shell"))
+        async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(10):
+            # Who of the two hangs up first decides whether libzmq connects again or gives up.
+            try:
+                for _ in range(100):
+                    transport.send("shell", [b"x"])
+                    await asyncio.sleep(0.002)
+            except ProtocolError as error:
+                assert "is no kernel" in str(error)
+    meeting.close()
+
+
+async def test_a_listener_that_is_not_even_zeromq_never_blocks(tmp_path):
+    meeting = HoldRendezvous(tmp_path, b"key")
+    info = await meeting.addresses()
+    with socket.socket() as foreign:
+        foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        foreign.bind(("127.0.0.1", info.shell_port))
+        foreign.listen()
+        async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+            for _ in range(100):
+                transport.send("shell", [b"x"])
+    meeting.close()
+
+
+async def test_what_was_said_before_hanging_up_is_heard(info):
+    got = []
+    with zmq.asyncio.Context() as context:
+        publisher = context.socket(zmq.XPUB)
+        publisher.bind(info.url("iopub"))
+        async with Transport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+            await publisher.recv()
+            for number in range(1000):
+                await publisher.send(b"%d" % number)
+            publisher.close(linger=1000)
+            await transport.hear_out(5)
+            await until(lambda: len(got) == 1000)
+
+
+async def test_hearing_out_ends_although_the_line_stays_open(info, publisher):
+    async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+        await publisher.recv()
+        await transport.hear_out(0.05)
+
+
+async def test_more_sockets_than_libzmq_allows_by_itself(info):
+    async with Transport(info, b"me", lambda *_: None):
+        assert zmq.Context.instance().get(zmq.MAX_SOCKETS) > 1023
+
+
+async def test_no_descriptor_is_left(info, router, publisher):
+    async with Transport(info, b"me", lambda *_: None):
+        pass
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        async with Transport(info, b"me%d" % number, lambda *_: None) as transport:
+            transport.send("shell", [b"x"])
+            await router.recv_multipart()
+    # libzmq's own thread closes them.
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
