@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.errors import DeadlineExceeded, KernelDied, MooringError
+from mooring.errors import DeadlineExceeded, MooringError
 from mooring.kernel.client import ExecutionError, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
@@ -33,7 +33,8 @@ class Limits:
         notebook: seconds for all cells together; 0 is no limit.
         cell: seconds for each cell; 0 is no limit.
         grace: seconds a cell gets to end after an interrupt before its kernel is killed.
-        output: bytes of text one cell may print.
+        output: how many characters one cell may show; one that shows more is interrupted, and what it
+            shows from then on is dropped.
     """
 
     notebook: float = 0.0
@@ -50,7 +51,7 @@ class Execution:
         status: ``ok``, ``failed``, ``timeout`` or ``died``.
         failure: the first error that was not expected, or None.
         cells_done: how many code cells were begun and ended.
-        reason: for deaths and deadlines, one sentence.
+        reason: for deaths, deadlines and floods, one sentence.
     """
 
     status: Status
@@ -71,6 +72,10 @@ class _Cell:
     def write_back(self) -> None:
         self.cell["outputs"] = self.area.outputs
         self.cell["execution_count"] = self.area.execution_count
+
+
+def _size(characters: int) -> str:
+    return f"{characters >> 20} MiB" if characters >= 1 << 20 else f"{characters} characters"
 
 
 def _ignore(_index: int, _total: int, _cell: int) -> None:
@@ -112,6 +117,7 @@ class Executor:
         self._ran: list[_Cell] = []
         self._failure: Failure | None = None
         self._flooded: _Cell | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     async def run(self) -> Execution:
         """Run all cells that are to run.
@@ -149,6 +155,8 @@ class Executor:
             seconds = self._limits.notebook if expired else self._limits.cell
             return await self._late(seconds, done, whole=expired)
         except MooringError as error:
+            if self._ran and self._flooded is self._ran[-1]:
+                return Execution("failed", self._flood(), done, "it would not stop and was killed")
             return Execution("died", self._blame(type(error).__name__, str(error)), done, str(error))
         return Execution("failed" if self._failure else "ok", self._failure, done)
 
@@ -158,56 +166,80 @@ class Executor:
         def receive(message: Message) -> None:
             self._receive(job, message)
 
-        request = self._kernel.client.request("shell", messages.execute_request(job.cell["source"]), receive)
-        async with asyncio.timeout(self._limits.cell or None):
-            reply = (await request.done).content
+        # Nothing is ever queued behind a cell, so an error shall not make the kernel refuse the next one.
+        code = messages.execute_request(job.cell["source"], stop_on_error=False)
+        request = self._kernel.client.request("shell", code, receive)
+        try:
+            async with asyncio.timeout(self._limits.cell or None):
+                reply = (await request.done).content
+        finally:
+            if self._patience is not None:
+                self._patience.cancel()
+        self._tell_widgets()
         count = reply.get("execution_count")
         if job.area.execution_count is None and isinstance(count, int):
             job.area.execution_count = count
+        return self._judge(job, reply)
+
+    def _judge(self, job: _Cell, reply: Mapping[str, Any]) -> bool:
+        if self._flooded is job:
+            self._flood()
+            return False
         error = error_of(reply)
         if error is None and reply.get("status") != "aborted":
             return True
-        if self._flooded is job:
-            text = f"the cell printed more than {self._limits.output >> 20} MiB and was interrupted"
-            self._failure = self._failure or self._blame("OutputLimit", text)
-            return False
         if expects_error(job.cell):
             return True
         error = error or ExecutionError("Aborted", "the kernel did not run the cell", ())
         self._failure = self._failure or self._blame(error.ename, error.evalue, error.traceback)
         return False
 
+    def _flood(self) -> Failure:
+        text = f"the cell printed more than {_size(self._limits.output)} and was interrupted"
+        self._failure = self._failure or self._blame("OutputLimit", text)
+        return self._failure
+
+    def _tell_widgets(self) -> None:
+        for request in self._widgets.updates():
+            self._kernel.client.send("shell", request)
+
     async def _late(self, seconds: float, done: int, *, whole: bool) -> Execution:
         """Interrupt the cell whose time is up; kill the kernel if it does not end."""
         what = "the notebook" if whole else "the cell"
         error = DeadlineExceeded(f"{what} took longer than {seconds:g} s")
         failure = self._blame("DeadlineExceeded", error.what)
-        self._kernel.interrupt()
         try:
+            self._kernel.interrupt()
             async with asyncio.timeout(self._limits.grace):
                 await self._kernel.client.flush()
         except TimeoutError:
             self._kernel.expire()
-        except KernelDied:
+        except MooringError:
             return Execution("timeout", failure, done, f"{error.what}; interrupted, it died")
         return Execution("timeout", failure, done, error.what)
 
     def _receive(self, job: _Cell, message: Message) -> None:
         if message.msg_type in _SHOWN:
-            replies = self._widgets.capture(message)
-            for reply in replies:
-                self._kernel.client.send("shell", reply, parent=message)
-            if replies:
+            if self._flooded is job and message.msg_type != "error":
                 return
-            if message.msg_type == "stream":
-                self._count(job, len(message.content.get("text", "")))
+            self._count(job, message)
+            if self._widgets.capture(message):
+                return
         job.area.handle(message)
 
-    def _count(self, job: _Cell, printed: int) -> None:
-        job.printed += printed
-        if job.printed > self._limits.output and self._flooded is None:
+    def _count(self, job: _Cell, message: Message) -> None:
+        if message.msg_type == "clear_output":
+            job.printed = 0
+        elif message.msg_type != "update_display_data":  # which takes the place of what was shown
+            data = message.content.get("data")
+            shown = data.values() if isinstance(data, dict) else [message.content.get("text")]
+            job.printed += sum(len(each) for each in shown if isinstance(each, str))
+        if job.printed > self._limits.output and self._flooded is not job:
             self._flooded = job
             self._kernel.interrupt()
+            # What does not care for interrupts is ended.
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(self._limits.grace, self._kernel.expire)
 
     def _follow(self, message: Message) -> None:
         if message.msg_type.startswith("comm_"):

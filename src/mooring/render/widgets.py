@@ -23,6 +23,11 @@ class Capture:
         self.msg_id = ""
         self.area = OutputArea()
 
+    def replace(self, outputs: object) -> None:
+        """Take what the kernel itself put into the widget (``append_stdout``, ``outputs = ()``)."""
+        found = outputs if isinstance(outputs, list) else []
+        self.area = OutputArea(outputs=[dict(output) for output in found if isinstance(output, dict)])
+
 
 class Widgets:
     """All widget models of one kernel, followed through its comm messages."""
@@ -32,6 +37,7 @@ class Widgets:
         self._buffers: dict[str, dict[tuple[str | int, ...], dict[str, Any]]] = {}
         self._captures: dict[str, Capture] = {}
         self._stack: list[Capture] = []
+        self._changed: dict[str, Capture] = {}
 
     def handle(self, message: Message) -> None:
         """Follow one comm message; others change nothing."""
@@ -41,34 +47,52 @@ class Widgets:
         if not isinstance(comm_id, str) or not isinstance(data, dict):
             return
         state = data.get("state")
+        if data.get("method") == "echo_update":
+            return  # our own words
         if message.msg_type == "comm_open" and content.get("target_name") == _TARGET:
             self._open(comm_id, state if isinstance(state, dict) else {})
         if comm_id in self._states and isinstance(state, dict):
             self._states[comm_id].update(state)
+            if comm_id in self._captures and "outputs" in state:
+                self._captures[comm_id].replace(state["outputs"])
             self._keep_buffers(comm_id, data, message)
             if comm_id in self._captures and "msg_id" in state:
                 self._aim(self._captures[comm_id], str(state["msg_id"] or ""))
 
-    def capture(self, message: Message) -> list[Request]:
+    def capture(self, message: Message) -> bool:
         """Offer an output to the Output widgets.
 
         Args:
             message: an iopub message that would show something.
 
         Returns:
-            What to tell the kernel when a widget took it; an empty list when the cell shall have it.
+            Whether a widget took it; otherwise the cell shall have it.
         """
         for capture in reversed(self._stack):
             if capture.msg_id == message.parent_id:
                 capture.area.handle(message)
-                outputs = [dict(output) for output in capture.area.outputs]
-                self._states[capture.comm_id]["outputs"] = outputs
-                update = {"method": "update", "state": {"outputs": outputs}, "buffer_paths": []}
-                return [("comm_msg", {"comm_id": capture.comm_id, "data": update})]
-        return []
+                self._changed[capture.comm_id] = capture
+                return True
+        return False
+
+    def updates(self) -> list[Request]:
+        """Return what to tell the kernel of the outputs its widgets took since the last call.
+
+        Ask once a cell is done: the kernel listens no earlier, and telling it all outputs again with each
+        of them would take time and memory that grow with their square.
+        """
+        requests: list[Request] = []
+        for comm_id, capture in self._changed.items():
+            outputs = [dict(output) for output in capture.area.outputs]
+            self._states[comm_id]["outputs"] = outputs
+            update = {"method": "update", "state": {"outputs": outputs}, "buffer_paths": []}
+            requests.append(("comm_msg", {"comm_id": comm_id, "data": update}))
+        self._changed.clear()
+        return requests
 
     def metadata(self) -> dict[str, Any] | None:
         """Return what belongs under the notebook's ``metadata.widgets``, or None without widgets."""
+        self.updates()
         if not self._states:
             return None
         models = {comm_id: self._model(comm_id, state) for comm_id, state in self._states.items()}
@@ -93,7 +117,7 @@ class Widgets:
             return
         kept = self._buffers.setdefault(comm_id, {})
         for path, buffer in zip(paths, message.buffers, strict=False):
-            if isinstance(path, list):
+            if isinstance(path, list) and all(isinstance(step, str | int) for step in path):
                 encoded = base64.b64encode(buffer).decode()
                 kept[tuple(path)] = {"data": encoded, "encoding": "base64", "path": path}
 
