@@ -10,7 +10,9 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import NoReturn
 
 from mooring.errors import MooringError, UsageError
@@ -35,6 +37,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="mooring",
         description="Launches Jupyter kernels without port races, watches over them, and puts them to work.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mooring {version()}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", parser_class=Parser)
@@ -75,21 +78,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 all well, 1 something failed, 2 wrong usage and nothing was done, 130 interrupted.
     """
     try:
-        parser = build_parser()
-        options, unknown = parser.parse_known_args(arguments)
-        if unknown:
-            raise _unknown(unknown[0], options.verb)
-        if options.verb is None:
-            parser.print_help()
-            return OK
-        return int(options.run(options))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except MooringError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:
-        return FAILED
+        options = _parse(arguments)
+        return OK if options is None else int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
+        return complain(error)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
+    """Return what was typed; None when it was nothing and the help has been shown."""
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    for word in unknown:
+        # argparse takes sources only where they stand together: `render a.py -j 2 b.py` is a command too.
+        if word.startswith("-") or not hasattr(options, "sources"):
+            raise _unknown(word, options.verb)
+        options.sources.append(word)
+    if options.verb is None:
+        parser.print_help()
+        return None
+    return options
+
+
+def complain(error: Exception) -> int:
+    """Print an error as one sentence on stderr, each of a group by itself.
+
+    Args:
+        error: what ended a command, or one of its last steps.
+
+    Returns:
+        The exit code for it.
+    """
+    if isinstance(error, ExceptionGroup):
+        return min(complain(each) for each in error.exceptions)
+    told = error if isinstance(error, MooringError) else _defect(error)
+    with suppress(OSError):  # nobody reads that either
+        print(f"error: {told}", file=sys.stderr)
+    return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _defect(error: Exception) -> MooringError:
+    """Return the sentence for what mooring did not foresee."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    if isinstance(error, OSError) and error.strerror:
+        name = f": {error.filename}" if error.filename else ""
+        return MooringError("the system did not let mooring go on", why=f"{error.strerror}{name}{where}")
+    return MooringError(
+        "mooring failed where it should not",
+        why=f"{type(error).__name__}: {error}{where}",
+        do="Please report this with the command you typed",
+    )

@@ -31,6 +31,8 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         # A flag not given must not hide the configuration's value.
         argument_default=argparse.SUPPRESS,
+        # An abbreviation would mean something else the day another flag begins like it.
+        allow_abbrev=False,
     )
     parser.set_defaults(run=run)
     parser.add_argument("sources", nargs="+", metavar="SRC", help="notebook, script or directory")
