@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -119,8 +120,7 @@ async def test_a_killed_warden_takes_everything_along(moored, until):
     one.read()
     os.kill(one.told["warden"], signal.SIGKILL)
     one.process.wait()
-    await until(lambda: not _marked(one.run))
-    assert not Path(one.told["directory"]).exists()
+    await until(one.nothing_left)
 
 
 async def test_sigterm_makes_the_warden_tidy_up(moored, until):
@@ -130,7 +130,14 @@ async def test_sigterm_makes_the_warden_tidy_up(moored, until):
     await until(one.nothing_left)
 
 
-async def test_the_next_warden_clears_away_what_two_killed_processes_left(moored, until):
+@pytest.fixture
+def base():
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        yield base
+
+
+async def test_the_next_warden_clears_away_what_two_killed_processes_left(moored, until, monkeypatch, base):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", base)  # where no other warden sweeps
     one = moored("plain", "setsid", "daemon")
     one.read()
     for pid in (one.told["warden"], one.process.pid):
@@ -224,6 +231,8 @@ async def test_two_wardens_one_inside_the_other(launcher, spec, until, alive):
         await until(lambda: handle.output().count("\n") == 2)
         told = [json.loads(line) for line in handle.output().splitlines()]
     assert not any(map(alive, [told[0]["warden"], told[0]["pid"], *told[1]["family"]]))
+    assert not Path(told[0]["directory"]).exists()
+    Path(told[0]["half"]).unlink()  # guarded by the inner warden, which was killed
 
 
 async def test_it_works_in_the_loop_of_any_thread(spec):

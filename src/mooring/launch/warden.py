@@ -149,6 +149,8 @@ class Warden:
             over = hunt.strike(families.get(name, []))
             if over and (hunt.left or self._children.forget(name)):
                 del self._hunts[name]
+                if len(hunt.frozen) > 1:  # a warden may have been among them
+                    berth.sweep(self._berth)
                 self._mail.send("gone", id=name, left=hunt.left)
 
     def end(self) -> None:
@@ -168,6 +170,7 @@ class Warden:
             if waited > PATIENCE:
                 self._tidy()
         self._tidy()
+        berth.sweep(self._berth)  # a warden may have been below this one
 
     def _tidy(self) -> None:
         for path in self._guarded:

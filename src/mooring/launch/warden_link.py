@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mooring.launch")
 
+MOST_GUARDED = 10_000
 END = 10.0
 """Seconds a warden may take to kill everything before it is killed itself."""
 
@@ -50,7 +51,7 @@ class Warden:
         self._lost = ""
         self._closing = False
         self._ended = asyncio.Event()
-        self._guarded = 0
+        self._guarded: set[Path] = set()
         self._owner = os.getpid()
         self._loop.add_reader(process.channel, self._receive)
         if process.pidfd >= 0:
@@ -103,17 +104,21 @@ class Warden:
             WardenLost: there is nobody to do it.
             MooringError: ten thousand are guarded already.
         """
-        if self._guarded >= 10_000:
-            raise MooringError(f"{path} cannot be guarded", why="10000 temporary files are guarded already")
-        self._guarded += 1
-        self._send({"do": "guard", "path": _text(os.fspath(path.absolute()))})
+        path = path.absolute()
+        if len(self._guarded) >= MOST_GUARDED:
+            raise MooringError(
+                f"{path} cannot be guarded", why=f"{MOST_GUARDED} temporary files are guarded already"
+            )
+        self._send({"do": "guard", "path": _text(os.fspath(path))})
+        self._guarded.add(path)
         self._flush_now()
 
     def unguard(self, path: Path) -> None:
         """Let a guarded path live on; nothing happens if the warden is gone."""
-        self._guarded = max(0, self._guarded - 1)
-        if not self._lost:
-            self._send({"do": "unguard", "path": _text(os.fspath(path.absolute()))})
+        path = path.absolute()
+        self._guarded.discard(path)
+        with suppress(WardenLost):
+            self._send({"do": "unguard", "path": _text(os.fspath(path))})
             self._flush_now()
 
     def spawn(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
@@ -265,7 +270,8 @@ class Warden:
         self._process.popen.wait()
         self._died()
         if sys.platform == "linux":
-            berth.remove(str(self._directory))  # nothing is there, unless the warden was killed
+            for path in (self._directory, *self._guarded):  # gone already, unless the warden was killed
+                berth.remove(str(path))
         self._process.release()
         if cancelled is not None:
             raise cancelled
