@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -230,3 +231,10 @@ else:
     assert "ContentsManager" in TextFileContentsManager.__name__
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@pytest.mark.skipif(shutil.which("pandoc") is not None, reason="pandoc is here and reads it")
+def test_a_document_of_pandocs_own_cells_is_not_taken_for_prose():
+    text = b'# Report\n\n::: {#a1 .cell .code tags="[]"}\n``` python\nprint(1)\n```\n:::\n'
+    with pytest.raises(DocumentError, match="pandoc"):
+        formats.read(Path("report.md"), text)

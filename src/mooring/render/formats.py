@@ -88,6 +88,7 @@ _GALLERY_TITLE = re.compile(
 )
 _UNDERLINE = re.compile(r"^([=\-#*~^+])\1{2,}\s*$", re.MULTILINE)
 _HASHES = re.compile(r"^# ?#{19,}\s*$", re.MULTILINE)
+_PANDOC_CELL = re.compile(r"^:{3,}[ \t]*\{[^}\n]*\.cell\b", re.MULTILINE)
 _PERCENT = re.compile(r"^# ?%%(?P<rest>.*)$", re.MULTILINE)
 _OTHER_MARKER = re.compile(r"^#\s*(?:\+(?:\s|$)|---\s*$)", re.MULTILINE)
 
@@ -200,7 +201,7 @@ def _through_jupytext(path: Path, text: str) -> Any:
 
 def _is_pandoc_by_guess(jupytext: ModuleType, text: str, suffix: str) -> bool:
     """Whether jupytext would want pandoc, which is not here, for a ``:::`` that MyST uses as well."""
-    if "\n:::" not in text or shutil.which("pandoc") is not None:
+    if "\n:::" not in text or _PANDOC_CELL.search(text) or shutil.which("pandoc") is not None:
         return False
     return bool(jupytext.guess_format(text, suffix)[0] == "pandoc")
 
