@@ -26,7 +26,12 @@ class ByHand:
         self.session = Session(Signer(KEY), "kernel", lambda: f"k{next(ids)}")
         self.context = zmq.asyncio.Context()
         self.sockets = {}
-        for channel, kind in (("shell", 6), ("control", 6), ("stdin", 6), ("iopub", 1)):
+        for channel, kind in (
+            ("shell", zmq.ROUTER),
+            ("control", zmq.ROUTER),
+            ("stdin", zmq.ROUTER),
+            ("iopub", zmq.XPUB),
+        ):
             socket = self.sockets[channel] = self.context.socket(kind)
             socket.linger = 0
             socket.bind(info.url(channel))
