@@ -70,4 +70,6 @@ test)
     ;;
 *) say "unknown purpose: $purpose"; exit 2 ;;
 esac
+# One of the examples is a shell script; this kernel does not register itself when it is installed.
+$venv/bin/python -m bash_kernel.install --sys-prefix >/dev/null
 touch "$stamp"
