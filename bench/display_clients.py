@@ -1,0 +1,77 @@
+"""One client takes one flood of display messages; see output_flood.py.
+
+    python display_clients.py mooring|jupyter_client kernel|recording COUNT CODE
+
+Prints how many displays arrived and the seconds from the request to the last of them (its idle). With
+``recording`` the far end is a process that answers the request with COUNT prepared messages, signed beforehand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+WHO, WHAT, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
+PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
+
+
+def far_end(folder: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the kernel or the recording; return it and its connection file."""
+    file = Path(folder) / "kernel.json"
+    ways = {"transport": "ipc", "ip": f"{folder}/k", "key": "key", "signature_scheme": "hmac-sha256"}
+    file.write_text(json.dumps({**ways, **PORTS}))
+    if WHAT == "kernel":
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(file)]
+    else:
+        command = [sys.executable, str(Path(__file__).with_name("recording.py")), str(file), str(COUNT)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), str(file)
+
+
+async def with_mooring(file: str, code: str) -> tuple[int, float]:
+    from mooring.kernel.client import Client
+    from mooring.rendezvous.files import read_connection_file
+
+    info = read_connection_file(Path(file))
+    async with Client(info, uuid.uuid4().hex, lambda: uuid.uuid4().hex) as client:
+        await client.ready()
+        result = await client.execute(code)
+    return len(result.outputs), result.seconds
+
+
+def with_jupyter_client(file: str, code: str) -> tuple[int, float]:
+    from jupyter_client import BlockingKernelClient
+
+    client = BlockingKernelClient(connection_file=file)
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    outputs = []
+
+    def take(message: dict[str, object]) -> None:
+        if message["header"]["msg_type"] == "display_data":
+            outputs.append({"output_type": "display_data", **message["content"]})
+
+    began = time.monotonic()
+    client.execute_interactive(code, output_hook=take, allow_stdin=False, timeout=120)
+    seconds = time.monotonic() - began
+    client.stop_channels()
+    return len(outputs), seconds
+
+
+with tempfile.TemporaryDirectory() as folder:
+    process, connection = far_end(folder)
+    try:
+        if WHO == "mooring":
+            count, seconds = asyncio.run(with_mooring(connection, sys.argv[4]))
+        else:
+            count, seconds = with_jupyter_client(connection, sys.argv[4])
+    finally:
+        process.terminate()
+        process.wait()
+print(json.dumps({"displays": count, "seconds": seconds}))
