@@ -12,10 +12,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 from typing import NoReturn
 
-from mooring.errors import MooringError, UsageError
+from mooring.errors import UsageError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -91,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     """Return what was typed; None when it was nothing and the help has been shown."""
     parser = build_parser()
-    options, unknown = parser.parse_known_args(arguments)
+    options, unknown = parser.parse_known_args(_glued(sys.argv[1:] if arguments is None else arguments))
     for word in unknown:
         # argparse takes sources only where they stand together: `render a.py -j 2 b.py` is a command too.
         if word.startswith("-") or not hasattr(options, "sources"):
@@ -103,6 +102,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     return options
 
 
+def _glued(words: Sequence[str]) -> list[str]:
+    """Write ``--kernel-arg --x`` as ``--kernel-arg=--x``: argparse takes no value that looks like a flag."""
+    glued: list[str] = []
+    for word in words:
+        if glued and glued[-1] == "--kernel-arg":
+            glued[-1] += f"={word}"
+        else:
+            glued.append(word)
+    return glued
+
+
 def complain(error: Exception) -> int:
     """Print an error as one sentence on stderr, each of a group by itself.
 
@@ -112,25 +122,10 @@ def complain(error: Exception) -> int:
     Returns:
         The exit code for it.
     """
+    from mooring.render.unforeseen import unforeseen
+
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)
-    told = error if isinstance(error, MooringError) else _defect(error)
     with suppress(OSError):  # nobody reads that either
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {unforeseen(error)}", file=sys.stderr)
     return USAGE if isinstance(error, UsageError) else FAILED
-
-
-def _defect(error: Exception) -> MooringError:
-    """Return the sentence for what mooring did not foresee."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    if isinstance(error, OSError) and error.strerror:
-        name = f": {error.filename}" if error.filename else ""
-        return MooringError("the system did not let mooring go on", why=f"{error.strerror}{name}{where}")
-    return MooringError(
-        "mooring failed where it should not",
-        why=f"{type(error).__name__}: {error}{where}",
-        do="Please report this with the command you typed",
-    )

@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mooring.cli.main import version
+from mooring.cli.main import complain, version
+from mooring.errors import MooringError, OutputError
 from mooring.render.atomic import write_whole
 from mooring.render.events import Event
 from mooring.render.progress import Presenter, choose_presenter
 from mooring.render.record import Record
 from mooring.render.results import exit_code, to_json, to_junit
 from mooring.render.run import Report, render
-from mooring.render.settings import configuration_for, merge
+from mooring.render.settings import RenderSettings, configuration_for, merge
+from mooring.render.sink import Sink
+from mooring.render.unforeseen import unforeseen
 from mooring.tasks import every
 
 _TICK_SECONDS = 0.125
@@ -50,28 +53,21 @@ def render_session(sources: Sequence[str], flags: Mapping[str, Any], stdout: IO[
     )
     record = Record()
     began = datetime.now(UTC)
+    complaints: list[MooringError] = []
 
     def emit(event: Event) -> None:
         record.handle(event)
         presenter.handle(event)
 
     def finish(report: Report) -> None:
-        files = Files(record, report, began)
-        if settings.report is not None:
-            files.report(settings.report)
-        if settings.junit is not None:
-            files.junit(settings.junit)
-        if settings.json is not None and not to_stdout:
-            files.json(settings.json)
-        if "html" in settings.to and len(report.outcomes) > 1:
-            files.index(report.out_dir / "index.html")
+        complaints.extend(Files(record, report, began, stdout).write(settings))
 
-    with presenter:
-        report = asyncio.run(_run(sources, flags, emit, finish, presenter))
-    if to_stdout:
-        stdout.write(json.dumps(to_json(report.outcomes, report.seconds, version()), indent=1) + "\n")
-        stdout.flush()
-    return exit_code(report.outcomes, interrupted=report.interrupted)
+    try:
+        with presenter:
+            report = asyncio.run(_run(sources, flags, emit, finish, presenter))
+    finally:
+        failed = [complain(error) for error in complaints]
+    return max(exit_code(report.outcomes, interrupted=report.interrupted), *failed, 0)
 
 
 async def _run(
@@ -90,10 +86,33 @@ async def _run(
 class Files:
     """The files that tell of a run."""
 
-    def __init__(self, record: Record, report: Report, began: datetime) -> None:
+    def __init__(self, record: Record, report: Report, began: datetime, stdout: IO[str]) -> None:
+        """Take what is to be told; ``stdout`` is for ``--json -``."""
         self._record = record
         self._report = report
         self._began = began
+        self._stdout = stdout
+
+    def write(self, settings: RenderSettings) -> list[MooringError]:
+        """Write everything that was asked for, and return what could not be written."""
+        report = self._report
+        # With a notebook called index, that page is the index.
+        index = not any(Path(each.source).with_suffix("") == Path("index") for each in report.outcomes)
+        wanted: list[tuple[Callable[[Path], None], Path | None]] = [
+            (self.json, settings.json),
+            (self.junit, settings.junit),
+            (self.report, settings.report),
+        ]
+        if "html" in settings.to and len(report.outcomes) > 1 and index:
+            wanted.append((self.index, report.out_dir / "index.html"))
+        complaints = []
+        for write, path in wanted:
+            try:
+                if path is not None:
+                    write(path)
+            except Exception as error:  # noqa: BLE001 - the boundary between one file and the next
+                complaints.append(unforeseen(error))
+        return complaints
 
     def report(self, path: Path) -> None:
         """Write the report page."""
@@ -115,9 +134,17 @@ class Files:
         )
 
     def json(self, path: Path) -> None:
-        """Write the results as JSON."""
+        """Write the results as JSON; ``-`` is stdout."""
         content = to_json(self._report.outcomes, self._report.seconds, version())
-        write_whole(path, json.dumps(content, indent=1).encode() + b"\n")
+        text = json.dumps(content, indent=1) + "\n"
+        if path != Path("-"):
+            write_whole(path, text.encode())
+            return
+        sink = Sink(self._stdout)
+        sink.write(text)
+        sink.flush()
+        if sink.lost is not None and not isinstance(sink.lost, BrokenPipeError):  # `| head` is no error
+            raise OutputError("the results cannot be written to stdout", why=str(sink.lost.strerror))
 
     def _about(self) -> Any:
         from mooring.render.report import About

@@ -19,6 +19,7 @@ from mooring.render.context import Context, Item
 from mooring.render.events import (
     GOOD,
     MemorySampled,
+    Note,
     NotebookFinished,
     NotebookRetried,
     NotebookStarted,
@@ -26,7 +27,9 @@ from mooring.render.events import (
 )
 from mooring.render.jobserver import Jobserver
 from mooring.render.notebook import Place, Rendering
+from mooring.render.publish import unwritten
 from mooring.render.resources import available_memory
+from mooring.render.unforeseen import unforeseen
 from mooring.tasks import every
 
 SAMPLE_SECONDS = 1.0
@@ -98,9 +101,7 @@ class Batch:
         """
         async with AsyncExitStack() as stack:
             if self._server is not None:
-                self._tokens = await stack.enter_async_context(
-                    Jobserver(self._server, gained=lambda: self._queue.put_nowait(schedule.SlotGained()))
-                )
+                self._tokens = await self._take_part(self._server, stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             stack.enter_context(every(SAMPLE_SECONDS, self._sample))
             self._handle(schedule.MemoryAvailable(available_memory() or 2**62), tasks)
@@ -112,6 +113,16 @@ class Batch:
                 else:
                     self._handle(event, tasks)
         return tuple(self._outcomes[name] for name in self._items if name in self._outcomes)
+
+    async def _take_part(self, server: jobserver.Place, stack: AsyncExitStack) -> Jobserver | None:
+        """Become a client of make's jobserver; None, and one notebook at a time, where that cannot be."""
+        tokens = Jobserver(server, gained=lambda: self._queue.put_nowait(schedule.SlotGained()))
+        try:
+            return await stack.enter_async_context(tokens)
+        except OSError as error:
+            text = f"make's jobserver cannot be used, so one notebook runs at a time: {error.strerror}"
+            self._context.emit(Note("notice", text))
+            return None
 
     def _handle(self, event: schedule.Event, tasks: asyncio.TaskGroup) -> None:
         self._perform(self._schedule.handle(event, self._context.clock()), tasks)
@@ -146,10 +157,17 @@ class Batch:
         """One attempt, from start to report; always reports."""
         item, place = self._items[name], self._places[name]
         outcome = Outcome(name, None, "skipped", reason=item.missing or "interrupted")
+        rendering: Rendering | None = None
         try:
             if not item.missing:
                 rendering = Rendering(self._context, item, place, lambda early: self._release(name, early))
                 outcome = await rendering.run()
+        except asyncio.CancelledError:
+            if rendering is not None and rendering.placed is not None:
+                outcome = rendering.placed  # only its kernel had not ended yet
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary between one notebook and the next
+            outcome = unwritten(Outcome(name, None, "failed", worker=place.worker), unforeseen(error))
         finally:
             self._context.conflicts.ended(name)
             self._queue.put_nowait(_Ended(name, outcome))

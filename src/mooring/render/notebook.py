@@ -60,6 +60,9 @@ class Rendering:
             place: where it runs.
             release: called as soon as its slot may be used by another, with what is known by then.
         """
+        item = _as_it_is_now(item)
+        self.placed: Outcome | None = None
+        """How it ended, as soon as everything is in place: its kernel may still be ending."""
         self._context = context
         self._item = item
         self._place = place
@@ -85,6 +88,8 @@ class Rendering:
                 return Outcome(self._item.name, None, "skipped", reason=error.what, excused=True)
             return self._timed(unwritten(Outcome(self._item.name, None, "failed"), error))
         except MooringError as error:
+            if self.placed is not None:  # what its kernel does afterwards is of no account
+                return self.placed
             # The kernel died or never answered, before the first cell.
             failure = Failure(0, type(error).__name__, str(error))
             outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
@@ -176,9 +181,10 @@ class Rendering:
             self._release(outcome)
         ran = Ran(kernel.spec.name, {}, environment, inputs=inputs, started_ns=started_ns)
         try:
-            return await self._put_in_place(notebook, outcome, ran)
+            self.placed = await self._put_in_place(notebook, outcome, ran)
         except MooringError as error:
-            return unwritten(outcome, error)
+            self.placed = unwritten(outcome, error)
+        return self.placed
 
     async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
         """Write everything, and remember it if it went well."""
@@ -228,8 +234,18 @@ class Rendering:
 
     def _cached(self, kernel: str, cells: int, artifacts: tuple[str, ...]) -> Outcome:
         outcome = Outcome(self._item.name, None, "cached", kernel=kernel, cells=cells)
-        return self._timed(replace(self._publisher.outcome(outcome), artifacts=artifacts))
+        self._publisher.restored(artifacts)
+        return self._timed(self._publisher.outcome(outcome))
 
     def _timed(self, outcome: Outcome) -> Outcome:
         seconds = self._context.clock() - self._began
         return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+
+
+def _as_it_is_now(item: Item) -> Item:
+    """Return the item with its source's present bytes: in a long run somebody may have changed it."""
+    try:
+        data = item.file.path.read_bytes()
+    except OSError:
+        return item  # loading it tells why
+    return item if data == item.data else replace(item, data=data)

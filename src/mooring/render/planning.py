@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mooring.errors import DocumentError
 from mooring.plan.schedule import Job
+from mooring.render.artifacts import check_pattern
 from mooring.render.collect import Collection, SourceFile, collect
 from mooring.render.context import Item
 from mooring.render.dependencies import Declared, Dependencies, resolve
@@ -57,7 +58,7 @@ def make_plan(
         private: folder for notebooks that are wanted for their pages only.
 
     Raises:
-        UsageError: see :func:`mooring.render.collect.collect`, or notebooks that wait in a circle.
+        UsageError: see :func:`mooring.render.collect.collect`, or an artefact pattern that cannot be.
     """
     collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
     state = (configuration.root if configuration.path else collection.root) / ".mooring"
@@ -67,6 +68,9 @@ def make_plan(
         Declared(file.name, file.path, _settings(file, data[file.name], configuration))
         for file in collection.files
     ]
+    for each in declared:
+        for pattern in (*each.settings.artifacts, *each.settings.outputs, *settings.artifacts):
+            check_pattern(pattern, each.path.parent.resolve(), collection.root.resolve())
     dependencies = resolve(declared)
     waited_for = frozenset[str]().union(*(each.needs for each in dependencies.notebooks.values()))
     items = {

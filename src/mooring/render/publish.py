@@ -16,6 +16,7 @@ from mooring.render.context import Context, Item
 from mooring.render.document import dumps
 from mooring.render.events import Failure, Outcome
 from mooring.render.export import Target
+from mooring.render.stored import below
 from mooring.render.tags import runnable
 
 
@@ -124,6 +125,11 @@ class Publisher:
         for note in notes:
             context.emit(note)
         return {artifact.name: artifact.path for artifact in mine}, found.missing
+
+    def restored(self, names: Sequence[str]) -> None:
+        """Say which artefacts came from the cache, by their path relative to the notebook's directory."""
+        beside, out_dir = self._item.file.output.parent, self._context.out_dir
+        self._collected += [os.path.relpath(below(beside, name), out_dir) for name in names]
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Add what was written to an outcome: documents and artefacts as the user would name them."""

@@ -96,8 +96,11 @@ async def render(
         run = _Run(settings, plan, warden, emit)
         context = await run.context(stack, exporter, cwd)
         report = await run.go(context, catch_signals=catch_signals)
-        if finish is not None:
-            finish(report)
+        try:
+            run.bundle(context, report)
+        finally:
+            if finish is not None:
+                finish(report)
         return report
 
 
@@ -105,9 +108,7 @@ def _check(settings: RenderSettings) -> None:
     """Refuse what this version cannot do, before anything is done."""
     if settings.bundle is not None:
         bundle_format(settings.bundle)
-    for to in settings.to:
-        if to not in {"ipynb", "html", "md"}:
-            raise UsageError(f"mooring cannot write {to}", do="Choose from ipynb, html and md")
+    _check_formats(settings.to)
     if settings.isolate != "none":
         raise UsageError(
             "this version of mooring cannot isolate kernels",
@@ -125,6 +126,12 @@ def _check(settings: RenderSettings) -> None:
         )
 
 
+def _check_formats(formats: Sequence[str]) -> None:
+    for to in formats or ("nothing",):
+        if to not in {"ipynb", "html", "md"}:
+            raise UsageError(f"mooring cannot write {to}", do="Choose from ipynb, html and md")
+
+
 def _implied(
     plan: Plan,
     settings: RenderSettings,
@@ -136,9 +143,16 @@ def _implied(
 ) -> tuple[RenderSettings, Plan]:
     """Let ``-o page.html`` mean ``--to html`` where nobody said otherwise."""
     out_file = plan.collection.out_file
-    if out_file is None or out_file.suffix == ".ipynb" or flags.get("to") is not None:
+    if out_file is None:
         return settings, plan
-    settings = replace(settings, to=(out_file.suffix.removeprefix("."),))
+    suffix = out_file.suffix.removeprefix(".")
+    _check_formats([suffix])
+    if suffix in settings.to:
+        return settings, plan
+    if flags.get("to") is not None:
+        why = f"--to says {','.join(settings.to)}"
+        raise UsageError(f"-o {settings.out} would not be written", why=why, do="Make the two agree")
+    settings = replace(settings, to=(suffix,))
     return settings, make_plan(sources, settings, configuration, cwd=cwd, private=warden.directory)
 
 
@@ -224,32 +238,38 @@ class _Run:
             outcomes = await batch.run()
         self._afterwards(context, outcomes)
         self._emit(RunFinished(self._clock(), outcomes, interrupted))
-        executed = {
-            name: item.documents["ipynb"]
-            for name, item in plan.items.items()
-            if item.documents["ipynb"].is_file()
-        }
-        return Report(outcomes, self._clock(), interrupted, executed, context.out_dir)
+        return Report(outcomes, self._clock(), interrupted, self._executed(), context.out_dir)
+
+    def _executed(self) -> dict[str, Path]:
+        """Return the executed notebook of each source that has one."""
+        places = {name: item.documents["ipynb"] for name, item in self._plan.items.items()}
+        # Path.is_file() raises for a name that is too long.
+        return {name: path for name, path in places.items() if os.path.isfile(path)}  # noqa: PTH113 - see above
 
     def _afterwards(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
-        """Keep timings, tidy the cache, pack the bundle."""
+        """Keep timings, tidy the cache."""
         seconds = {each.source: each.seconds for each in outcomes if each.status == "ok"}
         if context.cache is not None:
             guard, unguard = self._warden.guard, self._warden.unguard
             if seconds:
                 save_timings(self._plan.state / "timings.json", seconds, guard=guard, unguard=unguard)
             context.cache.prune()
-        if self._settings.bundle is not None:
-            self._bundle(context, self._settings.bundle, outcomes)
 
-    def _bundle(self, context: Context, target: Path, outcomes: tuple[Outcome, ...]) -> None:
-        out_dir = context.out_dir
-        good = {each.source: each for each in outcomes if each.output is not None}
+    def bundle(self, context: Context, report: Report) -> None:
+        """Pack the bundle, if one is wanted: of a whole run only.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        target, out_dir = self._settings.bundle, context.out_dir
+        if target is None or report.interrupted:
+            return
+        good = {each.source: each for each in report.outcomes if each.output is not None}
         documents = {
             path.relative_to(out_dir).as_posix(): path
             for name in good
             for form, path in self._plan.items[name].documents.items()
-            if form in self._settings.to and path.is_file()
+            if form in self._settings.to and os.path.isfile(path)  # noqa: PTH113 - see above
         }
         made = {name: out_dir / name for each in good.values() for name in each.artifacts}
         members = layout(documents, made, hidden_files(context.root, self._plan.items))

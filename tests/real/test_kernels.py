@@ -1,0 +1,140 @@
+"""Kernels of other makes through the command: each says its piece, whatever way it prints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from command import Command, printed, script, write
+
+pytestmark = pytest.mark.real
+
+HERE = Path(__file__).parent
+
+
+def commented(text: str, comment: str) -> str:
+    return text.replace("# %%", f"{comment} %%")
+
+
+def outputs(notebook: Path) -> list[list[dict[str, object]]]:
+    cells = json.loads(notebook.read_bytes())["cells"]
+    return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
+
+
+def texts(notebook: Path) -> list[str]:
+    """What each code cell printed."""
+    return ["".join("".join(each.get("text", "")) for each in cell) for cell in outputs(notebook)]
+
+
+def kernelspec(folder: Path, name: str, **content: object) -> dict[str, str]:
+    """Write a kernelspec and return the environment in which it is found."""
+    text = json.dumps({"display_name": name, "language": name, **content})
+    write(folder / "share" / "kernels" / name, {"kernel.json": text})
+    return {"JUPYTER_PATH": str(folder / "share")}
+
+
+def has_kernel(name: str) -> bool:
+    from mooring.discovery.kernelspec import names
+
+    return name in names()
+
+
+@pytest.fixture(scope="module")
+def deno(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which deno is a kernel."""
+    program = shutil.which("deno")
+    if program is None:
+        pytest.skip("there is no deno on the PATH")
+    argv = [program, "jupyter", "--kernel", "--conn", "{connection_file}"]
+    folder = tmp_path_factory.mktemp("deno")
+    return kernelspec(folder, "deno", argv=argv, language="typescript") | {"DENO_DIR": str(folder / "cache")}
+
+
+def test_r(mooring: Command) -> None:
+    if not has_kernel("ir"):
+        pytest.skip("there is no R kernel (IRkernel) here")
+    write(mooring.cwd, {"a.R": script("x <- c(1, 2, 3)\nmean(x)", 'cat("from R\\n")', "plot(x)")})
+    done = mooring("render", "a.R", "-o", "a.ipynb", "--no-cache", "--json", "-", code=0)
+    assert (done.notebooks["a.R"]["kernel"], done.notebooks["a.R"]["rendezvous"]) == ("ir", "hold")
+    mean, printed_by_cat, plot = outputs(mooring.cwd / "a.ipynb")
+    assert mean[0]["data"]["text/plain"] == ["[1] 2"]
+    assert printed_by_cat == [{"output_type": "stream", "name": "stdout", "text": ["from R\n"]}]
+    assert "image/png" in plot[0]["data"]
+
+
+def test_an_error_in_r_fails_the_notebook(mooring: Command) -> None:
+    if not has_kernel("ir"):
+        pytest.skip("there is no R kernel (IRkernel) here")
+    write(mooring.cwd, {"a.R": script('cat("before\\n")', 'stop("no further")', "1")})
+    done = mooring("render", "a.R", "-o", "a.ipynb", "--no-cache", "--json", "-", code=1)
+    assert done.notebooks["a.R"]["status"] == "failed"
+    assert "no further" in done.notebooks["a.R"]["error"]["evalue"]
+    assert texts(mooring.cwd / "a.ipynb")[0] == "before\n"
+
+
+def test_bash(mooring: Command) -> None:
+    pytest.importorskip("bash_kernel")
+    argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
+    env = kernelspec(mooring.cwd, "bash", argv=argv)
+    write(mooring.cwd, {"a.sh": script("name=world", 'echo "hello $name"', "ls /no-such-place")})
+    done = mooring("render", "a.sh", "-o", "a.ipynb", "--no-cache", "--json", "-", env=env, code=1)
+    assert texts(mooring.cwd / "a.ipynb")[1] == "hello world\n"
+    error = done.notebooks["a.sh"]["error"]
+    assert error["cell"] == 3
+    assert error["ename"], "an error has a name even where the kernel gives none"
+
+
+def test_xeus_python(mooring: Command) -> None:
+    if not has_kernel("xpython"):
+        pytest.skip("xeus-python is not installed")
+    write(mooring.cwd, {"a.py": script("print('out')\n1 + 1", "raise ValueError('no')")})
+    done = mooring("render", "a.py", "-o", "a.ipynb", "--kernel", "xpython", "--json", "-", code=1)
+    assert done.notebooks["a.py"]["rendezvous"] == "hold"
+    stream, result = outputs(mooring.cwd / "a.ipynb")[0]
+    assert stream["text"] == ["out\n"]
+    assert result["data"]["text/plain"] == ["2"]
+    assert done.notebooks["a.py"]["error"]["ename"] == "ValueError"
+
+
+def test_what_deno_prints_after_idle_is_not_lost(mooring: Command, deno: dict[str, str]) -> None:
+    cells = ('for (let n = 0; n < 300; n++) console.log("line", n);', 'console.log("second");')
+    lines = "".join(f"line {n}\n" for n in range(300))
+    write(mooring.cwd, {f"{n}.ts": commented(script(*cells), "//") for n in range(20)})
+    mooring("render", ".", "-o", "out", "--no-cache", "-j", 2, env=deno, code=0)
+    for n in range(20):
+        assert texts(mooring.cwd / "out" / f"{n}.ipynb") == [lines, "second\n"]
+
+
+def test_what_a_kernel_prints_after_idle_is_not_lost(mooring: Command) -> None:
+    argv = [sys.executable, str(HERE / "files" / "trailing_kernel.py"), "-f", "{connection_file}"]
+    env = kernelspec(mooring.cwd, "trailing", argv=argv, language="bash")
+    write(mooring.cwd, {"a.sh": script("first", "second")})
+    options = ["--kernel", "trailing", "--no-cache"]
+    mooring("render", "a.sh", "-o", "a.ipynb", *options, env=env, code=0)
+    counted = [[f"{name} {n}" for n in range(20)] for name in ("first", "second")]
+    assert [text.splitlines() for text in texts(mooring.cwd / "a.ipynb")] == counted
+
+
+def test_a_kernel_that_never_stops_printing_does_not_hold_the_notebook_for_ever(mooring: Command) -> None:
+    argv = [sys.executable, str(HERE / "files" / "trailing_kernel.py"), "-f", "{connection_file}"]
+    env = kernelspec(mooring.cwd, "trailing", argv=argv, language="bash")
+    write(mooring.cwd, {"a.sh": script("for ever")})
+    options = ["--kernel", "trailing", "--no-cache"]
+    mooring("render", "a.sh", "-o", "a.ipynb", *options, env=env, code=0)
+    assert "for ever 100" in printed(mooring.cwd / "a.ipynb")
+
+
+def test_what_a_child_of_a_python_kernel_prints_in_the_last_cell_is_there(mooring: Command) -> None:
+    cell = "import subprocess\nfor n in range(5): subprocess.run(['echo', str(n)])"
+    write(mooring.cwd, {f"{n}.py": script(cell) for n in range(4)})
+    mooring("render", ".", "-o", "out", "--no-cache", "-j", 2, code=0)
+    for n in range(4):
+        assert subprocess_lines(mooring.cwd / "out" / f"{n}.ipynb") == ["0", "1", "2", "3", "4"]
+
+
+def subprocess_lines(notebook: Path) -> list[str]:
+    return texts(notebook)[0].splitlines()
