@@ -122,6 +122,7 @@ class Client:
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
         self._welcomed = asyncio.Event()
+        self._shown = asyncio.Event()
         self._ended: BaseException | None = None
         self.rejected = 0
         """How many arrivals were no valid message: malformed, badly signed, or repeated."""
@@ -290,6 +291,32 @@ class Client:
         """Wait until everything the kernel has published so far has arrived."""
         await self.request("shell", messages.kernel_info_request()).done
 
+    async def settle(self, quiet: float = 0.1, most: float = 10.0) -> None:
+        """Wait until a kernel whose output trails behind its replies has published no more of it for a while.
+
+        For kernels that carry what a program prints to iopub by a way of its own, such as a pipe they read:
+        neither idle nor another request's idle says that nothing is under way there (deno had sent 256 of 3000
+        lines when it said idle). Nothing in the protocol does.
+
+        Args:
+            quiet: seconds without output that count as the end; more where the kernel answers slowly.
+            most: seconds after which the wait ends even though output keeps coming.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
+        """
+        last = monotonic() + most
+        while (began := monotonic()) < last:
+            await self.flush()
+            self._shown.clear()
+            # A busy machine delays the pipe as it delays the answer.
+            patience = max(quiet, 4 * (monotonic() - began))
+            try:
+                async with asyncio.timeout(patience):
+                    await self._shown.wait()
+            except TimeoutError:
+                return
+
     def _forget_old(self) -> None:
         while len(self._requests) > _REMEMBERED:
             oldest, request = next(iter(self._requests.items()))
@@ -328,6 +355,8 @@ class Client:
     def _on_published(self, message: Message) -> None:
         if message.msg_type == "iopub_welcome":
             self._welcomed.set()
+        elif message.msg_type != "status":
+            self._shown.set()
         request = self._requests.get(message.parent_id)
         if request is None:
             return

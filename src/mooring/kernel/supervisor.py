@@ -152,9 +152,10 @@ class Supervisor:
         for command in self._lifecycle.handle(event, self._loop.time()):
             match command:
                 case lifecycle.AskToStop():
-                    # A client that is closed cannot ask: the next rung of the ladder will do.
+                    # No client, or one that is closed, cannot ask: the ladder's next rung will do.
                     with suppress(MooringError):
-                        self._clients[0].request("control", messages.shutdown_request(restart=False))
+                        for client in self._clients[:1]:
+                            client.request("control", messages.shutdown_request(restart=False))
                 case lifecycle.Terminate():
                     self.handle.send_signal(signal.SIGTERM)
                 case lifecycle.KillTree():

@@ -1,0 +1,450 @@
+"""Real kernels: started, watched, ended, killed in every way, and nothing left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mooring.discovery.kernelspec import KernelSpec, native
+from mooring.errors import (
+    DeadlineExceeded,
+    KernelDied,
+    KernelTypeNotFound,
+    LaunchError,
+    MooringError,
+    StartDeath,
+)
+from mooring.kernel.kernel import launch
+from mooring.launch import procfs
+from mooring.plan.lifecycle import Exited, Running
+
+pytestmark = pytest.mark.anyio
+
+MEMORY = ("--HistoryManager.hist_file=:memory:",)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def warden(anyio_backend):
+    """One for all of these tests: held open by somebody, it is shared by the launches."""
+    from mooring.launch.local import shared_warden
+
+    async with shared_warden() as warden:
+        yield warden
+
+
+def kernel_of(*argv, **rest):
+    return KernelSpec(name="made", argv=tuple(map(str, argv)), display_name="", language="python", **rest)
+
+
+def wrapper(tmp_path, before):
+    """A kernel type that does something before it becomes ipykernel; ``ports`` are those of its file."""
+    script = tmp_path / "wrapper.py"
+    script.write_text(
+        "import json, os, socket, subprocess, sys\n"
+        "ports = json.load(open(sys.argv[1]))\n"
+        + textwrap.dedent(before)
+        + "\nos.execv(sys.executable, [sys.executable, '-m', 'ipykernel_launcher', '-f', sys.argv[1]])\n"
+    )
+    return kernel_of(sys.executable, script, "{connection_file}")
+
+
+def text(result):
+    return "".join(output.get("text", "") for output in result.outputs)
+
+
+def alive(pid):
+    process = procfs.look(pid)
+    return process is not None and not process.dead
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def settled(true):
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+# -- living ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["ipc", "self-bind", "hold"])
+async def test_each_rendezvous(way):
+    async with launch("python3", rendezvous=way, kernel_args=MEMORY) as kernel:
+        assert kernel.rendezvous == way
+        assert isinstance(kernel.status, Running)
+        assert kernel.info["language_info"]["name"] == "python"
+        assert text(await kernel.execute("print(6 * 7)")) == "42\n"
+        assert kernel.connection_file.stat().st_mode & 0o777 == 0o600
+        assert kernel.memory() > 10_000_000
+        directory = kernel.connection_file.parent
+    assert not directory.exists()
+    assert isinstance(kernel.status, Exited)
+    assert kernel.status.expected
+
+
+async def test_the_first_output_is_never_lost():
+    for _ in range(20):
+        async with launch("python3", kernel_args=MEMORY) as kernel:
+            assert text(await kernel.execute("print('first', flush=True)")) == "first\n"
+            await kernel.shutdown(at_once=True)
+
+
+async def test_directory_and_environment(tmp_path):
+    env = {"MOORING_TEST": "yes", "JPY_PARENT_PID": "1"}
+    async with launch("python3", cwd=tmp_path, env=env) as kernel:
+        result = await kernel.execute("import os; print(os.getcwd(), os.environ['MOORING_TEST'])")
+    assert text(result) == f"{tmp_path} yes\n"
+
+
+async def test_an_interrupt_ends_what_runs_and_nothing_else():
+    async with launch("python3") as kernel, asyncio.TaskGroup() as group:
+        running = asyncio.Event()
+        slow = group.create_task(
+            kernel.execute(
+                "print('on', flush=True)\nimport time\ntime.sleep(60)",
+                receive=lambda message: running.set() if message.msg_type == "stream" else None,
+            )
+        )
+        await running.wait()
+        kernel.interrupt()
+        assert (await slow).error.ename == "KeyboardInterrupt"
+        assert text(await kernel.execute("print('alive')")) == "alive\n"
+
+
+@pytest.mark.parametrize("way", ["ipc", "self-bind", "hold"])
+async def test_a_restart_keeps_addresses_and_client(way):
+    async with launch("python3", rendezvous=way, kernel_args=MEMORY) as kernel:
+        client, before = kernel.client, kernel.connection_file.read_bytes()
+        await kernel.execute("x = 1")
+        pid = kernel.status.pid
+        waiting = asyncio.TaskGroup()
+        async with waiting:
+            slow = waiting.create_task(failure(kernel.execute("import time; time.sleep(60)")))
+            await asyncio.sleep(0)
+            await kernel.restart()
+        assert "restarted" in str(slow.result())
+        assert kernel.status.pid != pid
+        assert not alive(pid)
+        assert kernel.client is client
+        assert json.loads(kernel.connection_file.read_bytes()) == json.loads(before)
+        result = await kernel.execute("print('first'); x")
+        assert text(result) == "first\n"
+        assert result.error.ename == "NameError"
+
+
+async def failure(awaitable):
+    try:
+        await awaitable
+    except MooringError as error:
+        return error
+    raise AssertionError("it went well")
+
+
+async def test_what_has_ended_cannot_be_restarted():
+    async with launch("python3") as kernel:
+        await kernel.shutdown(at_once=True)
+        async with asyncio.timeout(5):
+            with pytest.raises(KernelDied, match="cannot be restarted"):
+                await kernel.restart()
+
+
+async def test_shutdown_ends_it_politely_and_twice_is_once():
+    async with launch("python3") as kernel:
+        assert (await kernel.shutdown()).code == 0
+        assert (await kernel.shutdown()).code == 0
+        assert (await kernel.wait()).code == 0
+
+
+async def test_a_kernel_that_ignores_requests_and_sigterm_is_killed():
+    async with launch("python3") as kernel:
+        await kernel.execute(
+            "import signal, time, threading\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "get_ipython().kernel.do_shutdown = lambda restart: time.sleep(60)"
+        )
+        exit_status = await kernel.shutdown(grace=0.2)
+        assert exit_status.signal == signal.SIGKILL
+
+
+# -- dying -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        ("os.kill(os.getpid(), 9)", "killed by SIGKILL, cause unknown"),
+        ("os._exit(3)", "exit code 3"),
+        ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
+    ],
+)
+async def test_a_death_tells_everyone_its_cause_and_keeps_what_was_said(code, end):
+    heard = []
+    async with launch("python3", kernel_args=MEMORY) as kernel:
+        script = f"import os, sys\nprint('so far', flush=True)\nos.write(2, b'last words')\n{code}"
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            first = group.create_task(failure(kernel.execute(script, receive=heard.append)))
+            await asyncio.sleep(0)
+            others = [group.create_task(failure(kernel.execute("2"))) for _ in range(3)]
+            ended = group.create_task(kernel.wait())
+        error = first.result()
+        assert isinstance(error, KernelDied)
+        assert end in str(error)
+        assert "last words" in error.output
+        assert error.exit_status == ended.result()
+        assert all(isinstance(other.result(), KernelDied) for other in others)
+        assert ("stream", "so far\n") in [(m.msg_type, m.content.get("text")) for m in heard]
+        with pytest.raises(KernelDied):
+            await kernel.execute("3")
+        kernel.interrupt()
+    assert isinstance(kernel.status, Exited)
+    assert not kernel.status.expected
+
+
+async def test_leaving_the_block_tells_those_who_still_wait():
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20), launch("python3") as kernel:
+        slow = group.create_task(failure(kernel.execute("import time; time.sleep(60)")))
+        ended = group.create_task(kernel.wait())
+        await asyncio.sleep(0)
+        await kernel.shutdown(at_once=True)
+    assert isinstance(slow.result(), KernelDied)
+    assert ended.result().signal == signal.SIGKILL
+
+
+async def test_an_exception_in_the_block_passes_unchanged_and_ends_everything():
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        with pytest.raises(TimeoutError, match=r"^mine$"):  # noqa: PT012 - it is about the block
+            async with launch("python3") as kernel:
+                ended = group.create_task(kernel.wait())
+                await asyncio.sleep(0)
+                pid = kernel.status.pid
+                raise TimeoutError("mine")
+        await ended
+    assert not alive(pid)
+    assert isinstance(kernel.status, Exited)
+
+
+async def test_grandchildren_are_gone_after_the_block():
+    async with launch("python3") as kernel:
+        code = "import subprocess\nprint(subprocess.Popen(['setsid', 'sleep', '1000']).pid)"
+        await kernel.execute(
+            "import os\nif os.fork() == 0:\n    os.setsid(); os.execvp('sleep', ['sleep', '1000'])"
+        )
+        pid = int(text(await kernel.execute(code)))
+        assert alive(pid)
+    assert not alive(pid)
+
+
+# -- starting and failing --------------------------------------------------------------------------
+
+
+async def test_a_death_while_starting_is_told_with_what_it_said():
+    spec = kernel_of(
+        sys.executable,
+        "-c",
+        "import sys; sys.stderr.write('no licence\\n'); sys.exit(3)",
+        "{connection_file}",
+    )
+    began = time.monotonic()
+    with pytest.raises(StartDeath, match=r"exit code 3.*no licence") as caught:
+        async with launch(spec):
+            pass
+    assert caught.value.exit_status.code == 3
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("way", ["hold", "ipc"])
+async def test_a_missing_module_is_told(way):
+    spec = kernel_of(sys.executable, "-m", "no_such_kernel", "{connection_file}")
+    with pytest.raises(StartDeath, match="No module named no_such_kernel"):
+        async with launch(spec, rendezvous=way):
+            pass
+
+
+async def test_a_self_binding_kernel_that_never_writes_its_ports():
+    spec = kernel_of(sys.executable, "-c", "print('bye')", "ipykernel", "{connection_file}")
+    with pytest.raises(StartDeath, match=r"exit code 0.*bye"):
+        async with launch(spec, rendezvous="self-bind"):
+            pass
+
+
+async def test_a_missing_program_is_a_launch_error():
+    with pytest.raises(LaunchError, match="no-such-program"):
+        async with launch(kernel_of("no-such-program", "{connection_file}")):
+            pass
+
+
+async def test_a_missing_directory_is_a_launch_error(tmp_path):
+    with pytest.raises(LaunchError, match="absent"):
+        async with launch("python3", cwd=tmp_path / "absent"):
+            pass
+
+
+async def test_an_unknown_kernel_type():
+    with pytest.raises(KernelTypeNotFound):
+        async with launch("pyhton3"):
+            pass
+
+
+@pytest.mark.parametrize("way", ["hold", "self-bind", "ipc"])
+async def test_a_kernel_that_never_answers(way):
+    pids = []
+    spec = kernel_of("sleep", "1000") if way != "self-bind" else kernel_of("sleep", "1000s", "ipykernel")
+    if way == "self-bind":
+        spec = kernel_of(sys.executable, "-c", "import time; time.sleep(1000)", "ipykernel")
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.3 s"):
+        async with launch(spec, rendezvous=way, timeout=0.3) as kernel:
+            pids.append(kernel)
+    assert time.monotonic() - began < 10
+
+
+async def test_cancelling_while_it_starts_leaves_no_process(tmp_path):
+    mark = tmp_path / "pid"
+    spec = kernel_of("sh", "-c", f"echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 1000")
+
+    async def start():
+        async with launch(spec, rendezvous="hold"):
+            pass
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(start())
+        await settled(mark.exists)
+        task.cancel()
+    assert not alive(int(mark.read_text()))
+
+
+async def test_nothing_is_left_open():
+    async with launch("python3"):
+        pass
+    before = descriptors()
+    for way in ("ipc", "self-bind", "hold"):
+        async with launch("python3", rendezvous=way, kernel_args=MEMORY) as kernel:
+            await kernel.restart() if way == "ipc" else await kernel.execute("1")
+    for spec in (kernel_of("false", "{connection_file}"), kernel_of("no-such-program")):
+        with pytest.raises(MooringError):
+            async with launch(spec):
+                pass
+    await settled(lambda: descriptors() <= before)
+
+
+# -- a port taken by somebody else -----------------------------------------------------------------
+
+TAKEN = """
+thief = subprocess.Popen([sys.executable, '-c', '''
+import socket, sys, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); print("ok", flush=True); time.sleep(1000)
+''', str(ports[CHANNEL + '_port'])], stdout=subprocess.PIPE)
+thief.stdout.readline()
+"""
+
+
+def stolen(tmp_path, channel):
+    return wrapper(
+        tmp_path,
+        f"CHANNEL = {channel!r}\n{TAKEN}open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))",
+    )
+
+
+@pytest.mark.parametrize("channel", ["shell", "stdin", "control"])
+async def test_a_taken_port_is_a_quick_death_with_its_reason(tmp_path, channel):
+    with pytest.raises(StartDeath, match="Address already in use") as caught:
+        async with launch(stolen(tmp_path, channel), rendezvous="hold", timeout=30):
+            pass
+    assert caught.value.exit_status.code == 1
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_taken_iopub_port_makes_ipykernel_hang_and_not_us(tmp_path):
+    began = time.monotonic()
+    with pytest.raises((StartDeath, DeadlineExceeded), match="Address already in use"):
+        async with launch(stolen(tmp_path, "iopub"), rendezvous="hold", timeout=4):
+            pass
+    assert time.monotonic() - began < 20
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_taken_heartbeat_port_is_no_harm(tmp_path):
+    async with launch(stolen(tmp_path, "hb"), rendezvous="hold") as kernel:
+        assert text(await kernel.execute("print(1)")) == "1\n"
+
+
+async def test_nothing_survives_us(tmp_path):
+    """Not even a kernel that hangs at its exit, when we are killed."""
+    script = tmp_path / "us.py"
+    script.write_text(
+        "import asyncio, sys\n"
+        "from mooring.kernel.kernel import launch\n"
+        "async def main():\n"
+        "    async with launch('python3') as kernel:\n"
+        "        await kernel.execute('import signal; signal.signal(15, signal.SIG_IGN)')\n"
+        "        print(kernel.status.pid, flush=True)\n"
+        "        await asyncio.sleep(1000)\n"
+        "asyncio.run(main())\n"
+    )
+    us = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)
+    pid = int(await us.stdout.readline())
+    assert alive(pid)
+    us.kill()
+    await us.wait()
+    await settled(lambda: not alive(pid))
+    us._transport.close()
+
+
+# -- other kernels ---------------------------------------------------------------------------------
+
+
+def installed(module):
+    from importlib.util import find_spec
+
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed")
+
+
+@installed("xpython_launcher")
+async def test_xeus_python():
+    async with launch("xpython") as kernel:
+        assert kernel.rendezvous == "hold"
+        assert text(await kernel.execute("print('xeus')")) == "xeus\n"
+        await kernel.restart()
+        assert text(await kernel.execute("print('again')")) == "again\n"
+
+
+@installed("bash_kernel")
+async def test_bash():
+    async with launch(kernel_of(sys.executable, "-m", "bash_kernel", "-f", "{connection_file}")) as kernel:
+        assert kernel.rendezvous == "ipc"
+        assert text(await kernel.execute("echo $((6 * 7))")) == "42\n"
+
+
+DENO = os.environ.get("MOORING_TEST_DENO", "")
+
+
+@pytest.mark.skipif(not Path(DENO).is_file(), reason="MOORING_TEST_DENO names no deno")
+async def test_deno_whose_output_may_come_after_idle():
+    spec = kernel_of(DENO, "jupyter", "--kernel", "--conn", "{connection_file}")
+    async with launch(spec) as kernel:
+        for number in range(20):
+            result = await kernel.execute(f"console.log({number})")
+            await kernel.client.flush()
+            await settled(lambda: text(result))  # noqa: B023
+            assert text(result) == f"{number}\n"
+
+
+def test_the_native_kernel_is_here():
+    assert native() is not None

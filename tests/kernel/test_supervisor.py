@@ -1,0 +1,158 @@
+"""The supervisor over a real process and over launchers that fail in their own ways."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mooring.errors import KernelDied, LaunchError, MooringError, StartDeath
+from mooring.kernel.client import Client
+from mooring.kernel.supervisor import Supervisor, last_words
+from mooring.launch.base import LaunchSpec
+from mooring.launch.local import LocalLauncher, shared_warden
+from mooring.plan.lifecycle import Exited, Lost, Registering
+from mooring.tasks import beside
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def launcher(anyio_backend):
+    async with shared_warden() as warden:
+        yield LocalLauncher(warden)
+
+
+def python(code):
+    return LaunchSpec((sys.executable, "-c", code), "/", dict(os.environ))
+
+
+def sleeping():
+    return python("import time; time.sleep(1000)")
+
+
+@asynccontextmanager
+async def kept(spec, launcher):
+    supervisor = Supervisor("spec/made", spec, launcher)
+    async with asyncio.timeout(20), beside(supervisor.keep(), name="keep"):
+        yield supervisor
+
+
+async def test_a_process_is_registering_until_it_answers(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        handle = await supervisor.started()
+        assert isinstance(supervisor.status, Registering)
+        supervisor.answered()
+        assert supervisor.status.pid == handle.pid == supervisor.handle.pid
+
+
+async def test_stopping_before_there_is_a_process_kills_it_when_there_is_one(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        supervisor.stop(grace=100, at_once=False)
+        assert (await supervisor.wait()).signal == signal.SIGKILL
+
+
+async def test_stopping_without_a_client_climbs_the_ladder(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        supervisor.answered()
+        supervisor.stop(grace=0.05, at_once=False)
+        assert (await supervisor.wait()).signal == signal.SIGTERM
+
+
+async def test_a_deadline_is_the_cause(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        supervisor.expire()
+        await supervisor.wait()
+        assert supervisor.status.cause == "deadline"
+
+
+async def test_who_comes_after_the_end_is_told(launcher, addresses):
+    async with kept(python("import sys; sys.exit('no')"), launcher) as supervisor:
+        await supervisor.wait()
+        called = asyncio.Event()
+        supervisor.on_end(called.set)
+        await called.wait()
+        async with Client(addresses, "c", lambda: "1") as client:
+            with pytest.raises(StartDeath, match=r"exit code 1.*no"):
+                supervisor.attach(client)
+        with pytest.raises(KernelDied, match="cannot be restarted"):
+            supervisor.restart()
+
+
+async def test_an_exit_known_before_it_is_told_is_a_start_death(launcher):
+    async with kept(python("pass"), launcher) as supervisor:
+        handle = await supervisor.started()
+        await handle.wait()
+        assert "exit code 0" in str(supervisor.start_death())
+
+
+async def test_a_second_restart_joins_the_first(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        first = await supervisor.started()
+        supervisor.restart()
+        supervisor.restart()
+        second = await supervisor.started()
+        assert second.pid != first.pid
+        assert second is supervisor.handle
+
+
+async def test_there_is_always_a_handle_during_a_restart(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        first = await supervisor.started()
+        supervisor.restart()
+        assert supervisor.handle is first
+        await supervisor.started()
+
+
+async def test_leaving_tells_who_waits_in_other_tasks(launcher):
+    async with asyncio.TaskGroup() as group:
+        async with kept(sleeping(), launcher) as supervisor:
+            await supervisor.started()
+            waiting = group.create_task(supervisor.wait())
+            await asyncio.sleep(0)
+        exit_status = await asyncio.wait_for(waiting, 10)
+    assert exit_status.signal == signal.SIGKILL
+    assert isinstance(supervisor.status, Exited)
+
+
+async def test_leaving_during_a_restart_tells_who_waits(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        supervisor.restart()
+    with pytest.raises(MooringError):
+        await asyncio.wait_for(supervisor.wait(), 10)
+
+
+async def test_what_cannot_be_launched_is_told_to_who_waits(launcher):
+    async with kept(LaunchSpec(("/no/such",), "/", {}), launcher) as supervisor:
+        with pytest.raises(LaunchError):
+            await supervisor.started()
+        with pytest.raises(LaunchError):
+            await supervisor.wait()
+        with pytest.raises(LaunchError):
+            _ = supervisor.handle
+        assert isinstance(supervisor.status, Lost)
+
+
+async def test_a_launcher_with_a_fault_of_its_own_hangs_nobody():
+    class Faulty:
+        @asynccontextmanager
+        async def launch(self, spec):
+            raise ZeroDivisionError("fault")
+            yield
+
+    with pytest.raises(ZeroDivisionError):
+        async with kept(sleeping(), Faulty()) as supervisor:
+            with pytest.raises(MooringError, match="fault"):
+                await supervisor.started()
+
+
+def test_last_words_are_the_last():
+    assert last_words(" a\n") == "a"
+    assert last_words("a" * 10 + "b" * 5, most=5) == "…bbbbb"

@@ -1,0 +1,118 @@
+"""Work beside a block."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mooring.tasks import beside, every, reaped
+
+pytestmark = pytest.mark.anyio
+
+
+async def forever(ended=None):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        if ended is not None:
+            ended.append(True)
+
+
+async def test_leaving_ends_the_work():
+    ended = []
+    async with beside(forever(ended), name="work") as task:
+        await asyncio.sleep(0)
+        assert task.get_name() == "work"
+    assert ended
+    assert task.cancelled()
+
+
+async def test_what_the_block_raises_passes_unchanged():
+    with pytest.raises(KeyError, match="mine"):
+        async with beside(forever(), name="work"):
+            raise KeyError("mine")
+
+
+async def fails():
+    raise LookupError("work")
+
+
+async def test_what_the_work_raised_is_raised_at_the_end():
+    with pytest.raises(LookupError, match="work"):  # noqa: PT012 - it is about the block
+        async with beside(fails(), name="work"):
+            await asyncio.sleep(0)
+
+
+async def test_the_block_comes_before_the_work():
+    with pytest.raises(KeyError):  # noqa: PT012 - it is about the block
+        async with beside(fails(), name="work"):
+            await asyncio.sleep(0)
+            raise KeyError
+
+
+async def test_cancelling_waits_for_the_end_of_the_work():
+    steps = []
+
+    async def slow():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            steps.append("work ended")
+
+    async def block():
+        async with beside(slow(), name="work"):
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(block())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        steps.append("block ended")
+    assert steps == ["work ended", "block ended"]
+    assert task.cancelled()
+
+
+async def test_reaping_what_has_ended_returns():
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(asyncio.sleep(0))
+    await reaped(task)
+
+
+async def test_every_so_often_until_the_end():
+    calls = []
+    enough = asyncio.Event()
+
+    def call():
+        calls.append(1)
+        if len(calls) == 3:
+            enough.set()
+
+    with every(0.001, call):
+        async with asyncio.timeout(5):
+            await enough.wait()
+    count = len(calls)
+    await asyncio.sleep(0.01)
+    assert len(calls) == count
+
+
+async def test_a_call_that_raises_does_not_end_the_calls():
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    enough = asyncio.Event()
+    calls = []
+
+    def call():
+        calls.append(1)
+        if len(calls) > 1:
+            enough.set()
+        raise ValueError
+
+    with every(0.001, call):
+        async with asyncio.timeout(5):
+            await enough.wait()
+    assert told
