@@ -14,12 +14,17 @@ from mooring.kernel.outputs import Displays, OutputArea
 from mooring.render.events import Failure, Status
 from mooring.render.tags import expects_error, runnable
 from mooring.render.widgets import Widgets
+from mooring.rendezvous.choice import is_ipykernel
 from mooring.wire import messages
 from mooring.wire.messages import Message
 
 _SHOWN = frozenset(
     {"stream", "display_data", "execute_result", "error", "clear_output", "update_display_data"}
 )
+
+# Kernels that have published all output of a request before they say idle, by how their ``implementation``
+# begins. Of others nobody knows: deno, evcxr and more read what was printed from a pipe, in their own time.
+_IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
 
 # A cell that prints more than this runs away: it is interrupted before it fills the machine's memory.
 MOST_OUTPUT = 512 * 1024 * 1024
@@ -118,6 +123,8 @@ class Executor:
         self._failure: Failure | None = None
         self._flooded: _Cell | None = None
         self._patience: asyncio.TimerHandle | None = None
+        named = str(kernel.info.get("implementation", "")).lower()
+        self._trails = not (named.startswith(_IN_ORDER) or is_ipykernel(kernel.spec.argv))
 
     async def run(self) -> Execution:
         """Run all cells that are to run.
@@ -175,6 +182,8 @@ class Executor:
         finally:
             if self._patience is not None:
                 self._patience.cancel()
+        if self._trails:
+            await self._kernel.client.settle()
         self._tell_widgets()
         count = reply.get("execution_count")
         if job.area.execution_count is None and isinstance(count, int):
@@ -246,6 +255,7 @@ class Executor:
             self._widgets.handle(message)
 
     def _blame(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
+        ename = ename or "Error"  # bash_kernel names none
         if not self._ran:
             return Failure(0, ename, evalue, traceback)
         job = self._ran[-1]

@@ -20,17 +20,21 @@ class TrailingKernel(Kernel):
     banner = "trailing"
 
     async def do_execute(self, code, silent, *rest, **more):
+        self.latest = self.get_parent("shell")
         threading.Thread(target=self._print, args=(code,), daemon=True).start()
-        return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+        return {
+            "status": "ok",
+            "execution_count": self.execution_count,
+            "payload": [],
+            "user_expressions": {},
+        }
 
     def _print(self, code):
         number = 0
         while number < 20 or code == "for ever":
             time.sleep(0.005)  # the pipe's own time
-            self.last = getattr(self, "last", None)
             content = {"name": "stdout", "text": f"{code} {number}\n"}
-            parent = self.get_parent("shell")
-            self.session.send(self.iopub_socket, "stream", content, parent=parent, ident=b"stream")
+            self.session.send(self.iopub_socket, "stream", content, parent=self.latest, ident=b"stream")
             number += 1
 
 
