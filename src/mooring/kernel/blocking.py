@@ -1,0 +1,241 @@
+"""The same kernels without ``async``: for scripts and REPLs.
+
+    with mooring.blocking.launch("python3") as kernel:
+        kernel.execute("1 + 1")
+
+One portal serves all of a process: a daemon thread with one event loop, started when first needed. A forked
+child gets its own. It works where a loop already runs in the calling thread, as in a notebook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mooring.discovery.kernelspec import KernelSpec
+from mooring.kernel import kernel as asynchronous
+from mooring.kernel.client import Client, InputProvider, Receiver, Result
+from mooring.launch.base import ExitStatus
+from mooring.plan.lifecycle import Status
+from mooring.rendezvous.base import Choice, Way
+
+T = TypeVar("T")
+
+# How long the loop's thread may take to stop when the interpreter ends (s).
+_STOP = 5.0
+
+
+class _Errand:
+    """A coroutine on its way through the portal, which may be withdrawn at any moment."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._withdrawn = False
+        self.ended = threading.Event()
+
+    async def run(self) -> Any:
+        """Do it, in the portal's loop."""
+        try:
+            if self._withdrawn:
+                self._work.close()
+                raise asyncio.CancelledError
+            task = asyncio.current_task()
+            self._tasks += [task] if task is not None else []
+            return await self._work
+        finally:
+            self.ended.set()
+
+    def withdraw(self) -> None:
+        """Cancel it; called in the portal's loop."""
+        self._withdrawn = True
+        for task in self._tasks:
+            task.cancel()
+
+
+class _Portal:
+    """One thread with one event loop, both started when first needed."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mooring", daemon=True)
+        self._thread.start()
+        self._process = os.getpid()
+        atexit.register(self.close)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` in the loop and return its result or raise its exception.
+
+        An interrupt (Ctrl-C) cancels ``work``, waits until it has tidied up, and is raised.
+        """
+        errand = _Errand(work)
+        future = asyncio.run_coroutine_threadsafe(errand.run(), self._loop)
+        try:
+            result: T = future.result()
+        except BaseException:
+            # Raised in this thread while the work goes on; or by the work, and then there is nothing to end.
+            if not future.done():
+                self._loop.call_soon_threadsafe(errand.withdraw)
+                errand.ended.wait()
+            raise
+        return result
+
+    def call(self, function: Any, *arguments: Any, **rest: Any) -> Any:
+        """Call a function in the loop's thread and return its result or raise its exception."""
+
+        async def work() -> Any:
+            return function(*arguments, **rest)
+
+        return self.run(work())
+
+    def close(self) -> None:
+        """Stop the loop; kernels still open end with this process."""
+        if self._process != os.getpid() or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_STOP)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+_portals: dict[int, _Portal] = {}
+_locks: dict[int, threading.Lock] = {}
+
+
+def portal() -> _Portal:
+    """Return this process's portal; a forked child does not use its parent's, whose thread it lacks."""
+    process = os.getpid()
+    with _locks.setdefault(process, threading.Lock()):
+        if process not in _portals:
+            _portals[process] = _Portal()
+        return _portals[process]
+
+
+class Kernel:
+    """A running kernel; the names and their meaning are those of :class:`mooring.kernel.kernel.Kernel`.
+
+    Any thread may use it, several at once too. Callbacks are called in the portal's thread.
+    """
+
+    def __init__(self, kernel: asynchronous.Kernel, through: _Portal) -> None:
+        """Made by :func:`launch`."""
+        self._kernel = kernel
+        self._portal = through
+        self.spec: KernelSpec = kernel.spec
+        self.info: dict[str, Any] = kernel.info
+        self.rendezvous: Way = kernel.rendezvous
+        self.connection_file: Path = kernel.connection_file
+
+    @property
+    def client(self) -> Client:
+        """The asynchronous client; it belongs to the portal's loop."""
+        return self._kernel.client
+
+    @property
+    def status(self) -> Status:
+        """What is true of the kernel now."""
+        return self._kernel.status
+
+    def output(self) -> str:
+        """Return the newest part of what the process wrote to stdout and stderr."""
+        return str(self._portal.call(self._kernel.output))
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the kernel and its descendants, in bytes."""
+        size: int | None = self._portal.call(self._kernel.memory)
+        return size
+
+    def execute(
+        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
+    ) -> Result:
+        """Run code; see :meth:`mooring.kernel.client.Client.execute`.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile.
+            KeyboardInterrupt: the wait was interrupted; the kernel goes on: :meth:`interrupt` stops it.
+        """
+        return self._portal.run(self._kernel.execute(code, receive=receive, stdin=stdin))
+
+    def interrupt(self) -> None:
+        """Interrupt what runs. Returns at once."""
+        self._portal.call(self._kernel.interrupt)
+
+    def expire(self) -> None:
+        """End the kernel because a deadline passed. Returns at once."""
+        self._portal.call(self._kernel.expire)
+
+    def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
+        """End the kernel: ask, then SIGTERM, then kill the whole tree; ``grace`` seconds for each."""
+        return self._portal.run(self._kernel.shutdown(grace=grace, at_once=at_once))
+
+    def restart(self, *, timeout: float = 60.0) -> None:
+        """Kill the kernel's tree and start it anew at the same addresses, within ``timeout`` seconds.
+
+        Raises:
+            StartDeath, DeadlineExceeded: as from :func:`launch`.
+            KernelDied: it had ended already.
+        """
+        self._portal.run(self._kernel.restart(timeout=timeout))
+
+    def wait(self) -> ExitStatus:
+        """Wait until the kernel's process has ended for good.
+
+        Raises:
+            WardenLost: nobody can know any more.
+        """
+        return self._portal.run(self._kernel.wait())
+
+
+@contextmanager
+def launch(
+    kernel_type: str | KernelSpec = "python3",
+    *,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    rendezvous: Choice = "auto",
+    kernel_args: Sequence[str] = (),
+    timeout: float = 60.0,
+) -> Iterator[Kernel]:
+    """Launch a kernel that lives as long as the ``with`` block.
+
+    Arguments, what is yielded and what is raised are those of :func:`mooring.kernel.kernel.launch`.
+    Ctrl-C while it starts or ends kills it.
+    """
+    through = portal()
+    made = asynchronous.launch(
+        kernel_type, cwd=cwd, env=env, rendezvous=rendezvous, kernel_args=kernel_args, timeout=timeout
+    )
+    kernel = through.run(_entered(made))
+    try:
+        yield Kernel(kernel, through)
+    except BaseException as error:
+        # The block's exception passes; the asynchronous block hears of it and kills without asking.
+        through.run(_left(made, error))
+        raise
+    else:
+        through.run(_left(made, None))
+
+
+async def _entered(made: Any) -> asynchronous.Kernel:
+    kernel: asynchronous.Kernel = await made.__aenter__()
+    return kernel
+
+
+async def _left(made: Any, error: BaseException | None) -> None:
+    """Leave the asynchronous block, which raises an exception of its own only."""
+    if error is None:
+        await made.__aexit__(None, None, None)
+        return
+    # Not the exception itself: KeyboardInterrupt and SystemExit would end the portal's loop.
+    stand_in = asyncio.CancelledError()
+    try:
+        await made.__aexit__(asyncio.CancelledError, stand_in, None)
+    except asyncio.CancelledError as passed:
+        if passed is not stand_in:
+            raise

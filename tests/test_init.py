@@ -1,0 +1,88 @@
+"""The public names: lazy, and the same whatever was imported before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import mooring
+from mooring.errors import MooringError
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_brings_nothing_heavy():
+    heavy = {"asyncio", "zmq", "msgspec", "nbformat", "rich", "jupytext", "platformdirs"}
+    loaded = run("import sys, mooring; print(*sys.modules)").split()
+    assert heavy.isdisjoint(loaded)
+
+
+def test_all_names_are_there_and_told():
+    assert set(mooring.__all__) <= set(dir(mooring))
+    for name in mooring.__all__:
+        assert getattr(mooring, name)
+    assert mooring.MooringError is MooringError
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="no attribute 'lunch'"):
+        _ = mooring.lunch
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import mooring",
+        "import mooring.render.run, mooring.launch.local",
+        "from mooring.render import run; from mooring.launch.local import LocalLauncher; import mooring",
+        "import mooring.launch.base as base; import mooring",
+    ],
+)
+def test_what_is_called_and_what_is_imported_live_under_one_name(before):
+    run(
+        before
+        + """
+import asyncio, inspect
+block = mooring.launch("no-such-kernel")
+assert hasattr(block, "__aenter__")
+coroutine = mooring.render(["x"], out="site", jobs=8)
+assert inspect.iscoroutine(coroutine)
+coroutine.close()
+import mooring.render.run, mooring.launch.local
+assert callable(mooring.render) and callable(mooring.launch)
+assert mooring.render.run.render and mooring.launch.local.LocalLauncher
+"""
+    )
+
+
+def test_blocking_needs_no_import_of_its_own():
+    assert "launch" in run("import mooring; print(mooring.blocking.launch.__name__)")
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert mooring.__version__ == version("mooring")
+
+
+@pytest.mark.anyio
+async def test_launch_and_render_by_their_public_names(tmp_path):
+    (tmp_path / "a.py").write_text("# %%\nprint(6 * 7)\n")
+    report = await mooring.render([tmp_path / "a.py"], out=str(tmp_path / "out"), jobs=1, no_cache=True)
+    assert report.ok, report
+    assert "42" in (tmp_path / "out" / "a.ipynb").read_text()
+    async with mooring.launch("python3") as kernel:
+        assert (await kernel.execute("1")).status == "ok"
