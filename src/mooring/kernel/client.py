@@ -295,8 +295,8 @@ class Client:
         """Wait until a kernel whose output trails behind its replies has published no more of it for a while.
 
         For kernels that carry what a program prints to iopub by a way of its own, such as a pipe they read:
-        neither idle nor another request's idle says that nothing is under way there (deno had sent 256 of 3000
-        lines when it said idle). Nothing in the protocol does.
+        neither idle nor another request's idle says that nothing is under way there (deno had sent 256 of
+        3000 lines when it said idle). Nothing in the protocol does.
 
         Args:
             quiet: seconds without output that count as the end; more where the kernel answers slowly.

@@ -1,7 +1,7 @@
 """A kernel that publishes what was printed after it said idle, as those do that read it from a pipe.
 
-A request's code is printed twenty times with a number behind; ``for ever`` without end. As with deno the parent is
-whichever request came last.
+A request's code is printed twenty times with a number behind; ``for ever`` without end. As with deno the
+parent is whichever request came last.
 """
 
 from __future__ import annotations
