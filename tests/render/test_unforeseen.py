@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from mooring.errors import UsageError
 from mooring.render.unforeseen import unforeseen
@@ -12,7 +13,7 @@ from mooring.render.unforeseen import unforeseen
 def caught(call) -> Exception:
     try:
         call()
-    except Exception as error:
+    except (LookupError, OSError, UsageError) as error:
         return error
     raise AssertionError("nothing came up")
 
@@ -31,7 +32,7 @@ def test_a_defect_says_what_and_where():
 
 
 def test_an_error_of_the_system_is_no_defect_and_names_the_file():
-    error = caught(lambda: os.stat("/nowhere/at/all"))
+    error = caught(lambda: Path("/nowhere/at/all").stat())
     text = str(unforeseen(error))
     assert "No such file or directory: /nowhere/at/all" in text
     assert "report" not in text

@@ -7,6 +7,7 @@ argparse rather than a richer library: its import costs 10 ms where cyclopts' co
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all well, 1 something failed, 2 wrong usage and nothing was done, 130 interrupted.
     """
+    _open_streams()
     try:
         options = _parse(arguments)
         return OK if options is None else int(options.run(options))
@@ -85,6 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
         return complain(error)
+
+
+def _open_streams() -> None:
+    """Open the standard streams that were closed (`>&-`): a socket there would get what is printed."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:

@@ -58,9 +58,18 @@ class Item:
 
 @dataclass(frozen=True)
 class Context:
-    """One run: where it reads and writes, and whom it tells."""
+    """One run: where it reads and writes, and whom it tells.
+
+    Attributes:
+        root: common ancestor of the sources: names are relative to it.
+        home: folder of the project: what the cache keeps is named relative to it, so that a notebook is the
+            same one whichever sources are named beside it.
+        cwd: absolute working directory.
+        surroundings: environment of the kernels before what is said about single ones.
+    """
 
     root: Path
+    home: Path
     cwd: Path
     out_dir: Path
     settings: RenderSettings

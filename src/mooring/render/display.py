@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from mooring.errors import LaunchError
 from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from mooring.launch.launched import outlast
+from mooring.launch.local import LocalHandle, LocalLauncher, Warden
 
 _SECONDS = 30.0
+_GRACE = 5.0
 
 
 @asynccontextmanager
@@ -57,4 +61,26 @@ async def display(warden: Warden) -> AsyncIterator[str]:
                         number += received
             except TimeoutError:
                 raise LaunchError("Xvfb did not come up", why=handle.output().strip()) from None
-            yield f":{number.decode().strip()}"
+            name = number.decode().strip()
+            async with _tidied(warden, handle, name):
+                yield f":{name}"
+
+
+@asynccontextmanager
+async def _tidied(warden: Warden, handle: LocalHandle, name: str) -> AsyncIterator[None]:
+    """End the server kindly after the block: only then does it take its files away.
+
+    Should mooring be killed within the block, the warden does both.
+    """
+    files = (Path(f"/tmp/.X11-unix/X{name}"), Path(f"/tmp/.X{name}-lock"))  # noqa: S108 - where X has them
+    for path in files:
+        warden.guard(path)
+    try:
+        yield
+    finally:
+        handle.send_signal(signal.SIGTERM)
+        _, cancelled = await outlast(handle.wait, _GRACE)
+        for path in files:
+            warden.unguard(path)
+        if cancelled is not None:
+            raise cancelled

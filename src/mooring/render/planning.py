@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class Plan:
         jobs: what the schedule needs to know of them.
         expected: seconds each took last time, where known.
         state: folder of the cache and the timings.
+        home: folder of the project, see :class:`mooring.render.context.Context`.
         notes: what the user should hear.
     """
 
@@ -37,6 +39,7 @@ class Plan:
     jobs: tuple[Job, ...]
     expected: Mapping[str, float]
     state: Path
+    home: Path
     notes: tuple[str, ...] = field(default=())
 
 
@@ -62,7 +65,13 @@ def make_plan(
     """
     collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
     state = (configuration.root if configuration.path else collection.root) / ".mooring"
-    expected = load_timings(state / "timings.json")
+    home = configuration.root if configuration.path else _project(collection.root)
+    seconds = load_timings(state / "timings.json")
+    expected = {
+        file.name: seconds[name]
+        for file in collection.files
+        if (name := named_from(home, file.path)) in seconds
+    }
     data = {file.name: _read(file.path) for file in collection.files}
     declared = [
         Declared(file.name, file.path, _settings(file, data[file.name], configuration))
@@ -87,9 +96,18 @@ def make_plan(
         for file, each in zip(collection.files, declared, strict=True)
     }
     jobs = tuple(_job(item, settings, dependencies, expected) for item in items.values())
-    known = {name: expected[name] for name in items if name in expected}
     notes = (*collection.notes, *dependencies.notes)
-    return Plan(collection, items, jobs, known, state, notes)
+    return Plan(collection, items, jobs, expected, state, home, notes)
+
+
+def named_from(home: Path, path: Path) -> str:
+    """Return the name of a file for what is kept between runs: relative to ``home``, with forward slashes."""
+    return Path(os.path.relpath(path, home)).as_posix()
+
+
+def _project(folder: Path) -> Path:
+    """Return the top of the git work tree that holds a folder; outside of any, the folder itself."""
+    return next((top for top in (folder, *folder.parents) if os.path.lexists(top / ".git")), folder)
 
 
 def _job(

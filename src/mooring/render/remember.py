@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from mooring.render.document import Document
 from mooring.render.environment import PROBE, Environment
 from mooring.render.events import Note
 from mooring.render.kernels import kernel_names
+from mooring.render.planning import named_from
 from mooring.render.recipe import Recipe, ambient, code_cells, content_of
 from mooring.render.store import FileState
 from mooring.render.stored import Entry, FastHit, Ran
@@ -82,7 +82,7 @@ class Remember:
             self._cache.distributions,
             code=[cell["source"] for cell in code_cells(notebook)],
             directory=self._item.directory,
-            root=self._context.root,
+            root=self._context.home,
         )
 
     def store(self, notebook: dict[str, Any], ran: Ran) -> None:
@@ -105,14 +105,14 @@ class Remember:
 def _recipe(context: Context, item: Item) -> Recipe:
     settings, own = context.settings, item.settings
     return Recipe(
-        source=item.name,
+        source=named_from(context.home, item.file.path),
         content=content_of(item.data),
         kernel=own.kernel or settings.kernel,
         params={**own.param, **settings.param},
         env={**ambient(context.surroundings), **own.env, **settings.env},
         kernel_args=settings.kernel_arg,
         allow_errors=settings.allow_errors,
-        inputs=tuple(os.path.relpath(path, context.root) for path in input_files(item.file.path, own)),
+        inputs=tuple(named_from(context.home, path) for path in input_files(item.file.path, own)),
         artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
         display={
             "remove_cells": sorted(settings.remove_cells),

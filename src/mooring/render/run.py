@@ -24,7 +24,7 @@ from mooring.render.display import display
 from mooring.render.events import Event, Note, Outcome, RunFinished, RunStarted
 from mooring.render.exporter import Exporter
 from mooring.render.kernels import identity
-from mooring.render.planning import Plan, make_plan
+from mooring.render.planning import Plan, make_plan, named_from
 from mooring.render.resources import thread_environment, usable_cores
 from mooring.render.settings import Configuration, RenderSettings, configuration_for, merge
 from mooring.render.timings import save_timings
@@ -181,7 +181,7 @@ class _Run:
             folder = settings.cache or plan.state / "cache"
             cache = Cache(
                 folder,
-                root=plan.collection.root,
+                root=plan.home,
                 identify=identity,
                 guard=warden.guard,
                 unguard=warden.unguard,
@@ -194,6 +194,7 @@ class _Run:
             surroundings["DISPLAY"] = await stack.enter_async_context(display(warden))
         return Context(
             plan.collection.root,
+            plan.home,
             cwd,
             plan.collection.out_dir,
             settings,
@@ -248,7 +249,12 @@ class _Run:
 
     def _afterwards(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
         """Keep timings, tidy the cache."""
-        seconds = {each.source: each.seconds for each in outcomes if each.status == "ok"}
+        home, items = self._plan.home, self._plan.items
+        seconds = {
+            named_from(home, items[each.source].file.path): each.seconds
+            for each in outcomes
+            if each.status == "ok"
+        }
         if context.cache is not None:
             guard, unguard = self._warden.guard, self._warden.unguard
             if seconds:
