@@ -196,7 +196,9 @@ async def test_a_kernel_that_ignores_requests_and_sigterm_is_killed():
 async def test_a_death_tells_everyone_its_cause_and_keeps_what_was_said(code, end):
     heard = []
     async with launch("python3", kernel_args=MEMORY) as kernel:
-        script = f"import os, sys\nprint('so far', flush=True)\nos.write(2, b'last words')\n{code}"
+        # Without the pause the output is often still in the kernel when it dies.
+        said = "import os, time\nprint('so far', flush=True)\ntime.sleep(0.1)\nos.write(2, b'last words')\n"
+        script = said + code
         async with asyncio.TaskGroup() as group, asyncio.timeout(20):
             first = group.create_task(failure(kernel.execute(script, receive=heard.append)))
             await asyncio.sleep(0)

@@ -147,7 +147,7 @@ async def test_a_launcher_with_a_fault_of_its_own_hangs_nobody():
             raise ZeroDivisionError("fault")
             yield
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is about the block
         async with kept(sleeping(), Faulty()) as supervisor:
             with pytest.raises(MooringError, match="fault"):
                 await supervisor.started()

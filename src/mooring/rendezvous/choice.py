@@ -60,7 +60,7 @@ def choose(argv: Sequence[str], wanted: Choice = "auto") -> Way:
         )
     if wanted == "self-bind" and not is_ipykernel(argv):
         raise UsageError(
-            f"{PurePath(argv[0]).name} cannot use the self-bind rendezvous",
+            f"{PurePath(argv[0]).name if argv else 'an empty command'} cannot use the self-bind rendezvous",
             why="Only ipykernel and kernels built on it write the ports they chose into their file",
             do="Use --rendezvous hold, or leave it out",
         )

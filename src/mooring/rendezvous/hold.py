@@ -80,7 +80,11 @@ class HoldRendezvous:
             kernel_name=kernel_name,
         )
         self.connection_file = directory / "kernel.json"
-        write_connection_file(self.connection_file, self._info.to_dict())
+        try:
+            write_connection_file(self.connection_file, self._info.to_dict())
+        except OSError:
+            self.close()
+            raise
 
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses; they are known from the start."""

@@ -1,0 +1,85 @@
+"""Connection files."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+
+from mooring.rendezvous.files import read_connection_file, write_connection_file
+from mooring.wire.connection import PORTS
+
+WHOLE = {
+    **{name: number for number, name in enumerate(PORTS, 5000)},
+    "ip": "127.0.0.1",
+    "key": "k",
+    "transport": "tcp",
+}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_may_read_it(directory, umask):
+    before = os.umask(umask)
+    try:
+        write_connection_file(directory / "kernel.json", WHOLE)
+    finally:
+        os.umask(before)
+    assert (directory / "kernel.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in directory.iterdir()] == ["kernel.json"]
+
+
+def test_what_is_written_is_read(directory):
+    write_connection_file(directory / "kernel.json", WHOLE)
+    info = read_connection_file(directory / "kernel.json")
+    assert (info.shell_port, info.key) == (5000, b"k")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        json.dumps(WHOLE)[:-5],
+        "[]",
+        "null",
+        "{}",
+        json.dumps({**WHOLE, "hb_port": 0}),
+        json.dumps({**WHOLE, "hb_port": None}),
+        json.dumps({**WHOLE, "hb_port": 99999}),
+        json.dumps({**WHOLE, "transport": "pigeon"}),
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_not_whole_is_not_there_yet(directory, content):
+    path = directory / "kernel.json"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    assert read_connection_file(path) is None
+
+
+def test_no_file_is_not_there_yet(directory):
+    assert read_connection_file(directory / "kernel.json") is None
+
+
+def test_what_cannot_be_written_leaves_nothing(directory):
+    with pytest.raises(TypeError):
+        write_connection_file(directory / "kernel.json", {"key": object()})
+    assert list(directory.iterdir()) == []
+
+
+def test_a_reader_never_sees_half_of_it(directory):
+    path = directory / "kernel.json"
+    write_connection_file(path, WHOLE)
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            write_connection_file(path, {**WHOLE, "kernel_name": "x" * 10_000})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = [read_connection_file(path) for _ in range(300)]
+    stop.set()
+    writer.join()
+    assert all(seen)

@@ -1,0 +1,111 @@
+"""Held ports: nobody else gets them, and their kernel does."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mooring.errors import LaunchError
+from mooring.rendezvous.hold import HoldRendezvous, hold_port, port_of
+from mooring.wire.connection import PORTS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="holding is Linux's")
+
+
+@pytest.fixture
+def held():
+    sockets = [hold_port() for _ in range(50)]
+    yield sockets
+    for each in sockets:
+        each.close()
+
+
+@pytest.mark.parametrize("reuse", [0, 1])
+def test_fifty_held_ports_are_never_handed_out_to_others(held, reuse):
+    ports = {port_of(each) for each in held}
+    assert len(ports) == 50
+    for _ in range(20_000):
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+            other.bind(("127.0.0.1", 0))
+            assert other.getsockname()[1] not in ports
+
+
+def test_they_are_handed_out_once_let_go():
+    """Or the test above would show nothing."""
+    ports = set()
+    for _ in range(2000):
+        with hold_port() as each:
+            ports.add(port_of(each))
+    hits = 0
+    for _ in range(20_000):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            hits += other.getsockname()[1] in ports
+    assert hits
+
+
+def test_outgoing_connections_do_not_get_them_either(held):
+    ports = {port_of(each) for each in held}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(500):
+            with socket.create_connection(server.getsockname()) as client:
+                assert client.getsockname()[1] not in ports
+                server.accept()[0].close()
+
+
+def test_the_kernel_can_bind_and_listen_and_again_after_a_restart(held):
+    for _ in range(2):
+        with socket.socket() as kernel:
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as libzmq does
+            kernel.bind(("127.0.0.1", port_of(held[0])))
+            kernel.listen()
+            socket.create_connection(kernel.getsockname()).close()
+
+
+def test_nobody_can_connect_to_a_port_that_is_only_held(held):
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port_of(held[0])))
+
+
+def test_children_do_not_inherit_them(held):
+    code = (
+        "import os\nfor n in range(3, 200):\n"
+        "    try: print(os.readlink(f'/proc/self/fd/{n}'))\n    except OSError: pass"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, close_fds=False, check=True
+    )
+    assert "socket" not in done.stdout
+
+
+@pytest.mark.anyio
+async def test_five_different_ports_from_the_start(directory):
+    meeting = HoldRendezvous(directory, b"key")
+    info = await meeting.addresses()
+    assert len({getattr(info, name) for name in PORTS}) == 5
+    assert "key" not in repr(info).replace("key=", "")
+    meeting.close()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", info.shell_port))
+
+
+def test_no_descriptors_left_is_a_sentence(directory):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = socket.socket()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe.fileno() + 3, hard))
+    probe.close()
+    try:
+        with pytest.raises(LaunchError, match="no five free ports"):
+            HoldRendezvous(directory, b"key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_written_lets_the_ports_go(directory):
+    with pytest.raises(OSError, match="absent"):
+        HoldRendezvous(directory / "absent", b"key")

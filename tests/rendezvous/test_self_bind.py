@@ -1,0 +1,67 @@
+"""Kernels that choose their ports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from mooring.rendezvous.hold import hold_port, port_of
+from mooring.rendezvous.self_bind import SelfBindRendezvous
+from mooring.wire.connection import PORTS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_four_ports_are_left_to_the_kernel_and_the_heartbeats_is_held(directory):
+    """ipykernel's heartbeat lets its port go before it binds it: that one is given."""
+    meeting = SelfBindRendezvous(directory, b"key")
+    content = json.loads(meeting.connection_file.read_bytes())
+    assert [content[name] for name in PORTS if name != "hb_port"] == [0, 0, 0, 0]
+    for _ in range(5000):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            assert other.getsockname()[1] != content["hb_port"]
+    with socket.socket() as heartbeat:
+        heartbeat.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        heartbeat.bind(("127.0.0.1", content["hb_port"]))
+        heartbeat.listen()
+    meeting.close()
+
+
+async def test_addresses_are_known_once_the_file_is_whole(directory):
+    """As ipykernel writes it: unlink, create, write in two halves."""
+    meeting = SelfBindRendezvous(directory, b"key")
+    content = json.loads(meeting.connection_file.read_bytes())
+    whole = json.dumps({**content, **dict(zip(PORTS, range(5001, 5006), strict=True))})
+    async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        waiting = group.create_task(meeting.addresses())
+        for text in (None, "", whole[:40], whole):
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+            if text is None:
+                meeting.connection_file.unlink()
+            else:
+                meeting.connection_file.write_text(text)
+    assert waiting.result().shell_port == 5001
+    meeting.close()
+
+
+async def test_addresses_written_before_anybody_waits(directory):
+    meeting = SelfBindRendezvous(directory, b"key")
+    content = json.loads(meeting.connection_file.read_bytes())
+    meeting.connection_file.write_text(json.dumps({**content, **dict.fromkeys(PORTS, 5000)}))
+    async with asyncio.timeout(10):
+        assert (await meeting.addresses()).hb_port == 5000
+    meeting.close()
+
+
+async def test_a_port_whose_listener_has_gone_can_be_held_at_once():
+    with hold_port() as held:
+        port = port_of(held)
+    with socket.socket() as kernel:
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kernel.bind(("127.0.0.1", port))
+        kernel.listen()
