@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from command import Command, Done, printed, script, until, write
+from command import Command, Done, marked, printed, script, until, write
 
 pytestmark = pytest.mark.real
 
@@ -169,6 +170,29 @@ def test_a_recipe_with_plus_takes_part_and_gives_all_back(mooring: Command):
     done = mooring.ended(make, code=0)
     assert "3 ok" in done.stdout
     assert "jobserver" not in done.stdout + done.stderr
+
+
+KILLED = """\
+all: render other
+render:
+\t+@{mooring} render a.py b.py c.py --no-cache & echo $$! > pid; wait $$!
+other:
+\t@while [ ! -e release ]; do sleep 0.05; done
+"""
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs GNU make")
+def test_killed_it_gives_make_its_tokens_back(mooring: Command):
+    write(mooring.cwd, {f"{name}.py": TOGETHER.replace("< 2", "< 99") for name in "abc"})
+    write(mooring.cwd, {"Makefile": KILLED.format(mooring=MOORING)})
+    make = mooring.launch(["make", "-j4", "-k"])
+    assert until(lambda: len(list(mooring.cwd.glob("at-*"))) == 3, 60)
+    os.kill(int((mooring.cwd / "pid").read_text()), signal.SIGKILL)
+    assert until(lambda: len(marked(mooring.mark)) <= 4)  # make, the other recipe's shell and its sleep
+    write(mooring.cwd, {"release": ""})
+    done = mooring.ended(make, code=2)
+    assert "jobserver tokens" not in done.stderr
+    assert "Killed" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")

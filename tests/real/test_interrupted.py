@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 
 ENDLESS = script("open('started.txt', 'w').close()\nimport time\ntime.sleep(600)")
 STUBBORN = script(
-    "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "import signal, time\nfor each in (signal.SIGINT, signal.SIGTERM): signal.signal(each, signal.SIG_IGN)",
     "open('started.txt', 'w').close()\nwhile True: time.sleep(600)",
 )
 

@@ -11,6 +11,7 @@ One packet is one JSON object. mooring says ``{"do": ...}``:
     signal id signum     to the process group and the process
     kill id              SIGKILL to it and all it started, answered by ``gone``
     guard path, unguard path     delete this when you end, do not
+    tokens held          + descriptor: write ``held`` there should mooring die; replaces what was said before
 
 and the warden says ``{"tell": ...}``: ``hello directory``, ``started id pid``, ``failed id stage errno``,
 ``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that are no text travel as
@@ -58,6 +59,7 @@ class Warden:
         self._mail = Mail(channel)
         self._hunts: dict[str, Hunt] = {}
         self._guarded: dict[bytes, None] = {}
+        self._tokens = (-1, b"")
         self._catch_signals(alarm)
         self._children = children.Children(self._mail.send)
         children.prctl(children.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -118,6 +120,8 @@ class Warden:
                     self._spawn(message, fds, cut=cut)
                 case "guard" | "unguard" as what:
                     self._guard(children.raw(message["path"]), keep=what == "guard")
+                case "tokens":
+                    self._keep_tokens(message["held"].encode("latin-1"), fds)
                 case "signal":
                     self._children.signal(message["id"], int(message["signum"]))
                 case "kill":
@@ -143,6 +147,21 @@ class Warden:
         if keep and len(self._guarded) < MOST_GUARDED:
             self._guarded[path] = None
 
+    def _keep_tokens(self, held: bytes, fds: list[int]) -> None:
+        if self._tokens[0] >= 0:
+            os.close(self._tokens[0])
+        self._tokens = (os.dup(fds[0]) if held else -1, held)
+
+    def _give_back(self) -> None:
+        """Write what mooring died with; whoever only ends this warden has a mooring that does it itself."""
+        descriptor, held = self._tokens
+        self._tokens = (-1, b"")
+        if held and (self._mail.closed or os.getppid() != self._parent):
+            try:  # noqa: SIM105 - contextlib would be one more module to load
+                os.write(descriptor, held)
+            except OSError:  # nobody wants them any more
+                pass
+
     def _hunt(self) -> None:
         families = self._children.families()
         for name, hunt in list(self._hunts.items()):
@@ -159,6 +178,7 @@ class Warden:
         while arrived := self._mail.receive():  # guards still count; nothing is spawned any more
             for packet, fds, cut in arrived:
                 self._obey(packet, fds, cut=cut)
+        self._give_back()
         hunt = Hunt()
         waited = 0.0
         while self._children.reap():

@@ -121,6 +121,18 @@ class Warden:
             self._send({"do": "unguard", "path": _text(os.fspath(path))})
             self._flush_now()
 
+    def tokens(self, held: bytes, descriptor: int) -> None:
+        """Have ``held`` written to ``descriptor`` should mooring die; replaces what was said before.
+
+        It is certain when this returns. The descriptor is duplicated: the caller closes its own.
+
+        Raises:
+            WardenLost: there is nobody to do it.
+            OSError: no descriptors are left.
+        """
+        self._send({"do": "tokens", "held": held.decode("latin-1")}, [descriptor])
+        self._flush_now()
+
     def spawn(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
         """Ask for a process; the answer comes in what is returned.
 
@@ -184,7 +196,8 @@ class Warden:
                     return
             except OSError as error:  # too many descriptors on their way: only a spawn has any
                 number = error.errno or errno.EMFILE
-                self._told({"tell": "failed", "id": message["id"], "stage": "descriptors", "errno": number})
+                name = message.get("id")
+                self._told({"tell": "failed", "id": name, "stage": "descriptors", "errno": number})
             del self._queue[0]
             _close_all(fds)
         self._loop.remove_writer(self._process.channel)

@@ -7,11 +7,13 @@ is a task of one TaskGroup and reports back through the queue.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from mooring.errors import WardenLost
 from mooring.plan import schedule
 from mooring.plan.schedule import Limits, Schedule
 from mooring.render import jobserver
@@ -116,13 +118,29 @@ class Batch:
 
     async def _take_part(self, server: jobserver.Place, stack: AsyncExitStack) -> Jobserver | None:
         """Become a client of make's jobserver; None, and one notebook at a time, where that cannot be."""
-        tokens = Jobserver(server, gained=lambda: self._queue.put_nowait(schedule.SlotGained()))
+        tokens = Jobserver(
+            server,
+            gained=lambda: self._queue.put_nowait(schedule.SlotGained()),
+            changed=self._bequeath,
+        )
         try:
             return await stack.enter_async_context(tokens)
         except OSError as error:
             text = f"make's jobserver cannot be used, so one notebook runs at a time: {error.strerror}"
             self._context.emit(Note("notice", text))
             return None
+
+    def _bequeath(self, plan: jobserver.GiveBackPlan) -> None:
+        """Tell the warden what to put back should this process be killed."""
+        with suppress(OSError, WardenLost):  # then there is nobody to do it
+            if isinstance(plan.write, int):
+                self._context.warden.tokens(plan.tokens, plan.write)
+                return
+            descriptor = os.open(plan.write, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                self._context.warden.tokens(plan.tokens, descriptor)
+            finally:
+                os.close(descriptor)
 
     def _handle(self, event: schedule.Event, tasks: asyncio.TaskGroup) -> None:
         self._perform(self._schedule.handle(event, self._context.clock()), tasks)
