@@ -39,7 +39,7 @@ async def fails():
 
 
 async def test_what_the_work_raised_is_raised_at_the_end():
-    with pytest.raises(LookupError, match="work"):  # noqa: PT012 - it is about the block
+    with pytest.raises(LookupError, match="work"):
         async with beside(fails(), name="work"):
             await asyncio.sleep(0)
 

@@ -385,6 +385,7 @@ async def test_a_taken_iopub_port_makes_ipykernel_hang_and_not_us(tmp_path):
 async def test_a_taken_heartbeat_port_is_no_harm(tmp_path):
     async with launch(stolen(tmp_path, "hb"), rendezvous="hold") as kernel:
         assert text(await kernel.execute("print(1)")) == "1\n"
+        await kernel.shutdown(at_once=True)  # asked, it waits for its heartbeat for ever
 
 
 async def test_nothing_survives_us(tmp_path):
@@ -432,6 +433,7 @@ async def test_bash():
     async with launch(kernel_of(sys.executable, "-m", "bash_kernel", "-f", "{connection_file}")) as kernel:
         assert kernel.rendezvous == "ipc"
         assert text(await kernel.execute("echo $((6 * 7))")) == "42\n"
+        await kernel.shutdown(at_once=True)
 
 
 DENO = os.environ.get("MOORING_TEST_DENO", "")
@@ -444,7 +446,7 @@ async def test_deno_whose_output_may_come_after_idle():
         for number in range(20):
             result = await kernel.execute(f"console.log({number})")
             await kernel.client.flush()
-            await settled(lambda: text(result))  # noqa: B023
+            await settled(lambda result=result: text(result))
             assert text(result) == f"{number}\n"
 
 
