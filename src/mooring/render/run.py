@@ -23,6 +23,7 @@ from mooring.render.dependencies import Links
 from mooring.render.display import display
 from mooring.render.events import Event, Note, Outcome, RunFinished, RunStarted
 from mooring.render.exporter import Exporter
+from mooring.render.formats import SCRIPTS
 from mooring.render.kernels import identity
 from mooring.render.planning import Plan, make_plan, named_from
 from mooring.render.resources import thread_environment, usable_cores
@@ -109,6 +110,8 @@ def _check(settings: RenderSettings) -> None:
     if settings.bundle is not None:
         bundle_format(settings.bundle)
     _check_formats(settings.to)
+    if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
+        _check_formats([settings.out.suffix.removeprefix(".")])  # nobody calls a folder x.py
     if settings.isolate != "none":
         raise UsageError(
             "this version of mooring cannot isolate kernels",

@@ -1,0 +1,61 @@
+"""A planned run of real files with a real warden, up to the point where notebooks would start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mooring.launch.local import Warden
+from mooring.render.cache import Cache
+from mooring.render.context import Context
+from mooring.render.dependencies import Links
+from mooring.render.events import Event, Note
+from mooring.render.exporter import Exporter
+from mooring.render.kernels import identity
+from mooring.render.planning import Plan, make_plan
+from mooring.render.settings import configuration_for, merge
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run before it begins."""
+
+    context: Context
+    plan: Plan
+    events: list[Event]
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+
+@asynccontextmanager
+async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterator[Planned]:
+    """Plan a run in ``folder`` as if that were the working directory."""
+    configuration = configuration_for(sources, folder)
+    flags.setdefault("out", folder / "out")
+    settings = merge(flags, configuration)
+    events: list[Event] = []
+    async with Warden.open() as warden, Exporter(warden) as exporter:
+        plan = make_plan(sources, settings, configuration, cwd=folder, private=warden.directory)
+        cache = None if settings.no_cache else Cache(plan.state / "cache", root=plan.home, identify=identity)
+        context = Context(
+            plan.collection.root,
+            plan.home,
+            folder,
+            plan.collection.out_dir,
+            settings,
+            warden,
+            cache,
+            exporter,
+            events.append,
+            asyncio.get_running_loop().time,
+            dict(os.environ),
+            Links(guard=warden.guard, unguard=warden.unguard),
+        )
+        yield Planned(context, plan, events)
