@@ -1,0 +1,9 @@
+"""``make drill``: faults and storms, long. Exit code 0 when nothing failed."""
+
+import sys
+
+from bench import drill_faults, drill_kill, drill_ports, drill_warden
+from bench.sequence import in_turn
+
+if __name__ == "__main__":
+    sys.exit(in_turn([drill_warden, drill_kill, drill_faults, drill_ports]))
