@@ -1,0 +1,88 @@
+"""A run in a terminal or pipe: where everything is told, and the exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from command import Command, script, write
+from mooring.cli.session import render_session
+from mooring.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    return write(tmp_path, {"bad.ipynb": "", "worse.ipynb": "["})
+
+
+def session(*sources: str, **flags) -> tuple[int, str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    code = render_session(sources, flags, stdout, stderr)
+    return code, stdout.getvalue(), stderr.getvalue()
+
+
+def test_everything_that_tells_of_a_run_is_written_although_notebooks_failed(folder):
+    code, out, err = session(".", junit=Path("t/j.xml"), json=Path("t/r.json"), report=Path("t/m/r.html"))
+    assert code == 1
+    assert "bad.ipynb" in out
+    assert err == ""
+    assert {path.name for path in folder.rglob("t/**/*") if path.is_file()} == {"j.xml", "r.json", "r.html"}
+    assert len(json.loads((folder / "t/r.json").read_text())["notebooks"]) == 2
+
+
+def test_a_document_on_stdout_is_alone_there(folder):
+    code, out, err = session(".", json=Path("-"))
+    assert (code, len(json.loads(out)["notebooks"])) == (1, 2)
+    assert "bad.ipynb" in err
+
+
+def test_a_file_that_cannot_be_written_costs_none_of_the_others(folder, capsys):
+    code, out, _ = session("bad.ipynb", junit=Path("bad.ipynb/j.xml"), json=Path("-"), report=Path("r.html"))
+    assert code == 1
+    assert json.loads(out)
+    assert (folder / "r.html").is_file()
+    assert capsys.readouterr().err.startswith("error: cannot write bad.ipynb/j.xml (E-OUTPUT). ")
+
+
+def test_wrong_configuration_is_raised_before_anything_is_done(folder):
+    write(folder, {"mooring.toml": "[render]\ncolour = 1\n"})
+    with pytest.raises(UsageError, match="colour"):
+        session(".", json=Path("r.json"))
+    assert not (folder / "r.json").exists()
+
+
+def test_the_configuration_beside_the_sources_counts_from_elsewhere_too(folder):
+    write(folder, {"demos/mooring.toml": '[render]\njson = "told.json"\n', "demos/x.ipynb": ""})
+    assert session("demos")[0] == 1
+    assert (folder / "demos/told.json").is_file()
+
+
+@pytest.mark.real
+def test_a_notebook_called_index_keeps_its_page(mooring: Command):
+    write(mooring.cwd, {"index.py": script("print('my own index')"), "other.py": script("print('other')")})
+    mooring("render", ".", "--to", "html", "--no-cache", code=0)
+    assert "my own index" in (mooring.cwd / "rendered/index.html").read_text()
+    (mooring.cwd / "index.py").rename(mooring.cwd / "start.py")
+    mooring("render", ".", "--to", "html", "-o", "other", "--no-cache", code=0)
+    assert "start" in (mooring.cwd / "other/index.html").read_text()
+
+
+def test_results_on_a_full_disk_are_an_error(mooring: Command):
+    write(mooring.cwd, {"bad.ipynb": ""})
+    with Path("/dev/full").open("wb") as full:
+        done = mooring.ended(mooring.start("render", "bad.ipynb", "--json", "-", stdout=full), code=1)
+    assert (
+        "error: the results cannot be written to stdout (E-OUTPUT). No space left on device." in done.stderr
+    )
+
+
+def test_from_another_folder_names_are_as_the_user_would_write_them(mooring: Command):
+    write(mooring.cwd, {"demos/bad.ipynb": "", "else/x": ""})
+    done = mooring("render", "../demos", "--json", "-", cwd=mooring.cwd / "else", code=1)
+    assert done.statuses == {"bad.ipynb": "failed"}
+    assert (mooring.cwd / "demos/.mooring").exists() or not (mooring.cwd / "else/.mooring").exists()
