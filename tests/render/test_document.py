@@ -35,6 +35,28 @@ def test_kernel_and_language(name, kernel, language):
     assert document.path == FILES / name
 
 
+@pytest.mark.parametrize(
+    ("kernelspec", "kernel", "left"),
+    [
+        ({"language": "julia"}, None, None),
+        (
+            {"name": "ir", "language": "julia"},
+            "ir",
+            {"name": "ir", "language": "julia", "display_name": "ir"},
+        ),
+        ({"name": "", "display_name": "R", "language": "julia"}, None, None),
+    ],
+)
+def test_half_a_kernelspec_is_completed_or_dropped(tmp_path, kernelspec, kernel, left):
+    path = tmp_path / "half.ipynb"
+    path.write_bytes(
+        dumps({"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 4})
+    )
+    document = load(path)
+    assert (document.kernel, document.language) == (kernel, "julia")
+    assert document.notebook["metadata"].get("kernelspec") == left
+
+
 def test_lines_follow_cells_that_move():
     document = load(FILES / "light.py")
     last = document.notebook["cells"][-1]

@@ -82,6 +82,7 @@ def load(path: Path) -> Document:
     else:
         reading = formats.read(path, data)
     kernel, language = _kernel_and_language(reading.notebook["metadata"], suffix)
+    _complete_kernelspec(reading.notebook["metadata"])
     return Document(path, reading.notebook, reading.format, kernel, language, reading.lines)
 
 
@@ -94,6 +95,15 @@ def _kernel_and_language(metadata: dict[str, Any], suffix: str) -> tuple[str | N
         or formats.SCRIPTS.get(suffix, (None, ""))[0]
     )
     return kernelspec.get("name") or None, language
+
+
+def _complete_kernelspec(metadata: dict[str, Any]) -> None:
+    """Leave no half kernelspec, which no notebook may have: without a name it tells but the language."""
+    kernelspec = metadata.get("kernelspec") or {}
+    if kernelspec.get("name"):
+        kernelspec.setdefault("display_name", kernelspec["name"])
+    else:
+        metadata.pop("kernelspec", None)
 
 
 def is_document(path: Path, globs: Iterable[str] = ()) -> bool:
