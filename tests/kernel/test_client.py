@@ -381,3 +381,16 @@ async def test_cancelling_stops_the_wait_and_not_the_kernel(python):
 async def test_a_lot_of_output(python):
     result = await soon(python.execute("for i in range(20000): print(i)"))
     assert text(result).count("\n") == 20000
+
+
+async def test_a_client_is_busy_while_its_request_on_shell_is_under_way(by_hand, client):
+    assert not client.busy
+    request = client.request("shell", messages.execute_request("1"))
+    assert client.busy
+    heard = await by_hand.hear()
+    await by_hand.reply(heard, "execute_reply")
+    await request.reply
+    assert client.busy
+    await by_hand.idle(heard)
+    await request.done
+    assert not client.busy

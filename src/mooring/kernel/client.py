@@ -135,6 +135,12 @@ class Client:
         self.end(MooringError("the client was closed while a request was under way"))
         await self._transport.__aexit__(None, None, None)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request of ours on the shell channel is still under way."""
+        asked = self._requests.values()
+        return any(one.message.channel == "shell" and not one.done.done() for one in asked)
+
     def end(self, error: BaseException) -> None:
         """Fail every request under way and every later one with ``error``: the kernel is gone."""
         self._ended = self._ended or error

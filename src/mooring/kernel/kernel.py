@@ -21,7 +21,7 @@ from mooring.launch.base import ExitStatus, LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden, shared_warden
 from mooring.plan.lifecycle import Status
 from mooring.rendezvous.base import Choice, Rendezvous
-from mooring.rendezvous.choice import choose, make
+from mooring.rendezvous.choice import choose, is_ipykernel, make
 from mooring.tasks import beside
 from mooring.wire import messages
 from mooring.wire.connection import ConnectionInfo
@@ -164,7 +164,9 @@ async def launch(
             cwd=_absolute(cwd or "."),
             env=spec.environment(_surroundings(owner.pid) | dict(env or {})),
         )
-        supervisor = Supervisor(spec.kernel_type, process, LocalLauncher(owner))
+        supervisor = Supervisor(
+            spec.kernel_type, process, LocalLauncher(owner), ends_by_shell=is_ipykernel(spec.argv)
+        )
         await stack.enter_async_context(beside(supervisor.keep(), name=f"keep {spec.name}"))
         await supervisor.started()
         addresses = await _addresses(meeting, supervisor, deadline)

@@ -14,19 +14,26 @@ from mooring.launch.base import ExitStatus, Handle, Launcher, LaunchSpec
 from mooring.plan import lifecycle
 from mooring.plan.lifecycle import Lifecycle, Status
 from mooring.wire import messages
+from mooring.wire.messages import Channel
 
 
 class Supervisor:
     """One kernel's process from its launch to its end, restarts included."""
 
-    def __init__(self, kernel_type: str, spec: LaunchSpec, launcher: Launcher) -> None:
+    def __init__(
+        self, kernel_type: str, spec: LaunchSpec, launcher: Launcher, *, ends_by_shell: bool = False
+    ) -> None:
         """Describe the process; :meth:`keep` starts it.
 
         Args:
             kernel_type: for messages.
             spec: the process.
             launcher: starts it.
+            ends_by_shell: ask it to end on its shell channel where it is idle, for the sake of ipykernel:
+                asked on control, its main thread may end the thread that prints while the control
+                thread still waits ten seconds for that one (seen in 1 of 25 with ipykernel 7.4).
         """
+        self._ends_by_shell = ends_by_shell
         self._kernel_type = kernel_type
         self._spec = spec
         self._launcher = launcher
@@ -155,7 +162,9 @@ class Supervisor:
                     # No client, or one that is closed, cannot ask: the ladder's next rung will do.
                     with suppress(MooringError):
                         for client in self._clients[:1]:
-                            client.request("control", messages.shutdown_request(restart=False))
+                            by_shell = self._ends_by_shell and not client.busy
+                            channel: Channel = "shell" if by_shell else "control"
+                            client.request(channel, messages.shutdown_request(restart=False))
                 case lifecycle.Terminate():
                     self.handle.send_signal(signal.SIGTERM)
                 case lifecycle.KillTree():

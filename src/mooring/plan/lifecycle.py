@@ -156,7 +156,7 @@ Event = Launched | Answered | StopRequested | RestartRequested | DeadlinePassed 
 
 @dataclass(frozen=True)
 class AskToStop:
-    """Send shutdown_request on the control channel."""
+    """Send shutdown_request."""
 
 
 @dataclass(frozen=True)
