@@ -98,6 +98,8 @@ class Rendering:
     async def _run(self) -> Outcome:
         self._publisher.begin()
         loading = asyncio.get_running_loop().run_in_executor(None, load, self._item.file.path)
+        # Should the kernel not start, nobody asks what came of the text.
+        loading.add_done_callback(lambda done: done.cancelled() or done.exception())
         if (ahead := self._likely_kernel()) is not None:
             # The text is parsed while the kernel it will most likely get is starting.
             async with self._kernel(ahead) as kernel:
