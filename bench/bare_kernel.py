@@ -2,8 +2,8 @@
 
     python bare_kernel.py
 
-Prints the seconds from fork to the kernel_info_reply and to the end of a cell. Unix sockets and a plain DEALER,
-connected before the kernel listens: nothing is faster than this without another kernel.
+Prints the seconds from fork to the kernel_info_reply and to the end of a cell. Unix sockets and a plain
+DEALER, connected before the kernel listens: nothing is faster than this without another kernel.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python display_clients.py mooring|jupyter_client kernel|recording COUNT CODE
 
 Prints how many displays arrived and the seconds from the request to the last of them (its idle). With
-``recording`` the far end is a process that answers the request with COUNT prepared messages, signed beforehand.
+``recording`` the far end is a process that answers the request with COUNT prepared messages.
 """
 
 from __future__ import annotations
@@ -77,5 +77,10 @@ with tempfile.TemporaryDirectory() as folder:
         process.terminate()
         far = os.wait4(process.pid, 0)[2]
 own = resource.getrusage(resource.RUSAGE_SELF)
-told = {"displays": count, "seconds": seconds, "cpu": own.ru_utime + own.ru_stime, "far cpu": far.ru_utime + far.ru_stime}
+told = {
+    "displays": count,
+    "seconds": seconds,
+    "cpu": own.ru_utime + own.ru_stime,
+    "far cpu": far.ru_utime + far.ru_stime,
+}
 print(json.dumps(told))

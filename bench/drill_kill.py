@@ -2,13 +2,13 @@
 
     python -m bench.drill_kill [--rounds 25] [--signals 10] [--deadline SECONDS]
 
-A tree of two notebooks is rendered. The first makes a file that is linked into the folder of the second; the
-second's kernel starts a plain child, a setsid child and a double-forked daemon that ignores every signal it
-can: once before the kernel itself has started (its kernelspec's command does so) and once more in a cell, which
-then never ends. mooring is ended by SIGKILL in that cell, by SIGKILL at a random moment between its own start
-and that cell, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later, anything is left: a
-process that carries the round's mark, a file in the private place (XDG_RUNTIME_DIR), a half-written file in the
-outputs' folder, a link in the sources' tree. Exit code 0 when no round failed.
+A tree of two notebooks is rendered. The first makes a file that is linked into the folder of the second;
+the second's kernel starts a plain child, a setsid child and a double-forked daemon that ignores every signal
+it can: once before the kernel itself has started (its kernelspec's command does so) and once more in a cell,
+which then never ends. mooring is ended by SIGKILL in that cell, by SIGKILL at a random moment between its own
+start and that cell, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later, anything is
+left: a process that carries the round's mark, a file in the private place (XDG_RUNTIME_DIR), a half-written
+file in the outputs' folder, a link in the sources' tree. Exit code 0 when no round failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mooring.launch import procfs
 
 MARK = "MOORING_DRILL_ROUND"
 
-FAMILY = '''
+FAMILY = """
 import os, signal, subprocess, sys, time
 doze = "import time; time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", doze])
@@ -43,12 +43,14 @@ if os.fork() == 0:
             signal.signal(one, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, "-c", doze])
     os._exit(0)
-'''
+"""
 # Its file is called ipykernel_launcher, so that it is taken for what it becomes.
 KERNEL = FAMILY + 'os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[1:]])\n'
 
 FIRST = 'from pathlib import Path\nPath("made.txt").write_text("made")'
-SECOND = FAMILY + 'open("made.txt").read()\nopen(os.environ["MOORING_DRILL_READY"], "w").close()\ntime.sleep(600)'
+SECOND = (
+    FAMILY + 'open("made.txt").read()\nopen(os.environ["MOORING_DRILL_READY"], "w").close()\ntime.sleep(600)'
+)
 
 CONFIGURATION = """
 [notebook."first/first.py"]
@@ -80,10 +82,18 @@ class Tally:
         rounds = len(self.gone) + len(self.failures)
         return (
             f"{self.name:28} {len(self.gone)} of {rounds} left nothing; exit codes {sorted(self.codes)}; "
-            f"processes at the signal {min(self.processes)}-{max(self.processes)}; "
-            f"ms until mooring was gone: median {1000 * median(self.exited):.0f}, most {1000 * max(self.exited):.0f}; "
-            f"until all was gone: median {1000 * median(self.gone):.0f}, most {1000 * max(self.gone, default=0):.0f}"
+            f"processes at the signal {min(self.processes, default=0)}-{max(self.processes, default=0)}; "
+            f"ms until mooring was gone: {spread(self.exited)}; until all was gone: {spread(self.gone)}"
         )
+
+
+def spread(seconds: list[float]) -> str:
+    """Return median and longest in milliseconds."""
+    return f"median {1000 * median(seconds):.0f}, most {1000 * max(seconds, default=0):.0f}"
+
+
+class NotReadyError(Exception):
+    """A run that ended, or hung, before the cell in which it was to be ended."""
 
 
 class Round:
@@ -128,14 +138,20 @@ class Round:
         log = (self.folder / "log").open("wb")
         with log:
             return subprocess.Popen(
-                command, cwd=self.tree, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.tree,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def until_ready(self, seconds: float) -> float:
         """Wait until the last cell runs; return how long that took since the start."""
         while not self.ready.exists():
             if self.process.poll() is not None or time.monotonic() - self.began > seconds:
-                raise RuntimeError(f"it never came to the cell: {(self.folder / 'log').read_text()[-2000:]}")
+                raise NotReadyError(f"it never came to the cell: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.005)
         return time.monotonic() - self.began
 
@@ -159,7 +175,7 @@ class Round:
 
 def below(folder: Path) -> list[str]:
     """Return every file, link and folder below a folder that somebody else may be emptying."""
-    return [os.path.join(top, name) for top, folders, files in os.walk(folder) for name in (*files, *folders)]
+    return [str(Path(top, name)) for top, folders, files in os.walk(folder) for name in (*files, *folders)]
 
 
 def marked(name: str) -> list[int]:
@@ -207,6 +223,8 @@ def one_round(tally: Tally, name: str, signum: int, *, moment: float | None, dea
             tally.gone.append(time.monotonic() - began)
         tally.exited.append(exited or time.monotonic() - began)
         tally.codes.add(one.process.poll() or 0)
+    except NotReadyError as error:
+        tally.failures.append(f"{name}: {error}")
     finally:
         one.close()
     return took
@@ -214,7 +232,9 @@ def one_round(tally: Tally, name: str, signum: int, *, moment: float | None, dea
 
 def main() -> int:
     """Run all variants and print what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=25, help="of SIGKILL, each kind")
     parser.add_argument("--signals", type=int, default=10, help="rounds of SIGTERM and of SIGINT")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until nothing may be left")
@@ -236,7 +256,14 @@ def main() -> int:
         for failure in tally.failures:
             print("  left:", failure, flush=True)
         tallies.append(tally)
-    write_results("drill_kill", {"machine": machine(), "command": sys.argv, "variants": [vars(t) | {"codes": sorted(t.codes)} for t in tallies]})
+    write_results(
+        "drill_kill",
+        {
+            "machine": machine(),
+            "command": sys.argv,
+            "variants": [vars(t) | {"codes": sorted(t.codes)} for t in tallies],
+        },
+    )
     return 1 if any(tally.failures for tally in tallies) else 0
 
 

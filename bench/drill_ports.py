@@ -34,7 +34,7 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 
 def namespaced(arguments: list[str]) -> list[str]:
-    """Return the command that runs this file in namespaces of its own; all in it dies with its first process."""
+    """Return the command that runs this file in namespaces of its own, whose end ends all in them."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return [
         *("unshare", *user, "--net", "--pid", "--mount-proc", "--fork", "--kill-child"),
@@ -71,7 +71,7 @@ def inner(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]
 
 def own(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]:
     """Render with mooring; what is counted comes from its --json."""
-    way = name.split()[0]
+    way = name.split(maxsplit=1)[0]
     results = folder / f"{name}.json"
     command = [BIN / "mooring", "render", "py", "-o", f"out {name}", "-j", str(jobs)]
     command += ["--no-cache", "--quiet", "--rendezvous", way, "--json", results.name]
@@ -132,7 +132,9 @@ def cause(log: str) -> str:
 
 def main() -> int:
     """Make all runs and print what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--notebooks", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--peer", type=int, default=40, help="notebooks for make and jupytext")
@@ -155,7 +157,9 @@ def main() -> int:
             arguments = ["--inner", str(folder), "--only", name, "--jobs", str(options.jobs)]
             command = namespaced([*arguments, "--limit", str(options.limit)])
             (folder / "told.json").unlink(missing_ok=True)
-            subprocess.run(command, check=True, cwd=HERE.parent, env=environment(), timeout=options.limit + 60)
+            subprocess.run(
+                command, check=True, cwd=HERE.parent, env=environment(), timeout=options.limit + 60
+            )
             results.append(json.loads((folder / "told.json").read_text()))
             print(line(results[-1]), flush=True)
     finally:

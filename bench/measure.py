@@ -131,7 +131,11 @@ def median(values: Sequence[float]) -> float:
 def machine() -> str:
     """Return one line about this machine."""
     model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     cores = len(os.sched_getaffinity(0))

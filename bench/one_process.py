@@ -1,6 +1,6 @@
 """The peer without processes: nbclient in one process, so many at once.
 
-    python one_process.py AT_ONCE OUT NOTEBOOK...
+python one_process.py AT_ONCE OUT NOTEBOOK...
 """
 
 import asyncio

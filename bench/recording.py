@@ -2,8 +2,7 @@
 
     python recording.py CONNECTION_FILE COUNT
 
-The messages of each parent differ only in that parent, so their other parts are made and the signature's state
-is begun before; what is left for each is one hash.
+Everything but the parent's header is made before; what is left for each message is one hash.
 """
 
 from __future__ import annotations
@@ -24,7 +23,14 @@ DATE = "2026-01-01T00:00:00.000000Z"
 
 
 def header(kind: str) -> dict[str, str]:
-    return {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": "recording", "username": "", "date": DATE, "version": "5.3"}
+    return {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": kind,
+        "session": "recording",
+        "username": "",
+        "date": DATE,
+        "version": "5.3",
+    }
 
 
 def frames(kind: str, parent: bytes, content: object) -> list[bytes]:
@@ -41,7 +47,8 @@ for name, socket in (("shell", shell), ("iopub", iopub), ("control", control), (
     socket.bind(f"{connection['transport']}://{connection['ip']}-{connection[name + '_port']}")
 heads = [json.dumps(header("display_data")).encode() for _ in range(count)]
 bodies = [
-    json.dumps({"data": {"text/plain": str(number)}, "metadata": {}, "transient": {}}).encode() for number in range(count)
+    json.dumps({"data": {"text/plain": str(number)}, "metadata": {}, "transient": {}}).encode()
+    for number in range(count)
 ]
 INFO = {
     "status": "ok",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -128,7 +129,9 @@ class Bench:
     def nbclient(self) -> Run:
         out = self.fresh("out-nbclient")
         sources = sorted((self.folder / "ipynb").iterdir())
-        return self.checked(self.run(PY, HERE / "one_process.py", str(self.at_once), out, *sources), out, self.count)
+        return self.checked(
+            self.run(PY, HERE / "one_process.py", str(self.at_once), out, *sources), out, self.count
+        )
 
     def own_cpu(self, source: str, jobs: int) -> float:
         """Return the CPU seconds of the mooring process alone."""
@@ -174,7 +177,9 @@ def one(bench: Bench, repeat: int) -> tuple[list[Contender], list[dict[str, floa
         Contender("bare kernel, until its first cell has run", bare),
         Contender(OWN, lambda: bench.mooring(notebook, "--no-cache", made=1)),
         Contender(OWN_TEXT, lambda: bench.mooring(text, "--no-cache", made=1)),
-        Contender("jupyter nbconvert --execute", lambda: bench.run("jupyter", "nbconvert", *to_file, notebook)),
+        Contender(
+            "jupyter nbconvert --execute", lambda: bench.run("jupyter", "nbconvert", *to_file, notebook)
+        ),
         Contender(
             "jupytext --execute (.py)",
             lambda: bench.run(
@@ -182,7 +187,9 @@ def one(bench: Bench, repeat: int) -> tuple[list[Contender], list[dict[str, floa
                 *("--output", "out-text.ipynb", text),
             ),
         ),
-        Contender("papermill", lambda: bench.run("papermill", "--no-progress-bar", notebook, "out-mill.ipynb")),
+        Contender(
+            "papermill", lambda: bench.run("papermill", "--no-progress-bar", notebook, "out-mill.ipynb")
+        ),
         Contender("pytest --nbmake", lambda: bench.run(PY, "-m", "pytest", "-q", "--nbmake", notebook)),
     ]
     interleave(contenders, repeat)
@@ -192,7 +199,9 @@ def one(bench: Bench, repeat: int) -> tuple[list[Contender], list[dict[str, floa
 def quick(bench: Bench, cached: int) -> list[Contender]:
     """Starts of the program, and a tree that has not changed."""
     write_notebooks(bench.folder / "many", cached, "ipynb")
-    filled = bench.run(BIN / "mooring", "render", "many", "-o", "out-many", "--quiet", "-j", str(bench.at_once))
+    filled = bench.run(
+        BIN / "mooring", "render", "many", "-o", "out-many", "--quiet", "-j", str(bench.at_once)
+    )
     if filled.code != 0:
         raise SystemExit(filled.output)
     contenders = [
@@ -216,7 +225,9 @@ def judge(name: str, figure: float, target: float, *, least: bool = False) -> di
 
 def main() -> int:
     """Run everything, print and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--notebooks", type=int, default=40)
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--repeat", type=int, default=3)
@@ -237,13 +248,22 @@ def main() -> int:
     _, own, _, convert, *_ = single
     over = [seconds - bare["ran"] for seconds, bare in zip(own.seconds, bares, strict=True)]
     verdicts = [
-        judge(f"make -j{options.at_once} with jupytext takes so many times as long", median(ratios(batch[3], batch[0])), 4, least=True),
+        judge(
+            f"make -j{options.at_once} with jupytext takes so many times as long",
+            median(ratios(batch[3], batch[0])),
+            4,
+            least=True,
+        ),
         judge("of the time of one process of nbclient", median(ratios(batch[1], batch[2])), 1.0),
         judge("one notebook: of the time of nbconvert --execute", median(ratios(own, convert)), 0.6),
         judge("one notebook: seconds beyond the bare kernel's first cell", median(over), 0.35),
         judge(f"{options.cached} cached notebooks, seconds", median(starts[0].seconds), 0.5),
         judge("mooring --help, seconds", median(starts[1].seconds), 0.15),
-        judge("import mooring, seconds beyond the interpreter's", median(starts[2].seconds) - median(starts[3].seconds), 0.06),
+        judge(
+            "import mooring, seconds beyond the interpreter's",
+            median(starts[2].seconds) - median(starts[3].seconds),
+            0.06,
+        ),
         judge("CPU of the mooring process for each notebook, start included, seconds", share, 0.03),
     ]
     content = {
@@ -272,7 +292,7 @@ def figures(content: dict, count: int, at_once: int) -> str:
     """Return the page that the README takes its tables from."""
     parts = [
         f"Made by `{content['command']}` (part of `make bench`) on {content['machine']}.",
-        "Whole processes, medians of interleaved repetitions; CPU is user and system time of everything started.",
+        "Whole processes, medians of interleaved repetitions; CPU is that of everything started.",
         "JupyterLab is installed in the same environment, as it is for most people.",
     ]
     sections = ["\n".join(parts)]
@@ -287,17 +307,25 @@ def figures(content: dict, count: int, at_once: int) -> str:
             [
                 name,
                 f"{median(each['seconds']):.2f}",
-                "" if median(each["cpu"]) != median(each["cpu"]) else f"{median(each['cpu']):.2f}",
-                f"{median([a / b for a, b in zip(each['seconds'], base, strict=True)]):.2f}×",
+                "" if math.isnan(median(each["cpu"])) else f"{median(each['cpu']):.2f}",
+                f"{median([a / b for a, b in zip(each['seconds'], base, strict=True)]):.2f}",
             ]
             for name, each in timed.items()
         ]
         columns = ["", "seconds", "CPU s", "ratio"]
         if key == "starts":
-            rows, columns = [[row[0], f"{1000 * median(timed[row[0]]['seconds']):.0f} ms"] for row in rows], ["", "time"]
+            rows, columns = (
+                [[row[0], f"{1000 * median(timed[row[0]]['seconds']):.0f} ms"] for row in rows],
+                ["", "time"],
+            )
         sections.append(f"**{title}**\n\n" + table(columns, rows))
     verdicts = [
-        [str(each["what"]), f"{each['figure']:g}", f"{'at least' if each['least'] else 'at most'} {each['target']:g}", "yes" if each["met"] else "no"]
+        [
+            str(each["what"]),
+            f"{each['figure']:g}",
+            f"{'at least' if each['least'] else 'at most'} {each['target']:g}",
+            "yes" if each["met"] else "no",
+        ]
         for each in content["targets"]
     ]
     sections.append("**Targets**\n\n" + table(["what", "figure", "target", "met"], verdicts))
