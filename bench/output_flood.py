@@ -95,7 +95,7 @@ def complete(folder: Path) -> dict[str, object]:
 
 
 def displays(folder: Path, repeat: int) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
-    """Return messages per second of both clients, from a kernel and from a recording, and how many they lost."""
+    """Return messages per second and losses of both clients, from a kernel and from a recording."""
     told: dict[str, list[float]] = {}
     lost: dict[str, list[int]] = {}
     for turn in range(repeat):
