@@ -229,7 +229,7 @@ def by_nbclient(source: Path, out: Path, kernel: str, options: argparse.Namespac
     )
     raised: list[int] = []
 
-    def note(cell: Any, cell_index: int, execute_reply: Any) -> None:
+    def note(cell: Any, cell_index: int, **_: Any) -> None:
         if "raises-exception" not in cell.metadata.get("tags", []):
             raised.append(cell_index)
 
