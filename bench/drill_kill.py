@@ -5,10 +5,10 @@
 A tree of two notebooks is rendered. The first makes a file that is linked into the folder of the second;
 the second's kernel starts a plain child, a setsid child and a double-forked daemon that ignores every signal
 it can: once before the kernel itself has started (its kernelspec's command does so) and once more in a cell,
-which then never ends. mooring is ended by SIGKILL in that cell, by SIGKILL at a random moment between its own
-start and that cell, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later, anything is
-left: a process that carries the round's mark, a file in the private place (XDG_RUNTIME_DIR), a half-written
-file in the outputs' folder, a link in the sources' tree. Exit code 0 when no round failed.
+which then never ends. mooring is ended by SIGKILL in that cell, by SIGKILL at a random moment while that
+kernel or mooring itself starts, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later,
+anything is left: a process that carries the round's mark, a file in the private place (XDG_RUNTIME_DIR), a
+half-written file in the outputs' folder, a link in the sources' tree. Exit code 0 when no round failed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ if os.fork() == 0:
     os._exit(0)
 """
 # Its file is called ipykernel_launcher, so that it is taken for what it becomes.
-KERNEL = FAMILY + 'os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[1:]])\n'
+KERNEL = (
+    'import os\nopen(os.environ["MOORING_DRILL_STARTED"], "w").close()\n'
+    + FAMILY
+    + 'os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[1:]])\n'
+)
 
 FIRST = 'from pathlib import Path\nPath("made.txt").write_text("made")'
 SECOND = (
@@ -105,6 +109,7 @@ class Round:
         self.place = self.folder / "run"
         self.out = self.folder / "out"
         self.tree = self.folder / "tree"
+        self.started = self.folder / "started"
         self.ready = self.folder / "ready"
         self._write()
         self.began = time.monotonic()
@@ -129,6 +134,7 @@ class Round:
         env = {
             **environment(),
             MARK: self.name,
+            "MOORING_DRILL_STARTED": str(self.started),
             "MOORING_DRILL_READY": str(self.ready),
             "JUPYTER_PATH": str(self.folder / "data"),
             "XDG_RUNTIME_DIR": str(self.place),
@@ -147,13 +153,13 @@ class Round:
                 start_new_session=True,
             )
 
-    def until_ready(self, seconds: float) -> float:
-        """Wait until the last cell runs; return how long that took since the start."""
-        while not self.ready.exists():
+    def until(self, file: Path, seconds: float) -> None:
+        """Wait until the kernel's command (``started``) or the last cell (``ready``) runs."""
+        while not file.exists():
             if self.process.poll() is not None or time.monotonic() - self.began > seconds:
-                raise NotReadyError(f"it never came to the cell: {(self.folder / 'log').read_text()[-2000:]}")
+                log = (self.folder / "log").read_text()[-2000:]
+                raise NotReadyError(f"it never came to the cell: {log}")
             time.sleep(0.005)
-        return time.monotonic() - self.began
 
     def left(self) -> list[str]:
         """Return what there still is."""
@@ -192,22 +198,27 @@ def marked(name: str) -> list[int]:
     return found
 
 
-def one_round(tally: Tally, name: str, signum: int, *, moment: float | None, deadline: float) -> float | None:
+def reach(one: Round, moment: str) -> None:
+    """Wait for the moment at which mooring is to be ended; where it is a random one, this sleeps."""
+    if moment == "cell":
+        one.until(one.ready, 120)
+    elif moment == "kernel starts":
+        one.until(one.started, 120)
+        time.sleep(random.uniform(0, 0.4))
+    else:
+        time.sleep(random.uniform(0.01, 1.0))
+
+
+def one_round(tally: Tally, name: str, signum: int, *, moment: str, deadline: float) -> None:
     """Start one, end it, wait until nothing is left; enter the result.
 
     Args:
-        moment: seconds after the start; None is when the last cell runs.
-
-    Returns:
-        How long it took to come to the last cell, where it did.
+        moment: ``cell``: the last one runs; ``kernel starts``: soon after its command began to run;
+            ``mooring starts``: soon after mooring's began.
     """
     one = Round(name)
-    took = None
     try:
-        if moment is None:
-            took = one.until_ready(120)
-        else:
-            time.sleep(moment)  # somewhere in the start, not to wait for it
+        reach(one, moment)
         tally.processes.append(len(marked(name)))
         began = time.monotonic()
         one.process.send_signal(signum)
@@ -227,7 +238,6 @@ def one_round(tally: Tally, name: str, signum: int, *, moment: float | None, dea
         tally.failures.append(f"{name}: {error}")
     finally:
         one.close()
-    return took
 
 
 def main() -> int:
@@ -239,19 +249,18 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=10, help="rounds of SIGTERM and of SIGINT")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until nothing may be left")
     options = parser.parse_args()
-    tallies, whole = [], 2.0
-    for title, signum, early, rounds in (
-        ("SIGKILL in a cell", signal.SIGKILL, False, options.rounds),
-        ("SIGKILL while it starts", signal.SIGKILL, True, options.rounds),
-        ("SIGTERM", signal.SIGTERM, False, options.signals),
-        ("SIGINT", signal.SIGINT, False, options.signals),
+    tallies = []
+    for title, signum, moments, rounds in (
+        ("SIGKILL in a cell", signal.SIGKILL, ("cell",), options.rounds),
+        ("SIGKILL while it starts", signal.SIGKILL, ("kernel starts", "mooring starts"), options.rounds),
+        ("SIGTERM", signal.SIGTERM, ("cell",), options.signals),
+        ("SIGINT", signal.SIGINT, ("cell",), options.signals),
     ):
         tally = Tally(title)
         for number in range(rounds):
-            moment = random.uniform(0.02, whole) if early else None
             name = f"{os.getpid()}.{title}.{number}".replace(" ", "-")
-            took = one_round(tally, name, signum, moment=moment, deadline=options.deadline)
-            whole = took or whole
+            moment = moments[number % len(moments)]
+            one_round(tally, name, signum, moment=moment, deadline=options.deadline)
         print(tally.line(), flush=True)
         for failure in tally.failures:
             print("  left:", failure, flush=True)
