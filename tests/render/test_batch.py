@@ -91,6 +91,22 @@ async def test_stopped_before_it_began_it_skips_everything(tmp_path):
     assert {each.source: each.status for each in outcomes}["b.ipynb"] == "skipped"
 
 
+@pytest.mark.parametrize("moment", [NotebookStarted, NotebookFinished])
+async def test_stopped_while_another_one_starts_it_ends_that_too(tmp_path, moment):
+    write(tmp_path, {f"{name}.ipynb": "" for name in "abc"})
+    async with planned(tmp_path, ["."]) as made, asyncio.timeout(60):
+
+        def emit(event: object) -> None:
+            if isinstance(event, moment):
+                batch.stop("interrupted")
+
+        context = replace(made.context, emit=emit)
+        batch = Batch(context, made.plan.items, made.plan.jobs, slots=1)
+        statuses = [outcome.status for outcome in await batch.run()]
+    assert statuses[1:] == ["skipped", "skipped"]
+    assert statuses[0] == ("skipped" if moment is NotebookStarted else "failed")
+
+
 async def test_everybody_is_told_once_to_have_finished(tmp_path):
     write(tmp_path, {"a.ipynb": "", "b.ipynb": nothing(needs=["a.ipynb"])})
     async with planned(tmp_path, ["."]) as made:

@@ -86,6 +86,7 @@ class Batch:
         self._places: dict[str, Place] = {}
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._released: set[str] = set()
+        self._results: dict[str, Outcome] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._tokens: Jobserver | None = None
         self._done = False
@@ -93,8 +94,6 @@ class Batch:
     def stop(self, reason: str) -> None:
         """Start nothing more and end what runs; what is finished is kept. Returns at once."""
         self._queue.put_nowait(schedule.Stop(reason))
-        for attempt in self._attempts.values():
-            attempt.cancel()
 
     async def run(self) -> tuple[Outcome, ...]:
         """Run everything and return the outcomes in the order of the items.
@@ -114,6 +113,11 @@ class Batch:
                     self._on_ended(event, tasks)
                 else:
                     self._handle(event, tasks)
+                if isinstance(
+                    event, schedule.Stop
+                ):  # what stood before it in the queue may have started some
+                    for attempt in self._attempts.values():
+                        attempt.cancel()
         return tuple(self._outcomes[name] for name in self._items if name in self._outcomes)
 
     async def _take_part(self, server: jobserver.Place, stack: AsyncExitStack) -> Jobserver | None:
@@ -169,10 +173,17 @@ class Batch:
         self._released.discard(name)
         self._places[name] = Place(worker, attempt)
         self._context.emit(NotebookStarted(name, self._context.clock(), worker, attempt))
-        self._attempts[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
+        task = self._attempts[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
+        # A task that is cancelled before its first step runs no line of its own: its end is told from here.
+        task.add_done_callback(lambda _: self._over(name))
+
+    def _over(self, name: str) -> None:
+        self._context.conflicts.ended(name)
+        outcome = self._results.pop(name, None) or Outcome(name, None, "skipped", reason="interrupted")
+        self._queue.put_nowait(_Ended(name, outcome))
 
     async def _attempt(self, name: str) -> None:
-        """One attempt, from start to report; always reports."""
+        """One attempt, from start to result."""
         item, place = self._items[name], self._places[name]
         outcome = Outcome(name, None, "skipped", reason=item.missing or "interrupted")
         rendering: Rendering | None = None
@@ -187,8 +198,7 @@ class Batch:
         except Exception as error:  # noqa: BLE001 - the boundary between one notebook and the next
             outcome = unwritten(Outcome(name, None, "failed", worker=place.worker), unforeseen(error))
         finally:
-            self._context.conflicts.ended(name)
-            self._queue.put_nowait(_Ended(name, outcome))
+            self._results[name] = outcome
 
     def _release(self, name: str, outcome: Outcome) -> None:
         """Tell the schedule that the slot is free although the attempt is not quite over."""

@@ -66,12 +66,7 @@ def make_plan(
     collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
     state = (configuration.root if configuration.path else collection.root) / ".mooring"
     home = configuration.root if configuration.path else _project(collection.root)
-    seconds = load_timings(state / "timings.json")
-    expected = {
-        file.name: seconds[name]
-        for file in collection.files
-        if (name := named_from(home, file.path)) in seconds
-    }
+    expected = _expected(collection, state, home)
     data = {file.name: _read(file.path) for file in collection.files}
     declared = [
         Declared(file.name, file.path, _settings(file, data[file.name], configuration))
@@ -103,6 +98,12 @@ def make_plan(
 def named_from(home: Path, path: Path) -> str:
     """Return the name of a file for what is kept between runs: relative to ``home``, with forward slashes."""
     return Path(os.path.relpath(path, home)).as_posix()
+
+
+def _expected(collection: Collection, state: Path, home: Path) -> dict[str, float]:
+    seconds = load_timings(state / "timings.json")
+    names = {file.name: named_from(home, file.path) for file in collection.files}
+    return {name: seconds[known] for name, known in names.items() if known in seconds}
 
 
 def _project(folder: Path) -> Path:
