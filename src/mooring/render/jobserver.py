@@ -60,8 +60,7 @@ class GiveBackPlan:
     """What somebody else has to do if this process is killed: write ``tokens`` to ``write``.
 
     Attributes:
-        write: path of the named pipe, or the inherited descriptor: whoever is to give back must have it
-            too, so start the warden with ``pass_fds=(write,)``.
+        write: path of the named pipe, or the inherited descriptor: whoever is to give back must be sent it.
         tokens: the bytes to put back.
     """
 
