@@ -38,8 +38,11 @@ def source(form: str) -> str:
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
     # In the order that every notebook file has them in.
     spec = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    # MyST's cells name the lexer of the kernel that ran them.
+    language = {"name": "python", "pygments_lexer": "ipython3"}
     cells = [make[kind](text, metadata=metadata) for kind, metadata, text in CELLS]
-    return written(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), form)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec, "language_info": language})
+    return written(notebook, form)
 
 
 def name(form: str) -> str:
