@@ -47,8 +47,8 @@ def test_the_names_are_those_of_the_asynchronous_kernel(python):
 def test_executing(python):
     assert text(python.execute("print(6 * 7)")) == "42\n"
     assert isinstance(python.status, Running)
-    assert python.memory() > 10_000_000
-    assert isinstance(python.output(), str)
+    assert python.process.memory() > 10_000_000
+    assert isinstance(python.process.output(), str)
     assert text(python.execute("print(input())", stdin=lambda *_: "Ada")) == "Ada\n"
 
 
@@ -133,7 +133,7 @@ def test_death_restart_and_shutdown():
         assert kernel.execute("x").error.ename == "NameError"
         with pytest.raises(KernelDied, match="exit code 3"):
             kernel.execute("import os; os._exit(3)")
-        assert kernel.wait().code == 3
+        assert kernel.process.wait().code == 3
         assert kernel.shutdown().code == 3
 
 

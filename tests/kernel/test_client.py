@@ -171,7 +171,7 @@ async def test_a_wait_that_was_cancelled_costs_nobody_anything(client, by_hand):
     await soon_subscribed(client, by_hand)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await client.kernel_info()
+            await client.flush()
     late = await soon(by_hand.hear())
     await by_hand.reply(late, "kernel_info_reply")
     await by_hand.idle(late)

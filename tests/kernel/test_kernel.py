@@ -91,7 +91,7 @@ async def test_each_rendezvous(way):
         assert kernel.info["language_info"]["name"] == "python"
         assert text(await kernel.execute("print(6 * 7)")) == "42\n"
         assert kernel.connection_file.stat().st_mode & 0o777 == 0o600
-        assert kernel.memory() > 10_000_000
+        assert kernel.process.memory() > 10_000_000
         directory = kernel.connection_file.parent
     assert not directory.exists()
     assert isinstance(kernel.status, Exited)
@@ -168,7 +168,7 @@ async def test_shutdown_ends_it_politely_and_twice_is_once():
     async with launch("python3") as kernel:
         assert (await kernel.shutdown()).code == 0
         assert (await kernel.shutdown()).code == 0
-        assert (await kernel.wait()).code == 0
+        assert (await kernel.process.wait()).code == 0
 
 
 async def test_a_kernel_that_ignores_requests_and_sigterm_is_killed():
@@ -203,7 +203,7 @@ async def test_a_death_tells_everyone_its_cause_and_keeps_what_was_said(code, en
             first = group.create_task(failure(kernel.execute(script, receive=heard.append)))
             await asyncio.sleep(0)
             others = [group.create_task(failure(kernel.execute("2"))) for _ in range(3)]
-            ended = group.create_task(kernel.wait())
+            ended = group.create_task(kernel.process.wait())
         error = first.result()
         assert isinstance(error, KernelDied)
         assert end in str(error)
@@ -221,7 +221,7 @@ async def test_a_death_tells_everyone_its_cause_and_keeps_what_was_said(code, en
 async def test_leaving_the_block_tells_those_who_still_wait():
     async with asyncio.TaskGroup() as group, asyncio.timeout(20), launch("python3") as kernel:
         slow = group.create_task(failure(kernel.execute("import time; time.sleep(60)")))
-        ended = group.create_task(kernel.wait())
+        ended = group.create_task(kernel.process.wait())
         await asyncio.sleep(0)
         await kernel.shutdown(at_once=True)
     assert isinstance(slow.result(), KernelDied)
@@ -232,7 +232,7 @@ async def test_an_exception_in_the_block_passes_unchanged_and_ends_everything():
     async with asyncio.TaskGroup() as group, asyncio.timeout(20):
         with pytest.raises(TimeoutError, match=r"^mine$"):  # noqa: PT012 - it is about the block
             async with launch("python3") as kernel:
-                ended = group.create_task(kernel.wait())
+                ended = group.create_task(kernel.process.wait())
                 await asyncio.sleep(0)
                 pid = kernel.status.pid
                 raise TimeoutError("mine")

@@ -128,7 +128,7 @@ async def test_a_cell_that_ignores_interrupts_is_killed():
         made = notebook(stubborn)
         began = time.monotonic()
         execution = await run(made, kernel, limits=Limits(cell=0.5, grace=0.3))
-        await kernel.wait()
+        await kernel.process.wait()
     assert execution.status == "timeout"
     assert text(made["cells"][0]) == "on\n"
     assert time.monotonic() - began < 30

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.kernel import kernel as asynchronous
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
-from mooring.launch.base import ExitStatus
+from mooring.launch.base import ExitStatus, Handle
 from mooring.plan.lifecycle import Status
 from mooring.rendezvous.base import Choice, Way
 
@@ -117,6 +117,38 @@ def portal() -> _Portal:
         return _portals[process]
 
 
+class Process:
+    """A kernel's process; the names and their meaning are those of :class:`mooring.launch.base.Handle`."""
+
+    def __init__(self, handle: Handle, through: _Portal) -> None:
+        """Made by :attr:`Kernel.process`."""
+        self._handle = handle
+        self._portal = through
+        self.pid = handle.pid
+
+    @property
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, or None while it lives."""
+        return self._handle.exit_status
+
+    def output(self) -> str:
+        """Return the newest part of what the process wrote to stdout and stderr."""
+        return str(self._portal.call(self._handle.output))
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the process and its descendants, in bytes."""
+        size: int | None = self._portal.call(self._handle.memory)
+        return size
+
+    def wait(self) -> ExitStatus:
+        """Wait for its end.
+
+        Raises:
+            WardenLost: nobody can know any more.
+        """
+        return self._portal.run(self._handle.wait())
+
+
 class Kernel:
     """A running kernel; the names and their meaning are those of :class:`mooring.kernel.kernel.Kernel`.
 
@@ -142,14 +174,10 @@ class Kernel:
         """What is true of the kernel now."""
         return self._kernel.status
 
-    def output(self) -> str:
-        """Return the newest part of what the process wrote to stdout and stderr."""
-        return str(self._portal.call(self._kernel.output))
-
-    def memory(self) -> int | None:
-        """Return the resident memory of the kernel and its descendants, in bytes."""
-        size: int | None = self._portal.call(self._kernel.memory)
-        return size
+    @property
+    def process(self) -> Process:
+        """The kernel's process: its pid, memory and output; after a restart another one."""
+        return Process(self._kernel.process, self._portal)
 
     def execute(
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
@@ -182,14 +210,6 @@ class Kernel:
             KernelDied: it had ended already.
         """
         self._portal.run(self._kernel.restart(timeout=timeout))
-
-    def wait(self) -> ExitStatus:
-        """Wait until the kernel's process has ended for good.
-
-        Raises:
-            WardenLost: nobody can know any more.
-        """
-        return self._portal.run(self._kernel.wait())
 
 
 @contextmanager

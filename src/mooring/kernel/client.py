@@ -256,11 +256,6 @@ class Client:
             expressions=reply.get("user_expressions") or {},
         )
 
-    async def kernel_info(self) -> dict[str, Any]:
-        """Return the content of the kernel's ``kernel_info_reply``."""
-        reply = await self.request("shell", messages.kernel_info_request()).reply
-        return reply.content
-
     async def ready(self) -> dict[str, Any]:
         """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
 

@@ -17,7 +17,7 @@ from mooring.discovery.kernelspec import KernelSpec, find
 from mooring.errors import DeadlineExceeded, KernelDied
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
 from mooring.kernel.supervisor import Supervisor, last_words
-from mooring.launch.base import ExitStatus, LaunchSpec
+from mooring.launch.base import ExitStatus, Handle, LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden, shared_warden
 from mooring.plan.lifecycle import Status
 from mooring.rendezvous.base import Choice, Rendezvous
@@ -54,13 +54,10 @@ class Kernel:
         """What is true of the kernel now."""
         return self._supervisor.status
 
-    def output(self) -> str:
-        """Return the newest part of what the process wrote to stdout and stderr."""
-        return self._supervisor.handle.output()
-
-    def memory(self) -> int | None:
-        """Return the resident memory of the kernel and its descendants, in bytes."""
-        return self._supervisor.handle.memory()
+    @property
+    def process(self) -> Handle:
+        """The kernel's process: its pid, memory and output; after a restart another one."""
+        return self._supervisor.handle
 
     async def execute(
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
@@ -106,14 +103,6 @@ class Kernel:
         self._supervisor.restart()
         await self._supervisor.started()
         await _await_ready(self.client, self._supervisor, deadline)
-
-    async def wait(self) -> ExitStatus:
-        """Wait until the kernel's process has ended for good. Cancelling is safe.
-
-        Raises:
-            WardenLost: nobody can know any more.
-        """
-        return await self._supervisor.wait()
 
 
 @asynccontextmanager

@@ -229,7 +229,7 @@ class Batch:
         """Look at the memory of every running kernel and of the machine."""
         now = self._context.clock()
         for name, place in self._places.items():
-            memory = None if place.kernel is None else place.kernel.memory()
+            memory = None if place.kernel is None else place.kernel.process.memory()
             if memory:
                 place.peak_memory = max(memory, place.peak_memory or 0)
                 self._context.emit(MemorySampled(name, now, memory))
