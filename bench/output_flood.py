@@ -7,7 +7,9 @@
   what the kernel says it is: from its `busy` to its `idle`, by the dates it stamps on both.
 - 20,000 display messages: mooring's client and jupyter_client's blocking client run the same cell on kernels
   of their own, in turn, in processes of their own; and, since a kernel makes only some 4,000 a second, which
-  is the limit of both, take as many from a process that only publishes what was prepared. Losses are told.
+  is the limit of both, take as many from a process that only publishes what was prepared. (A kernel whose
+  client leaves it a second core is even slower: its two threads then fight for the interpreter's lock. Pinned
+  to one core it is equally fast with both.) Losses are told.
 - A computation of --seconds: `mooring render` of a notebook and the same code as a script, in turn. The code
   times itself; whole processes are told beside.
 
