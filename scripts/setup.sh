@@ -50,7 +50,7 @@ $venv/bin/python -m uv --version >/dev/null 2>&1 || {
     $venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 }
 # The system's certificates, so that a company's own registry or proxy is trusted as pip trusts it.
-install() { UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet "$@"; }
+install() { UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet --compile-bytecode "$@"; }
 
 say "installing what '$purpose' needs"
 case $purpose in
