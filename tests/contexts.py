@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mooring.launch.local import Warden
-from mooring.render.cache import Cache
+from mooring.render.cache.cache import Cache
 from mooring.render.context import Context
 from mooring.render.dependencies import Links
 from mooring.render.events import Event, Note
-from mooring.render.exporter import Exporter
 from mooring.render.kernels import identity
+from mooring.render.output.exporter import Exporter
 from mooring.render.planning import Plan, make_plan
 from mooring.render.settings import configuration_for, merge
 

@@ -264,8 +264,10 @@ class World:
         self.ended: list[str] = []
         self.attempts = dict.fromkeys(self.jobs, 0)
         self.done = False
+        self.fail_fast, self.stopped = fail_fast, False
 
     def send(self, event) -> None:
+        self.stopped = self.stopped or isinstance(event, Stop)
         for command in self.schedule.handle(event, 0.0):
             assert not self.done or isinstance(command, GiveBack)
             match command:
@@ -308,17 +310,14 @@ class World:
 
     def finish(self, name: str, how: str) -> None:
         del self.running[name]
-        again = how == "died" and self.attempts[name] <= self.jobs[name].retries
-        before = len(self.ended)
+        again = how == "died" and self.attempts[name] <= self.jobs[name].retries and not self.stopped
         if how == "ok":
             self.good.add(name)
+        elif not again:
+            self.stopped = self.stopped or self.fail_fast
         if not again:
             self.ended.append(name)
         self.send(Finished(name, ok=how == "ok", died=how == "died"))
-        if again and name not in self.running and not isinstance(self.schedule.status[name], Ready):
-            if name not in self.ended[before:]:  # a stop came between: not tried again
-                self.ended.append(name)
-            self.send(MemoryAvailable(10**9))
 
 
 @given(

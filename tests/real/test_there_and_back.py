@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from command import typed_in, write
-from mooring.render.document import load
-from mooring.render.formats import load_jupytext
+from mooring.render.documents.document import load
+from mooring.render.documents.formats import load_jupytext
 
 pytestmark = pytest.mark.real
 

@@ -10,10 +10,10 @@ from command import script, write
 from contexts import Planned, planned
 from mooring.discovery.kernelspec import native
 from mooring.kernel.kernel import launch
-from mooring.render.document import load
-from mooring.render.environment import Environment
+from mooring.render.cache.environment import Environment
+from mooring.render.cache.stored import Ran
+from mooring.render.documents.document import load
 from mooring.render.remember import Remember, _recipe
-from mooring.render.stored import Ran
 
 pytestmark = pytest.mark.anyio
 

@@ -12,14 +12,14 @@ from typing import IO, Any
 
 from mooring.cli.main import complain, version
 from mooring.errors import MooringError, OutputError
-from mooring.render.atomic import write_whole
 from mooring.render.events import Event
-from mooring.render.progress import Presenter, choose_presenter
-from mooring.render.record import Record
-from mooring.render.results import exit_code, to_json, to_junit
+from mooring.render.output.atomic import write_whole
 from mooring.render.run import Report, render
 from mooring.render.settings import RenderSettings, configuration_for, merge
-from mooring.render.sink import Sink
+from mooring.render.show.progress import Presenter, choose_presenter
+from mooring.render.show.record import Record
+from mooring.render.show.results import exit_code, to_json, to_junit
+from mooring.render.show.sink import Sink
 from mooring.render.unforeseen import unforeseen
 from mooring.tasks import every
 
@@ -116,13 +116,13 @@ class Files:
 
     def report(self, path: Path) -> None:
         """Write the report page."""
-        from mooring.render.report import write_report
+        from mooring.render.show.report import write_report
 
         write_report(path, self._record, self._about(), executed=self._report.executed)
 
     def index(self, path: Path) -> None:
         """Write the index of all pages."""
-        from mooring.render.report import write_index
+        from mooring.render.show.report import write_index
 
         write_index(path, self._record, self._about(), executed=self._report.executed)
 
@@ -147,7 +147,7 @@ class Files:
             raise OutputError("the results cannot be written to stdout", why=str(sink.lost.strerror))
 
     def _about(self) -> Any:
-        from mooring.render.report import About
+        from mooring.render.show.report import About
 
         project = Path(self._record.plan.root).name
         return About(project=project, version=version(), made=datetime.now(UTC).astimezone())

@@ -1,9 +1,9 @@
 """Which documents a run is about, and where each one's output goes.
 
 A file named on the command line always counts. In folders, a file counts when it looks like a document
-(:func:`mooring.render.document.is_document`) or the configuration's ``documents`` name it. A text and a
-notebook of the same name in one folder are one document in two files, of which the text is the source (or as
-``pairs`` says). Outputs mirror the sources' tree from the common ancestor of what was named.
+(:func:`mooring.render.documents.document.is_document`) or the configuration's ``documents`` name it. A text
+and a notebook of the same name in one folder are one document in two files, of which the text is the source
+(or as ``pairs`` says). Outputs mirror the sources' tree from the common ancestor of what was named.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _absolute(cwd: Path, path: str | Path) -> Path:
 
 
 def _known() -> frozenset[str]:
-    from mooring.render.formats import MARKDOWN, SCRIPTS
+    from mooring.render.documents.formats import MARKDOWN, SCRIPTS
 
     return frozenset({".ipynb", *SCRIPTS, *MARKDOWN})
 
@@ -172,7 +172,7 @@ def _gather_file(path: Path, source: str, into: _Gathering) -> None:
 
 
 def _gather_folder(top: Path, out: Path, configuration: Configuration, into: _Gathering) -> None:
-    from mooring.render.document import is_document
+    from mooring.render.documents.document import is_document
 
     def relative(path: Path) -> str:
         """Return the name patterns count for: from the configuration's folder, or else from the walk's."""
@@ -240,7 +240,7 @@ def _without_pairs(gathering: _Gathering, configuration: Configuration, cwd: Pat
 
 
 def _as_file(out: Path | None, out_path: Path, paths: list[Path]) -> Path | None:
-    from mooring.render.document import SUFFIXES
+    from mooring.render.documents.document import SUFFIXES
 
     if out is None or out_path.suffix not in SUFFIXES or out_path.is_dir():
         return None

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mooring.launch.local import Warden
-from mooring.render.cache import Cache
+from mooring.render.cache.cache import Cache
 from mooring.render.collect import SourceFile
-from mooring.render.conflicts import Conflicts
 from mooring.render.dependencies import Link, Links
 from mooring.render.events import Event
-from mooring.render.exporter import Exporter
+from mooring.render.output.conflicts import Conflicts
+from mooring.render.output.exporter import Exporter
 from mooring.render.settings import NotebookSettings, RenderSettings
 
 START_SECONDS = 60.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mooring.errors import OutputError, UsageError
-from mooring.render.atomic import Guard, no_guard
+from mooring.render.output.atomic import Guard, no_guard
 from mooring.render.settings import NotebookSettings, matches
 
 

@@ -11,8 +11,8 @@ from mooring.errors import DeadlineExceeded, MooringError
 from mooring.kernel.client import ExecutionError, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
+from mooring.render.documents.tags import expects_error, runnable
 from mooring.render.events import Failure, Status
-from mooring.render.tags import expects_error, runnable
 from mooring.render.widgets import Widgets
 from mooring.rendezvous.choice import is_ipykernel
 from mooring.wire import messages

@@ -20,16 +20,16 @@ from mooring.errors import (
     UsageError,
 )
 from mooring.kernel.kernel import Kernel, launch
+from mooring.render.cache.environment import Environment
+from mooring.render.cache.stored import Ran
 from mooring.render.context import START_SECONDS, Context, Item
-from mooring.render.document import Document, load
-from mooring.render.environment import Environment
+from mooring.render.documents.document import Document, load
+from mooring.render.documents.tags import inject_parameters, without_cells
 from mooring.render.events import CellStarted, Failure, Note, Outcome
 from mooring.render.execute import Execution, Executor, Limits
 from mooring.render.kernels import choose_kernel, name_kernel
 from mooring.render.publish import Publisher, count_cells, not_made, unwritten
 from mooring.render.remember import Remember
-from mooring.render.stored import Ran
-from mooring.render.tags import inject_parameters, without_cells
 from mooring.rendezvous.choice import is_ipykernel
 
 # What another attempt would meet again.

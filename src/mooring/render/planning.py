@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mooring.errors import DocumentError
 from mooring.plan.schedule import Job
-from mooring.render.artifacts import check_pattern
 from mooring.render.collect import Collection, SourceFile, collect
 from mooring.render.context import Item
 from mooring.render.dependencies import Declared, Dependencies, resolve
-from mooring.render.document import load
+from mooring.render.documents.document import load
+from mooring.render.output.artifacts import check_pattern
 from mooring.render.publish import documents_of
 from mooring.render.settings import Configuration, NotebookSettings, RenderSettings
 from mooring.render.timings import load_timings

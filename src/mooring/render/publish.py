@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mooring.errors import MooringError
-from mooring.render import artifacts
-from mooring.render.artifacts import Snapshot
-from mooring.render.atomic import write_whole
+from mooring.render.cache.stored import below
 from mooring.render.context import Context, Item
-from mooring.render.document import dumps
+from mooring.render.documents.document import dumps
+from mooring.render.documents.tags import runnable
 from mooring.render.events import Failure, Outcome
-from mooring.render.export import Target
-from mooring.render.stored import below
-from mooring.render.tags import runnable
+from mooring.render.output import artifacts
+from mooring.render.output.artifacts import Snapshot
+from mooring.render.output.atomic import write_whole
+from mooring.render.output.export import Target
 
 
 def documents_of(output: Path, to: Sequence[str], private: Path) -> dict[str, Path]:

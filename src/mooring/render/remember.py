@@ -11,18 +11,18 @@ from typing import Any
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import MooringError
 from mooring.kernel.kernel import Kernel
-from mooring.render import environment as surroundings
-from mooring.render.cache import Cache
+from mooring.render.cache import environment as surroundings
+from mooring.render.cache.cache import Cache
+from mooring.render.cache.environment import PROBE, Environment
+from mooring.render.cache.recipe import Recipe, ambient, code_cells, content_of
+from mooring.render.cache.store import FileState
+from mooring.render.cache.stored import Entry, FastHit, Ran
 from mooring.render.context import Context, Item
 from mooring.render.dependencies import input_files
-from mooring.render.document import Document
-from mooring.render.environment import PROBE, Environment
+from mooring.render.documents.document import Document
 from mooring.render.events import Note
 from mooring.render.kernels import kernel_names
 from mooring.render.planning import named_from
-from mooring.render.recipe import Recipe, ambient, code_cells, content_of
-from mooring.render.store import FileState
-from mooring.render.stored import Entry, FastHit, Ran
 from mooring.version import __version__
 
 _PROBE_SECONDS = 10.0

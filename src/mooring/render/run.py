@@ -16,15 +16,15 @@ from mooring.errors import KernelTypeNotFound, UsageError
 from mooring.launch.local import Warden, shared_warden
 from mooring.render import jobserver
 from mooring.render.batch import Batch
-from mooring.render.bundle import bundle_format, hidden_files, layout, write_bundle
-from mooring.render.cache import Cache
+from mooring.render.cache.cache import Cache
 from mooring.render.context import Context
 from mooring.render.dependencies import Links
 from mooring.render.display import display
+from mooring.render.documents.formats import SCRIPTS
 from mooring.render.events import Event, Note, Outcome, RunFinished, RunStarted
-from mooring.render.exporter import Exporter
-from mooring.render.formats import SCRIPTS
 from mooring.render.kernels import identity
+from mooring.render.output.bundle import bundle_format, hidden_files, layout, write_bundle
+from mooring.render.output.exporter import Exporter
 from mooring.render.planning import Plan, make_plan, named_from
 from mooring.render.resources import thread_environment, usable_cores
 from mooring.render.settings import Configuration, RenderSettings, configuration_for, merge

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mooring.errors import OutputError
-from mooring.render.atomic import Guard, no_guard, write_whole
+from mooring.render.output.atomic import Guard, no_guard, write_whole
 
 FILE_NAME = "timings.json"
 
@@ -44,7 +44,7 @@ def save_timings(
     Args:
         path: the file; its folder is made.
         seconds: by source.
-        guard: told the temporary file, as in :mod:`mooring.render.atomic`.
+        guard: told the temporary file, as in :mod:`mooring.render.output.atomic`.
         unguard: told the same file once it is gone.
 
     Returns:

@@ -1,0 +1,1 @@
+"""What was rendered before: found again by what was run and with what, and checked."""

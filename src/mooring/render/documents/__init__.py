@@ -1,0 +1,1 @@
+"""Documents: reading them, writing them, what their tags mean."""

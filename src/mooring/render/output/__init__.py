@@ -1,0 +1,1 @@
+"""Files in place, whole or not at all: documents, pages, artefacts, bundles."""

@@ -1,0 +1,1 @@
+"""What people look at: progress, failures, results, the report."""

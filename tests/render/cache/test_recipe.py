@@ -1,0 +1,47 @@
+"""What changes a key and what does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.render.cache.recipe import Recipe, content_of
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
+def test_the_order_of_parameters_is_nothing(params):
+    one = Recipe("a.py", "x", params=params)
+    other = Recipe("a.py", "x", params=dict(reversed(params.items())))
+    assert one.digest == other.digest
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, "1"), (1, 1.0), (1, True), (0, None), ([], {}), ([1], 1)])
+def test_values_of_another_kind_are_others(one, other):
+    digests = {Recipe("a.py", "x", params={"v": value}).digest for value in (one, other)}
+    assert len(digests) == 2
+
+
+def test_directory_and_content():
+    assert Recipe("a/b/c.py", "").directory == "a/b"
+    assert Recipe("c.py", "").directory == ""
+    assert content_of(b"") != content_of(b" ")
+
+
+def test_variables_are_never_shown():
+    assert "hunter2" not in repr(Recipe("a.py", "", env={"PASSWORD": "hunter2"}))
+
+
+def test_display_settings_do_not_change_the_execution():
+    document = {"cells": [{"cell_type": "code", "source": "1", "metadata": {}}]}
+    one = Recipe("a.py", "x", display={"to": ["ipynb"]})
+    other = Recipe("b.py", "y", display={"to": ["html"]})
+    assert one.digest != other.digest
+    assert one.execution(document, "python3", "") == other.execution(document, "python3", "")
+    assert one.execution(document, "python3", "") != one.execution(document, "python3", "2")

@@ -1,0 +1,61 @@
+"""Records there and back, and outputs put into a document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mooring.render.cache.recipe import Recipe
+from mooring.render.cache.store import FileState
+from mooring.render.cache.stored import (
+    Entry,
+    Record,
+    Stored,
+    applied,
+    decode,
+    encode,
+    outputs_of,
+    read_outputs,
+    wrote,
+)
+
+RECORD = Record(
+    "python3",
+    "id",
+    "env",
+    {"a": FileState("1", 2, 3)},
+    {"b": Stored("4", 5, {})},
+    {"ipynb": Stored("7", 8, {"out/x": (9, 10)})},
+    "outputs",
+    1.5,
+    1,
+)
+
+
+def test_a_record_comes_back_and_another_version_is_none():
+    assert decode(encode(RECORD)) == RECORD
+    assert RECORD.blobs() == {"env", "4", "7", "outputs"}
+    for payload in (b"", b"{}", b"[]", b"\xff", b'{"kernel": 1}'):
+        assert decode(payload) is None
+
+
+def test_outputs_survive_what_json_does_not_know():
+    cell = {"cell_type": "code", "source": "", "execution_count": 3, "metadata": {"tags": ["x"]}}
+    cell["outputs"] = [{"text": "\ud800", "data": float("inf")}]
+    cells, metadata = read_outputs(outputs_of({"cells": [cell], "metadata": {"title": "T", "widgets": {}}}))
+    assert cells == ({"outputs": cell["outputs"], "execution_count": 3, "metadata": {}},)
+    assert metadata == {"widgets": {}}
+
+
+def test_applied_changes_nothing_in_place():
+    entry = Entry(Recipe("a", ""), RECORD, ({"outputs": [1], "execution_count": 2, "metadata": {}},), {})
+    cell = {"cell_type": "code", "source": "x", "metadata": {"tags": []}, "outputs": []}
+    document = {"cells": [{"cell_type": "raw", "source": ""}, cell], "metadata": {}}
+    assert applied(entry, document)["cells"][1] == {**cell, "outputs": [1], "execution_count": 2}
+    assert cell["outputs"] == []
+
+
+def test_a_file_written_by_a_cell_is_known(tmp_path: Path):
+    (tmp_path / "helper.py").write_text("x = 1\n")
+    for source, expected in (("%%writefile helper.py\nx = 1", True), ("%%writefile helper.py\nx = 2", False)):
+        cells = [{"cell_type": "code", "source": source}]
+        assert wrote({"cells": cells}, tmp_path / "helper.py") is expected

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mooring.errors import OutputError
+from mooring.render.output.export import ExportClient, convert
+from render.made_up import encoded, notebook, png, write_notebook
+
+pytest.importorskip("nbconvert")
+
+
+def page(tmp_path, content, **options):
+    (path,) = convert(content, "html", tmp_path / "page.html", **options)
+    return path.read_text("utf-8")
+
+
+def loaded(text):
+    """Return what the page would fetch: scripts, styles, imports; comments in style sheets do not count."""
+    return re.findall(r"""(?:src=|href=|import\(|url\()["']?(https?://[^"')]+)""", text)
+
+
+def test_a_page_needs_nothing_but_itself(tmp_path):
+    text = page(tmp_path, notebook(data={"image/png": encoded(png())}), title="Ünïcode")
+    assert "<title>Ünïcode</title>" in text
+    assert "data:image/png;base64," in text
+    assert loaded(text) == []
+    assert "mathjax" not in text.lower()
+    assert "mermaid.esm" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "script"),
+    [
+        (notebook(heading=r"# Title $\alpha$"), "mathjax"),
+        (notebook(data={"text/latex": "$$x$$"}), "mathjax"),
+        (notebook(heading="```mermaid\ngraph TD;A-->B\n```"), "mermaid"),
+        (notebook(data={"text/html": "<script>require(['x'])</script>"}), "require"),
+        (notebook() | {"metadata": {"widgets": {}}}, "require"),
+    ],
+)
+def test_only_what_is_used_is_loaded(tmp_path, content, script):
+    text = page(tmp_path, content)
+    others = {"mathjax", "mermaid", "require"} - {script}
+    urls = " ".join(re.findall(r"https://[^\"' )]+\.(?:js|mjs)[^\"' )]*", text)).lower()
+    assert script in urls
+    assert not any(other in urls for other in others)
+
+
+@pytest.mark.parametrize(
+    ("tag", "gone"),
+    [("remove-cell", {"SOURCE", "OUTPUT"}), ("remove-input", {"SOURCE"}), ("remove-output", {"OUTPUT"}),
+     ("hide-cell", {"SOURCE", "OUTPUT"}), ("hide-input", {"SOURCE"}), ("exercise", {"SOURCE", "OUTPUT"}),
+     ("other", set())],
+)  # fmt: skip
+@pytest.mark.parametrize("to", ["html", "md"])
+def test_tags_leave_cells_out(tmp_path, tag, gone, to):
+    content = notebook(source="SOURCE", metadata={"tags": [tag]}, data={"text/plain": "OUTPUT"})
+    path, *_ = convert(content, to, tmp_path / f"page.{to}", remove_cells=["exercise"])
+    text = path.read_text("utf-8")
+    assert {word for word in ("SOURCE", "OUTPUT") if word not in text} == gone
+
+
+def test_markdown_has_its_images_beside_it(tmp_path):
+    content = notebook(data={"image/png": encoded(png())})
+    path, image = convert(content, "md", tmp_path / "deep" / "a b.md")
+    assert path.read_text("utf-8").startswith("# A title")
+    assert image.parent == tmp_path / "deep" / "a b_files"
+    assert image.read_bytes() == png()
+    assert f"a%20b_files/{image.name}".replace(" ", "%20") in path.read_text("utf-8")
+
+
+def test_relative_images_of_markdown_cells_are_embedded(tmp_path):
+    (tmp_path / "logo.png").write_bytes(png())
+    text = page(tmp_path, notebook(heading="![logo](logo.png)"), folder=tmp_path)
+    assert 'src="data:image/png;base64,' in text
+    assert 'src="logo.png"' in page(tmp_path, notebook(heading="![logo](logo.png)"))
+
+
+def test_the_notebook_is_not_changed(tmp_path):
+    content = notebook(metadata={"tags": ["remove-cell"]})
+    before = repr(content)
+    page(tmp_path, content)
+    assert repr(content) == before
+
+
+def test_a_page_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        convert(notebook(), "html", tmp_path / "file" / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.anyio
+async def test_a_client_and_its_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours, theirs = socket.socketpair()
+    with (
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-m", "mooring.render.output.export_worker"], stdin=theirs, cwd="/"
+        ) as process,
+    ):
+        theirs.close()
+        source = write_notebook(tmp_path / "x.ipynb", notebook())
+        async with ExportClient(ours) as client:
+            assert await client.convert(Path("x.ipynb"), "html", Path("x.html")) == [tmp_path / "x.html"]
+            with pytest.raises(OutputError, match="cannot be made") as caught:
+                await client.convert(tmp_path / "missing.ipynb", "html", tmp_path / "y.html")
+            assert "FileNotFoundError" in str(caught.value)
+            assert await client.convert(source, "md", tmp_path / "x.md") == [tmp_path / "x.md"]
+        assert process.wait(timeout=30) == 0
+    assert "A title" in (tmp_path / "x.html").read_text("utf-8")
+
+
+@pytest.mark.anyio
+async def test_a_process_that_is_gone_is_an_error(tmp_path):
+    ours, theirs = socket.socketpair()
+    async with ExportClient(ours) as client:
+        theirs.close()
+        with pytest.raises(OutputError, match="ended"):
+            await client.convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")
+
+
+@pytest.mark.anyio
+async def test_the_answer_to_a_cancelled_request_is_passed_over(tmp_path):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        async with ExportClient(ours) as client:
+            theirs.sendall(b'{"id": 0, "error": "stale"}\n{"id": 1, "ok": true, "files": ["fresh"]}\n')
+            (path,) = await client.convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")
+            assert path.name == "fresh"
+
+
+@pytest.mark.anyio
+async def test_a_client_that_was_not_entered(tmp_path):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(OutputError):
+        await ExportClient(ours).convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")

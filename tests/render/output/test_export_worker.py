@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from render.made_up import notebook, write_notebook
+
+pytest.importorskip("nbconvert")
+
+WORKER = [sys.executable, "-m", "mooring.render.output.export_worker"]
+
+
+def request(source, out, **options):
+    return (
+        json.dumps({"id": 1, "source_ipynb": str(source), "to": "html", "out": str(out), **options}).encode()
+        + b"\n"
+    )
+
+
+def test_replies_go_to_stdout_when_requests_come_through_a_pipe(tmp_path):
+    source = write_notebook(tmp_path / "x.ipynb", notebook())
+    lines = [
+        request(source, tmp_path / "x.html", title="T"),
+        b"no json\n",
+        request(source, tmp_path / "x.pdf", to="pdf"),
+        request(source, tmp_path / "y.html"),
+    ]
+    done = subprocess.run(WORKER, input=b"".join(lines), stdout=subprocess.PIPE, timeout=120, check=True)
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert replies[0] == {"id": 1, "ok": True, "files": [str(tmp_path / "x.html")]}
+    assert replies[1]["id"] is None
+    assert "JSONDecodeError" in replies[1]["error"]
+    assert "pdf" in replies[2]["error"]
+    assert replies[3]["ok"] is True
+    assert "<title>T</title>" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_it_ends_quietly_when_its_client_is_gone(tmp_path):
+    ours, theirs = socket.socketpair()
+    source = write_notebook(tmp_path / "x.ipynb", notebook())
+    with theirs, subprocess.Popen(WORKER, stdin=theirs, stderr=subprocess.PIPE) as process:
+        theirs.close()
+        ours.sendall(request(source, tmp_path / "x.html") * 2)
+        ours.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+
+
+def test_the_grammar_nobody_needs_is_not_loaded(tmp_path):
+    code = (
+        "import sys, mooring.render.output.export_worker as w\n"
+        "w.main()\n"
+        "import nbconvert, nbformat\n"
+        "assert sys.modules.get('rfc3987_syntax') is None and 'lark' not in sys.modules, 'loaded'\n"
+    )
+    source = write_notebook(tmp_path / "x.ipynb", notebook())
+    asked = request(source, tmp_path / "x.html")
+    subprocess.run([sys.executable, "-c", code], input=asked, stdout=subprocess.PIPE, timeout=120, check=True)
+    assert (tmp_path / "x.html").exists()

@@ -1,0 +1,71 @@
+"""The process that makes pages."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from command import until
+from mooring.errors import OutputError
+from mooring.launch.local import Warden
+from mooring.render.output.exporter import Exporter
+
+pytestmark = pytest.mark.anyio
+
+TEXT = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# A title"}
+NOTEBOOK = {"cells": [TEXT], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def workers() -> set[int]:
+    """Return the export processes of this user that a warden of this process started."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if (
+            b"mooring.render.output.export_worker" in words
+            and f"EXPORTER_TEST={os.getpid()}".encode() in environment
+        ):
+            found.add(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPORTER_TEST", str(os.getpid()))
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps(NOTEBOOK))
+    return path
+
+
+async def test_pages_share_one_process_that_ends_with_the_block(tmp_path, source):
+    async with Warden.open() as warden:
+        async with Exporter(warden) as exporter:
+            for name in ("one.md", "two.md"):
+                rest = {"folder": tmp_path, "remove_cells": ()}
+                written = await exporter.convert(source, "md", tmp_path / name, **rest)
+                assert written == [tmp_path / name]
+                assert "# A title" in (tmp_path / name).read_text()
+            assert len(workers()) == 1
+        assert until(lambda: not workers())
+
+
+async def test_nothing_is_started_before_the_first_page():
+    async with Warden.open() as warden, Exporter(warden):
+        assert not workers()
+
+
+async def test_a_page_that_cannot_be_made_is_told_and_the_next_one_is_made(tmp_path, source):
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text("{")
+    rest = {"folder": tmp_path, "remove_cells": ()}
+    async with Warden.open() as warden, Exporter(warden) as exporter:
+        with pytest.raises(OutputError, match="broken"):
+            await exporter.convert(broken, "md", tmp_path / "b.md", **rest)
+        assert await exporter.convert(source, "md", tmp_path / "x.md", **rest)
