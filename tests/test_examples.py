@@ -84,7 +84,7 @@ def test_the_configuration_speaks_of_files_that_exist() -> None:
     configuration = load_configuration(EXAMPLES)
     assert configuration.path == EXAMPLES / "mooring.toml"
     for pattern, _ in configuration.notebooks:
-        assert (EXAMPLES / pattern).is_file()
+        assert any(path.is_file() for path in EXAMPLES.glob(pattern)), pattern
     topography = configuration.notebook(EXAMPLES / "convection/dynamic_topography.py")
     assert [need.file for need in topography.needs] == ["convection.py", "Final_State.npz"]
     assert configuration.notebook(EXAMPLES / "convection/convection.py").outputs == ("Final_State.npz",)

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from command import Command
-from mooring.cli.main import FAILED, INTERRUPTED, OK, USAGE, main
+from mooring.cli.complaints import FAILED, INTERRUPTED, OK, USAGE
+from mooring.cli.main import main
 from mooring.errors import KernelDied, UsageError
 
 SENTENCE = re.compile(r"^error: .+ \(E-[A-Z-]+\)\.")

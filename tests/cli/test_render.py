@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.cli.main import OK, USAGE, main
+from mooring.cli.complaints import OK, USAGE
+from mooring.cli.main import main
 from mooring.render.settings import RenderSettings
 
 

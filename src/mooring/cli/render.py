@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mooring.cli.main import Parser
+    from mooring.cli.parser import Parser
 
 _EPILOGUE = """\
 A file named here always counts. In a directory a notebook counts, and a script or Markdown file that

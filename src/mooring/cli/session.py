@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mooring.cli.main import complain, version
+from mooring.cli.complaints import complain
 from mooring.errors import MooringError, OutputError
 from mooring.render.events import Event
 from mooring.render.output.atomic import write_whole
@@ -22,6 +22,7 @@ from mooring.render.show.results import exit_code, to_json, to_junit
 from mooring.render.show.sink import Sink
 from mooring.render.unforeseen import unforeseen
 from mooring.tasks import every
+from mooring.version import __version__
 
 _TICK_SECONDS = 0.125
 
@@ -135,7 +136,7 @@ class Files:
 
     def json(self, path: Path) -> None:
         """Write the results as JSON; ``-`` is stdout."""
-        content = to_json(self._report.outcomes, self._report.seconds, version())
+        content = to_json(self._report.outcomes, self._report.seconds, __version__)
         text = json.dumps(content, indent=1) + "\n"
         if path != Path("-"):
             write_whole(path, text.encode())
@@ -150,4 +151,4 @@ class Files:
         from mooring.render.show.report import About
 
         project = Path(self._record.plan.root).name
-        return About(project=project, version=version(), made=datetime.now(UTC).astimezone())
+        return About(project=project, version=__version__, made=datetime.now(UTC).astimezone())
