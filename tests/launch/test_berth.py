@@ -52,6 +52,39 @@ def test_a_directory_that_is_just_being_made_is_not_swept(base):
     own.remove()
 
 
+def test_what_only_looks_like_a_berth_is_not_deleted(base):
+    own = berth.make()
+    file = base / "mr-checkout" / "src" / "precious"
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    os.utime(base / "mr-checkout", (0, 0))
+    assert berth.sweep(own) == []
+    assert file.exists()
+    own.remove()
+
+
+def test_a_berth_whose_removal_was_cut_short_is_swept(base, monkeypatch):
+    own, dead = berth.make(), berth.make()
+    for name in ("a", "b", "zz"):
+        (Path(dead.path) / name).touch()
+    removed, unlink = [], os.unlink
+
+    def cut_short(path):
+        if len(removed) == 3:
+            raise KeyboardInterrupt
+        removed.append(path)
+        unlink(path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "unlink", cut_short)
+        berth.remove(dead.path)
+    os.close(dead.lock)
+    os.utime(dead.path, (0, 0))
+    assert berth.sweep(own) == [dead.name]
+    assert not Path(dead.path).exists()
+    own.remove()
+
+
 def test_a_link_in_the_place_of_a_directory_is_not_followed(base, tmp_path_factory):
     own = berth.make()
     target = tmp_path_factory.mktemp("target")

@@ -120,7 +120,7 @@ def _sweep(path: str) -> bool:
         lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         if _age(path) > _HALF_MADE:
-            remove(path)
+            _remove_empty(path)
         return False
     except OSError:
         return False
@@ -131,6 +131,14 @@ def _sweep(path: str) -> bool:
         return True
     finally:
         os.close(lock)
+
+
+def _remove_empty(path: str) -> None:
+    """Delete a directory whose maker died before it locked it; whatever holds files is somebody else's."""
+    try:  # noqa: SIM105 - contextlib would be one more module to load
+        os.rmdir(path)
+    except OSError:
+        pass
 
 
 def _age(path: str) -> float:
@@ -176,9 +184,10 @@ def _remove_directory(path: str | bytes) -> None:
         if os.lstat(path).st_mode & 0o700 != 0o700:
             os.chmod(path, 0o700)
         with os.scandir(path) as entries:
-            inside = [entry.path for entry in entries]
+            # The lock last: a directory without one counts as ours only while it is empty.
+            inside = sorted(entries, key=lambda entry: entry.name in (".lock", b".lock"))
         for one in inside:
-            remove(one)
+            remove(one.path)
         os.rmdir(path)
     except OSError:
         pass
