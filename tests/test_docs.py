@@ -1,13 +1,15 @@
-"""The documentation: links lead somewhere, configuration is valid, and flags are those there are."""
+"""The documentation: links lead somewhere, configuration is valid, flags are those there are, Python runs."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mooring import blocking
 from mooring.cli.main import build_parser
 from mooring.render.settings import load_configuration
 
@@ -52,3 +54,22 @@ def test_configuration_shown_is_accepted(page: Path, tmp_path: Path) -> None:
         tomllib.loads(block)
         (tmp_path / "mooring.toml").write_text(block)
         assert load_configuration(tmp_path).path == tmp_path / "mooring.toml"
+
+
+def shown(outputs: list[dict[str, Any]]) -> str:
+    """What a reader would see of a cell's outputs."""
+    parts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
+    return "".join(parts).strip()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/python.md"])
+def test_python_shown_runs_and_prints_what_is_shown(page: str, tmp_path: Path) -> None:
+    text = (ROOT / page).read_text()
+    examples = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL)
+    assert examples
+    with blocking.launch("python3", cwd=tmp_path) as kernel:
+        for code, printed in examples:
+            result = kernel.execute(code)
+            assert result.error is None, code
+            if printed:
+                assert shown(result.outputs) == printed.strip()
