@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -82,6 +83,16 @@ async def test_private_notebooks_are_there_until_the_report_is_made(folder):
     assert not any(path.exists() for path in report.executed.values())
     assert "42" in (folder / "rendered/a.md").read_text()
     assert [path.name for path in (folder / "rendered").iterdir()] == ["a.md"]
+
+
+async def test_runs_at_the_same_time_do_not_take_each_others_notebooks(folder):
+    for name in "ab":
+        write(folder, {f"{name}/same.py": script("import time; time.sleep(0.5)", f"print('I am {name}')")})
+    async with asyncio.TaskGroup() as runs:
+        for name in "ab":
+            runs.create_task(render([f"{name}/same.py"], out=folder / "out" / name, to="md", no_cache=True))
+    for name in "ab":
+        assert f"I am {name}" in (folder / "out" / name / "same.md").read_text()
 
 
 async def test_under_a_make_that_kept_its_jobserver_one_runs_at_a_time(folder, monkeypatch):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -91,8 +93,11 @@ async def render(
     _check(settings)
     async with AsyncExitStack() as stack:
         warden = await stack.enter_async_context(shared_warden())
-        plan = make_plan(sources, settings, configuration, cwd=cwd, private=warden.directory)
-        settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, warden)
+        # Its own: runs in one loop share the warden, and may have sources of the same name.
+        private = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+        stack.callback(shutil.rmtree, private, ignore_errors=True)
+        plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
+        settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
         exporter = await stack.enter_async_context(Exporter(warden))
         run = _Run(settings, plan, warden, emit)
         context = await run.context(stack, exporter, cwd)
@@ -142,7 +147,7 @@ def _implied(
     configuration: Configuration,
     sources: Sequence[str | Path],
     cwd: Path,
-    warden: Warden,
+    private: Path,
 ) -> tuple[RenderSettings, Plan]:
     """Let ``-o page.html`` mean ``--to html`` where nobody said otherwise."""
     out_file = plan.collection.out_file
@@ -156,7 +161,7 @@ def _implied(
         why = f"--to says {','.join(settings.to)}"
         raise UsageError(f"-o {settings.out} would not be written", why=why, do="Make the two agree")
     settings = replace(settings, to=(suffix,))
-    return settings, make_plan(sources, settings, configuration, cwd=cwd, private=warden.directory)
+    return settings, make_plan(sources, settings, configuration, cwd=cwd, private=private)
 
 
 class _Run:
