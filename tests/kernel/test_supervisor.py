@@ -129,6 +129,16 @@ async def test_leaving_during_a_restart_tells_who_waits(launcher):
         await asyncio.wait_for(supervisor.wait(), 10)
 
 
+@pytest.mark.parametrize("end", [lambda it: it.stop(grace=1, at_once=True), Supervisor.expire])
+async def test_ending_during_a_restart_tells_who_waits_for_the_new_process(launcher, end):
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        supervisor.restart()
+        end(supervisor)
+        with pytest.raises(KernelDied):
+            await asyncio.wait_for(supervisor.started(), 10)
+
+
 async def test_what_cannot_be_launched_is_told_to_who_waits(launcher):
     async with kept(LaunchSpec(("/no/such",), "/", {}), launcher) as supervisor:
         with pytest.raises(LaunchError):

@@ -192,6 +192,9 @@ class Supervisor:
             for client in self._clients:
                 client.end(error)
             self._ended.set_result(exit_status)
+            if not self._started.done():  # told to end while it was being restarted
+                self._started.set_exception(error)
+                self._started.exception()  # whoever waits gets it; nobody waiting is no leak
         return again
 
     def _give_up(self, error: MooringError) -> None:
