@@ -75,9 +75,10 @@ def test_a_berth_whose_removal_was_cut_short_is_swept(base, monkeypatch):
         removed.append(path)
         unlink(path)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", cut_short)
-        berth.remove(dead.path)
+        with pytest.raises(KeyboardInterrupt):
+            berth.remove(dead.path)
     os.close(dead.lock)
     os.utime(dead.path, (0, 0))
     assert berth.sweep(own) == [dead.name]
