@@ -62,6 +62,7 @@ def shown(outputs: list[dict[str, Any]]) -> str:
     return "".join(parts).strip()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("page", ["README.md", "docs/reference/python.md"])
 def test_python_shown_runs_and_prints_what_is_shown(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text()
