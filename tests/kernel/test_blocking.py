@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from mooring.errors import KernelDied, KernelTypeNotFound
+from mooring.errors import KernelDied, KernelTypeNotFound, UsageError
 from mooring.kernel import blocking, kernel
 from mooring.plan.lifecycle import Exited, Running
 
@@ -91,6 +91,20 @@ def test_a_callback_that_raises(python):
 
     with pytest.raises(LookupError, match="mine"):
         python.execute("1", receive=receive)
+    assert python.execute("1").status == "ok"
+
+
+def test_a_callback_may_interrupt(python):
+    result = python.execute(
+        "print('on', flush=True)\nimport time; time.sleep(60)",
+        receive=lambda message: python.interrupt() if message.msg_type == "stream" else None,
+    )
+    assert result.error.ename == "KeyboardInterrupt"
+
+
+def test_a_callback_that_would_wait_for_itself_is_an_error(python):
+    with pytest.raises(UsageError, match="callback"):
+        python.execute("1", receive=lambda _: python.execute("2"))
     assert python.execute("1").status == "ok"
 
 
@@ -185,3 +199,36 @@ def test_a_forked_child_gets_a_portal_of_its_own_and_the_end_is_quiet(flags):
     assert (done.stdout, done.returncode) == ("well\n", 0), done.stderr
     assert "ResourceWarning" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+FORGOTTEN = """
+import os, mooring
+block = mooring.blocking.launch()
+kernel = block.__enter__()
+print(kernel.process.pid)
+"""
+
+UNWOUND = """
+import os, sys, mooring
+from mooring.errors import UsageError
+with mooring.blocking.launch() as kernel:
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.execute("1")
+        except UsageError:
+            sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert kernel.execute("1").status == "ok"
+print(kernel.process.pid)
+"""
+
+
+@pytest.mark.parametrize("code", [FORGOTTEN, UNWOUND], ids=["a block never left", "a fork that leaves it"])
+def test_the_end_is_quiet_and_leaves_no_kernel(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)

@@ -14,11 +14,12 @@ import atexit
 import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mooring.discovery.kernelspec import KernelSpec
+from mooring.errors import UsageError
 from mooring.kernel import kernel as asynchronous
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
 from mooring.launch.base import ExitStatus, Handle
@@ -67,13 +68,20 @@ class _Portal:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mooring", daemon=True)
         self._thread.start()
         self._process = os.getpid()
+        self._blocks: list[Any] = []
         atexit.register(self.close)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` in the loop and return its result or raise its exception.
 
         An interrupt (Ctrl-C) cancels ``work``, waits until it has tidied up, and is raised.
+
+        Raises:
+            UsageError: it would wait for ever: called in the loop's thread, in a fork, or after the end.
         """
+        if (error := self._refusal()) is not None:
+            work.close()
+            raise error
         errand = _Errand(work)
         future = asyncio.run_coroutine_threadsafe(errand.run(), self._loop)
         try:
@@ -88,16 +96,45 @@ class _Portal:
 
     def call(self, function: Any, *arguments: Any, **rest: Any) -> Any:
         """Call a function in the loop's thread and return its result or raise its exception."""
+        if threading.current_thread() is self._thread:
+            return function(*arguments, **rest)
 
         async def work() -> Any:
             return function(*arguments, **rest)
 
         return self.run(work())
 
+    def enter(self, block: Any) -> asynchronous.Kernel:
+        """Enter a kernel's asynchronous block; :meth:`close` leaves it if nobody else does."""
+        kernel = self.run(_entered(block))
+        self._blocks.append(block)
+        return kernel
+
+    def leave(self, block: Any, error: BaseException | None) -> None:
+        """Leave a block, once; a fork of this process does not, for the kernel is not its own."""
+        if self._process == os.getpid() and block in self._blocks:
+            self._blocks.remove(block)
+            self.run(_left(block, error))
+
+    def _refusal(self) -> UsageError | None:
+        if self._process != os.getpid():
+            why, do = "It belongs to the process this one was forked from", "Launch one here"
+        elif threading.current_thread() is self._thread:
+            why = "A callback runs in the thread that would do the work"
+            do = "Let the callback take a note, and do it where execute() was called"
+        elif self._loop.is_closed():
+            why, do = "This process is about to end", "Do it earlier"
+        else:
+            return None
+        return UsageError("the kernel cannot be waited for here", why=why, do=do)
+
     def close(self) -> None:
-        """Stop the loop; kernels still open end with this process."""
+        """End the kernels still open, and stop the loop."""
         if self._process != os.getpid() or self._loop.is_closed():
             return
+        for block in reversed(list(self._blocks)):
+            with suppress(Exception):  # nobody is left to tell, and the warden ends what is left
+                self.leave(block, SystemExit())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP)
         if not self._thread.is_alive():
@@ -152,7 +189,8 @@ class Process:
 class Kernel:
     """A running kernel; the names and their meaning are those of :class:`mooring.kernel.kernel.Kernel`.
 
-    Any thread may use it, several at once too. Callbacks are called in the portal's thread.
+    Any thread may use it, several at once too. Callbacks are called in the portal's thread: there what
+    returns at once may be called, such as :meth:`interrupt`, and what waits is a UsageError.
     """
 
     def __init__(self, kernel: asynchronous.Kernel, through: _Portal) -> None:
@@ -231,15 +269,15 @@ def launch(
     made = asynchronous.launch(
         kernel_type, cwd=cwd, env=env, rendezvous=rendezvous, kernel_args=kernel_args, timeout=timeout
     )
-    kernel = through.run(_entered(made))
+    kernel = through.enter(made)
     try:
         yield Kernel(kernel, through)
     except BaseException as error:
         # The block's exception passes; the asynchronous block hears of it and kills without asking.
-        through.run(_left(made, error))
+        through.leave(made, error)
         raise
     else:
-        through.run(_left(made, None))
+        through.leave(made, None)
 
 
 async def _entered(made: Any) -> asynchronous.Kernel:
