@@ -154,7 +154,7 @@ def test_sources_are_never_overwritten(tmp_path):
     put(tmp_path, "x.ipynb", "y.py", "z.ipynb")
     with pytest.raises(UsageError, match=r"output of x\.ipynb would overwrite the source x\.ipynb"):
         run(tmp_path, "x.ipynb", out=".")
-    with pytest.raises(UsageError, match="sources are never changed"):
+    with pytest.raises(UsageError, match="Sources are never changed"):
         run(tmp_path, "x.ipynb", out="x.ipynb")
     (tmp_path / "elsewhere").symlink_to(".")
     with pytest.raises(UsageError, match="would overwrite"):
@@ -181,7 +181,7 @@ def test_rendering_beside_the_texts_works_again_and_again(tmp_path):
         ("pipe.py", "pipe.py is neither a file nor a folder"),
         (
             "empty",
-            "no notebooks found in empty (not entered: build/) (E-USAGE). in folders a script counts when",
+            "no notebooks found in empty (not entered: build/) (E-USAGE). In folders a script counts when",
         ),
     ],
 )

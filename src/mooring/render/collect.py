@@ -196,7 +196,7 @@ def _gather_folder(top: Path, out: Path, configuration: Configuration, into: _Ga
 def _nothing_found(gathering: _Gathering, cwd: Path) -> UsageError:
     return UsageError(
         f"no notebooks found in {' and '.join(_short(top, cwd) for top in gathering.empty)}",
-        why="in folders a script counts when it has a jupytext header, a cell marker (# + or # %%) or "
+        why="In folders a script counts when it has a jupytext header, a cell marker (# + or # %%) or "
         "matches `documents` in the configuration; hidden, built and gitignored files never count",
         do="Name the files themselves: a file named on the command line always counts",
     )
@@ -265,7 +265,7 @@ def _check_outputs(files: Iterable[SourceFile], cwd: Path) -> None:
             raise UsageError(
                 f"the output of {_short(file.path, cwd)} would overwrite the source "
                 f"{_short(sources[real].path, cwd)}",
-                why="sources are never changed",
+                why="Sources are never changed",
                 do="Give -o another folder",
             )
         outputs[real] = file
