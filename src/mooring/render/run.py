@@ -28,9 +28,10 @@ from mooring.render.kernels import identity
 from mooring.render.output.bundle import bundle_format, hidden_files, layout, write_bundle
 from mooring.render.output.exporter import Exporter
 from mooring.render.planning import Plan, make_plan, named_from
-from mooring.render.resources import thread_environment, usable_cores
+from mooring.render.resources import carried, thread_environment, usable_cores
 from mooring.render.settings import Configuration, RenderSettings, configuration_for, merge
 from mooring.render.timings import save_timings
+from mooring.rendezvous.choice import choose
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def _check(settings: RenderSettings) -> None:
             why="--isolate net is not built yet",
             do="Leave it out: no port is ever shared without it either",
         )
+    # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
+    choose(("ipykernel",), settings.rendezvous)
     if settings.kernel is not None:
         try:
             find(settings.kernel)
@@ -178,7 +181,8 @@ class _Run:
         began = loop.time()
         self._clock: Callable[[], float] = lambda: loop.time() - began
         cores = usable_cores()
-        self._slots = settings.jobs or cores
+        self._most = carried(len(plan.items))
+        self._slots = min(settings.jobs or cores, max(1, self._most))
         self._cores = cores
 
     async def context(self, stack: AsyncExitStack, exporter: Exporter, cwd: Path) -> Context:
@@ -224,7 +228,10 @@ class _Run:
             self._emit(Note("notice", server.reason))
             server, slots = None, 1
         elif server is not None:
-            slots = max(slots, len(plan.items))
+            slots = max(slots, self._most)
+        if self._most < min(settings.jobs or self._cores, len(plan.items)):
+            text = f"the limit on open files carries {self._most} notebooks at once: raise it with ulimit -n"
+            self._emit(Note("notice", text))
         batch = Batch(context, plan.items, plan.jobs, slots=slots, server=server)
         started = RunStarted(
             tuple(plan.items),
