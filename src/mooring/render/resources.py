@@ -10,7 +10,13 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from mooring.errors import UsageError
+
+if sys.platform != "win32":
+    import resource
 
 _PROC, _SYS = Path("/proc"), Path("/sys")
 
@@ -47,6 +53,52 @@ def usable_cores(*, proc: Path = _PROC, sys: Path = _SYS) -> int:
         if quota.isdecimal() and period.isdecimal() and int(period):
             cores = min(cores, int(quota) / int(period))
     return max(1, math.ceil(cores))
+
+
+PER_KERNEL = 17
+"""Descriptors of ours for one kernel: pipes, ZeroMQ's sockets and connections, five ports with ``hold``."""
+_APART = 24  # ZeroMQ's threads (8), the process that makes pages, files that are read and written
+_FEWEST = 64  # ipykernel holds 62 itself, and hangs with 56
+
+
+def carried(notebooks: int) -> int:
+    """Return how many of ``notebooks`` at once the limit on open files carries, at least 1.
+
+    This process's limit is raised as far as that takes and the system lets it. Whatever runs already keeps
+    its own: the warden and with it the kernels.
+
+    Raises:
+        UsageError: the limit is too low for a single kernel.
+    """
+    if sys.platform == "win32":
+        return notebooks
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    apart = _APART + _open_descriptors()
+    # Twice: when a notebook begins, the kernel of the one before it may still be ending.
+    wanted = apart + 2 * PER_KERNEL * notebooks
+    if _below(limit, wanted):
+        higher = most if _below(most, wanted) else wanted
+        with suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, most))
+            limit = higher
+    if _below(limit, _FEWEST):
+        raise UsageError(
+            "no kernel can run here",
+            why=f"A process may open {limit} files, and a kernel needs about {_FEWEST}",
+            do=f"Raise the limit: ulimit -n {wanted}",
+        )
+    return max(1, (limit - apart) // (2 * PER_KERNEL)) if _below(limit, wanted) else notebooks
+
+
+def _below(limit: int, number: int) -> bool:
+    return 0 <= limit < number  # no limit is -1, or larger than all numbers
+
+
+def _open_descriptors() -> int:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return len(os.listdir(folder))  # noqa: PTH208 - the names alone
+    return 0
 
 
 def available_memory(*, proc: Path = _PROC, sys: Path = _SYS) -> int | None:

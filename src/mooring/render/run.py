@@ -230,7 +230,7 @@ class _Run:
         elif server is not None:
             slots = max(slots, self._most)
         if self._most < min(settings.jobs or self._cores, len(plan.items)):
-            text = f"the limit on open files carries {self._most} notebooks at once: raise it with ulimit -n"
+            text = f"the limit on open files lets only {self._most} run at once: raise it with ulimit -n"
             self._emit(Note("notice", text))
         batch = Batch(context, plan.items, plan.jobs, slots=slots, server=server)
         started = RunStarted(
