@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
 from contextlib import suppress
@@ -12,7 +13,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from mooring.errors import ProtocolError
+from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.transport import Transport
 from mooring.rendezvous.hold import HoldRendezvous
 from mooring.rendezvous.ipc import IpcRendezvous
@@ -186,3 +187,32 @@ async def test_no_descriptor_is_left(info, router, publisher):
             await router.recv_multipart()
     # libzmq's own thread closes them.
     await until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
+
+
+async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
+    resource = pytest.importorskip("resource")
+
+    def used():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async with Transport(info, b"me", lambda *_: None):  # ZeroMQ's own threads keep theirs
+        pass
+    await asyncio.sleep(0)
+    before = used()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 50, limits[1]))
+    filling = []
+    try:
+        with suppress(OSError):
+            while True:
+                filling.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(3):
+            os.close(filling.pop())
+            with pytest.raises(MooringError, match="no more connections"):
+                async with Transport(info, b"me", lambda *_: None):
+                    pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in filling:
+            os.close(descriptor)
+    await until(lambda: used() <= before)

@@ -59,30 +59,16 @@ class Transport:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         # Not setsockopt, which on a context gives defaults to its sockets. In vain once a socket is open.
         context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
-        for channel, kind in _KINDS.items():
-            try:
-                socket = context.socket(kind)
-            except zmq.ZMQError as error:
-                await self.__aexit__(None, None, None)
-                raise MooringError(
-                    "no more connections to kernels can be opened",
-                    why=str(error),
-                    do="Raise `ulimit -n` or run fewer kernels at once",
-                ) from error
-            self._sockets[channel] = socket
-            socket.linger = 0
-            # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
-            socket.set_hwm(0)
-            socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
-            socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
-            if kind == zmq.SUB:
-                socket.subscribe(b"")
-                self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
-            else:
-                socket.routing_id = self._identity
-            socket.connect(self._info.url(channel))
-            loop.add_reader(int(socket.FD), self._drain, channel)
-            loop.call_soon(self._drain, channel)
+        try:
+            for channel, kind in _KINDS.items():
+                self._open(context, loop, channel, kind)
+        except zmq.ZMQError as error:
+            await self.__aexit__(None, None, None)
+            raise MooringError(
+                "no more connections to kernels can be opened",
+                why=str(error),
+                do="Raise `ulimit -n` or run fewer kernels at once",
+            ) from error
         return self
 
     async def __aexit__(
@@ -96,6 +82,28 @@ class Transport:
             socket.close()
         while self._monitors:
             self._monitors.pop().close()
+
+    def _open(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        loop: asyncio.AbstractEventLoop,
+        channel: Channel,
+        kind: int,
+    ) -> None:
+        socket = self._sockets[channel] = context.socket(kind)
+        socket.linger = 0
+        # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
+        socket.set_hwm(0)
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
+        if kind == zmq.SUB:
+            socket.subscribe(b"")
+            self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
+        else:
+            socket.routing_id = self._identity
+        socket.connect(self._info.url(channel))
+        loop.add_reader(int(socket.FD), self._drain, channel)
+        loop.call_soon(self._drain, channel)
 
     def send(self, channel: Channel, frames: Sequence[bytes | memoryview]) -> None:
         """Queue one message. Never blocks: what cannot be sent yet waits in memory.

@@ -70,16 +70,14 @@ def carried(notebooks: int) -> int:
     Raises:
         UsageError: the limit is too low for a single kernel.
     """
-    if sys.platform == "win32":
-        return notebooks
-    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit, most = _file_limits()
     apart = _APART + _open_descriptors()
     # Twice: when a notebook begins, the kernel of the one before it may still be ending.
     wanted = apart + 2 * PER_KERNEL * notebooks
     if _below(limit, wanted):
         higher = most if _below(most, wanted) else wanted
         with suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
-            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, most))
+            _limit_files(higher, most)
             limit = higher
     if _below(limit, _FEWEST):
         raise UsageError(
@@ -88,6 +86,22 @@ def carried(notebooks: int) -> int:
             do=f"Raise the limit: ulimit -n {wanted}",
         )
     return max(1, (limit - apart) // (2 * PER_KERNEL)) if _below(limit, wanted) else notebooks
+
+
+if sys.platform == "win32":
+
+    def _file_limits() -> tuple[int, int]:
+        return -1, -1
+
+    def _limit_files(limit: int, most: int) -> None:
+        pass
+else:
+
+    def _file_limits() -> tuple[int, int]:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def _limit_files(limit: int, most: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
 
 
 def _below(limit: int, number: int) -> bool:
