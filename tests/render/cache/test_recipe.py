@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.render.cache.recipe import Recipe, content_of
+from mooring.render.cache.recipe import Recipe, ambient, content_of
+from mooring.render.resources import thread_environment
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -45,3 +46,7 @@ def test_display_settings_do_not_change_the_execution():
     assert one.digest != other.digest
     assert one.execution(document, "python3", "") == other.execution(document, "python3", "")
     assert one.execution(document, "python3", "") != one.execution(document, "python3", "2")
+
+
+def test_how_many_run_at_once_is_nothing():
+    assert ambient(thread_environment(1, 8, environ={})) == ambient(thread_environment(8, 8, environ={})) == {}

@@ -19,6 +19,8 @@ EXECUTION_TAGS = frozenset({"skip-execution", "raises-exception", "parameters", 
 """Cell tags that change what is executed; all others only change what is shown."""
 
 _AMBIENT = ("PYTHON", "IPYTHON", "MPL", "LC_", "JULIA_", "R_")
+# Set for each run by how many notebooks run at once; like OMP_NUM_THREADS it changes how fast, not what.
+_NOT_AMBIENT = "JULIA_NUM_THREADS"
 _FORMAT = 1
 
 
@@ -97,13 +99,14 @@ def content_of(data: bytes) -> str:
 def ambient(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the inherited variables that are known to change what a kernel prints.
 
-    ``PYTHON*``, ``IPYTHON*``, ``MPL*``, ``LC_*``, ``LANG``, ``LANGUAGE``, ``TZ``, ``JULIA_*``, ``R_*``.
+    ``PYTHON*``, ``IPYTHON*``, ``MPL*``, ``LC_*``, ``LANG``, ``LANGUAGE``, ``TZ``, ``JULIA_*``, ``R_*``,
+    but no number of threads.
     Any other variable that matters is to be given by ``--env``.
     """
     return {
         name: value
         for name, value in environ.items()
-        if name.startswith(_AMBIENT) or name in {"LANG", "LANGUAGE", "TZ"}
+        if (name.startswith(_AMBIENT) and name != _NOT_AMBIENT) or name in {"LANG", "LANGUAGE", "TZ"}
     }
 
 
