@@ -156,3 +156,8 @@ def test_the_execution_count_comes_from_what_the_kernel_takes_in():
     area = OutputArea()
     shown(say("execute_input", code="1", execution_count=7), area=area)
     assert area.execution_count == 7
+
+
+def test_a_traceback_in_one_text_is_split_into_lines():
+    (output,) = shown(say("error", ename="E", evalue="v", traceback="one\ntwo"))
+    assert output["traceback"] == ["one", "two"]

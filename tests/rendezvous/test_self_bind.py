@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 
@@ -65,3 +66,9 @@ async def test_a_port_whose_listener_has_gone_can_be_held_at_once():
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         kernel.bind(("127.0.0.1", port))
         kernel.listen()
+
+
+async def test_the_port_is_let_go_of_where_the_file_cannot_be_written(directory):
+    with pytest.raises(FileNotFoundError):  # the port still open would be a ResourceWarning, an error here
+        SelfBindRendezvous(directory / "missing", b"key")
+    gc.collect()

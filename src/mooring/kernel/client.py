@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, Self
 
 from mooring.errors import MooringError, ProtocolError
-from mooring.kernel.outputs import Output, OutputArea
+from mooring.kernel.outputs import Output, OutputArea, traceback_of
 from mooring.kernel.transport import Transport
 from mooring.wire import messages
 from mooring.wire.codec import Signer
@@ -390,5 +390,5 @@ def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
     return ExecutionError(
         ename=str(reply.get("ename", "")),
         evalue=str(reply.get("evalue", "")),
-        traceback=tuple(str(line) for line in reply.get("traceback") or ()),
+        traceback=tuple(traceback_of(reply)),
     )

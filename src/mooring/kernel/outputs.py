@@ -6,7 +6,7 @@ the output schema of nbformat 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mooring.wire.messages import Message
@@ -75,7 +75,7 @@ class OutputArea:
                         "output_type": "error",
                         "ename": str(content.get("ename", "")),
                         "evalue": str(content.get("evalue", "")),
-                        "traceback": [str(line) for line in content.get("traceback") or ()],
+                        "traceback": traceback_of(content),
                     }
                 )
             case "clear_output":
@@ -157,6 +157,12 @@ def _line_as_shown(line: str) -> str:
         shown = line.rstrip("\r")
         return shown.rpartition("\r")[2] + line[len(shown) :]
     return line
+
+
+def traceback_of(content: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a traceback, which some kernels send as one text."""
+    lines = content.get("traceback") or ()
+    return lines.split("\n") if isinstance(lines, str) else [str(line) for line in lines]
 
 
 def _bundle(content: dict[str, Any]) -> dict[str, Any]:

@@ -42,21 +42,25 @@ class SelfBindRendezvous:
                 do="Run fewer kernels at once (-j), or use --rendezvous ipc, which needs no ports",
             ) from error
         self.connection_file = directory / "kernel.json"
-        write_connection_file(
-            self.connection_file,
-            {
-                "transport": "tcp",
-                "ip": ip,
-                "shell_port": 0,
-                "iopub_port": 0,
-                "stdin_port": 0,
-                "control_port": 0,
-                "hb_port": port_of(self._heartbeat),
-                "key": key.decode(),
-                "signature_scheme": "hmac-sha256",
-                "kernel_name": kernel_name,
-            },
-        )
+        try:
+            write_connection_file(
+                self.connection_file,
+                {
+                    "transport": "tcp",
+                    "ip": ip,
+                    "shell_port": 0,
+                    "iopub_port": 0,
+                    "stdin_port": 0,
+                    "control_port": 0,
+                    "hb_port": port_of(self._heartbeat),
+                    "key": key.decode(),
+                    "signature_scheme": "hmac-sha256",
+                    "kernel_name": kernel_name,
+                },
+            )
+        except OSError:
+            self.close()
+            raise
 
     async def addresses(self) -> ConnectionInfo:
         """Wait until the kernel has written all five ports into its file, and return them."""
