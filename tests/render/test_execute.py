@@ -112,6 +112,15 @@ async def test_a_cell_whose_time_is_up_is_interrupted(python):
     assert text(made["cells"][1]) == "on\n"
 
 
+async def test_a_cell_that_ended_while_this_process_stood_still_was_in_time(python):
+    made = notebook("for n in range(500): print(n, flush=True)")
+    # Blocked, as by a large copy or by Ctrl-Z.
+    asyncio.get_running_loop().call_soon(time.sleep, 3)
+    execution = await run(made, python, limits=Limits(cell=1.5))
+    assert execution.status == "ok"
+    assert text(made["cells"][0]).count("\n") == 500
+
+
 async def test_a_notebook_whose_time_is_up_is_interrupted(python):
     made = notebook(*["import time; time.sleep(0.2)"] * 100)
     execution = await run(made, python, limits=Limits(notebook=1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring.errors import DeadlineExceeded, MooringError
-from mooring.kernel.client import ExecutionError, error_of
+from mooring.kernel.client import ExecutionError, Request, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
 from mooring.render.documents.tags import expects_error, runnable
@@ -28,6 +28,10 @@ _IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
 
 # A cell that prints more than this runs away: it is interrupted before it fills the machine's memory.
 MOST_OUTPUT = 512 * 1024 * 1024
+
+
+# Timers that are this late (s) tell that the loop did not run meanwhile.
+_STOOD_STILL = 0.1
 
 
 @dataclass(frozen=True)
@@ -177,8 +181,7 @@ class Executor:
         code = messages.execute_request(job.cell["source"], stop_on_error=False)
         request = self._kernel.client.request("shell", code, receive)
         try:
-            async with asyncio.timeout(self._limits.cell or None):
-                reply = (await request.done).content
+            reply = (await self._done(request)).content
         finally:
             if self._patience is not None:
                 self._patience.cancel()
@@ -189,6 +192,20 @@ class Executor:
         if job.area.execution_count is None and isinstance(count, int):
             job.area.execution_count = count
         return self._judge(job, reply)
+
+    async def _done(self, request: Request) -> Message:
+        """Wait for the end of a cell; raise TimeoutError when it took too long."""
+        loop = asyncio.get_running_loop()
+        limit = self._limits.cell or None
+        due = loop.time() + (limit or 0.0)
+        await asyncio.wait([request.done], timeout=limit)
+        if limit is not None and not request.done.done():
+            # While this process stood still (Ctrl-Z, a large copy) the cell may have ended unheard.
+            if (late := loop.time() - due) > _STOOD_STILL:
+                await asyncio.wait([request.done], timeout=min(late, limit))
+            if not request.done.done():
+                raise TimeoutError
+        return request.done.result()
 
     def _judge(self, job: _Cell, reply: Mapping[str, Any]) -> bool:
         if self._flooded is job:
