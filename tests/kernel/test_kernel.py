@@ -452,3 +452,15 @@ async def test_deno_whose_output_may_come_after_idle():
 
 def test_the_native_kernel_is_here():
     assert native() is not None
+
+
+@pytest.mark.real
+async def test_an_execution_after_an_interrupt_is_run():
+    async with launch("python3") as kernel:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await kernel.execute("import time\ntime.sleep(600)")
+        kernel.interrupt()
+        result = await kernel.execute("print('on')")
+        assert result.status == "ok"
+        assert result.outputs[0]["text"] == "on\n"

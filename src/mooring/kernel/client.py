@@ -242,6 +242,8 @@ class Client:
                 store_history=store_history,
                 user_expressions=expressions,
                 allow_stdin=stdin is not None,
+                # Whoever interrupts one execution and sends the next wants that one run.
+                stop_on_error=False,
             ),
             take,
             stdin,

@@ -23,6 +23,7 @@ from mooring.render.documents.document import Document
 from mooring.render.events import Note
 from mooring.render.kernels import kernel_names
 from mooring.render.planning import named_from
+from mooring.render.settings import RenderSettings
 from mooring.version import __version__
 
 _PROBE_SECONDS = 10.0
@@ -109,7 +110,7 @@ def _recipe(context: Context, item: Item) -> Recipe:
         content=content_of(item.data),
         kernel=own.kernel or settings.kernel,
         params={**own.param, **settings.param},
-        env={**ambient(context.surroundings), **own.env, **settings.env},
+        env={**ambient(context.surroundings), **own.env, **settings.env, **_shown_on(settings)},
         kernel_args=settings.kernel_arg,
         allow_errors=settings.allow_errors,
         inputs=tuple(named_from(context.home, path) for path in input_files(item.file.path, own)),
@@ -122,3 +123,8 @@ def _recipe(context: Context, item: Item) -> Recipe:
             "kernels": kernel_names(),
         },
     )
+
+
+def _shown_on(settings: RenderSettings) -> dict[str, str]:
+    """Return what a virtual display changes in the environment; its number does not matter."""
+    return {"DISPLAY": "virtual"} if settings.display else {}
