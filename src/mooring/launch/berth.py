@@ -184,10 +184,11 @@ def _remove_directory(path: str | bytes) -> None:
         if os.lstat(path).st_mode & 0o700 != 0o700:
             os.chmod(path, 0o700)
         with os.scandir(path) as entries:
-            # The lock last: a directory without one counts as ours only while it is empty.
-            inside = sorted(entries, key=lambda entry: entry.name in (".lock", b".lock"))
+            inside: list[str | bytes] = [entry.path for entry in entries]
+        # The lock last: a directory without one counts as ours only while it is empty.
+        inside.sort(key=lambda one: os.path.basename(one) in (".lock", b".lock"))
         for one in inside:
-            remove(one.path)
+            remove(one)
         os.rmdir(path)
     except OSError:
         pass
