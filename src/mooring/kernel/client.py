@@ -242,8 +242,7 @@ class Client:
                 store_history=store_history,
                 user_expressions=expressions,
                 allow_stdin=stdin is not None,
-                # Whoever interrupts one execution and sends the next wants that one run.
-                stop_on_error=False,
+                stop_on_error=False,  # what is sent after an interrupt is to be run
             ),
             take,
             stdin,

@@ -58,7 +58,7 @@ class OutputArea:
         content = message.content
         match message.msg_type:
             case "stream":
-                self._stream(str(content.get("name", "stdout")), str(content.get("text", "")))
+                self._stream(str(content.get("name") or "stdout"), str(content.get("text", "")))
             case "display_data":
                 self._show({"output_type": "display_data", **_bundle(content)}, content)
             case "execute_result":
