@@ -55,7 +55,7 @@ class Result:
 
     Attributes:
         outputs: nbformat output dicts.
-        status: ``ok``, ``error``, or ``aborted`` when an earlier error emptied the kernel's queue.
+        status: ``ok`` or ``error``; ``aborted`` from kernels that drop what is queued behind an error.
         error: the exception, where there was one.
         seconds: from sending the request to reply and idle.
         execution_count: the kernel's counter, or None.
