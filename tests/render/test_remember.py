@@ -70,7 +70,7 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
             cell.update(outputs=[], execution_count=1)
         async with launch(native(), cwd=tmp_path, warden=made.context.warden) as kernel:
             await kernel.execute("import helper")
-            environment = await remember(made).environment(kernel, notebook)
+            environment = await remember(made).environment(kernel, notebook, lambda _: None)
         assert isinstance(environment, Environment)
         assert list(environment.files) == ["helper.py"]
         ran = Ran(

@@ -289,9 +289,14 @@ class Client:
                 continue
             return info
 
-    async def flush(self) -> None:
-        """Wait until everything the kernel has published so far has arrived."""
-        await self.request("shell", messages.kernel_info_request()).done
+    async def flush(self, receive: Receiver | None = None) -> None:
+        """Wait until everything the kernel has published so far has arrived.
+
+        Args:
+            receive: called with what the kernel publishes in this request's name: ipykernel does so with
+                what a child process printed just before.
+        """
+        await self.request("shell", messages.kernel_info_request(), receive).done
 
     async def settle(self, quiet: float = 0.1, most: float = 10.0) -> None:
         """Wait until a kernel whose output trails behind its replies has published no more of it for a while.

@@ -30,6 +30,9 @@ _IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
 MOST_OUTPUT = 512 * 1024 * 1024
 
 
+# How often a kernel is asked whether children's output is still on its way; each time its threads get a turn.
+_LOOKS = 3
+
 # Timers that are this late (s) tell that the loop did not run meanwhile.
 _STOOD_STILL = 0.1
 
@@ -160,7 +163,7 @@ class Executor:
                     if not await self._cell(job) and not self._allow_errors:
                         return Execution("failed", self._failure, done + 1)
                     done += 1
-                await self._kernel.client.flush()
+                await self._hear_children()
         except TimeoutError:
             expired = notebook_deadline.expired()
             seconds = self._limits.notebook if expired else self._limits.cell
@@ -192,6 +195,17 @@ class Executor:
         if job.area.execution_count is None and isinstance(count, int):
             job.area.execution_count = count
         return self._judge(job, reply)
+
+    async def _hear_children(self) -> None:
+        """Take in what child processes printed last: a thread of the kernel may still be reading it."""
+        for _ in range(_LOOKS):
+            await self._kernel.client.flush(self.receive_late)
+
+    def receive_late(self, message: Message) -> None:
+        """Give the last cell what is published after its end in the name of another request."""
+        if self._ran and message.msg_type in _SHOWN:
+            self._receive(self._ran[-1], message)
+            self._ran[-1].write_back()
 
     async def _done(self, request: Request) -> Message:
         """Wait for the end of a cell; raise TimeoutError when it took too long."""

@@ -175,7 +175,7 @@ class Rendering:
         outcome = self._measured(execution, kernel, count_cells(notebook))
         environment: Environment | str = "it did not end well"
         if self._remember is not None and execution.status == "ok":
-            environment = await self._remember.environment(kernel, notebook)
+            environment = await self._remember.environment(kernel, notebook, executor.receive_late)
         if self._publisher.waits:
             # Files may still appear while the kernel ends.
             await kernel.shutdown()

@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import MooringError
+from mooring.kernel.client import Receiver
 from mooring.kernel.kernel import Kernel
 from mooring.render.cache import environment as surroundings
 from mooring.render.cache.cache import Cache
@@ -63,8 +64,16 @@ class Remember:
         """Return what the declared inputs hold; to be taken before the first cell."""
         return self._cache.inputs(self._recipe)
 
-    async def environment(self, kernel: Kernel, notebook: Mapping[str, Any]) -> Environment | str:
-        """Ask the kernel what the notebook ran with; a sentence where that cannot be known."""
+    async def environment(
+        self, kernel: Kernel, notebook: Mapping[str, Any], receive: Receiver
+    ) -> Environment | str:
+        """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
+
+        Args:
+            kernel: the kernel it ran in.
+            notebook: what ran.
+            receive: called with what the kernel publishes meanwhile.
+        """
         if kernel.spec.language != "python":
             program = kernel.spec.command(kernel.connection_file)[0]
             program = shutil.which(program) or program
@@ -73,7 +82,11 @@ class Remember:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 result = await kernel.client.execute(
-                    "", silent=True, store_history=False, expressions={"environment": PROBE}
+                    "",
+                    receive=receive,
+                    silent=True,
+                    store_history=False,
+                    expressions={"environment": PROBE},
                 )
         except (MooringError, TimeoutError):
             return "the kernel did not tell what it had imported"
