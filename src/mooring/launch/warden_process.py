@@ -141,13 +141,14 @@ def payload(text: bytes) -> int:
 
     Raises:
         OSError: no descriptors or no memory are left.
+        MooringError: this is not Linux.
     """
     if sys.platform == "linux":
         fd = os.memfd_create("launch")
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(text)
         return fd
-    raise NotImplementedError
+    raise MooringError("processes can be launched on Linux only, so far")
 
 
 async def hello(process: WardenProcess) -> Path:

@@ -56,12 +56,12 @@ def site_of(path):
 def has_file(name):
     try:
         return isinstance(object.__getattribute__(sys.modules[name], "__dict__").get("__file__"), str)
-    except Exception:
+    except Exception:  # anything may stand in sys.modules: what has no dictionary counts as a module
         return True
 for name, module in list(sys.modules.items()):
     try:
         inside = object.__getattribute__(module, "__dict__")
-    except Exception:
+    except Exception:  # the same: it has no file to depend on
         continue
     path = inside.get("__file__")
     if not isinstance(path, str):
