@@ -18,7 +18,7 @@ from mooring.version import __version__
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from mooring.cli import render
+    from mooring.cli import kernels, render
 
     parser = Parser(
         prog="mooring",
@@ -28,6 +28,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"mooring {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", parser_class=Parser)
     render.add_parser(verbs)
+    kernels.add_parser(verbs)
     return parser
 
 
