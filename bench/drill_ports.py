@@ -12,14 +12,9 @@ code 0 when every notebook of every mooring run ended well with attempts = 1.
 from __future__ import annotations
 
 import argparse
-import array
 import collections
-import fcntl
 import json
-import os
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,46 +22,20 @@ import time
 from pathlib import Path
 
 from bench.measure import BIN, HERE, environment, machine, run, table, write_notebooks, write_results
+from bench.narrow import namespaced, prepare, thief
 
-FIRST_PORT = 40000
 RUNS = {"ipc 1": 300, "ipc 2": 300, "ipc 3": 300, "self-bind": 2000, "hold": 2000, "make jupytext": 300}
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-
-
-def namespaced(arguments: list[str]) -> list[str]:
-    """Return the command that runs this file in namespaces of its own, whose end ends all in them."""
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return [
-        *("unshare", *user, "--net", "--pid", "--mount-proc", "--fork", "--kill-child"),
-        *(sys.executable, "-m", "bench.drill_ports", *arguments),
-    ]
-
-
-def prepare(width: int) -> None:
-    """Raise the loopback of this namespace and narrow its range of ports."""
-    with socket.socket() as control:
-        request = array.array("b", struct.pack("16sh22x", b"lo", 0))
-        fcntl.ioctl(control, SIOCGIFFLAGS, request)
-        flags = struct.unpack_from("16sh", request)[1]
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
-    ports = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    ports.write_text(f"{FIRST_PORT} {FIRST_PORT + width - 1}\n")
 
 
 def inner(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]:
     """Make one run inside the namespace."""
     width = RUNS[name]
     prepare(width)
-    thief = subprocess.Popen(
-        [sys.executable, str(HERE / "thief.py"), "40", "0.001"], stdout=subprocess.PIPE, text=True
-    )
     began = time.monotonic()
-    try:
+    with thief() as loot:
         told = peer(folder, jobs, limit) if "jupytext" in name else own(name, folder, jobs, limit)
-    finally:
-        thief.terminate()
-        stolen = thief.communicate()[0].strip()
-    return {"run": name, "ports": width, "seconds": time.monotonic() - began, "thief": stolen, **told}
+    seconds = time.monotonic() - began
+    return {"run": name, "ports": width, "seconds": seconds, "thief": loot.told, **told}
 
 
 def own(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]:
@@ -155,7 +124,7 @@ def main() -> int:
             write_notebooks(folder / "py", options.notebooks, "py")
             write_notebooks(folder / "peer", options.peer, "py")
             arguments = ["--inner", str(folder), "--only", name, "--jobs", str(options.jobs)]
-            command = namespaced([*arguments, "--limit", str(options.limit)])
+            command = namespaced("bench.drill_ports", [*arguments, "--limit", str(options.limit)])
             (folder / "told.json").unlink(missing_ok=True)
             subprocess.run(
                 command, check=True, cwd=HERE.parent, env=environment(), timeout=options.limit + 60

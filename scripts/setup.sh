@@ -52,24 +52,58 @@ $venv/bin/python -m uv --version >/dev/null 2>&1 || {
 # The system's certificates, so that a company's own registry or proxy is trusted as pip trusts it.
 install() { UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet --compile-bytecode "$@"; }
 
+# What only Debian has; one apt-get at a time.
+debian_kernels() {
+    need "command -v Xvfb" xvfb || say "the tests of virtual displays are skipped"
+    need "test -d /usr/share/jupyter/kernels/ir" r-base-core r-cran-irkernel || say "the tests of R are skipped"
+    need "command -v octave" octave || say "the tests of Octave are skipped"
+}
+
+# spec NAME LANGUAGE WORD...: write a kernelspec, for kernels whose own installer writes to the home directory.
+spec() {
+    mkdir -p "$venv/share/jupyter/kernels/$1"
+    name=$1 language=$2
+    shift 2
+    words=$(printf '"%s", ' "$@")
+    printf '{"argv": [%s], "display_name": "%s", "language": "%s"}\n' "${words%, }" "$name" "$language" \
+        >"$venv/share/jupyter/kernels/$name/kernel.json"
+}
+
+# What only npm has: deno, whose program is in a package of its own, and tslab, which runs in node.
+node_kernels() {
+    node=$PWD/$venv/node
+    if ! command -v npm >/dev/null; then
+        say "npm is missing: the tests of deno and tslab are skipped"
+        return 0
+    fi
+    mkdir -p "$node"
+    if ! ls "$node"/node_modules/@deno/*/deno "$node/node_modules/.bin/tslab" >/dev/null 2>&1; then
+        npm install --silent --no-fund --no-audit --prefix "$node" deno tslab >/dev/null 2>&1 ||
+            say "deno and tslab could not be fetched: their tests are skipped"
+    fi
+    deno=$(ls "$node"/node_modules/@deno/*/deno 2>/dev/null | head -n 1)
+    if [ -n "$deno" ]; then spec deno typescript "$deno" jupyter --kernel --conn "{connection_file}"; fi
+    if [ -x "$node/node_modules/.bin/tslab" ]; then
+        spec tslab typescript "$(command -v node)" "$node/node_modules/.bin/tslab" kernel --config-path "{connection_file}"
+    fi
+}
+
 say "installing what '$purpose' needs"
+case $purpose in
+test | bench)
+    # Real kernels for tests/real and the drills; a test whose kernel is missing says so and is skipped.
+    debian_kernels &
+    node_kernels &
+    ;;
+esac
 case $purpose in
 demo) install -e '.[all]' --group examples ;;
 pyvista) install -e '.[all]' --group examples --group pyvista ;;
 bench) install -e '.[all]' --group examples --group test --group bench ;;
-test)
-    install -e '.[all]' --group examples --group check --group test
-    # Real kernels and servers for tests/real; a test whose kernel is missing says so and is skipped.
-    need "command -v Xvfb" xvfb || true
-    need "test -d /usr/share/jupyter/kernels/ir" r-base-core r-cran-irkernel || true
-    if command -v npm >/dev/null && [ ! -x $venv/node/node_modules/@deno/linux-x64-glibc/deno ]; then
-        mkdir -p $venv/node
-        npm install --silent --no-fund --no-audit --prefix $venv/node deno >/dev/null 2>&1 ||
-            say "deno could not be fetched: its tests will be skipped"
-    fi
-    ;;
+test) install -e '.[all]' --group examples --group check --group test ;;
 *) say "unknown purpose: $purpose"; exit 2 ;;
 esac
 # One of the examples is a shell script; this kernel does not register itself when it is installed.
 $venv/bin/python -m bash_kernel.install --sys-prefix >/dev/null
+wait
 touch "$stamp"
