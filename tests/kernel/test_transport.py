@@ -216,3 +216,22 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
         for descriptor in filling:
             os.close(descriptor)
     await until(lambda: used() <= before)
+
+
+async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(info):
+    told = []
+    with zmq.asyncio.Context() as context:
+        async with Transport(info, b"me", lambda *_: None) as transport:
+            transport.on_line(told.append)
+            for _ in range(2):
+                socket = context.socket(zmq.XPUB)
+                socket.linger = 0
+                socket.bind(info.url("iopub"))
+                await until(lambda: told[-1:] == [True])
+                async with asyncio.timeout(10):
+                    await transport.hear_out(0.05)  # nobody has hung up: it waits its time
+                socket.close()
+                await until(lambda: told[-1:] == [False])
+                async with asyncio.timeout(10):
+                    await transport.hear_out(60)
+    assert told == [True, False, True, False]

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.outputs import Output, OutputArea, traceback_of
-from mooring.kernel.transport import Transport
+from mooring.kernel.transport import LineReceiver, Transport
 from mooring.wire import messages
 from mooring.wire.codec import Signer
 from mooring.wire.connection import ConnectionInfo
@@ -138,8 +138,7 @@ class Client:
     @property
     def busy(self) -> bool:
         """Whether a request of ours on the shell channel is still under way."""
-        asked = self._requests.values()
-        return any(one.message.channel == "shell" and not one.done.done() for one in asked)
+        return any(r.message.channel == "shell" and not r.done.done() for r in self._requests.values())
 
     def end(self, error: BaseException) -> None:
         """Fail every request under way and every later one with ``error``: the kernel is gone."""
@@ -154,6 +153,10 @@ class Client:
     async def hear_out(self) -> None:
         """Take in what the kernel said before its process ended. Cancelling is safe."""
         await self._transport.hear_out(_LAST_WORDS)
+
+    def on_line(self, receive: LineReceiver) -> None:
+        """Tell ``receive`` of the line; see :meth:`mooring.kernel.transport.Transport.on_line`."""
+        self._transport.on_line(receive)
 
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
@@ -393,8 +396,5 @@ def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
     """Return the exception an ``execute_reply`` tells of, or None."""
     if reply.get("status") != "error":
         return None
-    return ExecutionError(
-        ename=str(reply.get("ename", "")),
-        evalue=str(reply.get("evalue", "")),
-        traceback=tuple(traceback_of(reply)),
-    )
+    traceback = tuple(traceback_of(reply))
+    return ExecutionError(str(reply.get("ename", "")), str(reply.get("evalue", "")), traceback)

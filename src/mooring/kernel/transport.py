@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +24,14 @@ _RECONNECT, _RECONNECT_MOST = 5, 100
 # libzmq's own bound of 1023 would be met at the 205th kernel.
 _MOST_SOCKETS = 65_535
 
+# TCP asks a peer that is silent for so long (s), so often and so many times, before it gives the line up.
+_KEEPALIVE = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 10,
+    zmq.TCP_KEEPALIVE_INTVL: 5,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
+
 _KINDS: dict[Channel, int] = {
     "shell": zmq.DEALER,
     "control": zmq.DEALER,
@@ -30,6 +40,7 @@ _KINDS: dict[Channel, int] = {
 }
 
 Receiver = Callable[[Channel, list[bytes]], None]
+LineReceiver = Callable[[bool], None]
 
 
 class Transport:
@@ -53,6 +64,8 @@ class Transport:
         self._receive = receive
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._monitors: list[zmq.Socket[bytes]] = []
+        self._hung_up = asyncio.Event()
+        self._line_receivers: list[LineReceiver] = []
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -81,7 +94,9 @@ class Transport:
             socket.disable_monitor()
             socket.close()
         while self._monitors:
-            self._monitors.pop().close()
+            monitor = self._monitors.pop()
+            loop.remove_reader(int(monitor.FD))
+            monitor.close()
 
     def _open(
         self,
@@ -98,12 +113,22 @@ class Transport:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
         if kind == zmq.SUB:
             socket.subscribe(b"")
-            self._monitors.append(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
+            self._watch(socket, loop)
         else:
             socket.routing_id = self._identity
+        for option, value in _KEEPALIVE.items():
+            socket.setsockopt(option, value)
         socket.connect(self._info.url(channel))
         loop.add_reader(int(socket.FD), self._drain, channel)
         loop.call_soon(self._drain, channel)
+
+    def on_line(self, receive: LineReceiver) -> None:
+        """Call ``receive`` with False when the kernel hangs up, with True when a peer is there (again).
+
+        What hangs up is the peer's operating system, at once when the process ends; a machine that is gone
+        without a word is noticed by TCP after 25 s.
+        """
+        self._line_receivers.append(receive)
 
     def send(self, channel: Channel, frames: Sequence[bytes | memoryview]) -> None:
         """Queue one message. Never blocks: what cannot be sent yet waits in memory.
@@ -132,32 +157,31 @@ class Transport:
         Args:
             seconds: wait no longer; a child that outlived the kernel may keep the line open.
         """
-        loop = asyncio.get_running_loop()
-        hung_up = asyncio.Event()
-        if not self._monitors:
-            return
-        monitor = self._monitors[0]
-        descriptor = int(monitor.FD)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hung_up.wait()
+        self.drain()
 
-        def look() -> None:
+    def _watch(self, socket: zmq.Socket[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._monitors.append(monitor)
+        loop.add_reader(int(monitor.FD), self._look, monitor)
+        loop.call_soon(self._look, monitor)
+
+    def _look(self, monitor: zmq.Socket[bytes]) -> None:
+        while not monitor.closed:
             try:
-                while True:
-                    monitor.recv_multipart(zmq.NOBLOCK)
-                    hung_up.set()
+                event = monitor.recv_multipart(zmq.NOBLOCK)[0]
             except zmq.Again:
                 return
-
-        loop.add_reader(descriptor, look)
-        look()
-        try:
-            async with asyncio.timeout(seconds):
-                await hung_up.wait()
-        except TimeoutError:
-            pass
-        finally:
-            if not monitor.closed:
-                loop.remove_reader(descriptor)
-        self.drain()
+            # A zmq_event_t: the event's number in the machine's byte order, and a value.
+            there = int.from_bytes(event[:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            if there:
+                self._hung_up.clear()
+            else:
+                self._hung_up.set()
+            for receive in self._line_receivers:
+                receive(there)
 
     def _drain(self, channel: Channel) -> None:
         socket = self._sockets.get(channel)
