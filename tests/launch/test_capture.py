@@ -70,3 +70,22 @@ async def test_nothing_kept_is_fine(capture):
     os.close(out)
     one.close()
     assert one.text() == ""
+
+
+async def test_what_is_echoed_is_kept_too_and_its_writer_waits_for_whoever_reads_it(capture):
+    one = capture(100)
+    reader, echo = os.pipe()
+    out = one.open(echo)
+    os.close(echo)
+    with subprocess.Popen(["sh", "-c", "head -c 500000 /dev/zero; printf end"], stdout=out) as writer:
+        os.close(out)
+        await asyncio.sleep(0.2)  # long enough for all of it, if nothing held it back
+        assert writer.poll() is None
+        received = bytearray()
+        while not received.endswith(b"end"):
+            received += await asyncio.to_thread(os.read, reader, 1 << 16)
+        assert await asyncio.to_thread(writer.wait, 10) == 0
+    assert len(received) == 500_003
+    one.close()
+    assert one.text().endswith("end")
+    os.close(reader)

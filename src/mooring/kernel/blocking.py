@@ -14,7 +14,7 @@ import atexit
 import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,6 +115,49 @@ class _Portal:
         if self._process == os.getpid() and block in self._blocks:
             self._blocks.remove(block)
             self.run(_left(block, error))
+
+    async def reach(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, done in the portal's loop, from a coroutine of whatever loop runs here.
+
+        Cancelling cancels ``work`` and does not wait for it to tidy up.
+
+        Raises:
+            UsageError: as :meth:`run`.
+        """
+        if (error := self._refusal()) is not None:
+            work.close()
+            raise error
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def step_in(self, block: AbstractAsyncContextManager[T]) -> T:
+        """Enter a block in the portal's loop; :meth:`close` leaves it if nobody else does.
+
+        Cancelling leaves it, at once or as soon as it was entered.
+        """
+
+        async def entering() -> T:
+            entered = await block.__aenter__()
+            self._blocks.append(block)
+            return entered
+
+        try:
+            return await self.reach(entering())
+        except asyncio.CancelledError:
+            with suppress(RuntimeError):  # the loop is closed: then nothing is open any more
+                asyncio.run_coroutine_threadsafe(self._step_out(block), self._loop)
+            raise
+
+    async def step_out(self, block: Any) -> None:
+        """Leave such a block, once; nothing happens in a fork, or where the portal has left it itself."""
+        if self._process == os.getpid() and block in self._blocks:
+            # It goes on when the caller is cancelled: what is half left would be left for ever.
+            left = asyncio.run_coroutine_threadsafe(self._step_out(block), self._loop)
+            await asyncio.shield(asyncio.wrap_future(left))
+
+    async def _step_out(self, block: Any) -> None:
+        if block in self._blocks:
+            self._blocks.remove(block)
+            await _left(block, None)
 
     def _refusal(self) -> UsageError | None:
         if self._process != os.getpid():

@@ -7,6 +7,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
+from mooring.launch.echo import Echo
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -29,9 +31,13 @@ class Capture:
         self._keep = keep
         self._pieces: deque[tuple[int, bytearray]] = deque()
         self._sizes: dict[int, int] = {}
+        self._echoes: dict[int, Echo] = {}
 
-    def open(self) -> int:
+    def open(self, echo: int | None = None) -> int:
         """Make a pipe and watch its read end.
+
+        Args:
+            echo: a descriptor that also gets what is read, whose reader the process then waits for.
 
         Returns:
             the write end, blocking as programs expect; the caller closes it.
@@ -40,10 +46,17 @@ class Capture:
             OSError: no descriptors are left.
         """
         reader, writer = os.pipe()
+        if echo is not None:
+            try:
+                self._echoes[reader] = Echo(self._loop, echo)
+            except OSError:
+                os.close(reader)
+                os.close(writer)
+                raise
         if sys.platform != "win32":
             os.set_blocking(reader, False)
         self._sizes[reader] = 0
-        self._loop.add_reader(reader, self._read, reader)
+        self._listen(reader)
         return writer
 
     def text(self) -> str:
@@ -74,11 +87,20 @@ class Capture:
             data = b""
         if data:
             self._add(reader, data)
+            echo = self._echoes.get(reader)
+            if echo is not None and not echo.write(data, lambda: self._listen(reader)):
+                self._loop.remove_reader(reader)
         else:
             self._drop(reader)
         return len(data)
 
+    def _listen(self, reader: int) -> None:
+        if reader in self._sizes:
+            self._loop.add_reader(reader, self._read, reader)
+
     def _drop(self, reader: int) -> None:
+        if (echo := self._echoes.pop(reader, None)) is not None:
+            echo.close()
         del self._sizes[reader]
         self._loop.remove_reader(reader)
         os.close(reader)
