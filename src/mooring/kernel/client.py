@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.outputs import Output, OutputArea, traceback_of
+from mooring.kernel.request import InputProvider, Receiver, Request
 from mooring.kernel.transport import LineReceiver, Transport
 from mooring.wire import messages
 from mooring.wire.codec import Signer
@@ -23,8 +24,7 @@ from mooring.wire.connection import ConnectionInfo
 from mooring.wire.messages import Channel, Message
 from mooring.wire.session import Session
 
-Receiver = Callable[[Message], None]
-InputProvider = Callable[[str, bool], str]
+__all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "Result", "error_of"]
 
 # How many finished requests are still known, so that late output finds its cell; with each its outputs.
 _REMEMBERED = 256
@@ -68,42 +68,6 @@ class Result:
     seconds: float
     execution_count: int | None
     expressions: Mapping[str, Any]
-
-
-class Request:
-    """One request under way.
-
-    Attributes:
-        message: what was sent.
-        reply: resolves with the reply.
-        done: resolves when reply and idle have both arrived.
-    """
-
-    def __init__(self, message: Message, receive: Receiver | None, stdin: InputProvider | None) -> None:
-        loop = asyncio.get_running_loop()
-        self.message = message
-        self.receive = receive
-        self.stdin = stdin
-        self.reply: asyncio.Future[Message] = loop.create_future()
-        self.done: asyncio.Future[Message] = loop.create_future()
-        self.idle = False
-
-    def settle(self) -> None:
-        """Finish when both halves are there."""
-        if self.idle and self.finished(self.reply) and not self.done.done():
-            self.done.set_result(self.reply.result())
-
-    @staticmethod
-    def finished(future: asyncio.Future[Message]) -> bool:
-        """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
-        return future.done() and not future.cancelled() and future.exception() is None
-
-    def fail(self, error: BaseException) -> None:
-        """End every wait with ``error``."""
-        for future in (self.reply, self.done):
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
 
 
 class Client:
@@ -260,12 +224,15 @@ class Client:
             expressions=reply.get("user_expressions") or {},
         )
 
-    async def ready(self) -> dict[str, Any]:
+    async def ready(self, moved_to: ConnectionInfo | None = None) -> dict[str, Any]:
         """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
 
         The proof is ``iopub_welcome`` (JEP 65), or a status caused by one of our own requests. Where a
         reply came without either, the subscription was late: the kernel is asked again, at growing
         intervals.
+
+        Args:
+            moved_to: connect there first, if that is elsewhere: the kernel has been started again.
 
         Returns:
             The content of the kernel's ``kernel_info_reply``.
@@ -273,6 +240,8 @@ class Client:
         Raises:
             KernelDied: the kernel's process ended first. Cancelling is safe.
         """
+        if moved_to is not None:
+            self._transport.move(moved_to)
         # A new one: what was true of the process before a restart proves nothing.
         heard = self._welcomed = asyncio.Event()
         ask_again, patience = _ASK_AGAIN, 0.02
@@ -280,7 +249,7 @@ class Client:
             asked = self.request("shell", messages.kernel_info_request(), lambda _: heard.set())
             try:
                 async with asyncio.timeout(ask_again):
-                    info = (await asked.reply).content
+                    info = (await asyncio.shield(asked.reply)).content  # late, it still ends the request
             except TimeoutError:
                 ask_again = min(2 * ask_again, _ASK_AGAIN_MOST)
                 continue

@@ -68,6 +68,10 @@ class Transport:
         self._line_receivers: list[LineReceiver] = []
 
     async def __aenter__(self) -> Self:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         # Not setsockopt, which on a context gives defaults to its sockets. In vain once a socket is open.
@@ -76,17 +80,33 @@ class Transport:
             for channel, kind in _KINDS.items():
                 self._open(context, loop, channel, kind)
         except zmq.ZMQError as error:
-            await self.__aexit__(None, None, None)
+            self._close()
             raise MooringError(
                 "no more connections to kernels can be opened",
                 why=str(error),
                 do="Raise `ulimit -n` or run fewer kernels at once",
             ) from error
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def move(self, info: ConnectionInfo) -> None:
+        """Connect to other addresses; what was sent to the old ones and not taken is lost.
+
+        Args:
+            info: where to; nothing happens where that is where we are.
+
+        Raises:
+            MooringError: no descriptors are left.
+        """
+        if any(self._info.url(channel) != info.url(channel) for channel in _KINDS):
+            self._close()
+            self._info = info
+            self._connect()
+
+    def _close(self) -> None:
         loop = asyncio.get_running_loop()
         while self._sockets:
             _, socket = self._sockets.popitem()

@@ -24,8 +24,18 @@ class Rendezvous(Protocol):
         """The file whose path the kernel is given."""
         ...
 
+    def renew(self) -> None:
+        """Prepare for a process of the kernel: called before each is started, when none of it lives.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        ...
+
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses, waiting for the kernel to choose them where it is the one to choose.
+
+        They are the same after a restart, unless the kernel registers: then ask again.
 
         Cancelling is safe. The caller brings the deadline, and watches for the kernel's death.
         """

@@ -86,6 +86,9 @@ class HoldRendezvous:
             self.close()
             raise
 
+    def renew(self) -> None:
+        """Nothing is to be done: the addresses stay as they are."""
+
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses; they are known from the start."""
         return self._info

@@ -54,6 +54,9 @@ class IpcRendezvous:
         self.connection_file = directory / "kernel.json"
         write_connection_file(self.connection_file, self._info.to_dict())
 
+    def renew(self) -> None:
+        """Nothing is to be done: the addresses stay as they are."""
+
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses; they are known from the start."""
         return self._info

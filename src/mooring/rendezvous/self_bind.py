@@ -62,6 +62,9 @@ class SelfBindRendezvous:
             self.close()
             raise
 
+    def renew(self) -> None:
+        """Nothing is to be done: the addresses stay as they are."""
+
     async def addresses(self) -> ConnectionInfo:
         """Wait until the kernel has written all five ports into its file, and return them."""
         async with DirectoryWatch(self.connection_file.parent) as watch:

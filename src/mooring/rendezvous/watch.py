@@ -51,6 +51,10 @@ class DirectoryWatch:
             return
         self._changed.set()
 
+    def wake(self) -> None:
+        """Have :meth:`changed` return as if something had changed."""
+        self._changed.set()
+
     async def changed(self) -> None:
         """Return after the next change since entering or since the last call. Cancelling is safe."""
         if self._descriptor < 0:

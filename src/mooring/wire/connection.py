@@ -89,10 +89,11 @@ class ConnectionInfo:
 
 def is_complete(found: Mapping[str, Any]) -> bool:
     """Tell whether all five ports are there and none is 0, as when a kernel has yet to choose them."""
-    return all((_port(found.get(name)) or 0) > 0 for name in PORTS)
+    return all((port_number(found.get(name)) or 0) > 0 for name in PORTS)
 
 
-def _port(value: object) -> int | None:
+def port_number(value: object) -> int | None:
+    """Return a port that is a number or a string of digits; None for everything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -103,7 +104,7 @@ def _port(value: object) -> int | None:
 
 
 def _checked_port(found: Mapping[str, Any], name: str, transport: str) -> int:
-    port = _port(found.get(name))
+    port = port_number(found.get(name))
     if port is None:
         raise _odd(name, "it is missing" if name not in found else "it is no port number")
     if port < 1 or (transport == "tcp" and port > 65535):

@@ -1,0 +1,47 @@
+"""One request under way: its two halves, the reply and the idle, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mooring.wire.messages import Message
+
+Receiver = Callable[[Message], None]
+InputProvider = Callable[[str, bool], str]
+
+
+class Request:
+    """One request under way.
+
+    Attributes:
+        message: what was sent.
+        reply: resolves with the reply.
+        done: resolves when reply and idle have both arrived.
+    """
+
+    def __init__(self, message: Message, receive: Receiver | None, stdin: InputProvider | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.message = message
+        self.receive = receive
+        self.stdin = stdin
+        self.reply: asyncio.Future[Message] = loop.create_future()
+        self.done: asyncio.Future[Message] = loop.create_future()
+        self.idle = False
+
+    def settle(self) -> None:
+        """Finish when both halves are there."""
+        if self.idle and self.finished(self.reply) and not self.done.done():
+            self.done.set_result(self.reply.result())
+
+    @staticmethod
+    def finished(future: asyncio.Future[Message]) -> bool:
+        """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
+        return future.done() and not future.cancelled() and future.exception() is None
+
+    def fail(self, error: BaseException) -> None:
+        """End every wait with ``error``."""
+        for future in (self.reply, self.done):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
