@@ -394,3 +394,14 @@ async def test_a_client_is_busy_while_its_request_on_shell_is_under_way(by_hand,
     await by_hand.idle(heard)
     await request.done
     assert not client.busy
+
+
+async def test_a_kernel_that_answers_late_leaves_no_request_under_way(by_hand, client):
+    async with asyncio.TaskGroup() as group:
+        ready = group.create_task(soon(client.ready()))
+        asked = [await soon(by_hand.hear()) for _ in range(2)]  # the second a second after the first
+        for request in asked:
+            await by_hand.idle(request)
+            await by_hand.reply(request, "kernel_info_reply")
+        await ready
+    assert not client.busy
