@@ -77,14 +77,16 @@ node_kernels() {
         return 0
     fi
     mkdir -p "$node"
-    if ! ls "$node"/node_modules/@deno/*/deno "$node/node_modules/.bin/tslab" >/dev/null 2>&1; then
-        npm install --silent --no-fund --no-audit --prefix "$node" deno tslab >/dev/null 2>&1 ||
-            say "deno and tslab could not be fetched: their tests are skipped"
-    fi
-    deno=$(ls "$node"/node_modules/@deno/*/deno 2>/dev/null | head -n 1)
+    # Globally below our own prefix: tslab looks for its types where only a global installation puts them.
+    for package in deno tslab; do
+        [ -x "$node/bin/$package" ] ||
+            npm install --silent --no-fund --no-audit --global --prefix "$node" $package >/dev/null 2>&1 ||
+            say "$package could not be fetched: its tests are skipped"
+    done
+    deno=$(ls "$node"/lib/node_modules/deno/node_modules/@deno/*/deno 2>/dev/null | head -n 1)
     if [ -n "$deno" ]; then spec deno typescript "$deno" jupyter --kernel --conn "{connection_file}"; fi
-    if [ -x "$node/node_modules/.bin/tslab" ]; then
-        spec tslab typescript "$(command -v node)" "$node/node_modules/.bin/tslab" kernel --config-path "{connection_file}"
+    if [ -x "$node/bin/tslab" ]; then
+        spec tslab typescript "$(command -v node)" "$node/bin/tslab" kernel --config-path "{connection_file}"
     fi
 }
 
