@@ -31,7 +31,7 @@ from mooring.render.planning import Plan, make_plan, named_from
 from mooring.render.resources import carried, thread_environment, usable_cores
 from mooring.render.settings import Configuration, RenderSettings, configuration_for, merge
 from mooring.render.timings import save_timings
-from mooring.rendezvous.choice import choose
+from mooring.rendezvous.choice import check
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _check(settings: RenderSettings) -> None:
             do="Leave it out: no port is ever shared without it either",
         )
     # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
-    choose(("ipykernel",), settings.rendezvous)
+    check(("ipykernel",), settings.rendezvous)
     if settings.kernel is not None:
         try:
             find(settings.kernel)
