@@ -4,7 +4,8 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
 
     MooringError
      ├─ UsageError             E-USAGE      the command or call cannot be carried out; nothing was done
-     │   └─ ConfigurationError E-CONFIG     mooring.toml or pyproject.toml is wrong
+     │   ├─ ConfigurationError E-CONFIG     mooring.toml or pyproject.toml is wrong
+     │   └─ IsolationError     E-ISOLATE    this machine gives no network namespace
      ├─ MissingExtra           E-EXTRA      an optional dependency is not installed
      ├─ KernelTypeNotFound     E-NO-KERNEL  nothing here has that name
      ├─ DocumentError          E-DOCUMENT   a source cannot be read as a notebook
@@ -57,13 +58,20 @@ class UsageError(MooringError):
     """The call or command line cannot be carried out. Nothing was done."""
 
     code = "E-USAGE"
-    fault = "user"
+    fault: ClassVar[Fault] = "user"
 
 
 class ConfigurationError(UsageError):
     """A configuration file says something that cannot be."""
 
     code = "E-CONFIG"
+
+
+class IsolationError(UsageError):
+    """The machine or the container gives no network namespace; ``do`` says what would change that."""
+
+    code = "E-ISOLATE"
+    fault = "machine"
 
 
 class MissingExtra(MooringError):

@@ -18,7 +18,7 @@ from mooring.version import __version__
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from mooring.cli import kernels, render
+    from mooring.cli import isolate, kernels, render
 
     parser = Parser(
         prog="mooring",
@@ -29,6 +29,7 @@ def build_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", parser_class=Parser)
     render.add_parser(verbs)
     kernels.add_parser(verbs)
+    isolate.add_parser(verbs)
     return parser
 
 
@@ -66,8 +67,13 @@ def _open_streams() -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     """Return what was typed; None when it was nothing and the help has been shown."""
+    from mooring.cli import isolate
+
     parser = build_parser()
-    options, unknown = parser.parse_known_args(glued(sys.argv[1:] if arguments is None else arguments))
+    words, command = isolate.cut(sys.argv[1:] if arguments is None else arguments)
+    options, unknown = parser.parse_known_args(glued(words))
+    if command:
+        options.command = command
     for word in unknown:
         # argparse takes sources only where they stand together: `render a.py -j 2 b.py` is a command too.
         if word.startswith("-") or not hasattr(options, "sources"):

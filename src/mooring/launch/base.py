@@ -10,10 +10,12 @@ import signal
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import NewType, Protocol
+from typing import Literal, NewType, Protocol
 
 ProcessId = NewType("ProcessId", str)
 """Names one launch; unlike a pid it is never used again."""
+Isolate = Literal["none", "net"]
+"""What a process has for itself: nothing, or a network."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class LaunchSpec:
         stdin: a file descriptor the child gets as its standard input; None means /dev/null.
             It is duplicated: the caller closes its own.
         keep_output: how many bytes of stdout and of stderr to keep (the newest).
+        echo: descriptors that also get what it writes to stdout and to stderr; None for nobody.
+            They are duplicated, too.
+        isolate: ``net`` for a network namespace of its own, see :mod:`mooring.launch.isolate`.
     """
 
     argv: tuple[str, ...]
@@ -34,6 +39,8 @@ class LaunchSpec:
     env: Mapping[str, str] = field(repr=False)
     stdin: int | None = None
     keep_output: int = 64 * 1024
+    echo: tuple[int | None, int | None] = (None, None)
+    isolate: Isolate = "none"
 
 
 @dataclass(frozen=True)

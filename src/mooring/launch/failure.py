@@ -8,20 +8,23 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mooring.errors import LaunchError
+from mooring.errors import LaunchError, UsageError
+from mooring.launch import isolation_probe
 
 if TYPE_CHECKING:
     from mooring.launch.base import LaunchSpec
 
 
-def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError:
+def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError | UsageError:
     """Turn a failed step into an error somebody can act on.
 
     Args:
         spec: what should have been started.
-        stage: ``descriptors``, ``fork``, ``chdir`` or ``exec``.
+        stage: ``descriptors``, ``fork``, ``chdir``, ``exec`` or a :class:`mooring.launch.isolate.Refused`'s.
         number: the errno the step failed with.
     """
+    if stage.startswith("isolate/"):
+        return isolation_probe.explain(stage, number)
     program = spec.argv[0] if spec.argv else ""
     what = f"{program!r} cannot be started"
     if stage == "chdir":
