@@ -14,9 +14,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mooring.errors import KernelTypeNotFound
+
+if TYPE_CHECKING:
+    # What only listing and other providers need costs the launch of a kernelspec nothing.
+    from mooring.discovery.activation import Activation
+    from mooring.discovery.base import Around, KernelType, Provider
 
 NATIVE = "python3"
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
@@ -30,11 +35,13 @@ class KernelSpec:
     """One kernel type, as its kernel.json describes it.
 
     Attributes:
-        name: the kernelspec's name; the kernel type is ``spec/NAME``.
+        name: what its provider calls it; the kernel type is ``PROVIDER/NAME``.
         argv: command with placeholders ``{connection_file}``, ``{resource_dir}`` and ``{prefix}``.
         env: added to the kernel's environment; ``${NAME}`` refers to the surrounding one.
         interrupt_mode: how the kernel wants to be interrupted.
         resource_dir: folder with logos, or None for the built-in type.
+        provider: who found it.
+        activation: the environment it runs in, entered before it starts; None for the surrounding one.
     """
 
     name: str
@@ -46,11 +53,18 @@ class KernelSpec:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     resource_dir: Path | None = None
     protocol_version: str = ""
+    provider: str = "spec"
+    activation: Activation | None = None
 
     @property
     def kernel_type(self) -> str:
         """The full name of this kernel type."""
-        return f"spec/{self.name}"
+        return f"{self.provider}/{self.name}"
+
+    @property
+    def called(self) -> str:
+        """The shortest name that finds it: Jupyter's own go without their provider's."""
+        return self.name if self.provider == "spec" else self.kernel_type
 
     def command(self, connection_file: Path, extra: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the command with its placeholders filled in.
@@ -68,22 +82,33 @@ class KernelSpec:
             "resource_dir": str(self.resource_dir or ""),
         }
         words = [re.sub(r"\{([A-Za-z0-9_]+)\}", lambda m: names.get(m[1], m[0]), word) for word in self.argv]
-        if words and words[0] in _PYTHONS:
+        if words and is_bare_python(words[0]):
             words[0] = sys.executable
         return (*words, *extra)
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return ``base`` with this kernelspec's variables added, ``${NAME}`` expanded from ``base``."""
+        """Return ``base`` with this kernelspec's variables added, ``${NAME}`` expanded from ``base``.
+
+        With an activation that is ``base`` as it is inside the environment; scripts of a conda environment
+        may run for that, so call it where something may take a while.
+        """
+        if self.activation is not None:
+            base = self.activation.environment(base)
         result = dict(base)
         for key, value in self.env.items():
             result[key] = re.sub(r"\$\{([^}]+)\}|\$(\w+)", lambda m: base.get(m[1] or m[2], m[0]), value)
         return result
 
 
+def is_bare_python(word: str) -> bool:
+    """Tell whether a command's first word means the interpreter it is installed in, whichever that is."""
+    return word in _PYTHONS
+
+
 def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Return the folders that may hold ``kernels/``, most important first."""
     found = [Path(part) for part in environ.get("JUPYTER_PATH", "").split(os.pathsep) if part]
-    user = _user_data_directory(environ)
+    user = user_data_directory(environ)
     own = Path(sys.prefix) / "share" / "jupyter"
     found += [own, user] if _prefers_environment(environ) else [user, own]
     if sys.platform == "win32":
@@ -94,7 +119,8 @@ def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _user_data_directory(environ: Mapping[str, str]) -> Path:
+def user_data_directory(environ: Mapping[str, str]) -> Path:
+    """Return the user's own folder of Jupyter's search path."""
     if directory := environ.get("JUPYTER_DATA_DIR"):
         return Path(directory)
     # jupyter_core's own rules, which differ from the platform's conventions on macOS.
@@ -134,17 +160,33 @@ def native() -> KernelSpec | None:
 
 def _folders(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     for directory in data_directories(environ):
+        yield from folders_in(directory)
+
+
+def folders_in(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and folder of the kernelspecs in one folder of Jupyter's search path."""
+    try:
+        entries = sorted((directory / "kernels").iterdir())
+    except OSError:
+        return  # most of the search path does not exist on most machines
+    for entry in entries:
         try:
-            entries = sorted((directory / "kernels").iterdir())
-        except OSError:
-            continue  # most of the search path does not exist on most machines
-        for entry in entries:
             if _NAME.fullmatch(entry.name) and (entry / "kernel.json").is_file():
                 yield entry.name.lower(), entry
+        except OSError:
+            continue  # a folder that may not be looked into
 
 
-def _read(name: str, folder: Path) -> KernelSpec:
-    """Read one kernel.json. Raises KernelTypeNotFound if it is broken."""
+def read(name: str, folder: Path) -> KernelSpec:
+    """Read one kernel.json.
+
+    Args:
+        name: of the kernelspec.
+        folder: the one that holds kernel.json.
+
+    Raises:
+        KernelTypeNotFound: it is broken.
+    """
     path = folder / "kernel.json"
     try:
         content = json.loads(path.read_bytes())
@@ -179,17 +221,27 @@ def names(environ: Mapping[str, str] = os.environ) -> list[str]:
     return list(found)
 
 
+def get(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec | None:
+    """Return the kernel type of this provider called ``name`` (``python3``), or None.
+
+    Raises:
+        KernelTypeNotFound: there is one, and it cannot be read.
+    """
+    wanted = name.lower()
+    for found, folder in _folders(environ):
+        if found == wanted:
+            return read(found, folder)
+    return native() if wanted == NATIVE else None
+
+
 def find(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec:
-    """Return the kernel type called ``name`` (``python3`` or ``spec/python3``).
+    """Return the kernel type of this provider called ``name`` (``python3`` or ``spec/python3``).
 
     Raises:
         KernelTypeNotFound: with near names, when there is none.
     """
     wanted = name.removeprefix("spec/").lower()
-    for found, folder in _folders(environ):
-        if found == wanted:
-            return _read(found, folder)
-    if wanted == NATIVE and (spec := native()) is not None:
+    if (spec := get(wanted, environ)) is not None:
         return spec
     known = names(environ)
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
@@ -211,9 +263,34 @@ def find_by_language(language: str, environ: Mapping[str, str] = os.environ) -> 
             return spec
     for name, folder in _folders(environ):
         try:
-            spec = _read(name, folder)
+            spec = read(name, folder)
         except KernelTypeNotFound:
             continue  # a broken kernelspec elsewhere is no reason to refuse this one
         if spec.language == wanted:
             return spec
     return None
+
+
+def look(around: Around) -> list[KernelType]:
+    """Return all kernel types of this provider, most important first; what is broken says how."""
+    from mooring.discovery.base import KernelType, Lack
+
+    found: dict[str, KernelType] = {}
+    for name, folder in _folders(around.environ):
+        if name in found:
+            continue
+        try:
+            found[name] = KernelType(read(name, folder), where=str(folder))
+        except KernelTypeNotFound as error:
+            broken = KernelSpec(name, (), name, "", resource_dir=folder)
+            found[name] = KernelType(broken, where=str(folder), lack=Lack(error.why, error.do))
+    if NATIVE not in found and (spec := native()) is not None:
+        found[NATIVE] = KernelType(spec, where=sys.prefix)
+    return list(found.values())
+
+
+def provider() -> Provider:
+    """Return this provider, for whoever lists all."""
+    from mooring.discovery.base import from_blocking
+
+    return from_blocking("spec", look)

@@ -1,0 +1,271 @@
+"""Kernels that run already, found by their connection files: for ``ps``, ``stop`` and attaching.
+
+Files are looked for where Jupyter and mooring put them, and on the command lines of this user's processes.
+A file says nothing of whether its kernel lives: the sockets do, and /proc says whose they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import struct
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mooring.discovery.base import Around, KernelType, Lack, Provider, from_blocking
+from mooring.discovery.kernelspec import KernelSpec, user_data_directory
+from mooring.discovery.sockets import Listeners
+from mooring.errors import KernelTypeNotFound, ProtocolError
+from mooring.wire.connection import ConnectionInfo, is_complete
+
+if sys.platform == "linux":
+    from mooring.launch import procfs
+    from mooring.launch.berth import PREFIX, bases
+
+NAME = "running"
+
+# A connection file has half a kilobyte; what is a megabyte long is something else.
+_LARGEST = 64 * 1024
+# Seconds a listening kernel may take to say that it speaks ZMTP. libzmq's own thread says it, however busy
+# the kernel is.
+_GREETING_SECONDS = 0.25
+# The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
+_ZMTP = 0xFF
+
+
+@dataclass(frozen=True)
+class RunningKernel:
+    """A connection file and what is known of its kernel.
+
+    Attributes:
+        id: what it is called here: its file's name without ``kernel-`` and ``.json``, for kernels of mooring
+            the name of their private directory.
+        connection_file: absolute.
+        kernel_name: what the file or the command line says; empty where neither does.
+        info: its addresses; the key is in it.
+        alive: whether something that speaks ZMTP listens at its heartbeat.
+        pid: of its process; None where that cannot be known, or it has ended.
+        age: seconds since its process began, else since its file was written.
+        memory: resident bytes of it and its descendants; None where the pid is not known.
+        owner: ``mooring``, ``jupyter`` or ``other``: whose place the file lies in.
+    """
+
+    id: str
+    connection_file: Path
+    kernel_name: str
+    info: ConnectionInfo
+    alive: bool
+    pid: int | None
+    age: float
+    memory: int | None
+    owner: str
+
+
+def running(around: Around | None = None) -> list[RunningKernel]:
+    """Return all kernels of this user on this machine whose connection file can be found.
+
+    Those whose kernel has ended are among them, with ``alive`` False; oldest first.
+
+    Args:
+        around: whose environment says where Jupyter's files are; by default this process's.
+    """
+    around = around or Around(Path.cwd())
+    commands = _commands()
+    listeners = Listeners()
+    files = dict.fromkeys([*_files(around), *commands])
+    found = (_look(path, commands.get(path), listeners) for path in files)
+    return sorted((one for one in found if one is not None), key=lambda one: -one.age)
+
+
+def find(wanted: str | Path, around: Around | None = None) -> RunningKernel:
+    """Return one running kernel.
+
+    Args:
+        wanted: its id or the beginning of it that no other has, ``running/ID``, its pid, or the path of its
+            connection file.
+        around: see :func:`running`.
+
+    Raises:
+        KernelTypeNotFound: there is none, or there are several; or the file is no connection file.
+    """
+    text = str(wanted).removeprefix(f"{NAME}/")
+    if isinstance(wanted, Path) or "/" in text or text.endswith(".json"):
+        return _by_file(Path(text))
+    known = running(around)
+    for fits in (
+        [one for one in known if one.id == text],
+        [one for one in known if text and str(one.pid) == text],
+        [one for one in known if text and one.id.startswith(text)],
+    ):
+        living = [one for one in fits if one.alive] or fits
+        if len(living) == 1:
+            return living[0]
+        if living:
+            names = ", ".join(one.id for one in living[:5])
+            raise KernelTypeNotFound(f"several kernels begin with {text}", do=f"Say more: {names}")
+    do = f"Here are: {', '.join(one.id for one in known if one.alive)}" if any(o.alive for o in known) else ""
+    raise KernelTypeNotFound(
+        f"no running kernel is called {text}", why="" if do else "No kernel of yours runs here", do=do
+    )
+
+
+def look(around: Around) -> list[KernelType]:
+    """Return the living kernels as kernel types that can be attached to."""
+    return [
+        KernelType(
+            KernelSpec(one.id, (), f"{one.kernel_name or 'kernel'} ({one.id[:8]})", "", provider=NAME),
+            where=str(one.connection_file),
+            lack=Lack("it runs already", f'Attach to it: mooring.attach("{one.connection_file}")'),
+            attach=one.connection_file,
+        )
+        for one in running(around)
+        if one.alive
+    ]
+
+
+def provider() -> Provider:
+    """Return this provider, for whoever lists all."""
+    return from_blocking(NAME, look)
+
+
+def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where Jupyter puts connection files. Source: ``jupyter_runtime_dir`` in jupyter_core."""
+    if directory := environ.get("JUPYTER_RUNTIME_DIR"):
+        return Path(directory)
+    return user_data_directory(environ) / "runtime"
+
+
+def _by_file(path: Path) -> RunningKernel:
+    path = path.absolute()
+    kernel = _look(path, _commands().get(path), Listeners())
+    if kernel is None:
+        why = "It is no connection file" if path.exists() else "There is no such file"
+        raise KernelTypeNotFound(f"no kernel can be found by {path}", why=why)
+    return kernel
+
+
+def _files(around: Around) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from sorted(runtime_directory(around.environ).glob("*.json"))
+    if sys.platform != "linux":
+        return
+    for base in bases():
+        with suppress(OSError):
+            yield from sorted(Path(base).glob(f"{PREFIX}*/*/*.json"))
+
+
+def _commands() -> dict[Path, int]:
+    """Return the JSON files on the command lines of this user's processes, each with the oldest process."""
+    found: dict[Path, int] = {}
+    if sys.platform != "linux":
+        return found
+    own = os.getuid()
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - only names are wanted, of thousands
+        try:
+            line = procfs.read(f"/proc/{pid}/cmdline", 1 << 16)
+            if b".json" not in line or os.stat(f"/proc/{pid}").st_uid != own:  # noqa: PTH116 - as above
+                continue
+            words = [word.rpartition("=")[2] for word in os.fsdecode(line).split("\0")]
+            for word in (word for word in words if word.endswith(".json")):
+                folder = "" if word.startswith("/") else os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - as above
+                found.setdefault(Path(os.path.normpath(os.path.join(folder, word))), pid)  # noqa: PTH118 - as above
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+def _look(path: Path, pid: int | None, listeners: Listeners) -> RunningKernel | None:
+    """Return what a file and its sockets tell; None when it is no connection file of this user."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            return None
+        if hasattr(os, "getuid") and status.st_uid != os.getuid():
+            return None
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or not is_complete(content):
+            return None
+        info = ConnectionInfo.from_dict(content)
+    except (OSError, ValueError, ProtocolError, RecursionError):
+        return None
+    alive, peer = _answers(info)
+    if not alive:
+        pid = None
+    elif info.transport == "ipc":
+        pid = peer or pid
+    else:
+        # Who listens is the kernel; who only names the file may be an editor, or what the kernel runs under.
+        pid = listeners.owner(info.hb_port) or pid
+    began = _began(pid) or status.st_mtime
+    return RunningKernel(
+        id=_id(path),
+        connection_file=path,
+        kernel_name=info.kernel_name,
+        info=info,
+        alive=alive,
+        pid=pid,
+        age=max(0.0, time.time() - began),
+        memory=procfs.resident(pid) if sys.platform == "linux" and pid is not None else None,
+        owner=_owner(path),
+    )
+
+
+def _id(path: Path) -> str:
+    if _owner(path) == "mooring":
+        return path.parent.name
+    return path.stem.removeprefix("kernel-")
+
+
+def _owner(path: Path) -> str:
+    if sys.platform == "linux" and path.parent.parent.name.startswith(PREFIX):
+        return "mooring"
+    return "jupyter" if path.name.startswith("kernel-") else "other"
+
+
+def _answers(info: ConnectionInfo) -> tuple[bool, int | None]:
+    """Tell whether a kernel listens at its heartbeat, and its pid where the system says it."""
+    family = socket.AF_INET6 if ":" in info.ip else socket.AF_INET
+    address: tuple[str, int] | str = (_reachable(info.ip), info.hb_port)
+    if info.transport == "ipc":
+        if not hasattr(socket, "AF_UNIX"):
+            return False, None
+        family, address = socket.AF_UNIX, f"{info.ip}-{info.hb_port}"
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_GREETING_SECONDS)
+            probe.connect(address)
+            greeting = probe.recv(10)
+            alive = bool(greeting) and greeting[0] == _ZMTP
+            return alive, _peer(probe) if alive and info.transport == "ipc" else None
+    except (OSError, ValueError):
+        return False, None
+
+
+def _reachable(ip: str) -> str:
+    """Return where to connect for a kernel that listens everywhere."""
+    return {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}.get(ip, ip.strip("[]"))  # noqa: S104 - compared, not bound
+
+
+def _peer(probe: socket.socket) -> int | None:
+    """Return who listens at the other end of a Unix socket: who called listen(2), says unix(7)."""
+    if sys.platform != "linux":
+        return None
+    pid = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return int(pid) or None
+
+
+def _began(pid: int | None) -> float | None:
+    """Return when a process began, in seconds since the epoch."""
+    if sys.platform != "linux" or pid is None or (row := procfs.look(pid)) is None:
+        return None
+    try:
+        uptime = float(procfs.read("/proc/uptime").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return time.time() - uptime + row.start / os.sysconf("SC_CLK_TCK")
