@@ -1,0 +1,39 @@
+"""What particular kernels need beside the protocol, known by the implementation they say they are.
+
+Each was met in a real kernel; docs/reference/kernels-tried.md has what every one of them can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+InterruptMode = Literal["signal", "message"]
+
+# Their kernelspecs ask for a signal, of which they die; the message is what they know (deno issue 24491).
+_BY_MESSAGE = frozenset({"Deno kernel"})
+
+# xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). Python's
+# handler, set once more, interrupts what runs and nothing else.
+_PREPARATIONS = {
+    "xeus-python": "(lambda s: s.signal(s.SIGINT, s.default_int_handler))(__import__('signal'))",
+}
+
+
+def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptMode:
+    """Return how a kernel is to be interrupted.
+
+    Args:
+        stated: what its kernelspec says.
+        info: its ``kernel_info_reply``.
+    """
+    return "message" if info.get("implementation") in _BY_MESSAGE else stated
+
+
+def preparation(info: Mapping[str, Any]) -> str | None:
+    """Return code to run, silently, in a kernel that has just started; None for most.
+
+    Args:
+        info: its ``kernel_info_reply``.
+    """
+    return _PREPARATIONS.get(str(info.get("implementation")))
