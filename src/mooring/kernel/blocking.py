@@ -3,204 +3,35 @@
     with mooring.blocking.launch("python3") as kernel:
         kernel.execute("1 + 1")
 
-One portal serves all of a process: a daemon thread with one event loop, started when first needed. A forked
-child gets its own. It works where a loop already runs in the calling thread, as in a notebook.
+It works where a loop already runs in the calling thread, as in a notebook; see :mod:`mooring.kernel.portal`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import os
-import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from mooring.discovery.kernelspec import KernelSpec
-from mooring.errors import UsageError
+from mooring.kernel import attach as asynchronous_attach
 from mooring.kernel import kernel as asynchronous
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
-from mooring.launch.base import ExitStatus, Handle
+from mooring.kernel.portal import Portal, portal
+from mooring.launch.base import ExitStatus, Handle, Isolate
+from mooring.launch.local import Fork
 from mooring.plan.lifecycle import Status
 from mooring.rendezvous.base import Choice, Way
 
 T = TypeVar("T")
 
-# How long the loop's thread may take to stop when the interpreter ends (s).
-_STOP = 5.0
-
-
-class _Errand:
-    """A coroutine on its way through the portal, which may be withdrawn at any moment."""
-
-    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
-        self._work = work
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._withdrawn = False
-        self.ended = threading.Event()
-
-    async def run(self) -> Any:
-        """Do it, in the portal's loop."""
-        try:
-            if self._withdrawn:
-                self._work.close()
-                raise asyncio.CancelledError
-            task = asyncio.current_task()
-            self._tasks += [task] if task is not None else []
-            return await self._work
-        finally:
-            self.ended.set()
-
-    def withdraw(self) -> None:
-        """Cancel it; called in the portal's loop."""
-        self._withdrawn = True
-        for task in self._tasks:
-            task.cancel()
-
-
-class _Portal:
-    """One thread with one event loop, both started when first needed."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="mooring", daemon=True)
-        self._thread.start()
-        self._process = os.getpid()
-        self._blocks: list[Any] = []
-        atexit.register(self.close)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` in the loop and return its result or raise its exception.
-
-        An interrupt (Ctrl-C) cancels ``work``, waits until it has tidied up, and is raised.
-
-        Raises:
-            UsageError: it would wait for ever: called in the loop's thread, in a fork, or after the end.
-        """
-        if (error := self._refusal()) is not None:
-            work.close()
-            raise error
-        errand = _Errand(work)
-        future = asyncio.run_coroutine_threadsafe(errand.run(), self._loop)
-        try:
-            result: T = future.result()
-        except BaseException:
-            # Raised in this thread while the work goes on; or by the work, and then there is nothing to end.
-            if not future.done():
-                self._loop.call_soon_threadsafe(errand.withdraw)
-                errand.ended.wait()
-            raise
-        return result
-
-    def call(self, function: Any, *arguments: Any, **rest: Any) -> Any:
-        """Call a function in the loop's thread and return its result or raise its exception."""
-        if threading.current_thread() is self._thread:
-            return function(*arguments, **rest)
-
-        async def work() -> Any:
-            return function(*arguments, **rest)
-
-        return self.run(work())
-
-    def enter(self, block: Any) -> asynchronous.Kernel:
-        """Enter a kernel's asynchronous block; :meth:`close` leaves it if nobody else does."""
-        kernel = self.run(_entered(block))
-        self._blocks.append(block)
-        return kernel
-
-    def leave(self, block: Any, error: BaseException | None) -> None:
-        """Leave a block, once; a fork of this process does not, for the kernel is not its own."""
-        if self._process == os.getpid() and block in self._blocks:
-            self._blocks.remove(block)
-            self.run(_left(block, error))
-
-    async def reach(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await ``work``, done in the portal's loop, from a coroutine of whatever loop runs here.
-
-        Cancelling cancels ``work`` and does not wait for it to tidy up.
-
-        Raises:
-            UsageError: as :meth:`run`.
-        """
-        if (error := self._refusal()) is not None:
-            work.close()
-            raise error
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-    async def step_in(self, block: AbstractAsyncContextManager[T]) -> T:
-        """Enter a block in the portal's loop; :meth:`close` leaves it if nobody else does.
-
-        Cancelling leaves it, at once or as soon as it was entered.
-        """
-
-        async def entering() -> T:
-            entered = await block.__aenter__()
-            self._blocks.append(block)
-            return entered
-
-        try:
-            return await self.reach(entering())
-        except asyncio.CancelledError:
-            with suppress(RuntimeError):  # the loop is closed: then nothing is open any more
-                asyncio.run_coroutine_threadsafe(self._step_out(block), self._loop)
-            raise
-
-    async def step_out(self, block: Any) -> None:
-        """Leave such a block, once; nothing happens in a fork, or where the portal has left it itself."""
-        if self._process == os.getpid() and block in self._blocks:
-            # It goes on when the caller is cancelled: what is half left would be left for ever.
-            left = asyncio.run_coroutine_threadsafe(self._step_out(block), self._loop)
-            await asyncio.shield(asyncio.wrap_future(left))
-
-    async def _step_out(self, block: Any) -> None:
-        if block in self._blocks:
-            self._blocks.remove(block)
-            await _left(block, None)
-
-    def _refusal(self) -> UsageError | None:
-        if self._process != os.getpid():
-            why, do = "It belongs to the process this one was forked from", "Launch one here"
-        elif threading.current_thread() is self._thread:
-            why = "A callback runs in the thread that would do the work"
-            do = "Let the callback take a note, and do it where execute() was called"
-        elif self._loop.is_closed():
-            why, do = "This process is about to end", "Do it earlier"
-        else:
-            return None
-        return UsageError("the kernel cannot be waited for here", why=why, do=do)
-
-    def close(self) -> None:
-        """End the kernels still open, and stop the loop."""
-        if self._process != os.getpid() or self._loop.is_closed():
-            return
-        for block in reversed(list(self._blocks)):
-            with suppress(Exception):  # nobody is left to tell, and the warden ends what is left
-                self.leave(block, SystemExit())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_STOP)
-        if not self._thread.is_alive():
-            self._loop.close()
-
-
-_portals: dict[int, _Portal] = {}
-_locks: dict[int, threading.Lock] = {}
-
-
-def portal() -> _Portal:
-    """Return this process's portal; a forked child does not use its parent's, whose thread it lacks."""
-    process = os.getpid()
-    with _locks.setdefault(process, threading.Lock()):
-        if process not in _portals:
-            _portals[process] = _Portal()
-        return _portals[process]
+__all__ = ["AttachedKernel", "Kernel", "Process", "attach", "launch", "portal"]
 
 
 class Process:
     """A kernel's process; the names and their meaning are those of :class:`mooring.launch.base.Handle`."""
 
-    def __init__(self, handle: Handle, through: _Portal) -> None:
+    def __init__(self, handle: Handle, through: Portal) -> None:
         """Made by :attr:`Kernel.process`."""
         self._handle = handle
         self._portal = through
@@ -236,7 +67,7 @@ class Kernel:
     returns at once may be called, such as :meth:`interrupt`, and what waits is a UsageError.
     """
 
-    def __init__(self, kernel: asynchronous.Kernel, through: _Portal) -> None:
+    def __init__(self, kernel: asynchronous.Kernel, through: Portal) -> None:
         """Made by :func:`launch`."""
         self._kernel = kernel
         self._portal = through
@@ -293,6 +124,59 @@ class Kernel:
         self._portal.run(self._kernel.restart(timeout=timeout))
 
 
+class AttachedKernel:
+    """A kernel of somebody else; the names are those of :class:`mooring.kernel.attach.AttachedKernel`.
+
+    What is said of threads and callbacks by :class:`Kernel` is true here too.
+    """
+
+    def __init__(self, kernel: asynchronous_attach.AttachedKernel, through: Portal) -> None:
+        """Made by :func:`attach`."""
+        self._kernel = kernel
+        self._portal = through
+        self.spec: KernelSpec = kernel.spec
+        self.info: dict[str, Any] = kernel.info
+        self.connection_file: Path = kernel.connection_file
+
+    @property
+    def client(self) -> Client:
+        """The asynchronous client; it belongs to the portal's loop."""
+        return self._kernel.client
+
+    @property
+    def status(self) -> Status:
+        """What is true of the kernel now; its pid is 0 where its process is not on this machine."""
+        return self._kernel.status
+
+    @property
+    def process(self) -> Process | None:
+        """What listens at the kernel's address; None where that is not on this machine or not to be seen."""
+        process = self._kernel.process
+        return None if process is None else Process(process, self._portal)
+
+    def execute(
+        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
+    ) -> Result:
+        """Run code; see :meth:`Kernel.execute`."""
+        return self._portal.run(self._kernel.execute(code, receive=receive, stdin=stdin))
+
+    def interrupt(self) -> None:
+        """Interrupt what runs, whoever began it. Returns at once."""
+        self._portal.call(self._kernel.interrupt)
+
+    def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
+        """End the kernel for everybody; see :meth:`mooring.kernel.attach.AttachedKernel.shutdown`."""
+        return self._portal.run(self._kernel.shutdown(grace=grace, at_once=at_once))
+
+    def restart(self, *, timeout: float = 60.0) -> NoReturn:
+        """Refuse: who started a kernel restarts it.
+
+        Raises:
+            UsageError: always.
+        """
+        self._portal.run(self._kernel.restart(timeout=timeout))
+
+
 @contextmanager
 def launch(
     kernel_type: str | KernelSpec = "python3",
@@ -302,41 +186,47 @@ def launch(
     rendezvous: Choice = "auto",
     kernel_args: Sequence[str] = (),
     timeout: float = 60.0,
+    fork: Fork = "auto",
+    isolate: Isolate = "none",
 ) -> Iterator[Kernel]:
     """Launch a kernel that lives as long as the ``with`` block.
 
     Arguments, what is yielded and what is raised are those of :func:`mooring.kernel.kernel.launch`.
     Ctrl-C while it starts or ends kills it.
     """
-    through = portal()
     made = asynchronous.launch(
-        kernel_type, cwd=cwd, env=env, rendezvous=rendezvous, kernel_args=kernel_args, timeout=timeout
+        kernel_type,
+        cwd=cwd,
+        env=env,
+        rendezvous=rendezvous,
+        kernel_args=kernel_args,
+        timeout=timeout,
+        fork=fork,
+        isolate=isolate,
     )
-    kernel = through.enter(made)
-    try:
+    with _entered(made) as (kernel, through):
         yield Kernel(kernel, through)
+
+
+@contextmanager
+def attach(where: str | Path, *, timeout: float = 60.0) -> Iterator[AttachedKernel]:
+    """Attach to a kernel that runs already; leaving the ``with`` block leaves it running.
+
+    Arguments, what is yielded and what is raised are those of :func:`mooring.kernel.attach.attach`.
+    """
+    with _entered(asynchronous_attach.attach(where, timeout=timeout)) as (kernel, through):
+        yield AttachedKernel(kernel, through)
+
+
+@contextmanager
+def _entered(block: AbstractAsyncContextManager[T]) -> Iterator[tuple[T, Portal]]:
+    through = portal()
+    entered = through.enter(block)
+    try:
+        yield entered, through
     except BaseException as error:
         # The block's exception passes; the asynchronous block hears of it and kills without asking.
-        through.leave(made, error)
+        through.leave(block, error)
         raise
     else:
-        through.leave(made, None)
-
-
-async def _entered(made: Any) -> asynchronous.Kernel:
-    kernel: asynchronous.Kernel = await made.__aenter__()
-    return kernel
-
-
-async def _left(made: Any, error: BaseException | None) -> None:
-    """Leave the asynchronous block, which raises an exception of its own only."""
-    if error is None:
-        await made.__aexit__(None, None, None)
-        return
-    # Not the exception itself: KeyboardInterrupt and SystemExit would end the portal's loop.
-    stand_in = asyncio.CancelledError()
-    try:
-        await made.__aexit__(asyncio.CancelledError, stand_in, None)
-    except asyncio.CancelledError as passed:
-        if passed is not stand_in:
-            raise
+        through.leave(block, None)

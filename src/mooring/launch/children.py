@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 if TYPE_CHECKING or __package__:
-    from mooring.launch import procfs
+    from mooring.launch import isolate, procfs
 else:
+    import isolate
     import procfs
 
 assert sys.platform == "linux", "the warden needs subreapers and pidfds"
@@ -93,8 +94,23 @@ class Children:
         self.known[name] = self._alive[child.pid] = self.reports[report] = child
         self._sessions[child.pid] = name  # pids come round again: the newest owner counts
 
+    def expect(self, name: str, report: int) -> None:
+        """Take charge of a child that a zygote forks; it says through ``report`` who it is."""
+        child = self.known[name] = self.reports[report] = Child(name, 0, report)
+        child.alive = False  # not born yet
+
+    def abandon(self, name: str) -> bool:
+        """Drop a child not born yet, which ends when it finds nobody to report to; False if it is born."""
+        self.hear()
+        child = self.known.get(name)
+        if child is None or child.pid:
+            return False
+        os.close(child.report)
+        del self.known[name], self.reports[child.report]
+        return True
+
     def hear(self) -> None:
-        """Tell of those whose exec has succeeded or failed since."""
+        """Tell of those whose exec, or whose birth, has succeeded or failed since."""
         for fd, child in list(self.reports.items()):
             poll = select.poll()
             poll.register(fd, select.POLLIN)
@@ -106,8 +122,13 @@ class Children:
         del self.reports[child.report]
         os.close(child.report)
         child.report = -1
-        if words:
-            self._tell("failed", id=child.id, stage=words[0], errno=int(words[1]))
+        if words[:1] == ["pid"]:
+            child.pid, child.alive = int(words[1]), True
+            self._alive[child.pid] = child
+            self._sessions[child.pid] = child.id
+        elif words or not child.pid:
+            stage, number = words or ("zygote", "0")
+            self._tell("failed", id=child.id, stage=stage, errno=int(number))
             del self.known[child.id]
             return
         own = procfs.oom_file(child.pid)
@@ -124,6 +145,8 @@ class Children:
                 return False
             if pid == 0:
                 return True
+            if pid not in self._alive:  # a fork that has ended may not have been heard of yet
+                self.hear()
             child = self._alive.pop(pid, None)
             if child is None:
                 continue
@@ -224,10 +247,12 @@ def become(
         env = {raw(name): raw(value) for name, value in spec["env"].items()}
         stage = "chdir"
         os.chdir(raw(spec["cwd"]))
+        if spec.get("isolate") == "net":
+            isolate.enter()
         stage = "exec"
         os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell would only stand in the way
     except OSError as error:
-        os.write(report, f"{stage} {error.errno}".encode())
+        os.write(report, f"{getattr(error, 'stage', stage)} {error.errno}".encode())
     except BaseException:  # noqa: BLE001 - boundary: a forked child must never return; NUL bytes end here
         os.write(report, f"{stage} {errno.EINVAL}".encode())
     finally:

@@ -14,6 +14,7 @@ from mooring.launch.capture import Capture
 from mooring.launch.failure import explain
 from mooring.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
 from mooring.launch.warden_link import Warden, shared_warden
+from mooring.launch.zygote_link import Fork, Zygote, zygote_for
 
 if sys.platform == "linux":
     from mooring.launch import procfs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mooring.launch.base import ExitStatus, LaunchSpec, ProcessId
 
-__all__ = ["LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
+__all__ = ["Fork", "LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
 
 _log = logging.getLogger("mooring.launch")
 
@@ -101,10 +102,12 @@ class LocalLauncher:
 
     Args:
         warden: their parent; it must outlive every launch.
+        fork: fork what a zygote can fork: always, never, or from the second one alike on.
     """
 
-    def __init__(self, warden: Warden) -> None:
+    def __init__(self, warden: Warden, *, fork: Fork = False) -> None:
         self._warden = warden
+        self._fork = fork
 
     @asynccontextmanager
     async def launch(self, spec: LaunchSpec) -> AsyncIterator[LocalHandle]:
@@ -118,9 +121,10 @@ class LocalLauncher:
         """
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
-            launched = self._spawn(spec, capture)
+            launched = await self._begin(spec, capture, zygote_for(self._warden, spec, self._fork))
+            if isinstance(launched.state, Refused) and launched.state.stage == "zygote":
+                launched = await self._begin(spec, capture, None)
             try:
-                await launched.until(lambda: not isinstance(launched.state, Pending))
                 state = launched.state
                 if isinstance(state, Refused):
                     raise explain(spec, state.stage, state.number)
@@ -131,12 +135,22 @@ class LocalLauncher:
         finally:
             capture.close()
 
-    def _spawn(self, spec: LaunchSpec, capture: Capture) -> Launched:
+    async def _begin(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
+        """Start it, and wait until it runs or is refused."""
+        launched = self._spawn(spec, capture, zygote)
+        try:
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+        except BaseException:
+            await self._end(launched)
+            raise
+        return launched
+
+    def _spawn(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
         writers: list[int] = []
         try:
-            writers.append(capture.open())
-            writers.append(capture.open())
-            return self._warden.spawn(spec, writers[0], writers[1], capture.drain)
+            writers += map(capture.open, spec.echo)
+            start = self._warden.spawn if zygote is None else zygote.fork
+            return start(spec, writers[0], writers[1], capture.drain)
         except OSError as error:
             raise explain(spec, "descriptors", error.errno or 0) from error
         finally:

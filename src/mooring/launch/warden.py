@@ -8,6 +8,7 @@ was tried, stands in docs/design/0002-warden.md.
 One packet is one JSON object. mooring says ``{"do": ...}``:
 
     spawn id stdin       + descriptors: payload (argv, cwd, env as JSON), stdout, stderr, and stdin if true
+    expect id            + descriptor: a child that a zygote forks; it says there who it is
     signal id signum     to the process group and the process
     kill id              SIGKILL to it and all it started, answered by ``gone``
     guard path, unguard path     delete this when you end, do not
@@ -118,6 +119,8 @@ class Warden:
             match message["do"]:
                 case "spawn":
                     self._spawn(message, fds, cut=cut)
+                case "expect":
+                    self._children.expect(str(message["id"]), os.dup(fds[0]))
                 case "guard" | "unguard" as what:
                     self._guard(children.raw(message["path"]), keep=what == "guard")
                 case "tokens":
@@ -125,9 +128,7 @@ class Warden:
                 case "signal":
                     self._children.signal(message["id"], int(message["signum"]))
                 case "kill":
-                    if (child := self._children.known.get(message["id"])) is not None:
-                        child.doomed = True
-                    self._hunts.setdefault(message["id"], Hunt())
+                    self._kill(message["id"])
                 case what:
                     self._mail.send("error", text=f"cannot do {what!r}")
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -141,6 +142,14 @@ class Warden:
             self._mail.send("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
         elif not self._ending:
             self._children.spawn(str(message["id"]), fds)
+
+    def _kill(self, name: str) -> None:
+        if self._children.abandon(name):
+            self._mail.send("gone", id=name, left=0)
+            return
+        if (child := self._children.known.get(name)) is not None:
+            child.doomed = True
+        self._hunts.setdefault(name, Hunt())
 
     def _guard(self, path: bytes, *, keep: bool) -> None:
         self._guarded.pop(path, None)

@@ -146,11 +146,8 @@ class Warden:
             WardenLost: there is nobody to start it.
             OSError: no descriptors are left.
         """
-        self._count += 1
-        launched = Launched(ProcessId(f"{self._directory.name}.{self._count}"), on_exit)
-        env = {_text(key): _text(value) for key, value in spec.env.items()}
-        text = {"argv": [_text(part) for part in spec.argv], "cwd": _text(spec.cwd), "env": env}
-        whole = payload(json.dumps(text).encode())
+        launched = self._launch(on_exit)
+        whole = payload(described(spec))
         try:
             fds = [whole, stdout, stderr, *([] if spec.stdin is None else [spec.stdin])]
             self._send({"do": "spawn", "id": launched.id, "stdin": spec.stdin is not None}, fds)
@@ -158,6 +155,26 @@ class Warden:
             os.close(whole)
         self._launches[launched.id] = launched
         return launched
+
+    def expect(self, report: int, on_exit: Callable[[], None]) -> Launched:
+        """Take charge of a process that a zygote below the warden is about to fork.
+
+        Args:
+            report: read end of the pipe through which it says who it is; the caller closes its own.
+            on_exit: as for :meth:`spawn`.
+
+        Raises:
+            WardenLost, OSError: as from :meth:`spawn`.
+        """
+        launched = self._launch(on_exit)
+        self._send({"do": "expect", "id": launched.id}, [report])
+        self._launches[launched.id] = launched
+        return launched
+
+    def _launch(self, on_exit: Callable[[], None]) -> Launched:
+        self._count += 1
+        # Always of one length: a fork's name has to fit where its zygote's stood.
+        return Launched(ProcessId(f"{self._directory.name}.{self._count:06d}"), on_exit)
 
     def signal(self, name: ProcessId, signum: int) -> None:
         """Signal a process and its group; nothing happens if it has ended."""
@@ -288,6 +305,14 @@ class Warden:
         self._process.release()
         if cancelled is not None:
             raise cancelled
+
+
+def described(spec: LaunchSpec, **more: str) -> bytes:
+    """Return what a payload says: arguments, directory and environment, with ``more`` variables."""
+    env = {_text(key): _text(value) for key, value in spec.env.items()}
+    argv = [_text(part) for part in spec.argv]
+    text = {"argv": argv, "cwd": _text(spec.cwd), "env": env | more, "isolate": spec.isolate}
+    return json.dumps(text).encode()
 
 
 def _close_all(fds: list[int]) -> None:

@@ -1,0 +1,175 @@
+"""mooring's end of the zygotes: which launch can be forked, from which template, and the asking for it.
+
+What a zygote does is described in :mod:`mooring.launch.zygote`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
+
+from mooring.errors import MooringError
+from mooring.launch.base import LaunchSpec
+from mooring.launch.capture import Capture
+from mooring.launch.launched import Ended, Refused
+from mooring.launch.warden_link import Warden, described
+from mooring.launch.warden_process import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mooring.launch.launched import Launched
+
+Fork = Literal["auto", True, False]
+"""Whether to fork: always where it can be done, never, or from the second launch alike on."""
+
+MODULES = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel", "metakernel_python"})
+"""What a zygote can run: ipykernel and kernels built on it."""
+
+# Read while an interpreter, its C library or an imported module starts: a fork would not see a change.
+_EARLY = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_", "PYDEVD_", "DEBUGPY_")
+_EARLY_NAMES = frozenset({"LANG", "LANGUAGE", "HOME"})
+
+# Flags that take no further word and mean the same to the template; -c or a script would be something else.
+_FLAG = re.compile(r"-(?:[bBdEIOPqRsSuvx]+|[XW].+)")
+
+# Longest command line that ps shows of a kernel; the template is started with an argument to overwrite.
+_ROOM = 512
+_OUTPUT = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Template:
+    """What two launches must have in common to be forked from one template.
+
+    Attributes:
+        command: the interpreter's path and its flags.
+        env: variables that count from the first moment on.
+        cwd: where relative entries of PYTHONPATH are looked up; else ``/``.
+    """
+
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+
+
+def template_of(spec: LaunchSpec) -> Template | None:
+    """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
+    ordinary = spec.stdin is None and spec.isolate == "none"
+    if sys.platform != "linux" or not ordinary or "-m" not in spec.argv:
+        return None
+    at = spec.argv.index("-m")
+    flags = spec.argv[1:at]
+    if not MODULES.intersection(spec.argv[at + 1 : at + 2]) or not all(map(_FLAG.fullmatch, flags)):
+        return None
+    program = shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
+    if program is None:
+        return None
+    paths = spec.env.get("PYTHONPATH", "").split(os.pathsep)
+    relative = any(path and not Path(path).is_absolute() for path in paths)
+    return Template((program, *flags), _early(spec.env), spec.cwd if relative else "/")
+
+
+def _early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    counts = {name for name in env if name.startswith(_EARLY)} | (_EARLY_NAMES & env.keys())
+    return tuple(sorted((name, env[name]) for name in counts))
+
+
+class Zygote:
+    """One template process, for as long as its warden lives."""
+
+    def __init__(self, warden: Warden, template: Template, env: Mapping[str, str]) -> None:
+        """Start it; what is asked of it while it imports waits in its socket.
+
+        Raises:
+            WardenLost, OSError: it cannot be started.
+        """
+        self._warden = warden
+        self._capture = Capture(asyncio.get_running_loop(), _OUTPUT)
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        script = str(Path(__file__).with_name("zygote.py"))
+        argv = (*template.command, script, "-" * _ROOM)
+        spec = LaunchSpec(argv, template.cwd, env, stdin=theirs.fileno(), keep_output=_OUTPUT)
+        writer = self._capture.open()
+        try:
+            self._process = warden.spawn(spec, writer, writer, self._ended)
+        except BaseException:
+            self._ended()
+            raise
+        finally:
+            os.close(writer)
+            theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._channel.fileno() >= 0 and not isinstance(self._process.state, Refused | Ended)
+
+    def fork(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+        """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
+
+        A launch refused at the stage ``zygote`` was never begun: spawn it.
+        """
+        reader, writer = os.pipe()
+        opened = [reader, writer]
+        try:
+            launched = self._warden.expect(reader, on_exit)
+            outer = os.environ.get("MOORING_LAUNCH", "")
+            marker = f"{outer}/{launched.id}" if outer else str(launched.id)
+            opened.append(payload(described(spec, MOORING_LAUNCH=marker)))
+            # Where nobody takes it, closing the pipe tells the warden that nothing will come of it.
+            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self._channel, [b"fork"], [opened[2], stdout, stderr, writer])
+        finally:
+            for fd in opened:
+                os.close(fd)
+        return launched
+
+    def _ended(self) -> None:
+        self._capture.close()
+        self._channel.close()
+
+
+class _Zygotes:
+    """A warden's zygotes, and how often each template was wanted."""
+
+    def __init__(self) -> None:
+        self.made: dict[Template, Zygote] = {}
+        self.wanted: Counter[Template] = Counter()
+
+
+_zygotes: WeakKeyDictionary[Warden, _Zygotes] = WeakKeyDictionary()
+
+
+def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
+    """Return the zygote to fork ``spec`` from, started if that pays; None when it is to be spawned.
+
+    Args:
+        warden: parent of both.
+        spec: what is to be launched.
+        fork: see :data:`Fork`.
+    """
+    template = template_of(spec) if fork else None
+    if template is None:
+        return None
+    own = _zygotes.setdefault(warden, _Zygotes())
+    own.wanted[template] += 1
+    zygote = own.made.get(template)
+    if zygote is None and (fork is True or own.wanted[template] > 1):
+        try:
+            zygote = own.made[template] = Zygote(warden, template, spec.env)
+        except (MooringError, OSError):
+            return None  # spawning will say what is wrong, if anything is
+    # One that has ended could not import what kernels import: spawned ones will say why.
+    return zygote if zygote is not None and zygote.alive else None
