@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import native
+from mooring.discovery.kernelspec import KernelSpec, native
 from mooring.kernel.kernel import launch
 from mooring.plan.lifecycle import Exited
 from mooring.render.execute import Executor, Limits
@@ -288,3 +290,27 @@ async def test_an_error_in_an_output_widget_is_captured_and_not_lost(python):
     captured = [each["output_type"] for model in stored for each in model["state"].get("outputs", [])]
     assert "error" in shown + captured
     assert execution.status in {"ok", "failed"}
+
+
+@pytest.fixture(scope="module")
+async def refusing(anyio_backend):
+    program = str(Path(__file__).parent / "files" / "refusing_kernel.py")
+    argv = (sys.executable, program, "-f", "{connection_file}")
+    async with launch(KernelSpec("refusing", argv, "", "refusing"), rendezvous="ipc") as kernel:
+        yield kernel
+
+
+async def test_a_cell_that_the_kernel_dropped_is_sent_again(refusing):
+    made = notebook("refuse 3", "said")
+    execution = await run(made, refusing)
+    assert (execution.status, text(made["cells"][1])) == ("ok", "said")
+
+
+async def test_a_cell_that_is_never_run_fails(refusing):
+    execution = await run(notebook("refuse 6", "said"), refusing)
+    assert (execution.status, execution.failure.ename) == ("failed", "Aborted")
+
+
+async def test_a_cell_that_was_stopped_half_way_fails(refusing):
+    execution = await run(notebook("stop"), refusing)
+    assert (execution.status, execution.failure.ename) == ("failed", "Aborted")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mooring.errors import DeadlineExceeded, MooringError
-from mooring.kernel.client import ExecutionError, Request, error_of
+from mooring.kernel.client import ExecutionError, Receiver, Request, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
 from mooring.render.documents.tags import expects_error, runnable
@@ -32,6 +32,12 @@ MOST_OUTPUT = 512 * 1024 * 1024
 
 # How often a kernel is asked whether children's output is still on its way; each time its threads get a turn.
 _LOOKS = 3
+
+# What kernels answer that did not run a cell, or not to its end; the first is older than the specification.
+_NOT_RUN = frozenset({"abort", "aborted"})
+
+# How often a cell is sent again that the kernel refused: tslab drops all that comes within 0.2 s of an error.
+_ASKED_AGAIN = 5
 
 # Timers that are this late (s) tell that the loop did not run meanwhile.
 _STOOD_STILL = 0.1
@@ -88,6 +94,11 @@ class _Cell:
 
 def _size(characters: int) -> str:
     return f"{characters >> 20} MiB" if characters >= 1 << 20 else f"{characters} characters"
+
+
+def _refused(reply: Mapping[str, Any]) -> bool:
+    """Tell whether a cell was dropped: one that was interrupted has its number."""
+    return reply.get("status") in _NOT_RUN and reply.get("execution_count") is None
 
 
 def _ignore(_index: int, _total: int, _cell: int) -> None:
@@ -180,6 +191,19 @@ class Executor:
         def receive(message: Message) -> None:
             self._receive(job, message)
 
+        reply = await self._reply(job, receive)
+        for _ in range(_ASKED_AGAIN):
+            if not _refused(reply) or job.area.outputs:
+                break
+            reply = await self._reply(job, receive)
+        self._tell_widgets()
+        count = reply.get("execution_count")
+        if job.area.execution_count is None and isinstance(count, int):
+            job.area.execution_count = count
+        return self._judge(job, reply)
+
+    async def _reply(self, job: _Cell, receive: Receiver) -> Mapping[str, Any]:
+        """Have the kernel run a cell, and wait until that and its output are complete."""
         # Nothing is ever queued behind a cell, so an error shall not make the kernel refuse the next one.
         code = messages.execute_request(job.cell["source"], stop_on_error=False)
         request = self._kernel.client.request("shell", code, receive)
@@ -190,11 +214,7 @@ class Executor:
                 self._patience.cancel()
         if self._trails:
             await self._kernel.client.settle()
-        self._tell_widgets()
-        count = reply.get("execution_count")
-        if job.area.execution_count is None and isinstance(count, int):
-            job.area.execution_count = count
-        return self._judge(job, reply)
+        return reply
 
     async def _hear_children(self) -> None:
         """Take in what child processes printed last: a thread of the kernel may still be reading it."""
@@ -226,11 +246,11 @@ class Executor:
             self._flood()
             return False
         error = error_of(reply)
-        if error is None and reply.get("status") != "aborted":
+        if error is None and reply.get("status") not in _NOT_RUN:
             return True
         if expects_error(job.cell):
             return True
-        error = error or ExecutionError("Aborted", "the kernel did not run the cell", ())
+        error = error or ExecutionError("Aborted", "the kernel did not run the cell to its end", ())
         self._failure = self._failure or self._blame(error.ename, error.evalue, error.traceback)
         return False
 
