@@ -9,7 +9,8 @@ import pytest
 
 from mooring.discovery.kernelspec import KernelSpec, native
 from mooring.errors import KernelTypeNotFound
-from mooring.render.kernels import choose_kernel, identity, name_kernel
+from mooring.discovery.choice import choose_kernel
+from mooring.render.kernels import identity, name_kernel
 
 SCHEME = KernelSpec("scheme9", ("scheme9", "{connection_file}"), "Scheme 9", "scheme9")
 

@@ -50,8 +50,7 @@ class KernelType:
     """Something that can be launched.
 
     Attributes:
-        spec: command, variables and names; ``spec.provider`` is who found it.
-        launcher: None for a plain process of this machine.
+        spec: command, variables, names and how it is launched; ``spec.provider`` is who found it.
         where: for people: the folder, environment or machine it comes from.
         lack: why it cannot be launched now; None when it can.
         attach: connection file of a kernel that runs already, for attaching to; None for what is launched.
@@ -59,7 +58,6 @@ class KernelType:
     """
 
     spec: KernelSpec
-    launcher: LauncherMaker | None = field(default=None, compare=False)
     where: str = ""
     lack: Lack | None = None
     attach: Path | None = None

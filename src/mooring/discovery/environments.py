@@ -28,13 +28,23 @@ NAME = "env"
 
 _KINDS: dict[str, Kind] = {"conda": "conda", "pixi": "conda", "pyenv": "python"}
 _ARGUMENTS = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
-# A kernelspec that starts the environment's ipykernel is the environment's Python itself.
-_IPYKERNEL = frozenset({"ipykernel_launcher", "ipykernel"})
 
 
 def look(around: Around) -> list[KernelType]:
-    """Return all kernel types of this provider, nearest first."""
-    return [kernel_type for name, place in _names(around) for kernel_type in _types(name, place)]
+    """Return all kernel types of this provider, nearest first.
+
+    Left out, though they can be asked for by name: interpreters of pyenv without ipykernel, and the
+    kernelspecs of the environment mooring runs in, which Jupyter's search path has already.
+    """
+    found: list[KernelType] = []
+    for name, place in _names(around):
+        types = _types(name, place)
+        if place.prefix == Path(sys.prefix):
+            types = [each for each in types if each.spec.name == name]
+        if place.maker == "pyenv":
+            types = [each for each in types if each.lack is None]
+        found += types
+    return found
 
 
 def get(name: str, around: Around) -> KernelType | None:
@@ -103,7 +113,7 @@ def _types(name: str, place: Place) -> list[KernelType]:
             spec = kernelspec.read(kernel, folder)
         except KernelTypeNotFound:
             continue  # `mooring kernels list` is no place to repair other environments
-        if _starts_ipykernel(spec):
+        if kernelspec.starts_ipykernel(spec):  # the environment's Python itself
             if own is not None and own.spec.resource_dir is None:
                 own = found[0] = replace(own, spec=replace(own.spec, resource_dir=folder))
             continue
@@ -122,7 +132,7 @@ def _python_type(name: str, place: Place, activation: Activation, python: Path |
     if not python.exists():
         lack = Lack(f"its interpreter is gone: {_dangling(python)}", _make_anew(place))
     elif not has_ipykernel(place.prefix):
-        lack = Lack("ipykernel is not installed in it", f"Type: {install_command(place)}")
+        lack = Lack("it has no ipykernel", f"Type: {install_command(place)}")
     version = python_version(place)
     spec = KernelSpec(
         name=name,
@@ -145,11 +155,6 @@ def _inner_type(
     shown = f"{spec.display_name} ({name.rpartition('/')[0]})"
     spec = replace(spec, name=name, argv=argv, display_name=shown, provider=NAME, activation=activation)
     return KernelType(spec, where=str(place.prefix))
-
-
-def _starts_ipykernel(spec: KernelSpec) -> bool:
-    words = spec.argv
-    return len(words) > 2 and words[1] == "-m" and words[2] in _IPYKERNEL
 
 
 def _python(place: Place, activation: Activation) -> Path | None:
@@ -240,7 +245,10 @@ def install_command(place: Place, package: str = "ipykernel") -> str:
             return f"{_conda_program()} install {f'-n {place.name}' if named else f'-p {prefix}'} {package}"
         case "pyenv" | "venv":
             python = place.prefix / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-            return f"{_quoted(str(python))} -m pip install {package}"
+            pip = f"{_quoted(str(python))} -m pip install {package}"
+            if any((folder / "pip").is_dir() for folder in site_packages(place.prefix)):
+                return pip
+            return f"{_quoted(str(python))} -m ensurepip && {pip}"
 
 
 def _make_anew(place: Place) -> str:

@@ -8,6 +8,7 @@ beyond a moment: whoever is late is shown as it was last known, and says so.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import DeadlineExceeded, KernelTypeNotFound, LaunchError, MooringError
 
 if TYPE_CHECKING:
-    from mooring.discovery.base import Around, KernelType, LauncherMaker
+    from mooring.discovery.base import Around, KernelType
     from mooring.discovery.listing import Finder, Listing
 
-__all__ = ["Finder", "Listing", "find", "find_type", "launchable", "list_types", "resolve"]
+__all__ = ["Finder", "Listing", "entered", "find", "find_type", "launchable", "list_types", "resolve"]
 
 _SECONDS = 60.0
 """How long a provider may take to say what one name means."""
@@ -42,22 +43,30 @@ def find(name: str, *, directory: Path | None = None) -> KernelSpec:
     return launchable(find_type(name, directory=directory)).spec if spec is None else spec
 
 
-async def resolve(name: str, *, directory: Path | None = None) -> tuple[KernelSpec, LauncherMaker | None]:
-    """Do what :func:`find` does for a loop: no other provider than Jupyter's own holds it up.
-
-    Returns:
-        The kernelspec, and what makes its launcher (None: a plain process).
+async def resolve(name: str, *, directory: Path | None = None) -> KernelSpec:
+    """Do what :func:`find` does for a loop: no provider but Jupyter's own can hold it up.
 
     Raises:
         KernelTypeNotFound, LaunchError, DeadlineExceeded: as :func:`find`. Cancelling abandons the search.
     """
     spec = _of_jupyter(name)
     if spec is not None:
-        return spec, None
+        return spec
     from mooring.discovery.base import in_thread
 
-    kernel_type = await in_thread(lambda: find_type(name, directory=directory), name=f"find {name}")
-    return launchable(kernel_type).spec, kernel_type.launcher
+    return await in_thread(lambda: find(name, directory=directory), name=f"find {name}")
+
+
+async def entered(spec: KernelSpec, base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment a kernel starts in, given the surrounding one.
+
+    Scripts of a conda environment run beside the loop. Cancelling abandons them.
+    """
+    if spec.activation is None:
+        return spec.environment(base)
+    from mooring.discovery.base import in_thread
+
+    return await in_thread(lambda: spec.environment(base), name=f"enter {spec.name}")
 
 
 def find_type(name: str, *, directory: Path | None = None) -> KernelType:

@@ -21,7 +21,7 @@ from mooring.errors import KernelTypeNotFound
 if TYPE_CHECKING:
     # What only listing and other providers need costs the launch of a kernelspec nothing.
     from mooring.discovery.activation import Activation
-    from mooring.discovery.base import Around, KernelType, Provider
+    from mooring.discovery.base import Around, KernelType, LauncherMaker, Provider
 
 NATIVE = "python3"
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
@@ -42,6 +42,7 @@ class KernelSpec:
         resource_dir: folder with logos, or None for the built-in type.
         provider: who found it.
         activation: the environment it runs in, entered before it starts; None for the surrounding one.
+        launcher: makes what starts it, from the launcher of this machine; None for a plain process.
     """
 
     name: str
@@ -55,6 +56,7 @@ class KernelSpec:
     protocol_version: str = ""
     provider: str = "spec"
     activation: Activation | None = None
+    launcher: LauncherMaker | None = field(default=None, compare=False, repr=False)
 
     @property
     def kernel_type(self) -> str:
@@ -103,6 +105,12 @@ class KernelSpec:
 def is_bare_python(word: str) -> bool:
     """Tell whether a command's first word means the interpreter it is installed in, whichever that is."""
     return word in _PYTHONS
+
+
+def starts_ipykernel(spec: KernelSpec) -> bool:
+    """Tell whether a command starts the ipykernel of some Python, as it is: that Python itself."""
+    words = spec.argv
+    return len(words) > 2 and words[1] == "-m" and words[2] in {"ipykernel", "ipykernel_launcher"}
 
 
 def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:

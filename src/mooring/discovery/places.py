@@ -91,6 +91,12 @@ def project_folders(directory: Path) -> list[Path]:
     return [directory]
 
 
+def project_environments(directory: Path) -> tuple[str, ...]:
+    """Return the paths of the virtual environments in a folder's project: a few looks, for keys of caches."""
+    inside = (folder / name for folder in project_folders(directory) for name in _IN_PROJECT)
+    return tuple(str(path) for path in inside if os.path.lexists(path / "pyvenv.cfg"))
+
+
 def _active(around: Around) -> Iterator[Place]:
     """The environment whose shell this is; one of a project keeps that project's name for it."""
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):

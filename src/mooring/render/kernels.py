@@ -1,9 +1,6 @@
-"""Which kernel a document gets.
+"""Kernels of documents: their identity for the cache, their name in the metadata.
 
-1. The one the user insists on (``--kernel``, or ``kernel`` in the configuration); it must be here.
-2. The one the document names, if it is here.
-3. The nearest by language, said aloud; for Python that is the interpreter mooring runs in.
-4. None named, and a language known: the nearest by language, without a word.
+Which kernel a document gets is decided in :mod:`mooring.discovery.choice`.
 """
 
 from __future__ import annotations
@@ -14,43 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mooring.discovery.kernelspec import KernelSpec, find, find_by_language, names
-from mooring.errors import KernelTypeNotFound
-
-
-def choose_kernel(named: str | None, language: str | None, wanted: str | None) -> tuple[KernelSpec, str]:
-    """Apply the rule above.
-
-    Args:
-        named: the kernel type the document names, or None.
-        language: the document's language, or None for Python.
-        wanted: the kernel type the user insists on, or None.
-
-    Returns:
-        The kernel type, and what the user should hear about the choice (empty: nothing).
-
-    Raises:
-        KernelTypeNotFound: nothing here fits.
-    """
-    if wanted is not None:
-        return find(wanted), ""
-    missing: KernelTypeNotFound | None = None
-    if named is not None:
-        try:
-            return find(named), ""
-        except KernelTypeNotFound as error:
-            missing = error
-    spec = find_by_language(language or "python")
-    if spec is None:
-        if missing is not None:
-            raise missing
-        raise KernelTypeNotFound(
-            f"no kernel for {language or 'python'} is here",
-            do="Type: pip install ipykernel" if not language or language == "python" else "Install one",
-        )
-    if missing is None:
-        return spec, ""
-    return spec, f"it names the kernel {named}, which is not here; {spec.name} ({spec.display_name}) runs it"
+from mooring.discovery.finder import find
+from mooring.discovery.kernelspec import NATIVE, KernelSpec, names, starts_ipykernel
+from mooring.discovery.places import project_environments
+from mooring.errors import MooringError
 
 
 @lru_cache(maxsize=256)
@@ -58,32 +22,51 @@ def identity(kernel_type: str) -> str:
     """Return a digest of a kernel type's command and program of today; empty if it is not here."""
     try:
         spec = find(kernel_type)
-    except KernelTypeNotFound:
+    except MooringError:
         return ""
     program = shutil.which(spec.command(Path("x"))[0]) or spec.argv[0]
     parts = (program, spec.argv, sorted(spec.env.items()), spec.interrupt_mode, spec.language)
+    if spec.activation is not None:
+        parts = (*parts, str(spec.activation.prefix))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
 def kernel_names() -> tuple[str, ...]:
-    """Return the names of all kernel types here, sorted."""
-    return tuple(sorted(names()))
+    """Return the names of all kernel types a document may get without being asked for, sorted."""
+    return (*sorted(names()), *project_environments(Path.cwd()))
+
+
+def lasting_name(spec: KernelSpec) -> str:
+    """Return a name that means this kernel type from wherever one looks: environments go by their path."""
+    if spec.activation is None:
+        return spec.called
+    prefix = str(spec.activation.prefix)
+    kernel = "" if starts_ipykernel(spec) else f"/{spec.name.rpartition('/')[2]}"
+    return f"{spec.provider}/{prefix}{kernel}"
 
 
 def name_kernel(metadata: dict[str, Any], spec: KernelSpec) -> None:
     """Name the kernel in a notebook's metadata unless another is named there.
 
-    As jupytext does it: a kernelspec makes ``jupytext.main_language`` superfluous.
+    As jupytext does it: a kernelspec makes ``jupytext.main_language`` superfluous. A kernel of an
+    environment goes by the name that its kernelspec has inside, as editors write it: ``env/.venv`` would mean
+    nothing to other programs and on other machines.
     """
     if "kernelspec" in metadata:
         return
     metadata["kernelspec"] = {
         "display_name": spec.display_name,
         "language": spec.language,
-        "name": spec.name,
+        "name": _inner_name(spec),
     }
     if isinstance(jupytext := metadata.get("jupytext"), dict):
         jupytext.pop("main_language", None)
         if not jupytext:
             del metadata["jupytext"]
+
+
+def _inner_name(spec: KernelSpec) -> str:
+    if spec.activation is None:
+        return spec.name
+    return NATIVE if starts_ipykernel(spec) else spec.name.rpartition("/")[2]

@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from mooring.discovery.choice import choose_kernel
 from mooring.discovery.kernelspec import KernelSpec, native
 from mooring.errors import (
     DocumentError,
@@ -27,7 +29,7 @@ from mooring.render.documents.document import Document, load
 from mooring.render.documents.tags import inject_parameters, without_cells
 from mooring.render.events import CellStarted, Failure, Note, Outcome
 from mooring.render.execute import Execution, Executor, Limits
-from mooring.render.kernels import choose_kernel, name_kernel
+from mooring.render.kernels import lasting_name, name_kernel
 from mooring.render.publish import Publisher, count_cells, not_made, unwritten
 from mooring.render.remember import Remember
 from mooring.rendezvous.choice import is_ipykernel
@@ -112,7 +114,7 @@ class Rendering:
             entry, notebook = hit
             documents = await self._publisher.export(self._publisher.write(notebook))
             self._remember.renew(entry, documents)
-            return self._cached(spec.name, count_cells(notebook), tuple(entry.record.artifacts))
+            return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
         async with self._kernel(spec) as kernel:
             return await self._execute(document, kernel)
 
@@ -127,7 +129,12 @@ class Rendering:
     def _prepare(self, document: Document) -> tuple[Document, KernelSpec]:
         """Choose the kernel, leave out what shall not be there, inject the parameters."""
         settings, own = self._context.settings, self._item.settings
-        spec, said = choose_kernel(document.kernel, document.language, own.kernel or settings.kernel)
+        spec, said = choose_kernel(
+            document.kernel,
+            document.language,
+            own.kernel or settings.kernel,
+            directory=Path(self._item.directory),
+        )
         if said:
             self._context.emit(Note("notice", said, self._item.name))
         notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
@@ -148,6 +155,7 @@ class Rendering:
             cwd=item.directory,
             env={**context.surroundings, **item.settings.env, **context.settings.env},
             rendezvous=context.settings.rendezvous,
+            isolate=context.settings.isolate,
             kernel_args=arguments,
             timeout=START_SECONDS,
             warden=context.warden,
@@ -181,7 +189,7 @@ class Rendering:
             await kernel.shutdown()
         else:
             self._release(outcome)
-        ran = Ran(kernel.spec.name, {}, environment, inputs=inputs, started_ns=started_ns)
+        ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs, started_ns=started_ns)
         try:
             self.placed = await self._put_in_place(notebook, outcome, ran)
         except MooringError as error:
@@ -223,7 +231,7 @@ class Rendering:
             self._item.name,
             None,
             execution.status,
-            kernel=kernel.spec.name,
+            kernel=kernel.spec.called,
             rendezvous=kernel.rendezvous,
             attempts=self._place.attempt,
             error=execution.failure,

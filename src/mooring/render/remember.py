@@ -22,7 +22,7 @@ from mooring.render.context import Context, Item
 from mooring.render.dependencies import input_files
 from mooring.render.documents.document import Document
 from mooring.render.events import Note
-from mooring.render.kernels import kernel_names
+from mooring.render.kernels import kernel_names, lasting_name
 from mooring.render.planning import named_from
 from mooring.render.settings import RenderSettings
 from mooring.version import __version__
@@ -51,7 +51,7 @@ class Remember:
         """Return the stored outputs for this code, and the notebook with them; None when there are none."""
         if self._context.settings.force:
             return None
-        entry = self._cache.lookup(self._recipe, document.notebook, spec.name)
+        entry = self._cache.lookup(self._recipe, document.notebook, lasting_name(spec))
         if entry is None or not self._restore(entry, {}):
             return None
         return entry, self._cache.apply(entry, document.notebook)
@@ -124,6 +124,7 @@ def _recipe(context: Context, item: Item) -> Recipe:
         kernel=own.kernel or settings.kernel,
         params={**own.param, **settings.param},
         env={**ambient(context.surroundings), **own.env, **settings.env, **_shown_on(settings)},
+        isolate=settings.isolate,
         kernel_args=settings.kernel_arg,
         allow_errors=settings.allow_errors,
         inputs=tuple(named_from(context.home, path) for path in input_files(item.file.path, own)),

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mooring.discovery.kernelspec import find
-from mooring.errors import KernelTypeNotFound, UsageError
+from mooring.discovery.finder import find
+from mooring.errors import KernelTypeNotFound, LaunchError, UsageError
+from mooring.kernel.apart import meeting_by
+from mooring.launch.isolation_probe import obstacle
 from mooring.launch.local import Warden, shared_warden
 from mooring.render import jobserver
 from mooring.render.batch import Batch
@@ -118,18 +120,15 @@ def _check(settings: RenderSettings) -> None:
     _check_formats(settings.to)
     if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
         _check_formats([settings.out.suffix.removeprefix(".")])  # nobody calls a folder x.py
-    if settings.isolate != "none":
-        raise UsageError(
-            "this version of mooring cannot isolate kernels",
-            why="--isolate net is not built yet",
-            do="Leave it out: no port is ever shared without it either",
-        )
+    meeting_by(settings.rendezvous, settings.isolate)
+    if settings.isolate == "net" and (error := obstacle()) is not None:
+        raise error
     # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
     check(("ipykernel",), settings.rendezvous)
     if settings.kernel is not None:
         try:
             find(settings.kernel)
-        except KernelTypeNotFound as error:
+        except (KernelTypeNotFound, LaunchError) as error:
             raise UsageError(error.what, why=error.why, do=error.do) from None
     if settings.cluster is not None:
         raise UsageError(

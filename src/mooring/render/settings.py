@@ -21,12 +21,13 @@ import difflib
 import functools
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mooring.configuration import nearest_table
+from mooring.discovery.settings import parse as parse_discovery
 from mooring.errors import ConfigurationError, UsageError
 from mooring.render import values as parse
 from mooring.render.values import Need
@@ -149,12 +150,8 @@ def load_configuration(start: Path) -> Configuration:
     """
     start = start.absolute()
     start = start.parent if start.is_file() else start
-    for folder in (start, *start.parents):
-        for name in ("mooring.toml", "pyproject.toml"):
-            table = _read(folder / name)
-            if table is not None:
-                return _configuration(folder / name, table)
-    return Configuration(path=None, root=start)
+    found = nearest_table(start)
+    return Configuration(path=None, root=start) if found is None else _configuration(*found)
 
 
 def configuration_for(sources: Sequence[str | Path], cwd: Path) -> Configuration:
@@ -257,31 +254,11 @@ def _shown(value: object, key: str = "") -> str:
     return value if isinstance(value, str) and value else repr(value)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return mooring's table of one file, None where there is none."""
-    own = path.name == "mooring.toml"
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except OSError as error:
-        if not own or not os.access(path.parent, os.X_OK):  # whether it is there cannot even be seen
-            return None
-        raise ConfigurationError(f"{path} cannot be read", why=str(error.strerror)) from error
-    if not own and b"mooring" not in content:
-        return None
-    try:
-        table = tomllib.loads(content.decode())
-    except ValueError as error:
-        if not own and b"tool.mooring" not in content:
-            return None
-        raise ConfigurationError(f"{path} is no valid TOML", why=str(error)) from None
-    return table if own else table.get("tool", {}).get("mooring")
-
-
 def _configuration(path: Path, table: object) -> Configuration:
     prefix = "" if path.name == "mooring.toml" else "tool.mooring."
     values = _table(_TOP, table, f"{path}: {prefix}".rstrip(": ."), path.parent)
+    # Discovery reads its own; wrong is wrong all the same.
+    parse_discovery(values.pop("discovery", {}), f"{path}: {prefix}discovery", path.parent)
     render = _table(_RENDER, values.pop("render", {}), f"{path}: {prefix}render", path.parent)
     notebooks = tuple(
         (
@@ -344,5 +321,5 @@ _NOTEBOOK: Mapping[str, parse.Parser] = {
 _TOP: Mapping[str, parse.Parser] = {
     "pairs": parse.choice("text", "ipynb", "both"),
     **dict.fromkeys(("documents", "exclude"), parse.texts),
-    **dict.fromkeys(("render", "notebook"), parse.tables),
+    **dict.fromkeys(("render", "notebook", "discovery"), parse.tables),
 }
