@@ -104,10 +104,11 @@ def _enter(ports: tuple[int, int] | None) -> None:
     if sys.platform == "linux":
         from mooring.launch import isolate
 
+        locks = isolation_probe.locks()  # seen from half-way in they look different
         try:
             isolate.enter(ports)
         except isolate.Refused as error:
-            raise isolation_probe.explain(error.stage, error.errno or 0) from None
+            raise isolation_probe.explain(error.stage, error.errno or 0, locks) from None
     elif (error := isolation_probe.obstacle()) is not None:
         raise error
 

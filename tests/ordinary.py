@@ -1,0 +1,89 @@
+"""An ordinary user to try things as: oneself, or ``nobody`` where the tests run as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "mooring"
+DEADLINE = 120.0
+NOBODY = 65534
+
+
+class Ordinary:
+    """Runs programs as that user, in a folder of his own, with a copy of mooring he can read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.source = folder / "source"
+        self.uid = os.getuid() or NOBODY
+        self.gid = NOBODY if os.getuid() == 0 else os.getgid()
+        self._become: dict[str, Any] = {}
+        if os.getuid() == 0:
+            self._become = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        self.home.mkdir()
+        os.chown(self.home, self.uid, self.gid)
+        shutil.copytree(PACKAGE, self.source / "mooring", ignore=shutil.ignore_patterns("__pycache__"))
+        self.env = {
+            "PATH": os.environ.get("PATH", os.defpath) + ":/usr/bin:/bin",
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(self.source),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.python = self._find_python()
+
+    def start(
+        self, *argv: object, env: Mapping[str, str] | None = None, as_root: bool = False, **rest: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a program, perhaps as root all the same; the caller ends it."""
+        given: dict[str, Any] = {"cwd": self.home, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        given |= {"stderr": subprocess.PIPE, "start_new_session": True}
+        given |= {**({} if as_root else self._become), **rest}
+        return subprocess.Popen(list(map(str, argv)), env={**self.env, **(env or {})}, **given)
+
+    def run(self, *argv: object, **rest: Any) -> subprocess.CompletedProcess[str]:
+        """Run a program and wait for its end."""
+        with self.start(*argv, **rest) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=DEADLINE)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(argv, process.returncode, stdout.decode(), stderr.decode())
+
+    def mooring(self, *words: object, before: Sequence[object] = (), **rest: Any) -> Any:
+        """Run the command, perhaps by a program that prepares something ``before``."""
+        return self.run(*before, self.python, "-m", "mooring", *words, **rest)
+
+    def _find_python(self) -> str:
+        # root's own Python may lie in root's home
+        for candidate in (sys.executable, "/usr/bin/python3"):
+            new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
+            try:
+                if self.run(candidate, "-c", new_enough).returncode == 0:
+                    return candidate
+            except OSError:
+                continue
+        pytest.skip("there is no Python that an ordinary user could run")
+
+
+@contextmanager
+def ordinary_user() -> Iterator[Ordinary]:
+    """Yield such a user; his folder goes afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="mo-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield Ordinary(folder)
+    finally:
+        shutil.rmtree(folder)
