@@ -16,19 +16,23 @@ from mooring.rendezvous.files import write_connection_file
 from mooring.wire.connection import ConnectionInfo
 
 
-def hold_port(ip: str = "127.0.0.1") -> socket.socket:
-    """Bind one port that the system picks, and keep it.
+def hold_port(ip: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """Bind one port and keep it.
+
+    Args:
+        ip: the address.
+        port: its number; 0 for one that the system picks.
 
     Returns:
         The bound socket. Close it to let go of the port. Children do not inherit it.
 
     Raises:
-        OSError: no port is free.
+        OSError: no port is free, or this one is not.
     """
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind((ip, 0))
+        held.bind((ip, port))
     except BaseException:
         held.close()
         raise
