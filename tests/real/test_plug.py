@@ -1,0 +1,128 @@
+"""Jupyter's own tools, each as a process of its own, with nothing but an environment variable set."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from command import Command, until, write
+
+pytestmark = pytest.mark.real
+
+BIN = Path(sys.executable).parent
+PLUGGED = {"JUPYTER_DEFAULT_PROVISIONER_NAME": "mooring", "PATH": f"{BIN}:{os.environ['PATH']}"}
+WHO = """
+import os
+from ipykernel.kernelapp import IPKernelApp
+parent = open(f"/proc/{os.getppid()}/cmdline").read()
+print("agreed by", IPKernelApp.instance().transport, "under", "warden.py" in parent)
+"""
+PROOF = "agreed by ipc under True"
+DYING = [sys.executable, "-c", "import sys; sys.exit('no such thing')", "{connection_file}"]
+
+
+def notebook(*cells: str, kernel: str = "python3") -> str:
+    return json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "execution_count": None,
+                    "id": f"c{number}",
+                    "metadata": {},
+                    "outputs": [],
+                    "source": cell,
+                }
+                for number, cell in enumerate(cells)
+            ],
+            "metadata": {"kernelspec": {"display_name": "x", "language": "python", "name": kernel}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
+
+
+def kernelspec(name: str, argv: list[str], **rest: object) -> dict[str, str]:
+    spec = {"argv": argv, "display_name": name, "language": "python", **rest}
+    return {f"share/kernels/{name}/kernel.json": json.dumps(spec)}
+
+
+def tool(name: str) -> str:
+    if not (BIN / name).is_file():
+        pytest.skip(f"{name} is not installed")
+    return str(BIN / name)
+
+
+TOOLS = {
+    "jupytext": ["jupytext", "--quiet", "--to", "ipynb", "--execute", "--output", "out.ipynb", "in.ipynb"],
+    "nbconvert": ["jupyter-nbconvert", "--to", "notebook", "--execute", "--output", "out", "in.ipynb"],
+    "papermill": ["papermill", "--no-progress-bar", "in.ipynb", "out.ipynb"],
+    "nbclient": ["jupyter-execute", "--output=out", "in.ipynb"],
+    "nbmake": ["pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "--overwrite", "in.ipynb"],
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_starts_its_kernel_race_free(mooring: Command, name: str) -> None:
+    write(mooring.cwd, {"in.ipynb": notebook(WHO)})
+    program, *arguments = TOOLS[name]
+    mooring.ended(mooring.launch([tool(program), *arguments], env=PLUGGED), code=0)
+    written = mooring.cwd / ("in.ipynb" if name == "nbmake" else "out.ipynb")
+    assert PROOF in written.read_text()
+
+
+def test_jupyter_run_and_console(mooring: Command) -> None:
+    write(mooring.cwd, {"who.py": WHO, "typed": f"exec({WHO!r})\nexit\n"})
+    done = mooring.ended(mooring.launch([tool("jupyter-run"), "who.py"], env=PLUGGED), code=0)
+    assert PROOF in done.stdout
+    with (mooring.cwd / "typed").open() as typed:
+        command = [tool("jupyter-console"), "--simple-prompt"]
+        done = mooring.ended(mooring.launch(command, env=PLUGGED, stdin=typed), code=0)
+    assert PROOF in done.stdout
+
+
+def test_workers_of_one_pytest_each_own_theirs(mooring: Command) -> None:
+    write(mooring.cwd, {f"{number}.ipynb": notebook(WHO) for number in range(4)})
+    names = [f"{number}.ipynb" for number in range(4)]
+    command = [tool("pytest"), "-q", "-p", "no:cacheprovider", "--nbmake", "--overwrite", "-n", "2", *names]
+    mooring.ended(mooring.launch(command, env=PLUGGED), code=0)
+    assert all(PROOF in (mooring.cwd / name).read_text() for name in names)
+
+
+def test_a_kernelspec_can_name_it_instead(mooring: Command) -> None:
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    named = {"kernel_provisioner": {"provisioner_name": "mooring", "config": {"rendezvous": "hold"}}}
+    write(mooring.cwd, kernelspec("held", argv, metadata=named) | {"in.ipynb": notebook(WHO, kernel="held")})
+    command = [tool("jupyter-execute"), "--output=out", "in.ipynb"]
+    path = {"JUPYTER_PATH": str(mooring.cwd / "share"), "PATH": PLUGGED["PATH"]}
+    mooring.ended(mooring.launch(command, env=path), code=0)
+    assert "agreed by tcp under True" in (mooring.cwd / "out.ipynb").read_text()
+
+
+@pytest.mark.parametrize("name", ["nbclient", "papermill", "nbconvert"])
+def test_a_kernel_that_dies_while_starting_is_an_error_with_its_last_words(
+    mooring: Command, name: str
+) -> None:
+    write(mooring.cwd, kernelspec("dying", DYING) | {"in.ipynb": notebook("1", kernel="dying")})
+    program, *arguments = TOOLS[name]
+    env = {**PLUGGED, "JUPYTER_PATH": str(mooring.cwd / "share")}
+    done = mooring.ended(mooring.launch([tool(program), *arguments], env=env))
+    assert done.code != 0
+    assert "died while starting: exit code 1 (E-START). no such thing." in done.stderr
+
+
+def test_nothing_is_left_of_a_tool_that_was_killed(mooring: Command) -> None:
+    family = "import os, subprocess, time\nsubprocess.Popen(['setsid', 'sleep', '600'])\n"
+    family += "open('up', 'w').close()\ntime.sleep(600)"
+    write(mooring.cwd, {"in.ipynb": notebook(family)})
+    running = mooring.launch([tool("jupyter-execute"), "in.ipynb"], env=PLUGGED)
+    assert until((mooring.cwd / "up").exists, 60)
+    assert len(mooring.left()) > 3
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert until(lambda: not mooring.left()), mooring.left()
