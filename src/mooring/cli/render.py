@@ -68,9 +68,13 @@ def _how(parser: argparse.ArgumentParser) -> None:
     add("--cache", metavar="DIR", help="where results are kept (default: .mooring/cache)")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
     add("--force", action="store_true", help="run everything, and write the cache")
-    add("--isolate", choices=["none", "net"], help=argparse.SUPPRESS)
+    add(
+        "--isolate",
+        choices=["none", "net"],
+        help="net: kernels have no network but a loopback each",
+    )
     add("--rendezvous", choices=["auto", "handshake", "self-bind", "hold", "ipc"], help=argparse.SUPPRESS)
-    add("--no-fork", action="store_true", help=argparse.SUPPRESS)
+    add("--no-fork", action="store_true", help="start every kernel by itself, none from a template")
     add("--cluster", metavar="PLACE", help=argparse.SUPPRESS)
     add("--display", action="store_true", help="run one virtual X display (Xvfb) for the kernels")
 

@@ -37,6 +37,7 @@ class Recipe:
         env: variables given to the kernel by ``--env`` and configuration, and :func:`ambient` ones. They
             may hold secrets: only their digest is stored, none is shown.
         kernel_args: values of ``--kernel-arg``.
+        isolate: ``net`` where it runs without a network: a result from outside is no proof that it can.
         allow_errors: whether it runs on after an error.
         inputs: declared inputs, relative to the run's root; what they hold is checked at lookup.
         artifacts: globs of artefacts, relative to the notebook's directory.
@@ -50,6 +51,7 @@ class Recipe:
     params: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     kernel_args: tuple[str, ...] = ()
+    isolate: str = "none"
     allow_errors: bool = False
     inputs: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ class Recipe:
             self.params,
             self.env,
             self.kernel_args,
+            self.isolate,
             self.allow_errors,
             self.inputs,
             self.artifacts,
