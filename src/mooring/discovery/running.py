@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import stat
-import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -20,13 +19,13 @@ from pathlib import Path
 
 from mooring.discovery.base import Around, KernelType, Lack, Provider, from_blocking
 from mooring.discovery.kernelspec import KernelSpec, user_data_directory
-from mooring.discovery.sockets import Listeners
 from mooring.errors import KernelTypeNotFound, ProtocolError
 from mooring.wire.connection import ConnectionInfo, is_complete
 
 if sys.platform == "linux":
     from mooring.launch import procfs
     from mooring.launch.berth import PREFIX, bases
+    from mooring.launch.listening import at_path, at_port
 
 NAME = "running"
 
@@ -36,7 +35,7 @@ _LARGEST = 64 * 1024
 # the kernel is.
 _GREETING_SECONDS = 0.25
 # The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
-_ZMTP = 0xFF
+_ZMTP = b"\xff"
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,8 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     """
     around = around or Around(Path.cwd())
     commands = _commands()
-    listeners = Listeners()
     files = dict.fromkeys([*_files(around), *commands])
-    found = (_look(path, commands.get(path), listeners) for path in files)
+    found = (_look(path, commands.get(path)) for path in files)
     return sorted((one for one in found if one is not None), key=lambda one: -one.age)
 
 
@@ -143,9 +141,11 @@ def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 def _by_file(path: Path) -> RunningKernel:
     path = path.absolute()
-    kernel = _look(path, _commands().get(path), Listeners())
+    kernel = _look(path, _commands().get(path))
     if kernel is None:
-        why = "It is no connection file" if path.exists() else "There is no such file"
+        why = "There is no such file"
+        with suppress(OSError):
+            why = "It is no connection file" if _is_mine(path.stat()) else "It belongs to another user"
         raise KernelTypeNotFound(f"no kernel can be found by {path}", why=why)
     return kernel
 
@@ -180,13 +180,13 @@ def _commands() -> dict[Path, int]:
     return found
 
 
-def _look(path: Path, pid: int | None, listeners: Listeners) -> RunningKernel | None:
+def _look(path: Path, pid: int | None) -> RunningKernel | None:
     """Return what a file and its sockets tell; None when it is no connection file of this user."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
             return None
-        if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        if not _is_mine(status):
             return None
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict) or not is_complete(content):
@@ -194,14 +194,8 @@ def _look(path: Path, pid: int | None, listeners: Listeners) -> RunningKernel | 
         info = ConnectionInfo.from_dict(content)
     except (OSError, ValueError, ProtocolError, RecursionError):
         return None
-    alive, peer = _answers(info)
-    if not alive:
-        pid = None
-    elif info.transport == "ipc":
-        pid = peer or pid
-    else:
-        # Who listens is the kernel; who only names the file may be an editor, or what the kernel runs under.
-        pid = listeners.owner(info.hb_port) or pid
+    alive = _answers(info)
+    pid = _listener(info, pid) if alive else None
     began = _began(pid) or status.st_mtime
     return RunningKernel(
         id=_id(path),
@@ -216,6 +210,10 @@ def _look(path: Path, pid: int | None, listeners: Listeners) -> RunningKernel | 
     )
 
 
+def _is_mine(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == os.getuid()
+
+
 def _id(path: Path) -> str:
     if _owner(path) == "mooring":
         return path.parent.name
@@ -228,36 +226,36 @@ def _owner(path: Path) -> str:
     return "jupyter" if path.name.startswith("kernel-") else "other"
 
 
-def _answers(info: ConnectionInfo) -> tuple[bool, int | None]:
-    """Tell whether a kernel listens at its heartbeat, and its pid where the system says it."""
+def _answers(info: ConnectionInfo) -> bool:
+    """Tell whether a kernel listens at its heartbeat."""
     family = socket.AF_INET6 if ":" in info.ip else socket.AF_INET
     address: tuple[str, int] | str = (_reachable(info.ip), info.hb_port)
     if info.transport == "ipc":
         if not hasattr(socket, "AF_UNIX"):
-            return False, None
+            return False
         family, address = socket.AF_UNIX, f"{info.ip}-{info.hb_port}"
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(_GREETING_SECONDS)
             probe.connect(address)
-            greeting = probe.recv(10)
-            alive = bool(greeting) and greeting[0] == _ZMTP
-            return alive, _peer(probe) if alive and info.transport == "ipc" else None
+            return probe.recv(1) == _ZMTP
     except (OSError, ValueError):
-        return False, None
+        return False
+
+
+def _listener(info: ConnectionInfo, named: int | None) -> int | None:
+    """Return who listens, which is the kernel; who only names the file may be an editor, or a wrapper."""
+    if sys.platform != "linux":
+        return None
+    if info.transport == "ipc":
+        return at_path(f"{info.ip}-{info.hb_port}").pid or named
+    likely = () if named is None else (named,)
+    return at_port(_reachable(info.ip), info.hb_port, likely).pid or named
 
 
 def _reachable(ip: str) -> str:
     """Return where to connect for a kernel that listens everywhere."""
     return {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}.get(ip, ip.strip("[]"))  # noqa: S104 - compared, not bound
-
-
-def _peer(probe: socket.socket) -> int | None:
-    """Return who listens at the other end of a Unix socket: who called listen(2), says unix(7)."""
-    if sys.platform != "linux":
-        return None
-    pid = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    return int(pid) or None
 
 
 def _began(pid: int | None) -> float | None:
