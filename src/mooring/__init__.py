@@ -13,6 +13,7 @@ from mooring.errors import MooringError
 
 if TYPE_CHECKING:
     from mooring.kernel import blocking
+    from mooring.kernel.attach import attach
     from mooring.kernel.kernel import launch
     from mooring.render.run import render
 
@@ -44,7 +45,7 @@ else:
     launch.__class__ = _Launch
     render.__class__ = _Render
 
-__all__ = ["MooringError", "__version__", "blocking", "launch", "render"]
+__all__ = ["MooringError", "__version__", "attach", "blocking", "launch", "render"]
 
 
 def __getattr__(name: str) -> Any:
@@ -52,6 +53,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("mooring.kernel.blocking")
+    if name == "attach":
+        from mooring.kernel.attach import attach
+
+        return attach
     if name == "__version__":
         from importlib.metadata import version
 

@@ -56,6 +56,14 @@ class ByHand:
     async def idle(self, request):
         await self.publish("status", request, execution_state="idle")
 
+    def hang_up(self, channel):
+        """Close one of its sockets and bind another at the same address."""
+        old, new = self.sockets[channel], self.context.socket(self.sockets[channel].type)
+        self.sockets[channel] = new
+        new.linger = 0
+        old.close()
+        new.bind(self.info.url(channel))
+
     def close(self):
         for socket in self.sockets.values():
             socket.close()

@@ -224,7 +224,9 @@ class Client:
             expressions=reply.get("user_expressions") or {},
         )
 
-    async def ready(self, moved_to: ConnectionInfo | None = None) -> dict[str, Any]:
+    async def ready(
+        self, moved_to: ConnectionInfo | None = None, *, channel: Channel = "shell"
+    ) -> dict[str, Any]:
         """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
 
         The proof is ``iopub_welcome`` (JEP 65), or a status caused by one of our own requests. Where a
@@ -233,6 +235,7 @@ class Client:
 
         Args:
             moved_to: connect there first, if that is elsewhere: the kernel has been started again.
+            channel: where to ask; on ``control`` many kernels answer while they compute.
 
         Returns:
             The content of the kernel's ``kernel_info_reply``.
@@ -246,7 +249,7 @@ class Client:
         heard = self._welcomed = asyncio.Event()
         ask_again, patience = _ASK_AGAIN, 0.02
         while True:
-            asked = self.request("shell", messages.kernel_info_request(), lambda _: heard.set())
+            asked = self.request(channel, messages.kernel_info_request(), lambda _: heard.set())
             try:
                 async with asyncio.timeout(ask_again):
                     info = (await asyncio.shield(asked.reply)).content  # late, it still ends the request
