@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mooring.launch.local import Warden
+from mooring.launch.local import Fork, Warden
 from mooring.render.cache.cache import Cache
 from mooring.render.collect import SourceFile
 from mooring.render.dependencies import Link, Links
@@ -66,6 +66,7 @@ class Context:
             same one whichever sources are named beside it.
         cwd: absolute working directory.
         surroundings: environment of the kernels before what is said about single ones.
+        fork: whether kernels are forked from a template, which pays where there are several.
     """
 
     root: Path
@@ -81,6 +82,7 @@ class Context:
     surroundings: Mapping[str, str] = field(repr=False)
     links: Links
     conflicts: Conflicts = field(default_factory=Conflicts)
+    fork: Fork = False
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""

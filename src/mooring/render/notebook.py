@@ -155,6 +155,7 @@ class Rendering:
             cwd=item.directory,
             env={**context.surroundings, **item.settings.env, **context.settings.env},
             rendezvous=context.settings.rendezvous,
+            fork=context.fork,
             isolate=context.settings.isolate,
             kernel_args=arguments,
             timeout=START_SECONDS,

@@ -216,6 +216,7 @@ class _Run:
             self._clock,
             surroundings,
             Links(guard=warden.guard, unguard=warden.unguard),
+            fork=len(plan.items) > 1 and not settings.no_fork,
         )
 
     async def go(self, context: Context, *, catch_signals: bool) -> Report:
