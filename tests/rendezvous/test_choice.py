@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.errors import UsageError
-from mooring.rendezvous.choice import choose, is_ipykernel, make
+from mooring.rendezvous import choice
+from mooring.rendezvous.choice import check, choose, dialect_of, is_ipykernel, make, registers, ways
+from mooring.rendezvous.memory import Memory
 
 IPYKERNEL = ("/opt/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-XPYTHON = ("/opt/bin/xpython", "-f", "{connection_file}")
+XPYTHON = ("python3.11", "-m", "xpython_launcher", "-f", "{connection_file}")
+ARK = ("/opt/positron/ark", "--connection_file", "{connection_file}", "--session-mode", "notebook")
+OTHER = ("/usr/bin/xfoo", "-f", "{connection_file}")
+
+
+@dataclass
+class Spec:
+    argv: tuple[str, ...] = OTHER
+    display_name: str = "Some"
+    metadata: dict[str, Any] = field(default_factory=dict)
+    protocol_version: str = ""
+
+
+@pytest.fixture(autouse=True)
+def remembered(tmp_path, monkeypatch):
+    memory = Memory(tmp_path / "handshakes.json")
+    monkeypatch.setattr(choice, "memory", lambda: memory)
+    return memory
 
 
 @pytest.mark.parametrize(
@@ -20,6 +44,7 @@ XPYTHON = ("/opt/bin/xpython", "-f", "{connection_file}")
         (("python", "-m", "ipykernel", "-f", "x"), True),
         (("python", "-m", "ipykernel.kernelapp", "-f", "x"), True),
         (("python", "-m", "bash_kernel", "-f", "x"), True),
+        (("python", "-m", "mooring.jupyter.ipykernel", "-f", "x"), True),
         (XPYTHON, False),
         (("R", "--slave", "-e", "IRkernel::main()", "--args", "x"), False),
         (("python", "-m", "my_ipykernel_thing"), False),
@@ -31,25 +56,94 @@ def test_ipykernel_and_its_wrappers_are_known(argv, is_one):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this is Linux's choice")
-def test_auto():
-    assert choose(IPYKERNEL) == "ipc"
-    assert choose(XPYTHON) == "hold"
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (Spec(IPYKERNEL), ("ipc",)),
+        (Spec(IPYKERNEL, protocol_version="5.5"), ("ipc",)),  # ipykernel 7.2 says so and does not register
+        (Spec(IPYKERNEL, protocol_version="5.6"), ("handshake", "ipc")),
+        (Spec(XPYTHON), ("handshake", "hold")),
+        (Spec(("/opt/bin/xpython", "-f", "x")), ("handshake", "hold")),
+        (Spec(ARK), ("handshake", "hold")),
+        (Spec(display_name="Ark R Kernel"), ("handshake", "hold")),
+        (Spec(), ("hold",)),
+        (Spec(("x", "--like-ark")), ("hold",)),
+        (Spec(()), ("hold",)),
+        (Spec(protocol_version="5.6"), ("handshake", "hold")),
+        (Spec(protocol_version="5.6.0"), ("handshake", "hold")),
+        (Spec(protocol_version="5.10"), ("handshake", "hold")),
+        (Spec(protocol_version="6"), ("handshake", "hold")),
+        (Spec(protocol_version="v5.6.0-rc.1+7"), ("handshake", "hold")),
+        (Spec(protocol_version="5.5.9"), ("hold",)),
+        (Spec(protocol_version="five"), ("hold",)),
+        (Spec(metadata={"handshake": True}), ("handshake", "hold")),
+        (Spec(metadata={"handshake": "yes"}), ("hold",)),
+        (Spec(XPYTHON, metadata={"handshake": False}), ("hold",)),
+        (Spec(protocol_version="5.6", metadata={"handshake": False}), ("hold",)),
+        (Spec(XPYTHON, metadata={"mooring": {"rendezvous": "hold"}}), ("hold",)),
+        (Spec(metadata={"mooring": {"rendezvous": "handshake"}}), ("handshake",)),
+        (Spec(metadata={"mooring": {"rendezvous": "auto"}}), ("hold",)),
+        (Spec(metadata={"mooring": {"rendezvous": ["odd"]}}), ("hold",)),
+        (Spec(metadata={"mooring": "odd"}), ("hold",)),
+    ],
+    ids=str,
+)
+def test_auto(spec, expected):
+    assert ways(spec) == expected
+    assert choose(spec) == expected[0]
 
 
-@pytest.mark.parametrize("way", ["ipc", "hold", "self-bind"])
-def test_what_is_insisted_on(way):
-    assert choose(IPYKERNEL, way) == way
+def test_what_worked_is_remembered(remembered):
+    remembered.remember(XPYTHON, "registers")
+    assert ways(Spec(XPYTHON)) == ("handshake",)
+    remembered.remember(XPYTHON, "does not register")
+    assert ways(Spec(XPYTHON)) == ("hold",)
+    assert ways(Spec(XPYTHON), "handshake") == ("handshake",), "who insists gets it"
 
 
 @pytest.mark.parametrize(
-    ("argv", "way"), [(IPYKERNEL, "handshake"), (XPYTHON, "self-bind"), ((), "self-bind")]
+    ("spec", "dialect"),
+    [
+        (Spec(XPYTHON), "docs"),
+        (Spec(ARK), "posit"),
+        (Spec(("C:/positron/ark.exe",)), "posit"),
+        (Spec(display_name="Ark R Kernel"), "posit"),
+        (Spec(metadata={"mooring": {"dialect": "posit"}}), "posit"),
+        (Spec(ARK, metadata={"mooring": {"dialect": "docs"}}), "docs"),
+        (Spec(ARK, metadata={"mooring": {"dialect": "latin"}}), "posit"),
+    ],
+    ids=str,
 )
+def test_the_dialect(spec, dialect):
+    assert dialect_of(spec) == dialect
+
+
+@pytest.mark.parametrize("way", ["ipc", "hold", "self-bind", "handshake"])
+def test_what_is_insisted_on(way):
+    assert choose(Spec(IPYKERNEL), way) == way
+
+
+@pytest.mark.parametrize(("argv", "way"), [(XPYTHON, "ipc"), (XPYTHON, "self-bind"), ((), "self-bind")])
 def test_what_cannot_work_is_refused_before_anything_is_done(argv, way):
     with pytest.raises(UsageError):
-        choose(argv, way)
-
-
-def test_the_handshake_is_not_there_yet(directory):
+        check(argv, way)
     with pytest.raises(UsageError):
-        make("handshake", directory, b"", "")
-    assert list(directory.iterdir()) == []
+        choose(Spec(argv), way)
+
+
+@pytest.mark.anyio
+async def test_ark_is_given_its_own_form_of_file(directory):
+    for spec, form in ((Spec(ARK), int), (Spec(XPYTHON), str), (None, str)):
+        meeting = make("handshake", directory, b"secret", "some", spec)
+        assert type(json.loads(meeting.connection_file.read_bytes())["registration_port"]) is form
+        meeting.close()
+
+
+@given(
+    st.text(max_size=20),
+    st.dictionaries(st.sampled_from(["handshake", "mooring", "x"]), st.integers() | st.none()),
+)
+def test_any_kernelspec_gets_one(version, metadata):
+    spec = Spec(protocol_version=version, metadata=metadata)
+    registers(spec)
+    assert ways(spec)

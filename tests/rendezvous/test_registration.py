@@ -1,0 +1,214 @@
+"""One ROUTER for every kernel of the loop, whatever else is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from mooring.errors import LaunchError, ProtocolError
+from mooring.rendezvous.registration import _SILENCE, Registrar, shared_registrar
+from mooring.wire.connection import PORTS
+from mooring.wire.handshake import Agreed, Ask, Handshake, Heard, parse
+from mooring.wire.registration import Terms
+
+pytestmark = pytest.mark.anyio
+
+NUMBERS = dict(zip(PORTS, range(5001, 5006), strict=True))
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture
+def context():
+    with zmq.asyncio.Context() as context:
+        yield context
+
+
+@pytest.fixture
+async def registrar():
+    with shared_registrar() as registrar:
+        yield registrar
+
+
+def terms_of(registrar, name, dialect="docs"):
+    return Terms(dialect, "127.0.0.1", registrar.port, f"key of {name}".encode(), name)
+
+
+async def register(context, terms):
+    """Speak for a kernel; returns what its machine concludes."""
+    kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
+    with context.socket(zmq.DEALER if terms.dialect == "docs" else zmq.REQ) as kernels:
+        kernels.linger = 0
+        kernels.connect(terms.url)
+        (send,) = kernel.handle(Ask("q"), NOW)
+        await kernels.send_multipart(send.frames)
+        return kernel.handle(Heard(parse(await kernels.recv_multipart())), NOW)
+
+
+async def test_kernels_of_both_dialects_at_once(registrar, context):
+    heard = {}
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        for number in range(40):
+            terms = terms_of(registrar, f"k{number}", ("docs", "posit")[number % 2])
+            registrar.expect(terms, lambda info, number=number: heard.setdefault(number, info))
+            group.create_task(register(context, terms))
+    assert len(heard) == 40
+    assert {info.key.decode() for info in heard.values()} == {f"key of k{n}" for n in range(40)}
+
+
+async def test_it_is_one_for_the_loop_and_closed_by_the_last():
+    with shared_registrar() as first:
+        with shared_registrar() as second:
+            assert second is first
+        assert first.port
+    with shared_registrar() as later:
+        assert later is not first
+    first.close()  # once more: nothing happens
+
+
+async def test_what_is_no_registration_is_counted_and_disturbs_nobody(registrar, context):
+    terms = terms_of(registrar, "good")
+    heard = asyncio.get_running_loop().create_future()
+    registrar.expect(terms, heard.set_result)
+    with context.socket(zmq.DEALER) as stranger:
+        stranger.linger = 0
+        stranger.connect(terms.url)
+        for number in range(200):
+            await stranger.send_multipart([os.urandom(number)] * (number % 20 + 1))
+        async with asyncio.timeout(20):
+            (agreed,) = await register(context, terms)
+            assert isinstance(agreed, Agreed)
+            assert (await heard).shell_port == 5001
+            while registrar.refused["malformed"] < 200:
+                await asyncio.sleep(0.01)
+
+
+async def test_who_sends_too_much_at_once_is_hung_up_on(registrar, context):
+    terms = terms_of(registrar, "good")
+    registrar.expect(terms, lambda _: None)
+    with context.socket(zmq.DEALER) as stranger:
+        stranger.linger = 0
+        stranger.setsockopt(zmq.RECONNECT_IVL, -1)
+        stranger.connect(terms.url)
+        monitor = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        await stranger.send_multipart([b"x" * 1_000_000])
+        async with asyncio.timeout(20):
+            await monitor.recv_multipart()
+            await register(context, terms)
+        stranger.disable_monitor()
+        monitor.close()
+
+
+async def test_who_connects_and_says_nothing_is_hung_up_on(registrar, context):
+    reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
+    try:
+        async with asyncio.timeout(_SILENCE / 1000 + 20):
+            while await reader.read(1000):
+                pass
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_receiver_that_raises_stops_nobody(registrar, context, caplog):
+    loop = asyncio.get_running_loop()
+    raised = []
+    loop.set_exception_handler(lambda _, told: raised.append(told["exception"]))
+
+    def broken(_):
+        raise OSError("no space")
+
+    first, second = terms_of(registrar, "first"), terms_of(registrar, "second")
+    registrar.expect(first, broken)
+    registrar.expect(second, lambda _: None)
+    async with asyncio.timeout(20):
+        await register(context, first)
+        (agreed,) = await register(context, second)
+    assert isinstance(agreed, Agreed)
+    assert [str(error) for error in raised] == ["no space"]
+
+
+async def test_who_is_forgotten_is_unknown(registrar, context):
+    terms = terms_of(registrar, "gone")
+    registrar.expect(terms, lambda _: None)
+    with pytest.raises(ProtocolError):
+        registrar.expect(terms, lambda _: None)
+    assert registrar.forget("gone")
+    assert not registrar.forget("gone")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await register(context, terms)
+    assert registrar.refused["unknown kernel"] == 1
+
+
+async def test_who_hangs_up_before_the_answer_is_no_trouble(registrar):
+    terms = terms_of(registrar, "hasty")
+    heard = asyncio.get_running_loop().create_future()
+    registrar.expect(terms, heard.set_result)
+    kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
+    (send,) = kernel.handle(Ask("q"), NOW)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as hasty:
+        hasty.connect(terms.url)
+        hasty.send_multipart(send.frames)
+    async with asyncio.timeout(20):
+        await heard
+
+
+async def test_nothing_stays_open(context):
+    def used():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async def once():
+        with shared_registrar() as registrar:
+            terms = terms_of(registrar, "some")
+            registrar.expect(terms, lambda _: None)
+            await register(context, terms)
+
+    await once()  # ZeroMQ's own threads keep theirs
+    before = used()
+    for _ in range(20):
+        await once()
+    async with asyncio.timeout(20):
+        while used() > before + 3:  # libzmq's own thread closes them
+            await asyncio.sleep(0.01)
+
+
+async def test_without_descriptors_it_is_a_sentence():
+    resource = pytest.importorskip("resource")
+    with shared_registrar():
+        pass
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    filling = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, limits[1]))
+        with suppress(OSError):
+            while True:
+                filling.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(LaunchError, match="no port at which"):
+            Registrar()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in filling:
+            os.close(descriptor)
+    gc.collect()
+    with shared_registrar() as registrar, socket.create_connection(("127.0.0.1", registrar.port)):
+        pass
+
+
+async def test_the_answer_goes_out_even_if_the_loop_is_busy_right_after(registrar, context):
+    """Acknowledged at once: xeus aborts five seconds after it has asked."""
+    terms = terms_of(registrar, "k")
+    registrar.expect(terms, lambda _: None)
+    kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
+    (send,) = kernel.handle(Ask("q"), NOW)
+    assert json.loads(send.frames[-1])["kernel_id"] == "k"
+    assert [type(command) for command in await register(context, terms)] == [Agreed]
