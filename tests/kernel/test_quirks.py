@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
+from IPython.core.interactiveshell import InteractiveShell
+
 from mooring.kernel.quirks import interrupt_mode, preparation
 
 
@@ -15,15 +19,17 @@ def test_every_other_kernel_as_its_kernelspec_says():
         assert interrupt_mode(stated, {}) == stated
 
 
-def test_xeus_python_gets_the_handler_of_python_back_and_no_other_kernel_is_touched():
-    import signal
-
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def test_xeus_python_can_be_interrupted_while_a_cell_runs_and_no_other_kernel_is_touched():
+    shell = InteractiveShell()
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        names = {}
-        eval(preparation({"implementation": "xeus-python"}), names)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        assert set(names) == {"__builtins__"}, "it leaves no name behind"
+        names = set(shell.user_ns)
+        shell.run_cell(preparation({"implementation": "xeus-python"}), silent=True, store_history=False)
+        assert set(shell.user_ns) == names
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        shell.run_cell("seen = __import__('signal').getsignal(2)", silent=True)
+        assert shell.user_ns["seen"] is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, previous)
     assert preparation({"implementation": "ipython"}) is None

@@ -13,10 +13,13 @@ InterruptMode = Literal["signal", "message"]
 # Their kernelspecs ask for a signal, of which they die; the message is what they know (deno issue 24491).
 _BY_MESSAGE = frozenset({"Deno kernel"})
 
-# xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). Python's
-# handler, set once more, interrupts what runs and nothing else.
+# xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). As in
+# ipykernel, Python's handler shall stand while a cell runs, and none between cells: it would end xeus's loop.
 _PREPARATIONS = {
-    "xeus-python": "(lambda s: s.signal(s.SIGINT, s.default_int_handler))(__import__('signal'))",
+    "xeus-python": """(lambda signal, events: [
+    events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler)),
+    events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)),
+])(__import__("signal"), get_ipython().events);""",
 }
 
 
