@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mooring.discovery.base import Around, Blocking, KernelType, Provider, is_provider_name, named
 
@@ -23,6 +23,7 @@ OWN = {"spec": "kernelspec", "env": "environments", "running": "running"}
 """mooring's providers, in the order of lists, and their modules."""
 
 T = TypeVar("T")
+_PARTS = ("name", "slow", "find")
 Load = Callable[[], Provider]
 
 
@@ -54,12 +55,22 @@ def load(entry: EntryPoint) -> Provider:
     """
     if entry.name in OWN:
         raise ValueError(f"the name {entry.name} belongs to mooring's own provider")
-    found = entry.load()
-    provider: Provider = found() if callable(found) and not hasattr(found, "find") else found
-    if not callable(getattr(provider, "find", None)) or not hasattr(provider, "slow"):
-        raise TypeError(f"{entry.value} is no provider: it needs name, slow and find")
+    provider = made(entry.load())
     if provider.name != entry.name or not is_provider_name(entry.name):
         raise ValueError(f"its entry point is called {entry.name} and it calls itself {provider.name}")
+    return provider
+
+
+def made(found: Any) -> Provider:
+    """Return a provider, given it or a function that makes it.
+
+    Raises:
+        TypeError: it is none.
+        Exception: whatever the function raises.
+    """
+    provider: Provider = found() if callable(found) and not hasattr(found, "find") else found
+    if not callable(getattr(provider, "find", None)) or not all(map(partial(hasattr, provider), _PARTS)):
+        raise TypeError(f"{provider!r} is no provider: it needs name, slow and find")
     return provider
 
 

@@ -1,0 +1,28 @@
+"""A verdict reads as text, and fails a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.testing import Check, Verdict
+
+GOOD, BAD = Check("it floats", passed=True), Check("it is tight", passed=False, why="water in\nthe hold")
+
+
+def test_what_conforms_passes():
+    verdict = Verdict("the boat", (GOOD,))
+    verdict.require()
+    assert str(verdict) == "the boat: conforms\n  ok   it floats"
+
+
+def test_what_does_not_fails_with_its_reasons():
+    verdict = Verdict("the boat", (GOOD, BAD))
+    with pytest.raises(AssertionError) as caught:
+        verdict.require()
+    assert str(caught.value).splitlines() == [
+        "the boat: does not conform",
+        "  ok   it floats",
+        "  FAIL it is tight",
+        "         water in",
+        "         the hold",
+    ]
