@@ -6,7 +6,7 @@ import signal
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from mooring.kernel.quirks import interrupt_mode, preparation
+from mooring.kernel.quirks import interrupt_mode, preparation, trails
 
 
 def test_deno_is_interrupted_by_message_whatever_its_kernelspec_says():
@@ -34,3 +34,10 @@ def test_xeus_python_can_be_interrupted_while_a_cell_runs_and_no_other_kernel_is
         signal.signal(signal.SIGINT, previous)
     assert preparation({"implementation": "ipython"}) is None
     assert preparation({}) is None
+
+
+def test_output_that_may_trail_is_waited_for():
+    assert trails(("deno", "jupyter"), {"implementation": "Deno kernel"})
+    assert trails(("unknown",), {})
+    assert not trails(("R",), {"implementation": "IRkernel"})
+    assert not trails(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"})

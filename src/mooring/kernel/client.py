@@ -55,7 +55,8 @@ class Result:
 
     Attributes:
         outputs: nbformat output dicts.
-        status: ``ok`` or ``error``; ``aborted`` from kernels that drop what is queued behind an error.
+        status: ``ok`` or ``error``; ``aborted`` from kernels that drop what is queued behind an error, which
+            some spell ``abort``.
         error: the exception, where there was one.
         seconds: from sending the request to reply and idle.
         execution_count: the kernel's counter, or None.
@@ -175,6 +176,7 @@ class Client:
         store_history: bool = True,
         expressions: Mapping[str, str] | None = None,
         stdin: InputProvider | None = None,
+        trails: bool = False,
     ) -> Result:
         """Run code and wait until it and its output are complete.
 
@@ -186,6 +188,7 @@ class Client:
             expressions: evaluated afterwards; their values come back in ``Result.expressions``.
             stdin: answers the kernel's input requests, given prompt and whether it is a password; None
                 makes ``input()`` an error in the kernel. Called in the loop's thread.
+            trails: the kernel publishes output after its reply; see :meth:`settle`.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile.
@@ -215,11 +218,14 @@ class Client:
             stdin,
         )
         reply = (await request.done).content
+        seconds = monotonic() - began
+        if trails:
+            await self.settle(take)
         return Result(
             outputs=area.outputs,
             status=str(reply.get("status", "ok")),
             error=error_of(reply),
-            seconds=monotonic() - began,
+            seconds=seconds,
             execution_count=area.execution_count or reply.get("execution_count"),
             expressions=reply.get("user_expressions") or {},
         )
@@ -273,7 +279,9 @@ class Client:
         """
         await self.request("shell", messages.kernel_info_request(), receive).done
 
-    async def settle(self, quiet: float = 0.1, most: float = 10.0) -> None:
+    async def settle(
+        self, receive: Receiver | None = None, *, quiet: float = 0.1, most: float = 10.0
+    ) -> None:
         """Wait until a kernel whose output trails behind its replies has published no more of it for a while.
 
         For kernels that carry what a program prints to iopub by a way of its own, such as a pipe they read:
@@ -281,6 +289,8 @@ class Client:
         3000 lines when it said idle). Nothing in the protocol does.
 
         Args:
+            receive: called with what is published in the name of the requests this makes: deno gives output
+                to whoever asked last.
             quiet: seconds without output that count as the end; more where the kernel answers slowly.
             most: seconds after which the wait ends even though output keeps coming.
 
@@ -289,7 +299,7 @@ class Client:
         """
         last = monotonic() + most
         while (began := monotonic()) < last:
-            await self.flush()
+            await self.flush(receive)
             self._shown.clear()
             # A busy machine delays the pipe as it delays the answer.
             patience = max(quiet, 4 * (monotonic() - began))

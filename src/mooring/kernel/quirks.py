@@ -5,10 +5,16 @@ Each was met in a real kernel; docs/reference/kernels-tried.md has what every on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from mooring.rendezvous.choice import is_ipykernel
+
 InterruptMode = Literal["signal", "message"]
+
+# Kernels that have published all output of a request before they say idle, by how their ``implementation``
+# begins. Of others nobody knows: deno, evcxr and more read what was printed from a pipe, in their own time.
+_IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
 
 # Their kernelspecs ask for a signal, of which they die; the message is what they know (deno issue 24491).
 _BY_MESSAGE = frozenset({"Deno kernel"})
@@ -31,6 +37,16 @@ def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptM
         info: its ``kernel_info_reply``.
     """
     return "message" if info.get("implementation") in _BY_MESSAGE else stated
+
+
+def trails(argv: Sequence[str], info: Mapping[str, Any]) -> bool:
+    """Tell whether a kernel may publish output of a request after it has answered it.
+
+    Args:
+        argv: its kernelspec's command.
+        info: its ``kernel_info_reply``.
+    """
+    return not (str(info.get("implementation")).lower().startswith(_IN_ORDER) or is_ipykernel(argv))
 
 
 def preparation(info: Mapping[str, Any]) -> str | None:

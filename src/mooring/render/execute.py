@@ -11,20 +11,16 @@ from mooring.errors import DeadlineExceeded, MooringError
 from mooring.kernel.client import ExecutionError, Receiver, Request, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
+from mooring.kernel.quirks import trails
 from mooring.render.documents.tags import expects_error, runnable
 from mooring.render.events import Failure, Status
 from mooring.render.widgets import Widgets
-from mooring.rendezvous.choice import is_ipykernel
 from mooring.wire import messages
 from mooring.wire.messages import Message
 
 _SHOWN = frozenset(
     {"stream", "display_data", "execute_result", "error", "clear_output", "update_display_data"}
 )
-
-# Kernels that have published all output of a request before they say idle, by how their ``implementation``
-# begins. Of others nobody knows: deno, evcxr and more read what was printed from a pipe, in their own time.
-_IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
 
 # A cell that prints more than this runs away: it is interrupted before it fills the machine's memory.
 MOST_OUTPUT = 512 * 1024 * 1024
@@ -141,8 +137,7 @@ class Executor:
         self._failure: Failure | None = None
         self._flooded: _Cell | None = None
         self._patience: asyncio.TimerHandle | None = None
-        named = str(kernel.info.get("implementation", "")).lower()
-        self._trails = not (named.startswith(_IN_ORDER) or is_ipykernel(kernel.spec.argv))
+        self._trails = trails(kernel.spec.argv, kernel.info)
 
     async def run(self) -> Execution:
         """Run all cells that are to run.
@@ -213,7 +208,7 @@ class Executor:
             if self._patience is not None:
                 self._patience.cancel()
         if self._trails:
-            await self._kernel.client.settle()
+            await self._kernel.client.settle(receive)
         return reply
 
     async def _hear_children(self) -> None:
