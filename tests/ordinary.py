@@ -66,6 +66,24 @@ class Ordinary:
         """Run the command, perhaps by a program that prepares something ``before``."""
         return self.run(*before, self.python, "-m", "mooring", *words, **rest)
 
+    def equip(self) -> None:
+        """Give this user's Python what rendering needs; takes seconds where it has to be installed."""
+        wanted = "import ipykernel, jupytext, nbconvert, msgspec, platformdirs, zmq, rich"
+        if self.run(self.python, "-c", wanted).returncode == 0:
+            return
+        environment = self.folder / "environment"
+        subprocess.run([self.python, "-m", "venv", "--without-pip", environment], check=True)
+        self.python = str(environment / "bin" / "python")
+        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", self.python]
+        extras = ["ipykernel", "jupytext", "nbconvert", "nbformat", "jinja2", "rich"]
+        core = ["pyzmq", "msgspec", "platformdirs"]
+        env = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_LINK_MODE": "copy"}
+        done = subprocess.run(
+            [*install, *core, *extras], env=env, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            pytest.skip(f"no packages for an ordinary user: {done.stderr.strip()}")
+
     def _find_python(self) -> str:
         # root's own Python may lie in root's home
         for candidate in (sys.executable, "/usr/bin/python3"):
