@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def other(client, by_hand, tmp_path):
     """An onlooker whose kernel's process is nowhere to be seen."""
-    with looking(client, None, tmp_path / "kernel.json") as other:
+    with looking(client, "client", None, tmp_path / "kernel.json") as other:
         other.answered("by hand")
         yield other
 

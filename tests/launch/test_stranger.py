@@ -114,9 +114,13 @@ async def test_killing(start, path):
 
 async def test_a_group_of_its_own_is_signalled_whole(start, path):
     code = (
-        "import os, sys, time\n"
-        "try:\n    if os.fork() == 0:\n        print('on', flush=True)\n        time.sleep(3600)\n    os.wait()\n"
-        "except KeyboardInterrupt: sys.exit(os.wait()[1] and 5)"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "if os.fork() == 0:\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "    print('on', flush=True)\n"
+        "    time.sleep(3600)\n"
+        "sys.exit(5 if os.wait()[1] == signal.SIGINT else 1)"
     )
     process = start(code)
     with watching(process.pid, path) as stranger:

@@ -183,7 +183,9 @@ async def test_without_async():
         with blocking.attach(path) as kernel:
             assert text(kernel.execute("print(input())", stdin=lambda *_: "Ada")) == "Ada\n"
             assert kernel.process.pid == process.pid
-            kernel.interrupt()
+            sleeps = "print(1, flush=True); import time; time.sleep(600)"
+            result = kernel.execute(sleeps, receive=lambda m: m.msg_type == "stream" and kernel.interrupt())
+            assert result.error.ename == "KeyboardInterrupt"
             with pytest.raises(UsageError):
                 kernel.restart()
             assert isinstance(kernel.status, Running)

@@ -29,6 +29,7 @@ from mooring.plan.lifecycle import Status
 from mooring.tasks import beside
 from mooring.wire import messages
 from mooring.wire.connection import ConnectionInfo
+from mooring.wire.messages import Channel
 
 if sys.platform == "linux":
     from mooring.launch.listening import at_path, at_port
@@ -185,40 +186,35 @@ async def attach(
 @asynccontextmanager
 async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncIterator[AttachedKernel]:
     async with AsyncExitStack() as stack:
-        client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+        session_id = secrets.token_hex(8)
+        client = Client(info, session_id, lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
-        onlooker = stack.enter_context(looking(client, pid, path))
+        onlooker = stack.enter_context(looking(client, session_id, pid, path))
         await stack.enter_async_context(beside(onlooker.keep(), name=f"look at {path.name}"))
-        told = await _greeted(client)
-        onlooker.answered(str(told.get("implementation")))
+        told, busy = await _greeted(client)
+        onlooker.answered(str(told.get("implementation")), busy=busy)
         yield AttachedKernel(_spec(info, told), path, onlooker, client, told)
 
 
-async def _greeted(client: Client) -> dict[str, Any]:
-    """Wait until the kernel has answered, on whichever channel it does so first."""
-    first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+async def _greeted(client: Client) -> tuple[dict[str, Any], bool]:
+    """Wait for the kernel's answer; return it, and True when the kernel computes something meanwhile."""
+    first: asyncio.Future[tuple[dict[str, Any], bool]] = asyncio.get_running_loop().create_future()
 
-    async def ask_on_shell() -> None:
-        await answer(client.ready())
-
-    async def ask_on_control() -> None:
-        await answer(client.ready(channel="control"))
-
-    async def answer(asked: Any) -> None:
+    async def ask(channel: Channel) -> None:
         try:
-            told = await asked
+            told = await client.ready(channel=channel)
         except MooringError as error:
             if not first.done():
                 first.set_exception(error)
         else:
             if not first.done():
-                first.set_result(told)
+                first.set_result((told, channel == "control"))
 
-    async with beside(ask_on_shell(), name="ask on shell"):
+    async with beside(ask("shell"), name="ask on shell"):
         await asyncio.wait([first], timeout=_BUSY)
         if first.done():
             return first.result()
-        async with beside(ask_on_control(), name="ask on control"):
+        async with beside(ask("control"), name="ask on control"):
             return await first
 
 

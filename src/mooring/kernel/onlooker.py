@@ -51,11 +51,12 @@ class Seen(Handle, Protocol):
 class Onlooker:
     """One kernel of somebody else, from the moment it was found until it ends or nobody looks any more."""
 
-    def __init__(self, client: Client, process: Seen | None) -> None:
+    def __init__(self, client: Client, process: Seen | None, session_id: str) -> None:
         """Begin to look.
 
         Args:
             client: speaks to the kernel, and is told of its end.
+            session_id: the client's name.
             process: what listens at its address, where that can be known.
         """
         self.process = process
@@ -64,7 +65,8 @@ class Onlooker:
         self._lifecycle = Lifecycle(self._loop.time())
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._given_up: asyncio.TimerHandle | None = None
-        self._state = ""
+        self._session_id = session_id
+        self._others: set[str] = set()
         self._is_ipython = False
         self._feed(lifecycle.Launched(process.pid if process else 0))
         client.on_line(self._on_line)
@@ -80,9 +82,11 @@ class Onlooker:
         """Whether the process is the kernel's own for certain: only then is it signalled."""
         return self.process is not None and self.process.is_named
 
-    def answered(self, implementation: str) -> None:
-        """Take note that the kernel has answered, and what it calls itself."""
+    def answered(self, implementation: str, *, busy: bool = False) -> None:
+        """Take note that the kernel has answered, what it calls itself, and whether it computes."""
         self._is_ipython = implementation == "ipython"
+        if busy:
+            self._others.add("")
         self._feed(lifecycle.Answered())
 
     async def keep(self) -> None:
@@ -118,7 +122,7 @@ class Onlooker:
             match command:
                 case lifecycle.AskToStop():
                     # As for our own kernels: ipykernel may hang for ten seconds when asked on control.
-                    by_shell = self._is_ipython and self._state == "idle"
+                    by_shell = self._is_ipython and not self._client.busy and not self._others
                     channel: Channel = "shell" if by_shell else "control"
                     with suppress(MooringError):  # then the ladder's next rung will do
                         self._client.request(channel, messages.shutdown_request(restart=False))
@@ -138,8 +142,12 @@ class Onlooker:
             self.process.send_signal(signum)
 
     def _on_message(self, message: Message) -> None:
-        if message.msg_type == "status":
-            self._state = str(message.content.get("execution_state"))
+        if message.msg_type != "status" or message.parent_header.get("session") == self._session_id:
+            return
+        if message.content.get("execution_state") == "busy":
+            self._others.add(message.parent_id)
+        else:
+            self._others -= {message.parent_id, ""}
 
     def _on_line(self, there: bool) -> None:  # noqa: FBT001 - the signature of a receiver
         if self.sees_the_kernel or self._ended.done():
@@ -173,19 +181,20 @@ class Onlooker:
 
 
 @contextmanager
-def looking(client: Client, pid: int | None, path: Path) -> Iterator[Onlooker]:
+def looking(client: Client, session_id: str, pid: int | None, path: Path) -> Iterator[Onlooker]:
     """Look on for as long as the block lasts.
 
     Args:
         client: speaks to the kernel.
+        session_id: the client's name.
         pid: what listens at its address, where that is known.
         path: its connection file.
     """
     if sys.platform == "linux" and pid is not None:
         with watching(pid, path) as process:
-            yield Onlooker(client, process)
+            yield Onlooker(client, process, session_id)
     else:
-        yield Onlooker(client, None)
+        yield Onlooker(client, None, session_id)
 
 
 def _cut() -> MooringError:
