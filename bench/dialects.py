@@ -14,10 +14,11 @@ class Dialect:
     Attributes:
         kernel: the kernelspec's name.
         title: what its makers call it.
-        say: prints ``{}`` and a line's end.
+        say: prints ``{}`` and a line's end; what stands for the braces has no quotes in it.
+        count: prints the numbers below ``{}``, each on a line.
         value: an expression that is 42.
         fail: prints ``before``, then raises an error in which the word ``further`` occurs.
-        loop: prints ``on``, then runs for ever.
+        loop: prints ``on`` twice, the second time when it is well under way, and runs for ever.
         keep: keeps the number 7 in ``kept``, and ``kept`` prints it.
     """
 
@@ -29,6 +30,7 @@ class Dialect:
     loop: str
     keep: str
     kept: str
+    count: str
 
     @property
     def here(self) -> bool:
@@ -40,17 +42,19 @@ _PYTHON = {
     "say": "print('{}', flush=True)",
     "value": "6 * 7",
     "fail": "print('before', flush=True)\nraise ValueError('no further')",
-    "loop": "import time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)",
+    "loop": "import time\nwhile True: print('on', flush=True) or time.sleep(0.05)",
     "keep": "seven = 7",
     "kept": "print(seven)",
+    "count": "for n in range({}): print(n)",
 }
 _SCRIPT = {
     "say": "console.log('{}');",
     "value": "6 * 7",
     "fail": "console.log('before');\nthrow new Error('no further');",
-    "loop": "console.log('on');\nwhile (true) {}",
+    "loop": "console.log('on');\nconsole.log('on');\nwhile (true) {}",
     "keep": "let seven = 7;",
     "kept": "console.log(seven);",
+    "count": "for (let n = 0; n < {}; n++) console.log(n);",
 }
 DIALECTS: dict[str, Dialect] = {
     each.kernel: each
@@ -63,9 +67,10 @@ DIALECTS: dict[str, Dialect] = {
             say="cat('{}\\n')",
             value="6 * 7",
             fail="cat('before\\n')\nstop('no further')",
-            loop="cat('on\\n')\nflush.console()\nwhile (TRUE) Sys.sleep(0.01)",
+            loop="while (TRUE) {\ncat('on\\n')\nflush.console()\nSys.sleep(0.05)\n}",
             keep="seven <- 7",
             kept="cat(seven, '\\n')",
+            count="for (n in seq_len({}) - 1) cat(n, '\\n', sep = '')",
         ),
         Dialect("deno", "Deno", **_SCRIPT),
         Dialect(
@@ -74,9 +79,10 @@ DIALECTS: dict[str, Dialect] = {
             say="disp('{}')",
             value="6 * 7",
             fail="disp('before')\nerror('no further')",
-            loop="disp('on')\nwhile true\npause(0.01);\nend",
+            loop="while true\ndisp('on')\npause(0.05);\nend",
             keep="seven = 7;",
             kept="disp(seven)",
+            count="for n = 0:{}-1\nprintf('%d\\n', n);\nend",
         ),
         Dialect(
             "bash",
@@ -84,9 +90,10 @@ DIALECTS: dict[str, Dialect] = {
             say="echo '{}'",
             value="echo $((6 * 7))",
             fail="echo before\nls /no/further",
-            loop="echo on\nwhile true; do sleep 0.01; done",
+            loop="while true; do echo on; sleep 0.05; done",
             keep="seven=7",
             kept='echo "$seven"',
+            count="for ((n = 0; n < {}; n++)); do echo $n; done",
         ),
         Dialect("tslab", "tslab", **_SCRIPT),
     )
