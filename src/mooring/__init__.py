@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mooring.kernel import blocking
     from mooring.kernel.attach import attach
     from mooring.kernel.kernel import launch
+    from mooring.kernel.pool import pool
     from mooring.render.run import render
 
     __version__: str
@@ -45,7 +46,7 @@ else:
     launch.__class__ = _Launch
     render.__class__ = _Render
 
-__all__ = ["MooringError", "__version__", "attach", "blocking", "launch", "render"]
+__all__ = ["MooringError", "__version__", "attach", "blocking", "launch", "pool", "render"]
 
 
 def __getattr__(name: str) -> Any:
@@ -57,6 +58,10 @@ def __getattr__(name: str) -> Any:
         from mooring.kernel.attach import attach
 
         return attach
+    if name == "pool":
+        from mooring.kernel.pool import pool
+
+        return pool
     if name == "__version__":
         from importlib.metadata import version
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import assert_never
 
 from mooring.errors import KernelDied, MooringError, StartDeath, WardenLost
@@ -61,6 +62,11 @@ class Supervisor:
     def handle(self) -> Handle:
         """The process last started; raises what prevented its start."""
         return self._processes[-1] if self._processes else self._started.result()
+
+    def relocate(self, cwd: str | None, env: Mapping[str, str]) -> None:
+        """Have restarts begin elsewhere: in another directory, with ``env`` added to the environment."""
+        env = {**self._spec.env, **env}
+        self._spec = replace(self._spec, env=env, cwd=self._spec.cwd if cwd is None else cwd)
 
     def attach(self, client: Client) -> None:
         """Tell ``client`` when the kernel dies; at once if it has."""

@@ -65,8 +65,7 @@ class Template:
 
 def template_of(spec: LaunchSpec) -> Template | None:
     """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
-    ordinary = spec.stdin is None and spec.isolate == "none"
-    if sys.platform != "linux" or not ordinary or "-m" not in spec.argv:
+    if sys.platform != "linux" or spec.stdin is not None or "-m" not in spec.argv:
         return None
     at = spec.argv.index("-m")
     flags = spec.argv[1:at]
@@ -77,10 +76,11 @@ def template_of(spec: LaunchSpec) -> Template | None:
         return None
     paths = spec.env.get("PYTHONPATH", "").split(os.pathsep)
     relative = any(path and not Path(path).is_absolute() for path in paths)
-    return Template((program, *flags), _early(spec.env), spec.cwd if relative else "/")
+    return Template((program, *flags), early(spec.env), spec.cwd if relative else "/")
 
 
-def _early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the variables that count from a process's first moment on, sorted."""
     counts = {name for name in env if name.startswith(_EARLY)} | (_EARLY_NAMES & env.keys())
     return tuple(sorted((name, env[name]) for name in counts))
 

@@ -1,0 +1,213 @@
+"""What a pool should do: keep some ready, give them out, start others in their place. No I/O, no clock.
+
+=========  =======================================  =====================================
+event      when                                     what follows
+=========  =======================================  =====================================
+Opened     at the beginning                         Start, as many as are to be ready
+Wanted     one is ready                             Give it, Start another
+Wanted     none is                                  Start one more; the wish waits
+Ready      a wish waits                             Give it to the oldest
+Ready      nobody waits                             it is kept
+Failed     a wish waits                             Refuse the oldest; back-off
+Failed     nobody waits                             back-off
+Died       it was ready, and given to nobody        back-off, then another is started
+Withdrawn  its wish waits                           forgotten; what was started for it stays
+Tick       a back-off is over                       Start what is missing
+=========  =======================================  =====================================
+
+A wish is answered by the next one that gets ready, whoever it was started for. Starts that fail in a row are
+tried again after half a second, a second, and so on up to thirty; a wish is always worth a try at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NewType, assert_never
+
+Spare = NewType("Spare", int)
+"""Names one that was started ahead."""
+Wish = NewType("Wish", int)
+"""Names somebody who wants one."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between starts that fail in a row."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The pool's block was entered."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Somebody wants one."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """Somebody no longer waits."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One that was started can be given out."""
+
+    spare: Spare
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One could not be started."""
+
+    spare: Spare
+
+
+@dataclass(frozen=True)
+class Died:
+    """One that was ready has ended."""
+
+    spare: Spare
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The time asked for by WakeAt has come."""
+
+
+Event = Opened | Wanted | Withdrawn | Ready | Failed | Died | Tick
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start one."""
+
+    spare: Spare
+
+
+@dataclass(frozen=True)
+class Give:
+    """Give one to somebody."""
+
+    spare: Spare
+    wish: Wish
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Tell somebody what prevented the start of ``spare``."""
+
+    wish: Wish
+    spare: Spare
+
+
+@dataclass(frozen=True)
+class WakeAt:
+    """Send a Tick at that time."""
+
+    at: float
+
+
+Command = Start | Give | Refuse | WakeAt
+
+
+class Pool:
+    """The whole of it.
+
+    Args:
+        size: how many shall be ready when nobody wants one.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._count = 0
+        self._starting: set[Spare] = set()
+        self._ready: deque[Spare] = deque()
+        self._waiting: deque[Wish] = deque()
+        self._failures = 0
+        self._closed_until = 0.0
+
+    @property
+    def ready(self) -> int:
+        """How many can be given out at once."""
+        return len(self._ready)
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in what happened and return what is to be done, in order.
+
+        Args:
+            event: what happened; of a spare that is not known (any more) nothing follows.
+            now: time in seconds, on any clock that never goes back.
+        """
+        match event:
+            case Opened() | Tick():
+                return self._fill(now)
+            case Wanted(wish):
+                return self._wanted(wish, now)
+            case Withdrawn(wish):
+                return self._withdrawn(wish)
+            case Ready(spare):
+                return self._arrived(spare)
+            case Failed(spare):
+                return self._failed(spare, now)
+            case Died(spare):
+                return self._died(spare, now)
+            case _:
+                assert_never(event)
+
+    def _wanted(self, wish: Wish, now: float) -> list[Command]:
+        if self._ready:
+            return [Give(self._ready.popleft(), wish), *self._fill(now)]
+        self._waiting.append(wish)
+        return [self._start() for _ in range(len(self._waiting) - len(self._starting))] + self._fill(now)
+
+    def _withdrawn(self, wish: Wish) -> list[Command]:
+        if wish in self._waiting:
+            self._waiting.remove(wish)
+        return []
+
+    def _died(self, spare: Spare, now: float) -> list[Command]:
+        if spare not in self._ready:
+            return []
+        self._ready.remove(spare)
+        return self._pause(now)
+
+    def _arrived(self, spare: Spare) -> list[Command]:
+        if spare not in self._starting:
+            return []
+        self._starting.remove(spare)
+        self._failures = 0
+        if self._waiting:
+            return [Give(spare, self._waiting.popleft())]
+        self._ready.append(spare)
+        return []
+
+    def _failed(self, spare: Spare, now: float) -> list[Command]:
+        if spare not in self._starting:
+            return []
+        self._starting.remove(spare)
+        told: list[Command] = [Refuse(self._waiting.popleft(), spare)] if self._waiting else []
+        return told + self._pause(now)
+
+    def _pause(self, now: float) -> list[Command]:
+        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        self._failures += 1
+        self._closed_until = now + pause
+        return [WakeAt(self._closed_until)]
+
+    def _fill(self, now: float) -> list[Command]:
+        """Start what is missing, unless a back-off says later."""
+        if now < self._closed_until:
+            return []
+        missing = self._size + len(self._waiting) - len(self._ready) - len(self._starting)
+        return [self._start() for _ in range(missing)]
+
+    def _start(self) -> Start:
+        self._count += 1
+        spare = Spare(self._count)
+        self._starting.add(spare)
+        return Start(spare)

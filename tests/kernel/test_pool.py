@@ -1,0 +1,112 @@
+"""A pool of real kernels: given once, moved, replaced, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import mooring
+from mooring.discovery.kernelspec import native
+from mooring.errors import LaunchError, StartDeath
+from mooring.kernel.pool import Pool
+
+pytestmark = pytest.mark.anyio
+
+
+async def filled(pool: Pool, count: int) -> None:
+    async with asyncio.timeout(60):
+        while pool.ready < count:
+            await asyncio.sleep(0.01)
+
+
+async def said(kernel, code: str) -> str:
+    result = await kernel.execute(code)
+    assert result.error is None, result.error
+    return "".join(output.get("text", "") for output in result.outputs)
+
+
+async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:
+    async with mooring.pool("python3", size=1) as pool:
+        await filled(pool, 1)
+        async with pool.launch() as one, pool.launch() as other:
+            assert one.process.pid != other.process.pid
+            first = await one.execute("1 + 1")
+            assert first.outputs[0]["data"]["text/plain"] == "2"
+            assert first.execution_count == 1
+            await filled(pool, 1)
+        assert one.process.exit_status is not None
+
+
+async def test_a_kernel_is_put_where_it_is_wanted_and_stays_there_when_restarted(tmp_path) -> None:
+    probe = "import os, time; print(os.getcwd(), os.environ['WHAT'], time.strftime('%Z'), *map(repr, _dh))"
+    async with mooring.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
+        async with pool.launch(cwd=tmp_path, env={"WHAT": "this", "TZ": "XYZ-3"}) as kernel:
+            there = Path(os.path.realpath(tmp_path))
+            moved = await said(kernel, probe)
+            assert moved == f"{there} this XYZ {there!r}\n"
+            assert await said(kernel, "print([name for name in dir() if not name.startswith('_')])") == (
+                "['In', 'Out', 'exit', 'get_ipython', 'open', 'os', 'quit', 'time']\n"
+            )
+            await kernel.restart()
+            assert await said(kernel, probe) == moved
+        async with pool.launch() as kernel:
+            assert await said(kernel, "import os; print(os.environ['WHAT'])") == "pool\n"
+
+
+async def test_another_environment_from_the_first_moment_on_is_launched_afresh() -> None:
+    async with mooring.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
+        await filled(pool, 1)
+        async with pool.launch(env={"PYTHONUTF8": "1", "LC_ALL": "C"}) as kernel:
+            assert pool.ready == 1
+            probe = "import os, sys; print(sys.flags.utf8_mode, os.environ['WHAT'])"
+            assert await said(kernel, probe) == "1 pool\n"
+
+
+async def test_a_directory_that_is_not_there_is_told() -> None:
+    async with mooring.pool("python3", size=1) as pool:
+        with pytest.raises(LaunchError, match="/nowhere"):
+            async with pool.launch(cwd="/nowhere"):
+                pass
+
+
+async def test_one_that_dies_while_it_is_ready_is_replaced() -> None:
+    async with mooring.pool("python3", size=1) as pool:
+        await filled(pool, 1)
+        (place,) = pool._ready.values()
+        place.kernel.process.send_signal(9)
+        async with asyncio.timeout(60):
+            while pool.ready:
+                await asyncio.sleep(0.01)
+        async with pool.launch() as kernel:
+            assert await said(kernel, "print(1)") == "1\n"
+
+
+async def test_whoever_waits_hears_why_no_kernel_starts() -> None:
+    spec = native()
+    assert spec is not None
+    broken = replace(spec, argv=(spec.argv[0], "-c", "raise SystemExit('no way')"))
+    async with mooring.pool(broken, size=1) as pool:
+        with pytest.raises(StartDeath, match="no way"):
+            async with pool.launch():
+                pass
+
+
+async def test_cancelled_while_it_waits_leaves_the_kernel_to_the_next() -> None:
+    async with mooring.pool("python3", size=0) as pool:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), pool.launch():
+                pass
+        await filled(pool, 1)
+        async with pool.launch() as kernel:
+            assert await said(kernel, "print(1)") == "1\n"
+
+
+async def test_nothing_of_it_is_left() -> None:
+    async with mooring.pool("python3", size=2) as pool:
+        await filled(pool, 2)
+        processes = [place.kernel.process for place in pool._ready.values()]
+    assert all(process.exit_status is not None for process in processes)
