@@ -3,9 +3,9 @@
 ``python -m mooring.jupyter.adapter --type TYPE -f FILE`` is the command of a kernelspec that
 ``mooring kernels install --adapt TYPE`` writes, so that somebody else's launcher which wants a registration
 (JEP 66) can start that kernel. Given a registration file, it holds five ports, starts the kernel with them,
-and reports them; it passes signals on, and ends as the kernel ends. The kernel is a child of a warden of its
-own: whatever happens to the adapter, nothing stays behind. Given an ordinary connection file, it becomes the
-kernel.
+and reports them once the kernel answers; it passes signals on, and ends as the kernel ends. The kernel is a
+child of a warden of its own: whatever happens to the adapter, nothing stays behind. Given an ordinary
+connection file, it becomes the kernel.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -24,14 +25,16 @@ from typing import NoReturn
 from mooring import kernelside
 from mooring.discovery.finder import find
 from mooring.discovery.kernelspec import KernelSpec
-from mooring.errors import MooringError, UsageError
+from mooring.errors import KernelDied, MooringError, UsageError
+from mooring.kernel.client import Client
 from mooring.launch.base import ExitStatus, LaunchSpec
 from mooring.launch.failure import explain
-from mooring.launch.launched import Ended, Pending, Refused
+from mooring.launch.launched import Ended, Launched, Pending, Refused
 from mooring.launch.warden_link import Warden
 from mooring.rendezvous.files import write_connection_file
 from mooring.rendezvous.hold import HoldRendezvous
-from mooring.wire.connection import PORTS
+from mooring.tasks import beside
+from mooring.wire.connection import PORTS, ConnectionInfo
 
 MODULE = "mooring.jupyter.adapter"
 
@@ -92,11 +95,32 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
             await launched.until(lambda: not isinstance(launched.state, Pending))
             if isinstance(launched.state, Refused):
                 raise explain(process, launched.state.stage, launched.state.number)
-            ports = {name: getattr(info, name) for name in PORTS}
-            await asyncio.to_thread(kernelside.register, file, ports)
+            if await _answers(info, launched):
+                ports = {name: getattr(info, name) for name in PORTS}
+                await asyncio.to_thread(kernelside.register, file, ports)
             await launched.until(lambda: isinstance(launched.state, Ended))
             assert isinstance(launched.state, Ended)
             return launched.state.status
+
+
+async def _answers(info: ConnectionInfo, launched: Launched) -> bool:
+    """Wait until the kernel answers; False when it has ended instead.
+
+    A registration says that the ports are bound, and clients count on that: jupyter_client's takes a
+    heartbeat that is missing at first for the kernel's death.
+    """
+    client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+
+    async def watch() -> None:
+        await launched.until(lambda: isinstance(launched.state, Ended))
+        client.end(KernelDied("the kernel ended while starting"))
+
+    async with client, beside(watch(), name="watch the kernel"):
+        try:
+            await client.ready()
+        except KernelDied:
+            return False
+    return True
 
 
 def _become(spec: KernelSpec, file: Path) -> NoReturn:

@@ -1,0 +1,39 @@
+"""The command that writes kernelspecs of kernels that register."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring.cli.main import main
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    folder = tmp_path / "share" / "jupyter" / "kernels"
+    monkeypatch.setenv("JUPYTER_PATH", str(folder.parent))
+    return folder
+
+
+def test_ipykernels(kernels, tmp_path, capsys):
+    assert main(["kernels", "install", "--prefix", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"mooring-python3: {kernels / 'mooring-python3'}\n"
+    assert "mooring.jupyter.ipykernel" in (kernels / "mooring-python3" / "kernel.json").read_text()
+
+
+def test_an_adapters(kernels, tmp_path, capsys):
+    arguments = ["kernels", "install", "--prefix", str(tmp_path), "--adapt", "python3"]
+    assert main([*arguments, "--name", "mine", "--display-name", "Mine"]) == 0
+    content = json.loads((kernels / "mine" / "kernel.json").read_text())
+    assert "spec/python3" in content["argv"]
+    assert content["display_name"] == "Mine"
+    assert main([*arguments[:-1], "mine"]) == 2
+    assert "adapter itself" in capsys.readouterr().err
+
+
+def test_a_kernel_that_is_not_here_and_two_places_at_once(kernels, capsys):
+    assert main(["kernels", "install", "--adapt", "nowhere-to-be-found"]) != 0
+    assert "E-NO-KERNEL" in capsys.readouterr().err
+    assert main(["kernels", "install", "--user", "--sys-prefix"]) == 2
+    assert not kernels.exists()
