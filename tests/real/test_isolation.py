@@ -69,6 +69,23 @@ async def test_every_kernel_runs_isolated(kernel_type):
 
 
 @pytest.mark.anyio
+async def test_a_forked_kernel_is_isolated_as_a_spawned_one_is():
+    code = (
+        "import ctypes, os, re; death = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(death)); "
+        "status = open('/proc/self/status').read(); "
+        "print(os.readlink('/proc/self/ns/net') == NET, len(open('/proc/net/dev').readlines()), death.value, "
+        "os.getresuid(), os.environ['HOME'], re.findall('Cap.*', status), os.getcwd())"
+    )
+    code = code.replace("NET", repr(str(Path("/proc/self/ns/net").readlink())))
+    told = []
+    for fork in (False, True):
+        async with package.launch("python3", isolate="net", fork=fork) as kernel:
+            told.append(said(await kernel.execute(code)))
+    assert told[0] == told[1]
+    assert told[0].startswith("False ")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("kernel_type", ["python3", "ir", "xpython", "deno"], indirect=True)
 async def test_other_clients_come_in_by_the_connection_file(kernel_type):
     pytest.importorskip("jupyter_client")

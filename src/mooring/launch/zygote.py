@@ -35,7 +35,7 @@ import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 MARKER = b"MOORING_LAUNCH"
 PR_SET_PDEATHSIG = 1
@@ -66,6 +66,9 @@ PRELOAD = (
 )
 
 
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
 def preload() -> None:
     """Import what kernels import; what is not there, they will do without too."""
     for name in PRELOAD:
@@ -92,15 +95,14 @@ def warm() -> None:
         IPKernelApp().parse_command_line(["-f", "kernel.json"])
 
 
-def quicken(folder: str) -> None:
-    """Make kernels quicker where that is known to change nothing else; see the neighbour ``quick.py``."""
-    spec = importlib.util.spec_from_file_location("mooring_quick", os.path.join(folder, "quick.py"))
-    if spec is not None and spec.loader is not None:
-        module = importlib.util.module_from_spec(
-            spec
-        )  # in no list of modules: users may have one of that name
-        spec.loader.exec_module(module)
-        module.quicken()
+def neighbour(name: str) -> Any:
+    """Load a file of this folder, in no list of modules: users may have one of that name."""
+    spec = importlib.util.spec_from_file_location(f"mooring_{name}", os.path.join(_FOLDER, f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Image:
@@ -196,13 +198,15 @@ class Spare:
             self._image.overwrite(argv, env.get(MARKER, b""))
             stage = "chdir"
             os.chdir(raw(spec["cwd"]))
+            if spec.get("isolate") == "net":
+                neighbour("isolate").enter()
             stage = "zygote"
             surround(argv, env)
             forget()
             os.write(report, b"pid %d" % os.getpid())
             os.close(report)
         except OSError as error:
-            self._fail(report, stage, error.errno or 0)
+            self._fail(report, getattr(error, "stage", stage), error.errno or 0)
         except BaseException:  # noqa: BLE001 - boundary: only the report is heard, and mooring spawns instead
             self._fail(report, stage, errno.EINVAL)
         return sys.argv[0]
@@ -338,11 +342,10 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
-    folder = os.path.dirname(os.path.abspath(__file__))
     if not isolated():
         del sys.path[0]
     preload()
-    quicken(folder)
+    neighbour("quick").quicken()  # where that is known to change nothing else
     warm()
     gc.collect()
     gc.freeze()
