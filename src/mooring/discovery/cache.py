@@ -57,7 +57,7 @@ class Cache:
                 return None
             types = tuple(_to_type(each, provider) for each in content["types"])
             return Kept(float(content["at"]), types)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
     def save(self, provider: str, types: Sequence[KernelType], at: float) -> None:

@@ -202,7 +202,8 @@ def _holds_ipykernel(folder: Path) -> bool:
     if (folder / "ipykernel_launcher.py").exists():
         return True
     try:  # one installed from its sources leaves its record here, not its modules
-        return any(entry.name.startswith("ipykernel-") for entry in os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return any(entry.name.startswith("ipykernel-") for entry in entries)
     except OSError:
         return False
 

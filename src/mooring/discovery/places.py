@@ -72,7 +72,7 @@ def at(prefix: Path, project: Path | None = None) -> Place | None:
         marker = _text(prefix / "pyvenv.cfg")
         if marker is not None:
             return Place(prefix, _maker(marker, prefix, project), prefix.name, project)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a path with a zero byte, out of somebody's file
         pass
     return None
 
@@ -221,7 +221,7 @@ def _entries(folder: Path) -> list[Path]:
     """Return what lies in a folder, sorted; nothing where it is not there or may not be read."""
     try:
         return sorted(folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # ValueError as above
         return []
 
 
@@ -229,5 +229,5 @@ def _text(path: Path) -> str | None:
     """Return what a small text file says; None where there is none to be read."""
     try:
         return path.read_text("utf-8", "replace")
-    except OSError:
+    except (OSError, ValueError):  # ValueError as above
         return None
