@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
         ({"to": ","}, "cannot write nothing"),
         ({"out": "y.py"}, "cannot write py"),
         ({"out": "y.html", "to": "md"}, "--to says md"),
-        ({"isolate": "net"}, "isolate"),
+        ({"isolate": "net", "rendezvous": "hold"}, "hold rendezvous cannot be used with isolation"),
         ({"cluster": "box"}, "this machine only"),
         ({"rendezvous": "handshake"}, "handshake"),
         ({"kernel": "pyton3"}, "pyton3"),
