@@ -83,3 +83,9 @@ def test_a_reader_never_sees_half_of_it(directory):
     stop.set()
     writer.join()
     assert all(seen)
+
+
+def test_a_file_nested_without_end_is_no_record(tmp_path):
+    path = tmp_path / "kernel.json"
+    path.write_text("[" * 100_000)
+    assert read_connection_file(path) is None

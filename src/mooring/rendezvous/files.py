@@ -46,7 +46,7 @@ def read_connection_file(path: Path) -> ConnectionInfo | None:
     """
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not is_complete(content):
         return None
