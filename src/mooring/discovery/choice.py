@@ -25,9 +25,9 @@ from mooring.errors import KernelTypeNotFound
 if TYPE_CHECKING:
     from mooring.discovery.base import KernelType
 
-_PYTHON = frozenset({"python", "ipython", "ipython3"})
+_PYTHON = frozenset({"python", "ipython", "ipython3", "py"})
 # How nb_conda_kernels calls the kernels of conda's environments.
-_CONDA = re.compile(r"conda-env-(?P<name>.+)-(?:py|r|[a-z0-9]+)")
+_CONDA = re.compile(r"conda-env-(?P<name>.+)-(?P<language>[a-z0-9]+)")
 
 
 def choose_kernel(
@@ -56,7 +56,7 @@ def choose_kernel(
             return _by_name(named, directory), ""
         except KernelTypeNotFound as error:
             missing = error
-        if (found := _environment(named, directory)) is not None:
+        if (found := _environment(named, language, directory)) is not None:
             return found, _said(named, found)
     spec = find_by_language(language or "python")
     if spec is not None:
@@ -88,16 +88,27 @@ def _said(named: str | None, spec: KernelSpec) -> str:
     return f"it names the kernel {named}, which is not here; {runs}"
 
 
-def _environment(named: str, directory: Path | None) -> KernelSpec | None:
-    """Return the environment a document means by a name that is no kernelspec's."""
+def _environment(named: str, language: str | None, directory: Path | None) -> KernelSpec | None:
+    """Return what a document means by a name that is no kernelspec's: an environment's kernel."""
     match = _CONDA.fullmatch(named)
-    wanted = (match["name"] if match else named).removeprefix(".")
-    fitting = (each.spec for each in _environments(directory) if each.spec.name.removeprefix(".") == wanted)
-    return next(fitting, None)
+    wanted = match["name"] if match else named
+    spoken = _language(match["language"] if match else language)
+    for each in _environments(directory):
+        spec, inside = each.spec, each.spec.activation
+        known = {spec.name.removeprefix("."), inside.name.removeprefix(".") if inside else ""}
+        if spec.language == spoken and wanted.removeprefix(".") in known:
+            return spec
+    return None
+
+
+def _language(told: str | None) -> str:
+    """Return a language as kernelspecs spell it; Python where nothing is told."""
+    spoken = (told or "python").lower()
+    return "python" if spoken in _PYTHON else spoken
 
 
 def _nearest(language: str, directory: Path | None) -> KernelSpec | None:
-    wanted = "python" if language.lower() in _PYTHON else language.lower()
+    wanted = _language(language)
     return next((each.spec for each in _environments(directory) if each.spec.language == wanted), None)
 
 

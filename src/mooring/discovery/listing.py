@@ -13,12 +13,15 @@ from pathlib import Path
 
 from mooring.discovery.base import Around, KernelType
 from mooring.discovery.cache import Cache, Kept
-from mooring.discovery.entries import Load, aside, ask, installed
+from mooring.discovery.entries import OWN, Load, aside, ask, installed
 from mooring.discovery.settings import DiscoverySettings, load_settings
 from mooring.errors import MooringError
 
 PATIENCE = 0.3
-"""Seconds a list waits for providers."""
+"""Seconds a list waits for other people's providers."""
+
+FOLDERS = 5.0
+"""Seconds it waits for mooring's own, which only look into folders: a busy machine shall not hide them."""
 
 FRESH = 60.0
 """Seconds an answer of a slow provider counts as the truth."""
@@ -93,7 +96,8 @@ class Finder:
         """Return all kernel types here. Blocks; see :meth:`list_types`."""
         began = time.monotonic()
         asked = self._ask()
-        wait(asked.values(), timeout=max(0.0, patience - (time.monotonic() - began)))
+        for futures, seconds in _waits(asked, patience):
+            wait(futures, timeout=max(0.0, began + seconds - time.monotonic()))
         return self._listing(asked)
 
     async def list_types(self, patience: float = PATIENCE) -> Listing:
@@ -103,7 +107,7 @@ class Finder:
         what it said before, marked stale, and goes on: the next list has its answer.
 
         Args:
-            patience: seconds to wait for providers, at most.
+            patience: seconds to wait for other people's providers, at most.
 
         Returns:
             What is known. No provider makes this raise; cancelling abandons the waiting, not the asking.
@@ -111,9 +115,10 @@ class Finder:
         loop = asyncio.get_running_loop()
         began = loop.time()
         asked = await asyncio.wrap_future(aside(self._ask, name="providers"))
-        left = max(0.0, patience - (loop.time() - began))
-        if asked:
-            await asyncio.wait([asyncio.wrap_future(each) for each in asked.values()], timeout=left)
+        for futures, seconds in _waits(asked, patience):
+            left = max(0.0, began + seconds - loop.time())
+            if futures:
+                await asyncio.wait([asyncio.wrap_future(each) for each in futures], timeout=left)
         return self._listing(asked)
 
     def _ask(self) -> dict[str, Future[Kept]]:
@@ -148,6 +153,12 @@ class Finder:
         if kept is None:
             return None
         return Kept(kept.at, tuple(replace(each, stale=True) for each in kept.types))
+
+
+def _waits(asked: Mapping[str, Future[Kept]], patience: float) -> list[tuple[list[Future[Kept]], float]]:
+    """Return what to wait for in turn, each with the seconds it may have from the beginning."""
+    ours = [future for name, future in asked.items() if name in OWN]
+    return [(list(asked.values()), patience), (ours, max(patience, FOLDERS))]
 
 
 def _settings(directory: Path) -> DiscoverySettings:
