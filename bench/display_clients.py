@@ -1,9 +1,11 @@
 """One client takes one flood of display messages; see output_flood.py.
 
-    python display_clients.py mooring|jupyter_client kernel|recording COUNT CODE
+    python display_clients.py mooring|jupyter_client own|kernel|recording COUNT CODE
 
-Prints how many displays arrived and the seconds from the request to the last of them (its idle). With
-``recording`` the far end is a process that answers the request with COUNT prepared messages.
+Prints how many displays arrived and the seconds from the request to the last of them (its idle). ``own`` is
+a kernel as each launches it: mooring forks it, as for every run of several notebooks; jupyter_client starts
+one. ``kernel`` is the same spawned ipykernel for both, ``recording`` a process that answers the request with
+COUNT prepared messages.
 """
 
 from __future__ import annotations
@@ -65,6 +67,33 @@ def with_jupyter_client(file: str, code: str) -> tuple[int, float]:
     client.stop_channels()
     return len(outputs), seconds
 
+
+async def launched_by_mooring(code: str) -> tuple[int, float]:
+    import mooring
+
+    async with mooring.launch("python3", fork=True) as kernel:
+        result = await kernel.execute(code)
+    return len(result.outputs), result.seconds
+
+
+def launched_by_jupyter_client(code: str) -> tuple[int, float]:
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return with_jupyter_client(manager.connection_file, code)
+    finally:
+        manager.shutdown_kernel(now=True)
+
+
+if WHAT == "own":
+    if WHO == "mooring":
+        count, seconds = asyncio.run(launched_by_mooring(sys.argv[4]))
+    else:
+        count, seconds = launched_by_jupyter_client(sys.argv[4])
+    print(json.dumps({"displays": count, "seconds": seconds}))
+    sys.exit()
 
 with tempfile.TemporaryDirectory() as folder:
     process, connection = far_end(folder)
