@@ -1,0 +1,201 @@
+"""A Jupyter server on the plug: its kernels come back at their addresses, so that a websocket lives on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import DEADLINE, Command, until
+from real.test_plug import PLUGGED, tool
+
+pytestmark = pytest.mark.real
+
+AUTHORISED = {"Authorization": "token t"}
+
+
+class Server:
+    """One server on a Unix socket, which nobody else can take either."""
+
+    def __init__(self, command: Command) -> None:
+        self.path = str(command.runtime / "s")
+        self.notebooks: list[Notebook] = []
+        arguments = [
+            f"--ServerApp.sock={self.path}",
+            "--IdentityProvider.token=t",
+            "--allow-root",
+            "--no-browser",
+        ]
+        self.process = command.launch(
+            [tool("jupyter-server"), *arguments, f"--ServerApp.root_dir={command.cwd}"],
+            env={**PLUGGED, "JUPYTER_RUNTIME_DIR": str(command.cwd / "run")},
+            stdout=None,
+            stderr=None,
+        )
+        assert until(self.answers, DEADLINE)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.ask("GET", "/api"))
+        except OSError:
+            return False
+
+    def connect(self) -> socket.socket:
+        plain = socket.socket(socket.AF_UNIX)
+        plain.settimeout(DEADLINE)
+        try:
+            plain.connect(self.path)
+        except OSError:
+            plain.close()
+            raise
+        return plain
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self.connect()
+        try:
+            connection.request(method, path, json.dumps(body), AUTHORISED)
+            text = connection.getresponse().read()
+        finally:
+            connection.close()
+        return json.loads(text) if text else None
+
+    def stop(self) -> None:
+        for notebook in self.notebooks:
+            notebook.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(DEADLINE)
+        Path(self.path).unlink(missing_ok=True)  # tornado leaves it
+
+
+class Notebook:
+    """One websocket to one kernel."""
+
+    def __init__(self, server: Server, kernel: str) -> None:
+        self.websocket = pytest.importorskip("websocket")
+        url = f"ws://localhost/api/kernels/{kernel}/channels?session_id={uuid.uuid4()}"
+        self.socket = self.websocket.create_connection(
+            url, socket=server.connect(), header=AUTHORISED, timeout=DEADLINE
+        )
+        server.notebooks.append(self)
+
+    def until(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        while True:
+            message = json.loads(self.socket.recv())
+            if true(message):
+                return message
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def send(self, msg_type: str, **content: Any) -> str:
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": msg_type,
+            "session": uuid.uuid4().hex,
+            "username": "",
+            "date": "2026-01-01T00:00:00Z",
+            "version": "5.3",
+        }
+        request = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}}
+        self.socket.send(json.dumps(request | {"content": content}))
+        return header["msg_id"]
+
+    def hear(self) -> None:
+        """Wait until what the kernel publishes arrives: the server subscribes anew behind a restart."""
+        asked = set()
+        self.socket.settimeout(0.5)
+        for _ in range(int(DEADLINE / 0.5)):
+            asked.add(self.send("kernel_info_request"))
+            with suppress(self.websocket.WebSocketTimeoutException):
+                self.until(
+                    lambda message: (
+                        message["parent_header"].get("msg_id") in asked and message["msg_type"] == "status"
+                    )
+                )
+                break
+        self.socket.settimeout(DEADLINE)
+
+    def run(self, code: str) -> str:
+        """Run code and return what it printed first."""
+        asked = self.send(
+            "execute_request",
+            code=code,
+            silent=False,
+            store_history=False,
+            allow_stdin=False,
+            user_expressions={},
+        )
+        answer = self.until(
+            lambda message: (
+                message["parent_header"].get("msg_id") == asked and message["msg_type"] == "stream"
+            )
+        )
+        return answer["content"]["text"].strip()
+
+
+@pytest.fixture
+def server(mooring: Command) -> Iterator[Server]:
+    started = Server(mooring)
+    yield started
+    started.stop()
+
+
+def addresses(mooring: Command, kernel: str) -> dict[str, Any]:
+    return json.loads((mooring.cwd / f"run/kernel-{kernel}.json").read_text())
+
+
+PID = "import os; print(os.getpid())"
+
+
+def test_a_websocket_lives_through_restart_and_death(mooring: Command, server: Server) -> None:
+    kernel = server.ask("POST", "/api/kernels", {"name": "python3"})["id"]
+    notebook = Notebook(server, kernel)
+    first = int(notebook.run(PID))
+    assert "warden.py" in notebook.run("print(open(f'/proc/{os.getppid()}/cmdline').read())")
+    agreed = addresses(mooring, kernel)
+
+    server.ask("POST", f"/api/kernels/{kernel}/restart")
+    notebook.hear()
+    second = int(notebook.run(PID))
+
+    os.kill(second, signal.SIGKILL)
+    notebook.until(lambda message: message["content"].get("execution_state") == "restarting")
+    notebook.hear()
+    third = int(notebook.run(PID))
+
+    assert len({first, second, third}) == 3
+    assert addresses(mooring, kernel) == agreed
+    server.ask("POST", f"/api/kernels/{kernel}/interrupt")
+    server.ask("DELETE", f"/api/kernels/{kernel}")
+    assert not Path(f"/proc/{third}").exists()
+    assert not (mooring.cwd / f"run/kernel-{kernel}.json").exists()
+
+
+def test_the_second_kernel_of_a_server_is_forked(mooring: Command, server: Server) -> None:
+    kernels = [server.ask("POST", "/api/kernels", {"name": "python3"})["id"] for _ in range(3)]
+    notebooks = [Notebook(server, kernel) for kernel in kernels]
+    pids = [int(notebook.run(PID)) for notebook in notebooks]
+    parents = [int(notebook.run("print(os.getppid())")) for notebook in notebooks]
+    assert len(set(pids)) == 3
+    assert len(set(parents)) == 1
+    for kernel in kernels:
+        server.ask("DELETE", f"/api/kernels/{kernel}")
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_nothing_is_left_of_a_server_that_was_killed(mooring: Command, server: Server) -> None:
+    kernel = server.ask("POST", "/api/kernels", {"name": "python3"})["id"]
+    Notebook(server, kernel).run("import subprocess; print(subprocess.Popen(['setsid', 'sleep', '600']).pid)")
+    server.process.kill()
+    server.process.wait()
+    assert until(lambda: not any(each.startswith("process") for each in mooring.left())), mooring.left()
