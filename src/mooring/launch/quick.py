@@ -73,7 +73,7 @@ def keep_all(application: Any) -> None:
     def bind_unbounded(self: Any, socket: Any, port: int) -> Any:
         import zmq  # noqa: PLC0415 - the kernels' interpreter has it
 
-        if socket.socket_type == zmq.XPUB:
+        if socket.type == zmq.XPUB:
             socket.sndhwm = 0
         return bind(self, socket, port)
 
