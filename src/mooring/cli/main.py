@@ -18,7 +18,7 @@ from mooring.version import __version__
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from mooring.cli import isolate, kernels, render
+    from mooring.cli import isolate, kernels, render, run
 
     parser = Parser(
         prog="mooring",
@@ -29,6 +29,7 @@ def build_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", parser_class=Parser)
     render.add_parser(verbs)
     kernels.add_parser(verbs)
+    run.add_parser(verbs)
     isolate.add_parser(verbs)
     return parser
 

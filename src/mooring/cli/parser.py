@@ -38,11 +38,16 @@ def unknown_flag(word: str, verb: str | None) -> UsageError:
 
 
 def glued(words: Sequence[str]) -> list[str]:
-    """Write ``--kernel-arg --x`` as ``--kernel-arg=--x``: argparse takes no value that looks like a flag."""
+    """Write ``--kernel-arg --x`` as ``--kernel-arg=--x``: argparse takes no value that looks like a flag.
+
+    Nor does it take code that does, as in ``run python3 -c -x``.
+    """
     result: list[str] = []
     for word in words:
         if result and result[-1] == "--kernel-arg":
             result[-1] += f"={word}"
+        elif word and words[0] == "run" and result[-1:] == ["-c"]:
+            result[-1] += word
         else:
             result.append(word)
     return result

@@ -24,6 +24,7 @@ from mooring.errors import (
 )
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
 from mooring.kernel.onlooker import Onlooker, Seen, looking
+from mooring.kernel.quirks import interrupt_mode, trails
 from mooring.launch.base import ExitStatus
 from mooring.plan.lifecycle import Status
 from mooring.tasks import beside
@@ -69,7 +70,8 @@ class AttachedKernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`mooring.kernel.client.Client.execute`."""
-        return await self.client.execute(code, receive=receive, stdin=stdin)
+        late = trails(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, trails=late)
 
     def interrupt(self) -> None:
         """Interrupt what runs, whoever began it. Returns at once.
@@ -81,7 +83,7 @@ class AttachedKernel:
         if (
             process is not None
             and self._onlooker.sees_the_kernel
-            and self.spec.interrupt_mode == "signal"
+            and interrupt_mode(self.spec.interrupt_mode, self.info) == "signal"
             # Nobody knows what a kernel without a kernelspec wants: SIGINT ends who does not expect it.
             and (self.spec.argv or process.catches(signal.SIGINT))
             and process.try_signal(signal.SIGINT)
