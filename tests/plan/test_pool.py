@@ -11,10 +11,10 @@ from mooring.plan.pool import (
     Died,
     Failed,
     Give,
-    Opened,
     Pool,
     Ready,
     Refuse,
+    Resized,
     Start,
     Tick,
     WakeAt,
@@ -22,13 +22,13 @@ from mooring.plan.pool import (
     Withdrawn,
 )
 
-OPEN = (Opened(),)
+OPEN = (Resized(2),)
 FULL = (*OPEN, Ready(1), Ready(2))
 WAITING = (*OPEN, Wanted(7))
 
 
 def after(*events) -> Pool:
-    pool = Pool(2)
+    pool = Pool()
     for event in events:
         pool.handle(event, 0.0)
     return pool
@@ -37,10 +37,13 @@ def after(*events) -> Pool:
 @pytest.mark.parametrize(
     ("before", "event", "commands"),
     [
-        ((), Opened(), [Start(1), Start(2)]),
+        ((), Resized(2), [Start(1), Start(2)]),
+        (OPEN, Resized(3), [Start(3)]),
+        (OPEN, Resized(0), []),
+        (FULL, Resized(0), []),
         (FULL, Wanted(7), [Give(1, 7), Start(3)]),
         (OPEN, Wanted(7), [Start(3)]),
-        ((), Wanted(7), [Start(1), Start(2), Start(3)]),
+        ((), Wanted(7), [Start(1)]),
         (WAITING, Ready(2), [Give(2, 7)]),
         (OPEN, Ready(2), []),
         (WAITING, Failed(1), [Refuse(7, 1), WakeAt(0.5)]),
@@ -58,9 +61,9 @@ def test_the_table(before, event, commands) -> None:
 
 
 def test_starts_that_fail_in_a_row_come_ever_later_and_one_that_succeeds_ends_that() -> None:
-    pool = Pool(1)
+    pool = Pool()
     now, pauses = 0.0, []
-    (start,) = pool.handle(Opened(), now)
+    (start,) = pool.handle(Resized(1), now)
     for _ in range(9):
         (wake,) = pool.handle(Failed(start.spare), now)
         pauses.append(wake.at - now)
@@ -74,8 +77,8 @@ def test_starts_that_fail_in_a_row_come_ever_later_and_one_that_succeeds_ends_th
 
 
 def test_a_wish_is_worth_a_try_during_a_back_off() -> None:
-    pool = Pool(1)
-    pool.handle(Opened(), 0.0)
+    pool = Pool()
+    pool.handle(Resized(1), 0.0)
     pool.handle(Failed(1), 0.0)
     assert pool.handle(Wanted(7), 0.1) == [Start(2)]
 
@@ -95,8 +98,8 @@ EVENTS = st.lists(
 
 @given(st.integers(0, 3), EVENTS)
 def test_nothing_is_given_twice_and_every_wish_has_a_start_under_way(size, events) -> None:
-    pool = Pool(size)
-    pool.handle(Opened(), 0.0)
+    pool = Pool()
+    pool.handle(Resized(size), 0.0)
     wishes, given, answered, started, ended = set(), set(), set(), set(range(1, size + 1)), set()
     for now, event in enumerate(events, 1):
         if isinstance(event, Wanted):

@@ -36,7 +36,6 @@ def folder(tmp_path, monkeypatch):
         ({"out": "y.html", "to": "md"}, "--to says md"),
         ({"isolate": "net", "rendezvous": "hold"}, "hold rendezvous cannot be used with isolation"),
         ({"cluster": "box"}, "this machine only"),
-        ({"rendezvous": "handshake"}, "handshake"),
         ({"kernel": "pyton3"}, "pyton3"),
         ({"bundle": "x.zipp"}, "x.zipp"),
         ({"jobs": 0}, "--jobs 0"),

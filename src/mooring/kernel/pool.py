@@ -47,9 +47,10 @@ class Pool:
 
     def __init__(self, spec: KernelSpec, size: int, options: Mapping[str, Any]) -> None:
         """Describe them; ``options`` are those of :func:`mooring.kernel.kernel.launch`."""
-        self._spec = spec
+        self.spec = spec
         self._options = dict(options)
-        self._machine = plan.Pool(size)
+        self._size = size
+        self._machine = plan.Pool()
         self._loop = asyncio.get_running_loop()
         self._wishes = itertools.count(1)
         self._waiting: dict[Wish, asyncio.Future[_Place]] = {}
@@ -60,6 +61,11 @@ class Pool:
     def ready(self) -> int:
         """How many kernels can be given out without any waiting."""
         return self._machine.ready
+
+    def resize(self, size: int) -> None:
+        """Keep so many ready from now on; those that are too many stay until somebody takes them."""
+        self._size = size
+        self._feed(plan.Resized(size))
 
     @asynccontextmanager
     async def launch(
@@ -94,17 +100,17 @@ class Pool:
         else:
             inherited = self._options.get("env") or {}
             options = self._options | ({} if cwd is None else {"cwd": cwd}) | {"env": {**inherited, **env}}
-            async with launch(self._spec, **options) as kernel:
+            async with launch(self.spec, **options) as kernel:
                 yield kernel
 
     async def run(self) -> None:
         """Keep the pool filled until cancelled, which ends every kernel of it."""
-        self._feed(plan.Opened())
+        self._feed(plan.Resized(self._size))
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     spare = await self._to_start.get()
-                    group.create_task(self._keep(spare), name=f"pool {self._spec.name} {spare}")
+                    group.create_task(self._keep(spare), name=f"pool {self.spec.name} {spare}")
         finally:
             for given in self._waiting.values():
                 if not given.done():
@@ -126,7 +132,7 @@ class Pool:
 
     def _movable(self, env: Mapping[str, str]) -> bool:
         """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
-        python = is_ipykernel(self._spec.argv) and self._spec.language == "python"
+        python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
         return python and not early(env)
 
     def _feed(self, event: plan.Event, error: MooringError | None = None) -> None:
@@ -155,7 +161,7 @@ class Pool:
         """Start a kernel, and keep it until whoever got it leaves it or it dies before."""
         place = None
         try:
-            async with launch(self._spec, **self._options) as kernel:
+            async with launch(self.spec, **self._options) as kernel:
                 place = self._ready[spare] = _Place(kernel)
                 if is_ipykernel(kernel.spec.argv):
                     await kernel.client.execute("", silent=True, store_history=False, expressions=_WARM)

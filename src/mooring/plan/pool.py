@@ -3,7 +3,7 @@
 =========  =======================================  =====================================
 event      when                                     what follows
 =========  =======================================  =====================================
-Opened     at the beginning                         Start, as many as are to be ready
+Resized    at the beginning, or later               Start what is missing; nothing is ended
 Wanted     one is ready                             Give it, Start another
 Wanted     none is                                  Start one more; the wish waits
 Ready      a wish waits                             Give it to the oldest
@@ -35,8 +35,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 @dataclass(frozen=True)
-class Opened:
-    """The pool's block was entered."""
+class Resized:
+    """From now on so many shall be ready when nobody wants one."""
+
+    size: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Tick:
     """The time asked for by WakeAt has come."""
 
 
-Event = Opened | Wanted | Withdrawn | Ready | Failed | Died | Tick
+Event = Resized | Wanted | Withdrawn | Ready | Failed | Died | Tick
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,10 @@ Command = Start | Give | Refuse | WakeAt
 
 
 class Pool:
-    """The whole of it.
+    """The whole of it; it begins with nothing to keep ready."""
 
-    Args:
-        size: how many shall be ready when nobody wants one.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self) -> None:
+        self._size = 0
         self._count = 0
         self._starting: set[Spare] = set()
         self._ready: deque[Spare] = deque()
@@ -144,7 +142,10 @@ class Pool:
             now: time in seconds, on any clock that never goes back.
         """
         match event:
-            case Opened() | Tick():
+            case Resized(size):
+                self._size = size
+                return self._fill(now)
+            case Tick():
                 return self._fill(now)
             case Wanted(wish):
                 return self._wanted(wish, now)
@@ -152,10 +153,8 @@ class Pool:
                 return self._withdrawn(wish)
             case Ready(spare):
                 return self._arrived(spare)
-            case Failed(spare):
-                return self._failed(spare, now)
-            case Died(spare):
-                return self._died(spare, now)
+            case Failed(spare) | Died(spare):
+                return self._lost(spare, now)
             case _:
                 assert_never(event)
 
@@ -170,12 +169,6 @@ class Pool:
             self._waiting.remove(wish)
         return []
 
-    def _died(self, spare: Spare, now: float) -> list[Command]:
-        if spare not in self._ready:
-            return []
-        self._ready.remove(spare)
-        return self._pause(now)
-
     def _arrived(self, spare: Spare) -> list[Command]:
         if spare not in self._starting:
             return []
@@ -186,7 +179,10 @@ class Pool:
         self._ready.append(spare)
         return []
 
-    def _failed(self, spare: Spare, now: float) -> list[Command]:
+    def _lost(self, spare: Spare, now: float) -> list[Command]:
+        if spare in self._ready:
+            self._ready.remove(spare)
+            return self._pause(now)
         if spare not in self._starting:
             return []
         self._starting.remove(spare)

@@ -222,6 +222,8 @@ class Batch:
         self._perform(commands, tasks)
 
     def _finish(self, outcome: Outcome) -> None:
+        if self._context.ahead is not None:
+            self._context.ahead.over(outcome.source)
         self._outcomes[outcome.source] = outcome
         self._context.emit(NotebookFinished(self._context.clock(), outcome))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mooring.launch.local import Fork, Warden
+from mooring.render.ahead import Ahead
 from mooring.render.cache.cache import Cache
 from mooring.render.collect import SourceFile
 from mooring.render.dependencies import Link, Links
@@ -15,9 +16,6 @@ from mooring.render.events import Event
 from mooring.render.output.conflicts import Conflicts
 from mooring.render.output.exporter import Exporter
 from mooring.render.settings import NotebookSettings, RenderSettings
-
-START_SECONDS = 60.0
-"""How long a kernel may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ class Context:
         cwd: absolute working directory.
         surroundings: environment of the kernels before what is said about single ones.
         fork: whether kernels are forked from a template, which pays where there are several.
+        ahead: kernels started while others still run, or None.
     """
 
     root: Path
@@ -83,6 +82,7 @@ class Context:
     links: Links
     conflicts: Conflicts = field(default_factory=Conflicts)
     fork: Fork = False
+    ahead: Ahead | None = None
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""

@@ -22,9 +22,10 @@ from mooring.errors import (
     UsageError,
 )
 from mooring.kernel.kernel import Kernel, launch
+from mooring.render.ahead import launch_options
 from mooring.render.cache.environment import Environment
 from mooring.render.cache.stored import Ran
-from mooring.render.context import START_SECONDS, Context, Item
+from mooring.render.context import Context, Item
 from mooring.render.documents.document import Document, load
 from mooring.render.documents.tags import inject_parameters, without_cells
 from mooring.render.events import CellStarted, Failure, Note, Outcome
@@ -32,7 +33,6 @@ from mooring.render.execute import Execution, Executor, Limits
 from mooring.render.kernels import lasting_name, name_kernel
 from mooring.render.publish import Publisher, count_cells, not_made, unwritten
 from mooring.render.remember import Remember
-from mooring.rendezvous.choice import is_ipykernel
 
 # What another attempt would meet again.
 _FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
@@ -146,21 +146,16 @@ class Rendering:
     @asynccontextmanager
     async def _kernel(self, spec: KernelSpec) -> AsyncIterator[Kernel]:
         context, item = self._context, self._item
-        arguments = context.settings.kernel_arg
-        if is_ipykernel(spec.argv) and spec.language == "python":
-            # Many kernels at once would queue for one history database.
-            arguments = ("--HistoryManager.hist_file=:memory:", *arguments)
-        async with launch(
+        options = launch_options(
             spec,
-            cwd=item.directory,
-            env={**context.surroundings, **item.settings.env, **context.settings.env},
-            rendezvous=context.settings.rendezvous,
+            context.settings,
+            directory=item.directory,
+            env={**context.surroundings, **item.settings.env},
             fork=context.fork,
-            isolate=context.settings.isolate,
-            kernel_args=arguments,
-            timeout=START_SECONDS,
             warden=context.warden,
-        ) as kernel:
+        )
+        ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
+        async with ready or launch(spec, **options) as kernel:
             self._place.kernel = kernel
             try:
                 yield kernel

@@ -19,6 +19,7 @@ from mooring.kernel.apart import meeting_by
 from mooring.launch.isolation_probe import obstacle
 from mooring.launch.local import Warden, shared_warden
 from mooring.render import jobserver
+from mooring.render.ahead import kernels_ahead
 from mooring.render.batch import Batch
 from mooring.render.cache.cache import Cache
 from mooring.render.context import Context
@@ -203,6 +204,11 @@ class _Run:
         surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
         if settings.display:
             surroundings["DISPLAY"] = await stack.enter_async_context(display(warden))
+        fork, ahead = len(plan.items) > 1 and not settings.no_fork, None
+        if fork and not any(each.settings.memory for each in plan.items.values()):
+            directories = {name: item.directory for name, item in plan.items.items()}
+            ready = kernels_ahead(directories, settings, env=surroundings, warden=warden)
+            ahead = await stack.enter_async_context(ready)
         return Context(
             plan.collection.root,
             plan.home,
@@ -216,7 +222,8 @@ class _Run:
             self._clock,
             surroundings,
             Links(guard=warden.guard, unguard=warden.unguard),
-            fork=len(plan.items) > 1 and not settings.no_fork,
+            fork=fork,
+            ahead=ahead,
         )
 
     async def go(self, context: Context, *, catch_signals: bool) -> Report:
