@@ -22,15 +22,15 @@ NOBODY = 65534
 class Ordinary:
     """Runs programs as that user, in a folder of his own, with a copy of mooring he can read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, uid: int) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.source = folder / "source"
-        self.uid = os.getuid() or NOBODY
-        self.gid = NOBODY if os.getuid() == 0 else os.getgid()
+        self.uid = os.getuid() or uid
+        self.gid = uid if os.getuid() == 0 else os.getgid()
         self._become: dict[str, Any] = {}
         if os.getuid() == 0:
-            self._become = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            self._become = {"user": uid, "group": uid, "extra_groups": []}
         self.home.mkdir()
         os.chown(self.home, self.uid, self.gid)
         shutil.copytree(PACKAGE, self.source / "mooring", ignore=shutil.ignore_patterns("__pycache__"))
@@ -97,11 +97,11 @@ class Ordinary:
 
 
 @contextmanager
-def ordinary_user() -> Iterator[Ordinary]:
-    """Yield such a user; his folder goes afterwards."""
+def ordinary_user(uid: int = NOBODY) -> Iterator[Ordinary]:
+    """Yield such a user, root's tests with this uid; his folder goes afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="mo-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        yield Ordinary(folder)
+        yield Ordinary(folder, uid)
     finally:
         shutil.rmtree(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mooring.launch.isolation_probe import HELPER, obstacle
-from ordinary import Ordinary, ordinary_user
+from ordinary import NOBODY, Ordinary, ordinary_user
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or obstacle() is not None, reason=f"no namespaces here: {obstacle()}"
@@ -53,9 +53,10 @@ CONTAINER = (
 )
 
 
-@pytest.fixture(scope="module")
-def user():
-    with ordinary_user() as user:
+# An id that a namespace does not know reads as nobody's: what is right for him alone must not pass.
+@pytest.fixture(scope="module", params=[NOBODY, 4321])
+def user(request):
+    with ordinary_user(request.param) as user:
         yield user
 
 

@@ -119,6 +119,7 @@ def enter(ports: tuple[int, int] | None = None) -> None:
 
 def _enter_user_namespace(*, whole: bool) -> None:
     """Make a user namespace in which everybody is who he is outside, as far as this process may say so."""
+    uid, gid = os.geteuid(), os.getegid()  # inside, unmapped, everybody is nobody
     writer = _Writer() if whole else None
     try:
         try:
@@ -128,7 +129,7 @@ def _enter_user_namespace(*, whole: bool) -> None:
         try:
             if writer is not None:
                 writer.write()
-            _map_oneself()
+            _map_oneself(uid, gid)
         except OSError as error:
             raise Refused("map", error.errno or 0) from None
     finally:
@@ -136,13 +137,13 @@ def _enter_user_namespace(*, whole: bool) -> None:
             writer.end()
 
 
-def _map_oneself() -> None:
+def _map_oneself(uid: int, gid: int) -> None:
     """Map one's own ids, all that everybody may, unless a writer has mapped more."""
     if not _read("/proc/self/uid_map"):
-        _write("/proc/self/uid_map", f"{os.geteuid()} {os.geteuid()} 1")
+        _write("/proc/self/uid_map", f"{uid} {uid} 1")
     if not _read("/proc/self/gid_map"):
         _write("/proc/self/setgroups", "deny")  # or the next line is refused, see user_namespaces(7)
-        _write("/proc/self/gid_map", f"{os.getegid()} {os.getegid()} 1")
+        _write("/proc/self/gid_map", f"{gid} {gid} 1")
 
 
 class _Writer:
