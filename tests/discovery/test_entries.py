@@ -12,6 +12,7 @@ from mooring.discovery import Around, KernelSpec, KernelType, from_blocking
 from mooring.discovery.entries import GROUP, OWN, aside, ask, ask_for, installed, load, own
 
 BOX = Path(__file__).parent / "files/box"
+ODD = Path(__file__).parent / "files/odd"
 SPEC = KernelSpec("box", ("x", "{connection_file}"), "Box", "box", provider="my")
 TYPE = KernelType(SPEC)
 HERE = Around(Path("/"))
@@ -37,6 +38,7 @@ class Quick(Asynchronous):
 @pytest.fixture
 def box(monkeypatch):
     monkeypatch.syspath_prepend(str(BOX))
+    monkeypatch.syspath_prepend(str(ODD))
     yield
     for name in ("box_provider", "hanging_provider", "broken_provider"):
         sys.modules.pop(name, None)
@@ -50,7 +52,7 @@ def test_moorings_own_are_there_without_a_look_at_entry_points():
 def test_others_come_after_them_and_nobody_takes_a_place(box):
     found = list(installed())
     assert found[: len(OWN)] == list(OWN)
-    assert {"box", "broken", "hanging", "misnamed", "spec (box_provider:provider)"} <= set(found)
+    assert {"box", "broken", "hanging", "misnamed", "spec (hanging_provider:provider)"} <= set(found)
 
 
 def test_one_of_somebody_else(box):
@@ -64,8 +66,8 @@ def test_one_of_somebody_else(box):
     ("name", "error", "says"),
     [
         ("broken", ModuleNotFoundError, "no_such_module_anywhere"),
-        ("misnamed", ValueError, "calls itself box"),
-        ("spec (box_provider:provider)", ValueError, "belongs to mooring"),
+        ("misnamed", ValueError, "calls itself hanging"),
+        ("spec (hanging_provider:provider)", ValueError, "belongs to mooring"),
     ],
 )
 def test_what_cannot_be_loaded_says_why(box, name, error, says):

@@ -15,6 +15,7 @@ from mooring.discovery.finder import entered, find, find_type, resolve
 from mooring.errors import ConfigurationError, DeadlineExceeded, KernelTypeNotFound, LaunchError
 
 BOX = Path(__file__).parent / "files/box"
+ODD = Path(__file__).parent / "files/odd"
 
 
 @pytest.fixture
@@ -142,6 +143,7 @@ def test_a_running_kernel_is_attached_to_not_launched(here, monkeypatch):
 @pytest.fixture
 def box(here, monkeypatch):
     monkeypatch.syspath_prepend(str(BOX))
+    monkeypatch.syspath_prepend(str(ODD))
     yield
     for name in ("box_provider", "hanging_provider", "broken_provider"):
         sys.modules.pop(name, None)

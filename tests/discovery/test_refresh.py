@@ -15,14 +15,16 @@ from mooring.discovery.cache import Cache
 from mooring.discovery.refresh import refresh, refresh_behind
 
 BOX = Path(__file__).parent / "files/box"
+ODD = Path(__file__).parent / "files/odd"
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(BOX))
+    monkeypatch.setenv("PYTHONPATH", f"{BOX}:{ODD}")
     monkeypatch.setenv("BOX_IS_SLOW", "1")
     monkeypatch.syspath_prepend(str(BOX))
+    monkeypatch.syspath_prepend(str(ODD))
     yield Cache()
     for name in ("box_provider", "hanging_provider", "broken_provider"):
         sys.modules.pop(name, None)
@@ -47,7 +49,7 @@ def test_who_is_being_asked_already_is_left_alone(cache):
 
 def test_where_nothing_can_be_kept_nobody_is_asked(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.syspath_prepend(str(BOX))
+    monkeypatch.syspath_prepend(str(ODD))
     refresh(["hanging"], Cache(tmp_path / "file" / "x"))  # it would hang
 
 

@@ -239,7 +239,7 @@ def _answers(info: ConnectionInfo) -> bool:
             probe.settimeout(_GREETING_SECONDS)
             probe.connect(address)
             return probe.recv(1) == _ZMTP
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # the last two: what stands in the file is no address
         return False
 
 

@@ -1,0 +1,273 @@
+"""Kernels that run already: found by their files, believed by their sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from command import until
+from mooring.discovery import Around
+from mooring.discovery import running as module
+from mooring.discovery.running import find, look, running, runtime_directory
+from mooring.errors import KernelTypeNotFound
+from mooring.launch.berth import Berth
+from mooring.launch.berth import make as make_berth
+
+# What a kernel's heartbeat does, as far as anybody looks: libzmq greets at once, and says no more.
+STAND_IN = """
+import socket, sys
+where, file = sys.argv[1:]
+family = socket.AF_UNIX if where.startswith("/") else socket.AF_INET
+listening = socket.socket(family)
+listening.bind(where if where.startswith("/") else ("127.0.0.1", int(where)))
+listening.listen()
+print(listening.getsockname()[1] if family == socket.AF_INET else 0, flush=True)
+while True:
+    peer, _ = listening.accept()
+    peer.send(b"\\xff" + bytes(8) + b"\\x7f")
+    peer.close()
+"""
+
+
+class Machine:
+    """A runtime directory of its own, and processes that stand in for kernels."""
+
+    def __init__(self, root: Path) -> None:
+        self.runtime = root / "runtime"
+        self.runtime.mkdir()
+        self.around = Around(root, {"JUPYTER_RUNTIME_DIR": str(self.runtime)})
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def write(self, path: Path, port: int = 1, **more) -> Path:
+        content = dict.fromkeys(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), port)
+        content |= {"ip": "127.0.0.1", "transport": "tcp", "key": "secret", "kernel_name": "python3", **more}
+        path.write_text(json.dumps(content))
+        return path
+
+    def start(self, path: Path, where: str = "0", **more) -> subprocess.Popen[str]:
+        """Start a stand-in, and write the connection file that leads to it."""
+        command = [sys.executable, "-c", STAND_IN, where, str(path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        port = int(process.stdout.readline())
+        self.write(path, port or 5, **more)
+        return process
+
+    def here(self) -> list[module.RunningKernel]:
+        """What is found, but for what others run on this machine."""
+        mine = {process.pid for process in self.processes}
+        return [
+            each
+            for each in running(self.around)
+            if each.connection_file.parent == self.runtime or each.pid in mine
+        ]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    one = Machine(tmp_path)
+    yield one
+    for process in one.processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def berth():
+    made: Berth = make_berth()
+    yield Path(made.path)
+    made.remove()
+
+
+def test_a_living_kernel_is_told_from_a_file_that_was_left(machine):
+    process = machine.start(machine.runtime / "kernel-alive.json")
+    machine.write(machine.runtime / "kernel-stale.json", port=1)
+    alive, stale = sorted(machine.here(), key=lambda each: each.id)
+    assert (alive.id, alive.alive, alive.pid, alive.owner) == ("alive", True, process.pid, "jupyter")
+    assert alive.kernel_name == "python3"
+    assert 0 <= alive.age < 60
+    assert alive.memory > 1 << 20
+    assert (stale.id, stale.alive, stale.pid, stale.memory) == ("stale", False, None, None)
+    process.kill()
+    process.wait()
+    assert not any(each.alive for each in machine.here())
+
+
+def test_no_key_is_shown(machine):
+    machine.start(machine.runtime / "kernel-a.json")
+    assert "secret" not in repr(machine.here())
+
+
+def test_a_kernel_of_mooring_lies_in_a_directory_of_its_own(machine, berth):
+    folder = berth / "abcdefgh"
+    folder.mkdir()
+    process = machine.start(folder / "kernel.json", f"{folder}/k-5", transport="ipc", ip=f"{folder}/k")
+    (found,) = machine.here()
+    assert (found.id, found.owner, found.alive, found.pid) == ("abcdefgh", "mooring", True, process.pid)
+
+
+def test_a_file_elsewhere_is_found_on_the_command_line(machine, tmp_path):
+    process = machine.start(tmp_path / "odd.json")
+    (found,) = machine.here()
+    assert (found.id, found.owner, found.pid) == ("odd", "other", process.pid)
+
+
+def test_who_only_names_the_file_is_not_the_kernel(machine):
+    path = machine.runtime / "kernel-a.json"
+    editor = subprocess.Popen([sys.executable, "-c", "input()", str(path)], stdin=subprocess.PIPE)
+    try:
+        process = machine.start(path)
+        (found,) = machine.here()
+        assert found.pid == process.pid
+    finally:
+        editor.communicate(b"\n")
+
+
+@contextmanager
+def listening(speak: bytes | None):
+    """Somebody else at a port: he says something, or nothing."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        try:
+            while True:
+                peer, _ = server.accept()
+                if speak is not None:
+                    peer.send(speak)
+                    peer.close()
+        except OSError:
+            return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()[1]
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the peer that is never spoken to
+@pytest.mark.parametrize("speak", [b"HTTP/1.1 400 Bad Request\r\n", b"", None])
+def test_whoever_got_the_port_since_is_no_kernel(machine, speak):
+    with listening(speak) as port:
+        machine.write(machine.runtime / "kernel-old.json", port)
+        assert [each.alive for each in machine.here()] == [False]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"{}",
+        b"\xff\xff",
+        b"[" * 20_000,
+        b'{"shell_port": 0}',
+        b'{"shell_port":1,"iopub_port":1,"stdin_port":1,"control_port":1,"hb_port":99999}',
+        b'{"shell_port":1,"iopub_port":1,"stdin_port":1,"control_port":1,"hb_port":1,"transport":"x"}',
+        b" " * 100_000,
+    ],
+)
+def test_what_is_no_connection_file_is_passed_over(machine, content):
+    (machine.runtime / "kernel-x.json").write_bytes(content)
+    assert machine.here() == []
+
+
+def test_addresses_that_lead_nowhere_are_no_error(machine):
+    machine.write(machine.runtime / "kernel-a.json", ip="no.such.host.invalid")
+    machine.write(machine.runtime / "kernel-b.json", ip="/x" * 200, transport="ipc")
+    machine.write(machine.runtime / "kernel-c.json", ip="a\0b")
+    (machine.runtime / "kernel-d.json").mkdir()
+    (machine.runtime / "kernel-e.json").symlink_to("gone")
+    assert [each.alive for each in machine.here()] == [False] * 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_files_of_other_users_are_none_of_ours(machine):
+    path = machine.write(machine.runtime / "kernel-x.json")
+    os.chown(path, 65534, 65534)
+    assert machine.here() == []
+    with pytest.raises(KernelTypeNotFound, match="belongs to another user"):
+        find(path)
+
+
+# -- by name ---------------------------------------------------------------------------------------
+
+
+def test_one_is_found_by_whatever_it_is_called(machine):
+    path = machine.runtime / "kernel-abcdef.json"
+    process = machine.start(path)
+    machine.start(machine.runtime / "kernel-abxyz.json")
+    for name in ("abcdef", "abc", "running/abcdef", str(process.pid), str(path), path):
+        assert find(name, machine.around).connection_file == path
+
+
+def test_a_name_of_several_is_told(machine):
+    machine.start(machine.runtime / "kernel-abc.json")
+    machine.start(machine.runtime / "kernel-abd.json")
+    with pytest.raises(KernelTypeNotFound, match="several kernels begin with ab") as caught:
+        find("ab", machine.around)
+    assert "abc" in caught.value.do
+
+
+def test_the_living_come_before_the_dead(machine):
+    machine.write(machine.runtime / "kernel-abc.json")
+    machine.start(machine.runtime / "kernel-abd.json")
+    assert find("ab", machine.around).id == "abd"
+    assert find("abc", machine.around).id == "abc"
+
+
+def test_one_that_is_not_there(machine, tmp_path):
+    with pytest.raises(KernelTypeNotFound, match="no running kernel is called zzz"):
+        find("zzz", machine.around)
+    with pytest.raises(KernelTypeNotFound, match="There is no such file"):
+        find(tmp_path / "gone.json", machine.around)
+    (tmp_path / "odd.json").write_text("{}")
+    with pytest.raises(KernelTypeNotFound, match="no connection file"):
+        find(str(tmp_path / "odd.json"), machine.around)
+
+
+def test_an_empty_name_is_none(machine):
+    machine.start(machine.runtime / "kernel-abc.json")
+    with pytest.raises(KernelTypeNotFound):
+        find("", machine.around)
+
+
+# -- as a provider ---------------------------------------------------------------------------------
+
+
+def test_as_kernel_types_the_living_can_be_attached_to(machine):
+    machine.write(machine.runtime / "kernel-stale.json")
+    machine.start(path := machine.runtime / "kernel-alive.json")
+    (found,) = [
+        each for each in look(machine.around) if each.attach and each.attach.parent == machine.runtime
+    ]
+    assert (found.name, found.attach) == ("running/alive", path)
+    assert str(path) in found.lack.do
+
+
+def test_where_jupyter_keeps_them():
+    assert runtime_directory({"JUPYTER_RUNTIME_DIR": "/r", "JUPYTER_DATA_DIR": "/d"}) == Path("/r")
+    assert runtime_directory({"JUPYTER_DATA_DIR": "/d"}) == Path("/d/runtime")
+    gone = Around(Path("/"), {"JUPYTER_RUNTIME_DIR": "/gone"})
+    assert not any(each.connection_file.is_relative_to("/gone") for each in running(gone))
+
+
+def test_the_oldest_comes_first(machine):
+    machine.start(machine.runtime / "kernel-b.json")
+    began = time.monotonic()
+    assert until(lambda: time.monotonic() - began > 0.05)  # the process table counts in hundredths
+    machine.start(machine.runtime / "kernel-a.json")
+    assert [each.id for each in machine.here()] == ["b", "a"]
