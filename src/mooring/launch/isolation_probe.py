@@ -159,7 +159,7 @@ _NO_SETFCAP = (
 )
 _SECCOMP = (
     "The container's system call filter forbids it ({})",
-    "Start the container with `--security-opt seccomp=unconfined`, with a profile that lets unshare pass",
+    "Start the container with `--security-opt seccomp=unconfined`, with `--cap-add SYS_ADMIN`",
 )
 _POLICY = "The security policy of this machine (SELinux, say) forbids it", "Ask who keeps the policy"
 
