@@ -68,10 +68,11 @@ def prepare(folder: Path) -> Path:
     """Make the environment and fetch the sources; returns the environment's Python."""
     python = folder / "bin" / "python"
     uv = [sys.executable, "-m", "uv"]
-    env = {**os.environ, "UV_SYSTEM_CERTS": "1", "VIRTUAL_ENV": str(folder)}
+    env = {**os.environ, "UV_SYSTEM_CERTS": "1"}
     if not python.is_file():
         subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True, env=env)
-    subprocess.run([*uv, "pip", "install", "--quiet", "-e", str(HERE.parent), *PACKAGES], check=True, env=env)
+    install = [*uv, "pip", "install", "--quiet", "--python", str(python), "-e", str(HERE.parent), *PACKAGES]
+    subprocess.run(install, check=True, env=env)
     sources = folder / "sources"
     sources.mkdir(exist_ok=True)
     for name, version in VERSIONS.items():
