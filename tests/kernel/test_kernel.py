@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import textwrap
@@ -410,44 +409,7 @@ async def test_nothing_survives_us(tmp_path):
     us._transport.close()
 
 
-# -- other kernels ---------------------------------------------------------------------------------
-
-
-def installed(module):
-    from importlib.util import find_spec
-
-    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed")
-
-
-@installed("xpython_launcher")
-async def test_xeus_python():
-    async with launch("xpython") as kernel:
-        assert kernel.rendezvous == "hold"
-        assert text(await kernel.execute("print('xeus')")) == "xeus\n"
-        await kernel.restart()
-        assert text(await kernel.execute("print('again')")) == "again\n"
-
-
-@installed("bash_kernel")
-async def test_bash():
-    async with launch(kernel_of(sys.executable, "-m", "bash_kernel", "-f", "{connection_file}")) as kernel:
-        assert kernel.rendezvous == "ipc"
-        assert text(await kernel.execute("echo $((6 * 7))")) == "42\n"
-        await kernel.shutdown(at_once=True)
-
-
-DENO = os.environ.get("MOORING_TEST_DENO", "")
-
-
-@pytest.mark.skipif(not Path(DENO).is_file(), reason="MOORING_TEST_DENO names no deno")
-async def test_deno_whose_output_may_come_after_idle():
-    spec = kernel_of(DENO, "jupyter", "--kernel", "--conn", "{connection_file}")
-    async with launch(spec) as kernel:
-        for number in range(20):
-            result = await kernel.execute(f"console.log({number})")
-            await kernel.client.flush()
-            await settled(lambda result=result: text(result))
-            assert text(result) == f"{number}\n"
+# -- what else ------------------------------------------------------------------------------------
 
 
 def test_the_native_kernel_is_here():

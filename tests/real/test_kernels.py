@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -45,13 +44,10 @@ def has_kernel(name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def deno(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which deno is a kernel."""
-    program = shutil.which("deno")
-    if program is None:
-        pytest.skip("there is no deno on the PATH")
-    argv = [program, "jupyter", "--kernel", "--conn", "{connection_file}"]
-    folder = tmp_path_factory.mktemp("deno")
-    return kernelspec(folder, "deno", argv=argv, language="typescript") | {"DENO_DIR": str(folder / "cache")}
+    """The environment in which deno keeps its files to itself."""
+    if not has_kernel("deno"):
+        pytest.skip("there is no deno kernel here")
+    return {"DENO_DIR": str(tmp_path_factory.mktemp("deno"))}
 
 
 def test_r(mooring: Command) -> None:
@@ -93,7 +89,7 @@ def test_xeus_python(mooring: Command) -> None:
         pytest.skip("xeus-python is not installed")
     write(mooring.cwd, {"a.py": script("print('out')\n1 + 1", "raise ValueError('no')")})
     done = mooring("render", "a.py", "-o", "a.ipynb", "--kernel", "xpython", "--json", "-", code=1)
-    assert done.notebooks["a.py"]["rendezvous"] == "hold"
+    assert done.notebooks["a.py"]["rendezvous"] == "handshake"
     stream, result = outputs(mooring.cwd / "a.ipynb")[0]
     assert stream["text"] == ["out\n"]
     assert result["data"]["text/plain"] == ["2"]
@@ -104,9 +100,20 @@ def test_what_deno_prints_after_idle_is_not_lost(mooring: Command, deno: dict[st
     cells = ('for (let n = 0; n < 300; n++) console.log("line", n);', 'console.log("second");')
     lines = "".join(f"line {n}\n" for n in range(300))
     write(mooring.cwd, {f"{n}.ts": commented(script(*cells), "//") for n in range(20)})
-    mooring("render", ".", "-o", "out", "--no-cache", "-j", 2, env=deno, code=0)
+    options = ["--kernel", "deno", "--no-cache", "-j", 2]
+    mooring("render", ".", "-o", "out", *options, env=deno, code=0)
     for n in range(20):
         assert texts(mooring.cwd / "out" / f"{n}.ipynb") == [lines, "second\n"]
+
+
+def test_a_cell_that_tslab_drops_behind_an_error_is_run_after_all(mooring: Command) -> None:
+    if not has_kernel("tslab"):
+        pytest.skip("there is no tslab kernel here")
+    cells = ("throw new Error('no');", *(f"console.log('cell {n}');" for n in range(3)))
+    write(mooring.cwd, {"a.ts": commented(script(*cells), "//")})
+    options = ["--kernel", "tslab", "--no-cache", "--allow-errors"]
+    mooring("render", "a.ts", "-o", "a.ipynb", *options, code=1)
+    assert texts(mooring.cwd / "a.ipynb")[1:] == [f"cell {n}\n" for n in range(3)]
 
 
 def test_what_a_kernel_prints_after_idle_is_not_lost(mooring: Command) -> None:

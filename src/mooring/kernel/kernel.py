@@ -9,25 +9,34 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mooring.discovery.kernelspec import KernelSpec, find
+from mooring.discovery.finder import entered, resolve
+from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import DeadlineExceeded, KernelDied
+from mooring.kernel import apart
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
+from mooring.kernel.quirks import interrupt_mode, preparation, trails
 from mooring.kernel.supervisor import Supervisor, last_words
-from mooring.launch.base import ExitStatus, Handle, LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden, shared_warden
+from mooring.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
+from mooring.launch.local import Fork, LocalLauncher, Warden, shared_warden
 from mooring.plan.lifecycle import Status
-from mooring.rendezvous.base import Choice, Rendezvous
-from mooring.rendezvous.choice import choose, is_ipykernel, make
+from mooring.rendezvous.base import Choice, Rendezvous, Way
+from mooring.rendezvous.choice import check, is_ipykernel, make, ways
+from mooring.rendezvous.memory import memory
 from mooring.tasks import beside
 from mooring.wire import messages
 from mooring.wire.connection import ConnectionInfo
 
 # What a surrounding kernel or server says to *its* kernels: untrue for ours.
 _NOT_INHERITED = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
+
+# A kernel that says it registers must have done so in that many seconds, or another way is tried. xeus and
+# ark give up five seconds after they have asked; what comes before is their start on a busy machine.
+_REGISTERED = 10.0
 
 
 class Kernel:
@@ -47,6 +56,7 @@ class Kernel:
         self.info = info
         self.rendezvous = meeting.way
         self.connection_file = meeting.connection_file
+        self._meeting = meeting
         self._supervisor = supervisor
 
     @property
@@ -63,11 +73,12 @@ class Kernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`mooring.kernel.client.Client.execute`."""
-        return await self.client.execute(code, receive=receive, stdin=stdin)
+        late = trails(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, trails=late)
 
     def interrupt(self) -> None:
-        """Interrupt what runs, by signal or by message as the kernelspec wants it. Returns at once."""
-        if self.spec.interrupt_mode == "message":
+        """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once."""
+        if interrupt_mode(self.spec.interrupt_mode, self.info) == "message":
             self.client.request("control", messages.interrupt_request())
         else:
             self._supervisor.handle.send_signal(signal.SIGINT)
@@ -92,6 +103,9 @@ class Kernel:
     async def restart(self, *, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - one deadline for three steps
         """Kill the kernel's tree and start it anew at the same addresses; clients stay connected.
 
+        One that registers moves: this client goes with it, others find the new addresses in the
+        connection file.
+
         Args:
             timeout: seconds until the new kernel must answer.
 
@@ -102,7 +116,8 @@ class Kernel:
         deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
         await self._supervisor.started()
-        await _await_ready(self.client, self._supervisor, deadline)
+        addresses = await _addresses(self._meeting, self._supervisor, deadline)
+        await _await_ready(self.client, self._supervisor, deadline, addresses)
 
 
 @asynccontextmanager
@@ -115,6 +130,8 @@ async def launch(
     kernel_args: Sequence[str] = (),
     timeout: float = 60.0,  # noqa: ASYNC109 - one deadline for three steps
     warden: Warden | None = None,
+    fork: Fork = "auto",
+    isolate: Isolate = "none",
 ) -> AsyncIterator[Kernel]:
     """Launch a kernel that lives as long as the ``async with`` block.
 
@@ -126,6 +143,9 @@ async def launch(
         kernel_args: appended to the kernel's command.
         timeout: seconds until the kernel must have answered.
         warden: who shall own the process; default is this loop's.
+        fork: fork it from a template with its imports done, where that can be done (Linux, ipykernel
+            and kernels built on it): True always, False never, ``auto`` from the second one alike on.
+        isolate: ``net`` gives it a network namespace of its own, in which nothing is but a loopback.
 
     Yields:
         The kernel, proven to hear and to be heard. Leaving the block ends it and everything it
@@ -133,36 +153,37 @@ async def launch(
 
     Raises:
         KernelTypeNotFound: there is no such kernel type.
+        IsolationError: this machine gives no network namespace.
         LaunchError: its program or the working directory cannot be used.
         StartDeath: it ended before it answered; the message carries its exit status and last output.
         DeadlineExceeded: it did not answer in time.
 
     Cancelling while it starts kills it.
     """
-    spec = find(kernel_type) if isinstance(kernel_type, str) else kernel_type
+    spec = await resolve(kernel_type) if isinstance(kernel_type, str) else kernel_type
     deadline = _Deadline(timeout, spec.kernel_type)
-    way = choose(spec.argv, rendezvous)
+    check(spec.argv, rendezvous)
+    tries = ways(spec, apart.meeting_by(rendezvous, isolate))
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(shared_warden()) if warden is None else warden
         directory = Path(tempfile.mkdtemp(prefix="", dir=owner.directory))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        meeting = make(way, directory, secrets.token_hex(32).encode(), spec.name)
-        stack.callback(meeting.close)
         process = LaunchSpec(
-            argv=spec.command(meeting.connection_file, tuple(kernel_args)),
+            argv=(),
             cwd=_absolute(cwd or "."),
-            env=spec.environment(_surroundings(owner.pid) | dict(env or {})),
+            env=await entered(spec, _surroundings(owner.pid) | dict(env or {})),
         )
-        supervisor = Supervisor(
-            spec.kernel_type, process, LocalLauncher(owner), ends_by_shell=is_ipykernel(spec.argv)
-        )
-        await stack.enter_async_context(beside(supervisor.keep(), name=f"keep {spec.name}"))
-        await supervisor.started()
-        addresses = await _addresses(meeting, supervisor, deadline)
+        launcher: Launcher = LocalLauncher(owner, fork=fork)
+        if spec.launcher is not None:
+            launcher = spec.launcher(launcher)
+        start = _Start(spec, tuple(kernel_args), process, directory, launcher, rendezvous, isolate)
+        meeting, supervisor, addresses = await _agreed(stack, tries, start, deadline)
         client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
         supervisor.attach(client)
-        info = await _await_ready(client, supervisor, deadline)
+        info = await _await_ready(client, supervisor, deadline, addresses)
+        if tries[0] == "handshake":
+            memory().remember(spec.argv, "registers" if meeting.way == "handshake" else "does not register")
         kernel = Kernel(spec, meeting, supervisor, client, info)
         yield kernel
         await kernel.shutdown()
@@ -187,6 +208,12 @@ class _Deadline:
         self._kernel_type = kernel_type
         self.at = asyncio.get_running_loop().time() + seconds
 
+    def sooner(self, seconds: float) -> _Deadline:
+        """Return one that passes in so many seconds, or with this one."""
+        result = _Deadline(seconds, self._kernel_type)
+        result.at = min(result.at, self.at)
+        return result
+
     def passed(self, supervisor: Supervisor) -> Exception:
         """Give the kernel up; returns what to raise."""
         if supervisor.handle.exit_status is not None:
@@ -197,6 +224,59 @@ class _Deadline:
             why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
             do="Start it by hand to see what it does",
         )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What is to be started, but for the rendezvous and so the command."""
+
+    spec: KernelSpec
+    kernel_args: tuple[str, ...]
+    process: LaunchSpec
+    directory: Path
+    launcher: Launcher
+    rendezvous: Choice
+    isolate: Isolate
+
+    @asynccontextmanager
+    async def by(self, way: Way) -> AsyncIterator[tuple[Rendezvous, Supervisor]]:
+        """Start it with one rendezvous; leaving the block ends it."""
+        spec = self.spec
+        meeting = make(way, self.directory, secrets.token_hex(32).encode(), spec.name, spec)
+        with closing(meeting):
+            launcher, file = await apart.settled(
+                self.isolate, self.launcher, spec.argv, self.rendezvous, meeting
+            )
+            supervisor = Supervisor(
+                spec.kernel_type,
+                replace(self.process, argv=spec.command(file, self.kernel_args)),
+                launcher,
+                ends_by_shell=is_ipykernel(spec.argv),
+                renew=meeting.renew,
+            )
+            async with beside(supervisor.keep(), name=f"keep {spec.name}"):
+                await supervisor.started()
+                yield meeting, supervisor
+
+
+async def _agreed(
+    stack: AsyncExitStack, tries: Sequence[Way], start: _Start, deadline: _Deadline
+) -> tuple[Rendezvous, Supervisor, ConnectionInfo]:
+    """Start the kernel and agree on addresses; in the next way where it dies or is silent instead."""
+    for way in tries:
+        last = way is tries[-1]
+        async with AsyncExitStack() as attempt:
+            meeting, supervisor = await attempt.enter_async_context(start.by(way))
+            try:
+                patience = deadline if last else deadline.sooner(_REGISTERED)
+                addresses = await _addresses(meeting, supervisor, patience)
+            except (DeadlineExceeded, KernelDied):
+                if last:
+                    raise
+                continue
+            await stack.enter_async_context(attempt.pop_all())
+            return meeting, supervisor, addresses
+    raise AssertionError("there is always a way to try")
 
 
 async def _addresses(meeting: Rendezvous, supervisor: Supervisor, deadline: _Deadline) -> ConnectionInfo:
@@ -213,10 +293,14 @@ async def _addresses(meeting: Rendezvous, supervisor: Supervisor, deadline: _Dea
         waiting = False
 
 
-async def _await_ready(client: Client, supervisor: Supervisor, deadline: _Deadline) -> dict[str, Any]:
+async def _await_ready(
+    client: Client, supervisor: Supervisor, deadline: _Deadline, addresses: ConnectionInfo
+) -> dict[str, Any]:
     try:
         async with asyncio.timeout_at(deadline.at):
-            info = await client.ready()
+            info = await client.ready(addresses)
+            if code := preparation(info):
+                await client.execute(code, silent=True, store_history=False)
     except KernelDied:
         raise supervisor.start_death() from None
     except TimeoutError:
