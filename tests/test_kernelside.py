@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreign import Kallichore, XeusLauncher
@@ -101,6 +101,7 @@ def test_a_file_that_cannot_be_written_is_the_kernels_least_trouble(launcher, fi
         assert registering.result(20).hb_port == 5005
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.just(b"[" * 100_000) | st.just(b"[]") | st.just(b'"x"'))
 def test_whatever_stands_in_the_file(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("k") / "kernel.json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.errors import UsageError
@@ -139,6 +139,7 @@ async def test_ark_is_given_its_own_form_of_file(directory):
         meeting.close()
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=20),
     st.dictionaries(st.sampled_from(["handshake", "mooring", "x"]), st.integers() | st.none()),

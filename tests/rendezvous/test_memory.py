@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.rendezvous import memory as module
@@ -63,6 +63,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path):
     assert some.recall(ARGV) == "does not register"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.just(b"[" * 100_000) | st.just(b'{"a": NaN, "b": true, "c": "x"}'))
 def test_whatever_stands_in_the_file(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("m") / "handshakes.json"

@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ import zmq
 import zmq.asyncio
 
 from mooring.errors import LaunchError, ProtocolError
-from mooring.rendezvous.registration import _SILENCE, Registrar, shared_registrar
+from mooring.rendezvous.registration import MOST_PEERS, Registrar, shared_registrar
+from mooring.wire import zmtp
 from mooring.wire.connection import PORTS
 from mooring.wire.handshake import Agreed, Ask, Handshake, Heard, parse
 from mooring.wire.registration import Terms
@@ -80,15 +81,15 @@ async def test_what_is_no_registration_is_counted_and_disturbs_nobody(registrar,
     registrar.expect(terms, heard.set_result)
     with context.socket(zmq.DEALER) as stranger:
         stranger.linger = 0
+        stranger.setsockopt(zmq.RECONNECT_IVL, 1)
         stranger.connect(terms.url)
-        for number in range(200):
-            await stranger.send_multipart([os.urandom(number)] * (number % 20 + 1))
         async with asyncio.timeout(20):
+            while registrar.refused["malformed"] < 10:  # each costs it the line, and what was on it
+                await stranger.send_multipart([os.urandom(100)] * 3)
+                await asyncio.sleep(0.001)
             (agreed,) = await register(context, terms)
             assert isinstance(agreed, Agreed)
             assert (await heard).shell_port == 5001
-            while registrar.refused["malformed"] < 200:
-                await asyncio.sleep(0.01)
 
 
 async def test_who_sends_too_much_at_once_is_hung_up_on(registrar, context):
@@ -97,25 +98,110 @@ async def test_who_sends_too_much_at_once_is_hung_up_on(registrar, context):
     with context.socket(zmq.DEALER) as stranger:
         stranger.linger = 0
         stranger.setsockopt(zmq.RECONNECT_IVL, -1)
-        stranger.connect(terms.url)
         monitor = stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        stranger.connect(terms.url)
         await stranger.send_multipart([b"x" * 1_000_000])
         async with asyncio.timeout(20):
             await monitor.recv_multipart()
             await register(context, terms)
         stranger.disable_monitor()
         monitor.close()
+    assert registrar.refused["malformed"] == 1
 
 
-async def test_who_connects_and_says_nothing_is_hung_up_on(registrar, context):
-    reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
-    try:
-        async with asyncio.timeout(_SILENCE / 1000 + 20):
+async def hung_up(reader):
+    async with asyncio.timeout(20):
+        with suppress(ConnectionError):
             while await reader.read(1000):
                 pass
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"GET / HTTP/1.0\r\n\r\n",
+        zmtp.greeting() + zmtp.ready(b"DEALER") + b"\x01\xff" + bytes(255) * 200,
+        zmtp.greeting() + zmtp.ready(b"DEALER") + (b"\x01\x01x" * 20_000),
+        zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message([b"no", b"registration"]),
+    ],
+    ids=["no ZMTP", "endless", "endless frames", "no registration"],
+)
+async def test_who_says_what_is_no_registration_is_hung_up_on(registrar, context, says):
+    reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
+    try:
+        writer.write(says)
+        await hung_up(reader)
     finally:
         writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+    assert registrar.refused["malformed"] == 1
+    assert not registrar._peers
+
+
+async def test_who_has_been_acknowledged_and_says_more_is_hung_up_on(registrar):
+    terms = terms_of(registrar, "good")
+    registrar.expect(terms, lambda _: None)
+    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
+    reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
+    try:
+        writer.write(zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message(send.frames))
+        async with asyncio.timeout(20):
+            said = await reader.readexactly(len(zmtp.greeting() + zmtp.ready()))
+            assert said.startswith(zmtp.greeting())
+            assert await reader.read(1)
+        writer.write(b"more")
+        await hung_up(reader)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_so_many_peers_and_no_more_and_the_first_is_heard_before_it_goes(registrar, context):
+    terms = terms_of(registrar, "patient")
+    heard = asyncio.get_running_loop().create_future()
+    registrar.expect(terms, heard.set_result)
+    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
+    with ExitStack() as stack:
+        first = stack.enter_context(socket.create_connection(("127.0.0.1", registrar.port)))
+        while not registrar._peers:
+            await asyncio.sleep(0)
+        first.sendall(zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message(send.frames))
+        for _ in range(MOST_PEERS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", registrar.port)))
+        async with asyncio.timeout(20):
+            await heard
+            other = terms_of(registrar, "late")
+            registrar.expect(other, lambda _: None)
+            (agreed,) = await register(context, other)
+        assert isinstance(agreed, Agreed)
+        assert len(registrar._peers) <= MOST_PEERS
+
+
+async def test_it_accepts_again_once_there_are_descriptors(registrar):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.create_connection(("127.0.0.1", registrar.port)) as line:
+        used = len(list(Path("/proc/self/fd").iterdir()))
+        highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+        filling = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, limits[1]))
+            with suppress(OSError):
+                while len(filling) < highest + 2 - used + 10:
+                    filling.append(os.open(os.devnull, os.O_RDONLY))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not registrar._peers
+        finally:
+            for descriptor in filling:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        line.setblocking(False)
+        async with asyncio.timeout(20):
+            said = await asyncio.get_running_loop().sock_recv(line, 10)
+        assert said == zmtp.greeting()[:10]
 
 
 async def test_a_receiver_that_raises_stops_nobody(registrar, context, caplog):
@@ -155,10 +241,14 @@ async def test_who_hangs_up_before_the_answer_is_no_trouble(registrar):
     registrar.expect(terms, heard.set_result)
     kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
     (send,) = kernel.handle(Ask("q"), NOW)
-    with zmq.Context() as context, context.socket(zmq.DEALER) as hasty:
-        hasty.connect(terms.url)
-        hasty.send_multipart(send.frames)
+
+    def say_and_go():
+        with zmq.Context() as context, context.socket(zmq.DEALER) as hasty:
+            hasty.connect(terms.url)
+            hasty.send_multipart(send.frames)
+
     async with asyncio.timeout(20):
+        await asyncio.to_thread(say_and_go)
         await heard
 
 

@@ -8,7 +8,7 @@ import json
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -89,6 +89,7 @@ def reasons(commands):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@settings(deadline=None)
 @given(numbers=ports)
 def test_a_joined_pair_agrees(dialect, numbers):
     terms = terms_of(dialect)
@@ -294,6 +295,7 @@ def test_the_table_has_no_state_without_a_way_in():
     assert {state for _, state, _ in TABLE} <= reached
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.just(DELIMITER) | st.just(b""), max_size=12))
 def test_any_frames_are_refused(frames):
     registry = registry_of(terms_of(), terms_of("posit", "p"))
@@ -302,6 +304,7 @@ def test_any_frames_are_refused(frames):
     assert len(commands) == 1
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_mutations_of_a_good_request_are_refused(data):
     dialect = data.draw(st.sampled_from(DIALECTS))
@@ -374,3 +377,4 @@ class Pair(RuleBasedStateMachine):
 
 
 TestPair = Pair.TestCase
+TestPair.settings = settings(deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.errors import ProtocolError
@@ -109,6 +109,7 @@ def test_no_repr_shows_the_key():
     assert "secret" not in repr(DOCS)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(), json_values | st.integers(1, 65535)))
 def test_any_object_is_terms_or_refused(found):
     asks_for_registration(found)

@@ -1,47 +1,46 @@
 """The registrar: one ROUTER at which every kernel of this loop registers, in either dialect.
 
-It listens on 127.0.0.1, where every program of this machine may speak to it, so it takes anything: what is
-no registration is counted and forgotten, each sender waits its turn behind nobody but one message of every
-other, and none may queue more than a few.
+It listens on 127.0.0.1, where every program of this machine may speak to it, so it takes anything: a peer
+has one message of bounded size, what is no registration is counted and hung up on, and so many peers are
+there at once and no more. That is why it speaks ZMTP itself (:mod:`mooring.wire.zmtp`): a socket of libzmq
+keeps an unfinished message in memory however long it grows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-import zmq
-
-from mooring.errors import LaunchError
+from mooring.errors import LaunchError, ProtocolError
+from mooring.wire import zmtp
 from mooring.wire.connection import ConnectionInfo
-from mooring.wire.handshake import MOST_BYTES, Agreed, Reason, Registry, Send
+from mooring.wire.handshake import Agreed, Reason, Registry, Send
 from mooring.wire.registration import Terms
 
 _log = logging.getLogger("mooring.rendezvous")
 
-# A wake-up takes at most this many messages before other tasks get their turn: about a millisecond.
-_BATCH = 64
-# How many messages of one sender wait in memory; the rest waits in its own.
-_QUEUE = 16
-# Who connects and then does not speak ZeroMQ is hung up on after so many ms.
-_SILENCE = 3000
-# libzmq's own bound of 1023 would be met at the 205th kernel; in vain once a socket is open.
-_MOST_SOCKETS = 65_535
+MOST_PEERS = 256
+"""How many may be connected at once; the one that came first goes first, and is heard before."""
+
+# A wake-up accepts at most this many before other tasks get their turn: about a millisecond.
+_BATCH = 16
+# How many connections wait to be accepted: one for which there is no room is tried again after a second.
+_WAITING = 4096
+# How soon to accept again (s) after descriptors have run out.
+_LATER = 0.1
 
 OnRegistered = Callable[[ConnectionInfo], None]
 
 
 class Registrar:
-    """One ROUTER on 127.0.0.1 and whom it awaits; :func:`shared_registrar` makes one for each loop.
-
-    ZeroMQ tells of new events by an edge-triggered descriptor: after every read or write the socket's
-    pending events are looked at once more.
-    """
+    """A listening socket and whom it awaits; :func:`shared_registrar` makes one for each loop."""
 
     def __init__(self) -> None:
         """Bind a port and begin to listen, in the running loop.
@@ -52,17 +51,10 @@ class Registrar:
         self._loop = asyncio.get_running_loop()
         self._registry = Registry(lambda: secrets.token_hex(16))
         self._awaited: dict[str, OnRegistered] = {}
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
-        with ExitStack() as undo, _explained():
-            self._socket = undo.enter_context(context.socket(zmq.ROUTER))
-            self._socket.linger = 0
-            self._socket.set_hwm(_QUEUE)
-            self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
-            self._socket.setsockopt(zmq.HANDSHAKE_IVL, _SILENCE)
-            self._port = self._socket.bind_to_random_port("tcp://127.0.0.1")
-            undo.pop_all()
-        self._loop.add_reader(int(self._socket.FD), self._drain)
+        self._peers: dict[socket.socket, zmtp.Listener] = {}
+        self._listening = _listen()
+        self._port = int(self._listening.getsockname()[1])
+        self._loop.add_reader(self._listening, self._accept)
 
     @property
     def port(self) -> int:
@@ -97,58 +89,116 @@ class Registrar:
         return self._awaited.pop(kernel_id, None) is not None
 
     def close(self) -> None:
-        """Stop listening. Idempotent."""
-        if not self._socket.closed:
-            self._loop.remove_reader(int(self._socket.FD))
-            self._socket.close()
+        """Stop listening and hang up on everybody. Idempotent."""
+        if self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+        for peer in list(self._peers):
+            self._hang_up(peer)
 
-    def _drain(self) -> None:
-        again = True  # also when a receiver raises: nothing else would tell of what still waits
+    def _accept(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                peer, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    # It would be told of at once again, and nothing could be done about it again.
+                    self._loop.remove_reader(self._listening)
+                    self._loop.call_later(_LATER, self._accept_again)
+                    return
+                raise
+            peer.setblocking(False)
+            self._peers[peer] = zmtp.Listener()
+            self._loop.add_reader(peer, self._hear, peer)
+            self._say(peer, zmtp.greeting() + zmtp.ready())
+            if len(self._peers) > MOST_PEERS:
+                first = next(iter(self._peers))
+                self._hear(first)
+                self._hang_up(first)
+
+    def _accept_again(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
+    def _hear(self, peer: socket.socket) -> None:
+        listener = self._peers.get(peer)
+        if listener is None:
+            return
         try:
-            for _ in range(_BATCH):
-                if self._socket.closed:
-                    again = False
-                    return
-                try:
-                    frames = self._socket.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    again = False
-                    return
-                self._take(frames)
-        finally:
-            if again:
-                self._loop.call_soon(self._drain)
+            data = peer.recv(zmtp.MOST_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up(peer)
+            return
+        before = listener.heard
+        try:
+            listener.receive(data)
+        except ProtocolError as error:
+            self._registry.refused["malformed"] += 1
+            _log.debug("a registration was refused: malformed (%s)", error.what)
+            self._hang_up(peer)
+            return
+        if before is not None:  # it was answered, and says more than there is to say
+            self._hang_up(peer)
+        elif listener.heard is not None:
+            self._take(peer, listener.heard)
 
-    def _take(self, frames: list[bytes]) -> None:
+    def _take(self, peer: socket.socket, frames: tuple[bytes, ...]) -> None:
+        answered = False
         # Acknowledged at once: xeus waits five seconds and no longer.
         for command in self._registry.receive(frames, time.time()):
             match command:
                 case Send(answer):
-                    self._answer(answer)
+                    answered = True
+                    self._say(peer, zmtp.message(answer))
                 case Agreed(info, kernel_id):
                     if (on_registered := self._awaited.pop(kernel_id, None)) is not None:
                         on_registered(info)
                 case _:
                     _log.debug("a registration was refused: %s (%s)", command.reason, command.why)
+        if not answered:
+            self._hang_up(peer)
 
-    def _answer(self, frames: tuple[bytes, ...]) -> None:
+    def _say(self, peer: socket.socket, data: bytes) -> None:
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            # It has hung up meanwhile, or never reads: its launcher's deadline will tell.
+            # Fewer bytes than any socket's buffer, into one that is empty: they go out whole.
+            peer.send(data)
+        except OSError as error:  # it has hung up meanwhile
             _log.debug("a registration could not be answered: %s", error)
 
+    def _hang_up(self, peer: socket.socket) -> None:
+        if self._peers.pop(peer, None) is not None:
+            self._loop.remove_reader(peer)
+            peer.close()
 
-@contextmanager
-def _explained() -> Iterator[None]:
+
+def _listen() -> socket.socket:
+    """Bind and listen.
+
+    Raises:
+        LaunchError: no port or descriptor is free.
+    """
     try:
-        yield
-    except zmq.ZMQBaseError as error:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listening.setblocking(False)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(_WAITING)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as error:
         raise LaunchError(
             "there is no port at which kernels could register",
             why=str(error),
             do="Raise `ulimit -n`, or use --rendezvous ipc or hold",
         ) from error
+    return listening
 
 
 class _Share:
