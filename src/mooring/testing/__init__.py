@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mooring.testing.kernel import check_kernel
+    from mooring.testing.launcher import check_launcher
     from mooring.testing.provider import check_provider
     from mooring.testing.verdict import Check, Verdict
 
@@ -19,7 +21,7 @@ _HOMES = {
     "Verdict": "verdict",
 }
 
-__all__ = ["Check", "Verdict", "check_provider"]
+__all__ = ["Check", "Verdict", "check_kernel", "check_launcher", "check_provider"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -12,12 +13,25 @@ class Check:
     Attributes:
         name: what must be, as a clause: ``every kernel type has a name of its own``.
         passed: whether it is so.
-        why: what was seen instead.
+        why: what was seen instead, or why it was not looked at.
+        required: whether it must be; else it is advice, and nobody fails for it.
+        skipped: whether it was not looked at; then it counts as passed.
     """
 
     name: str
     passed: bool
     why: str = ""
+    required: bool = True
+    skipped: bool = False
+
+    @property
+    def outcome(self) -> Literal["ok", "FAIL", "advice", "skipped"]:
+        """What came of it, in a word."""
+        if self.skipped:
+            return "skipped"
+        if self.passed:
+            return "ok"
+        return "FAIL" if self.required else "advice"
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether everything is as it must be."""
-        return all(each.passed for each in self.checks)
+        return all(each.outcome != "FAIL" for each in self.checks)
 
     def require(self) -> None:
         """Return when everything is as it must be.
@@ -50,7 +64,7 @@ class Verdict:
         head = f"{self.subject}: {'conforms' if self.passed else 'does not conform'}"
         lines = []
         for each in self.checks:
-            lines.append(f"  {'ok  ' if each.passed else 'FAIL'} {each.name}")
-            if not each.passed and each.why:
-                lines += [f"         {line}" for line in each.why.splitlines()]
+            lines.append(f"  {each.outcome:<7} {each.name}")
+            if each.outcome != "ok":
+                lines += [f"            {line}" for line in each.why.splitlines()]
         return "\n".join([head, *lines])
