@@ -6,7 +6,8 @@ import signal
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from mooring.kernel.quirks import interrupt_mode, preparation, trails
+from mooring.kernel.quirks import interrupt_mode, preparation, trail
+from mooring.kernel.trail import Trail
 
 
 def test_deno_is_interrupted_by_message_whatever_its_kernelspec_says():
@@ -37,7 +38,7 @@ def test_xeus_python_can_be_interrupted_while_a_cell_runs_and_no_other_kernel_is
 
 
 def test_output_that_may_trail_is_waited_for():
-    assert trails(("deno", "jupyter"), {"implementation": "Deno kernel"})
-    assert trails(("unknown",), {})
-    assert not trails(("R",), {"implementation": "IRkernel"})
-    assert not trails(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"})
+    assert trail(("deno", "jupyter"), {"implementation": "Deno kernel"}).mark
+    assert trail(("unknown",), {}) == Trail()
+    assert trail(("R",), {"implementation": "IRkernel"}) is None
+    assert trail(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None

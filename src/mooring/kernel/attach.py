@@ -24,7 +24,7 @@ from mooring.errors import (
 )
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
 from mooring.kernel.onlooker import Onlooker, Seen, looking
-from mooring.kernel.quirks import interrupt_mode, trails
+from mooring.kernel.quirks import interrupt_mode, trail
 from mooring.launch.base import ExitStatus
 from mooring.plan.lifecycle import Status
 from mooring.tasks import beside
@@ -70,8 +70,8 @@ class AttachedKernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`mooring.kernel.client.Client.execute`."""
-        late = trails(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, trails=late)
+        late = trail(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, trail=late)
 
     def interrupt(self) -> None:
         """Interrupt what runs, whoever began it. Returns at once.

@@ -17,6 +17,7 @@ from typing import Any, Self
 from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.outputs import Output, OutputArea, traceback_of
 from mooring.kernel.request import InputProvider, Receiver, Request
+from mooring.kernel.trail import Trail
 from mooring.kernel.transport import LineReceiver, Transport
 from mooring.wire import messages
 from mooring.wire.codec import Signer
@@ -176,7 +177,7 @@ class Client:
         store_history: bool = True,
         expressions: Mapping[str, str] | None = None,
         stdin: InputProvider | None = None,
-        trails: bool = False,
+        trail: Trail | None = None,
     ) -> Result:
         """Run code and wait until it and its output are complete.
 
@@ -188,7 +189,7 @@ class Client:
             expressions: evaluated afterwards; their values come back in ``Result.expressions``.
             stdin: answers the kernel's input requests, given prompt and whether it is a password; None
                 makes ``input()`` an error in the kernel. Called in the loop's thread.
-            trails: the kernel publishes output after its reply; see :meth:`settle`.
+            trail: how to find the end of the output of a kernel that publishes some after its reply.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile.
@@ -219,8 +220,8 @@ class Client:
         )
         reply = (await request.done).content
         seconds = monotonic() - began
-        if trails:
-            await self.settle(take)
+        if trail is not None:
+            await trail.end(self, take)
         return Result(
             outputs=area.outputs,
             status=str(reply.get("status", "ok")),
@@ -279,35 +280,22 @@ class Client:
         """
         await self.request("shell", messages.kernel_info_request(), receive).done
 
-    async def settle(
-        self, receive: Receiver | None = None, *, quiet: float = 0.1, most: float = 10.0
-    ) -> None:
-        """Wait until a kernel whose output trails behind its replies has published no more of it for a while.
-
-        For kernels that carry what a program prints to iopub by a way of its own, such as a pipe they read:
-        neither idle nor another request's idle says that nothing is under way there (deno had sent 256 of
-        3000 lines when it said idle). Nothing in the protocol does.
+    async def shown(self, seconds: float) -> bool:
+        """Wait for output of the kernel, whoever caused it, since this was last asked.
 
         Args:
-            receive: called with what is published in the name of the requests this makes: deno gives output
-                to whoever asked last.
-            quiet: seconds without output that count as the end; more where the kernel answers slowly.
-            most: seconds after which the wait ends even though output keeps coming.
+            seconds: how long.
 
-        Raises:
-            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
+        Returns:
+            False when there was none. Cancelling is safe.
         """
-        last = monotonic() + most
-        while (began := monotonic()) < last:
-            await self.flush(receive)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._shown.wait()
+        except TimeoutError:
+            return False
+        finally:
             self._shown.clear()
-            # A busy machine delays the pipe as it delays the answer.
-            patience = max(quiet, 4 * (monotonic() - began))
-            try:
-                async with asyncio.timeout(patience):
-                    await self._shown.wait()
-            except TimeoutError:
-                return
 
     def _forget_old(self) -> None:
         while len(self._requests) > _REMEMBERED:

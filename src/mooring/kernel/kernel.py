@@ -19,7 +19,7 @@ from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import DeadlineExceeded, KernelDied
 from mooring.kernel import apart
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
-from mooring.kernel.quirks import interrupt_mode, preparation, trails
+from mooring.kernel.quirks import interrupt_mode, preparation, trail
 from mooring.kernel.supervisor import Supervisor, last_words
 from mooring.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
 from mooring.launch.local import Fork, LocalLauncher, Warden, shared_warden
@@ -73,8 +73,8 @@ class Kernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`mooring.kernel.client.Client.execute`."""
-        late = trails(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, trails=late)
+        late = trail(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, trail=late)
 
     def interrupt(self) -> None:
         """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from mooring.kernel.trail import Trail
 from mooring.rendezvous.choice import is_ipykernel
 
 InterruptMode = Literal["signal", "message"]
@@ -15,6 +16,9 @@ InterruptMode = Literal["signal", "message"]
 # Kernels that have published all output of a request before they say idle, by how their ``implementation``
 # begins. Of others nobody knows: deno, evcxr and more read what was printed from a pipe, in their own time.
 _IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
+
+# What prints a mark, by the way that everything else printed takes.
+_MARKS = {"Deno kernel": "console.log('{}')"}
 
 # Their kernelspecs ask for a signal, of which they die; the message is what they know (deno issue 24491).
 _BY_MESSAGE = frozenset({"Deno kernel"})
@@ -39,14 +43,20 @@ def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptM
     return "message" if info.get("implementation") in _BY_MESSAGE else stated
 
 
-def trails(argv: Sequence[str], info: Mapping[str, Any]) -> bool:
-    """Tell whether a kernel may publish output of a request after it has answered it.
+def trail(argv: Sequence[str], info: Mapping[str, Any]) -> Trail | None:
+    """Return how to find the end of what a kernel publishes of a request that it has answered already.
 
     Args:
         argv: its kernelspec's command.
         info: its ``kernel_info_reply``.
+
+    Returns:
+        None for kernels that publish everything before they say idle.
     """
-    return not (str(info.get("implementation")).lower().startswith(_IN_ORDER) or is_ipykernel(argv))
+    named = str(info.get("implementation"))
+    if named.lower().startswith(_IN_ORDER) or is_ipykernel(argv):
+        return None
+    return Trail(_MARKS.get(named, ""))
 
 
 def preparation(info: Mapping[str, Any]) -> str | None:

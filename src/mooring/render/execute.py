@@ -11,7 +11,7 @@ from mooring.errors import DeadlineExceeded, MooringError
 from mooring.kernel.client import ExecutionError, Receiver, Request, error_of
 from mooring.kernel.kernel import Kernel
 from mooring.kernel.outputs import Displays, OutputArea
-from mooring.kernel.quirks import trails
+from mooring.kernel.quirks import trail
 from mooring.render.documents.tags import expects_error, runnable
 from mooring.render.events import Failure, Status
 from mooring.render.widgets import Widgets
@@ -137,7 +137,7 @@ class Executor:
         self._failure: Failure | None = None
         self._flooded: _Cell | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._trails = trails(kernel.spec.argv, kernel.info)
+        self._trail = trail(kernel.spec.argv, kernel.info)
 
     async def run(self) -> Execution:
         """Run all cells that are to run.
@@ -207,8 +207,8 @@ class Executor:
         finally:
             if self._patience is not None:
                 self._patience.cancel()
-        if self._trails:
-            await self._kernel.client.settle(receive)
+        if self._trail is not None:
+            await self._trail.end(self._kernel.client, receive)
         return reply
 
     async def _hear_children(self) -> None:
