@@ -55,8 +55,8 @@ class Image:
         with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - see above
             words = file.read().rpartition(b") ")[2].split()
         fields = [0, 0, 0, 0, *map(int, words[1:])]  # numbered as in proc(5)
-        code, stack, data, brk = fields[25:27], fields[27], fields[44:46], fields[46]
-        self._start, self._end, *env = fields[47:51]
+        code, stack, data, brk = fields[26:28], fields[28], fields[45:47], fields[47]
+        self._start, self._end, *env = fields[48:52]
         self._map = _Map(*code, *data, brk, 0, stack, self._start, self._end, *env, 0, 0, 0xFFFF_FFFF)
         self._kept: list[object] = []
 

@@ -29,6 +29,7 @@ assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 prctl = ctypes.CDLL(None, use_errno=True).prctl
+MOST_STRAYS = 100
 
 
 class Child:
@@ -65,6 +66,7 @@ class Children:
         self._sessions: dict[int, str] = {}
         self._seen: dict[tuple[int, int], str] = {}
         self._blamed: dict[str | None, int] = {}
+        self._strays: dict[int, tuple[int, Any]] = {}  # reaped before anything was heard of them
         # What the warden ignores or handles; exec would pass ignoring on. Resetting all 64 costs 0.5 ms.
         self._unusual = [one for one in signal.valid_signals() if signal.getsignal(one) != signal.SIG_DFL]
 
@@ -99,15 +101,17 @@ class Children:
         child = self.known[name] = self.reports[report] = Child(name, 0, report)
         child.alive = False  # not born yet
 
-    def abandon(self, name: str) -> bool:
-        """Drop a child not born yet, which ends when it finds nobody to report to; False if it is born."""
+    def abandon(self, name: str) -> None:
+        """Listen no more to a child not born yet: it ends when it finds nobody to report to.
+
+        One that reports at this very moment is found by its marker, which it shows before: hunt for it.
+        """
         self.hear()
         child = self.known.get(name)
-        if child is None or child.pid:
-            return False
-        os.close(child.report)
-        del self.known[name], self.reports[child.report]
-        return True
+        if child is not None and not child.pid and child.report >= 0:
+            del self.reports[child.report]
+            os.close(child.report)
+            child.report = -1
 
     def hear(self) -> None:
         """Tell of those whose exec, or whose birth, has succeeded or failed since."""
@@ -123,9 +127,16 @@ class Children:
         os.close(child.report)
         child.report = -1
         if words[:1] == ["pid"]:
-            child.pid, child.alive = int(words[1]), True
-            self._alive[child.pid] = child
+            child.pid = int(words[1])
             self._sessions[child.pid] = child.id
+            stray = self._strays.pop(child.pid, None)
+            row = procfs.look(child.pid)
+            child.alive = stray is None or (row is not None and row.ppid == self._pid)  # another of this pid
+            if stray is not None and not child.alive:
+                self._tell("started", id=child.id, pid=child.pid)
+                self._tell_end(child, *stray)
+                return
+            self._alive[child.pid] = child
         elif words or not child.pid:
             stage, number = words or ("zygote", "0")
             self._tell("failed", id=child.id, stage=stage, errno=int(number))
@@ -148,21 +159,27 @@ class Children:
             if pid not in self._alive:  # a fork that has ended may not have been heard of yet
                 self.hear()
             child = self._alive.pop(pid, None)
-            if child is None:
+            if child is None:  # an orphan, or a fork whose order has not arrived yet
+                self._strays[pid] = status, usage
+                if len(self._strays) > MOST_STRAYS:
+                    del self._strays[next(iter(self._strays))]
                 continue
             child.alive = False
             if child.report >= 0:
                 self._hear(child)
             if child.id in self.known:
-                code = os.waitstatus_to_exitcode(status)
-                self._tell(
-                    "exited",
-                    id=child.id,
-                    code=code if code >= 0 else None,
-                    signal=-code if code < 0 else None,
-                    maxrss=usage.ru_maxrss * 1024,
-                    oom=code == -signal.SIGKILL and self._out_of_memory(child),
-                )
+                self._tell_end(child, status, usage)
+
+    def _tell_end(self, child: Child, status: int, usage: Any) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._tell(
+            "exited",
+            id=child.id,
+            code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            maxrss=usage.ru_maxrss * 1024,
+            oom=code == -signal.SIGKILL and self._out_of_memory(child),
+        )
 
     def _out_of_memory(self, child: Child) -> bool:
         """Whether the group's counter rose for this death: one count explains one death only."""
@@ -202,12 +219,13 @@ class Children:
     def _owner(self, root: procfs.Process) -> str:
         if root.pid in self._alive:
             return self._alive[root.pid].id
-        # An orphan. The last look may have seen where it came from: the environment of one that is just
-        # ending can no longer be read. Else its environment tells, unless it was wiped; then its session may.
-        if name := self._seen.get((root.pid, root.start)):
-            return name
+        # An orphan: its environment tells, and that of a zygote's fork tells of its newest launch. It cannot
+        # be read of one that is just ending, but the last look may have seen where that came from. Where it
+        # was wiped, the session may tell.
         named = [name for name in procfs.marker(root.pid).split("/") if name in self.known]
-        return named[-1] if named else self._sessions.get(root.session, "")
+        if named:
+            return named[-1]
+        return self._seen.get((root.pid, root.start)) or self._sessions.get(root.session, "")
 
     def forget(self, name: str) -> bool:
         """Drop what is known of a launch that has ended; return False while its process lives."""

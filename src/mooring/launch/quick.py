@@ -71,9 +71,7 @@ def keep_all(application: Any) -> None:
     bind = application._try_bind_socket  # noqa: SLF001 - the one place to change
 
     def bind_unbounded(self: Any, socket: Any, port: int) -> Any:
-        import zmq  # noqa: PLC0415 - the kernels' interpreter has it
-
-        if socket.type == zmq.XPUB:
+        if socket.type == sys.modules["zmq"].XPUB:
             socket.sndhwm = 0
         return bind(self, socket, port)
 

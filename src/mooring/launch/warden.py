@@ -144,9 +144,7 @@ class Warden:
             self._children.spawn(str(message["id"]), fds)
 
     def _kill(self, name: str) -> None:
-        if self._children.abandon(name):
-            self._mail.send("gone", id=name, left=0)
-            return
+        self._children.abandon(name)
         if (child := self._children.known.get(name)) is not None:
             child.doomed = True
         self._hunts.setdefault(name, Hunt())

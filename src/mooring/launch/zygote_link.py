@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import sys
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from mooring.errors import MooringError
 from mooring.launch.base import LaunchSpec
 from mooring.launch.capture import Capture
-from mooring.launch.launched import Ended, Refused
+from mooring.launch.launched import Ended, Refused, Running
 from mooring.launch.warden_link import Warden, described
 from mooring.launch.warden_process import payload
 
@@ -36,9 +36,33 @@ Fork = Literal["auto", True, False]
 MODULES = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel", "metakernel_python"})
 """What a zygote can run: ipykernel and kernels built on it."""
 
-# Read while an interpreter, its C library or an imported module starts: a fork would not see a change.
-_EARLY = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_", "PYDEVD_", "DEBUGPY_")
-_EARLY_NAMES = frozenset({"LANG", "LANGUAGE", "HOME"})
+# Read while an interpreter, its C library or a module that kernels import starts: a fork would not see a
+# change. What else the imports read is known to tests/launch/test_zygote_link.py.
+_EARLY = (
+    *("PYTHON", "_PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_"),
+    *(
+        "PYDEV",
+        "DEBUGPY_",
+        "DEBUG_PYDEVD_",
+        "PYCHARM_",
+        "GEVENT_",
+        "IPYTHON_",
+        "TRAITLETS_",
+        "TORNADO_",
+        "PYZMQ_",
+        "PSUTIL_",
+    ),
+)
+_EARLY_NAMES = frozenset(
+    {
+        *("LANG", "LANGUAGE", "HOME", "USER", "IPYTHONENABLE", "PATHS_FROM_ECLIPSE_TO_PYTHON"),
+        *("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT", "JUPYTER_PLATFORM_DIRS", "JUPYTER_USE_PROGRAMDATA"),
+        "JUPYTER_ALLOW_INSECURE_WRITES",
+    }
+)
+
+# Their values are looked up from the working directory unless they are absolute.
+_PLACES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX")
 
 # Flags that take no further word and mean the same to the template; -c or a script would be something else.
 _FLAG = re.compile(r"-(?:[bBdEIOPqRsSuvx]+|[XW].+)")
@@ -72,11 +96,21 @@ def template_of(spec: LaunchSpec) -> Template | None:
     if not MODULES.intersection(spec.argv[at + 1 : at + 2]) or not all(map(_FLAG.fullmatch, flags)):
         return None
     program = shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
-    if program is None:
+    if program is None or not _is_program(program):
         return None
-    paths = spec.env.get("PYTHONPATH", "").split(os.pathsep)
-    relative = any(path and not Path(path).is_absolute() for path in paths)
+    # An empty entry of PYTHONPATH is the working directory, an empty PYTHONPATH is none.
+    paths = [path for name in _PLACES if (value := spec.env.get(name)) for path in value.split(os.pathsep)]
+    relative = not all(map(os.path.isabs, paths))
     return Template((program, *flags), early(spec.env), spec.cwd if relative else "/")
+
+
+def _is_program(path: str) -> bool:
+    """Whether this is an interpreter itself; a script around one may do what a fork would not see."""
+    try:
+        with Path(path).open("rb") as file:
+            return Path(path).is_absolute() and file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
 
 
 def early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -95,6 +129,7 @@ class Zygote:
             WardenLost, OSError: it cannot be started.
         """
         self._warden = warden
+        self._forked: deque[Launched] = deque(maxlen=10)
         self._capture = Capture(asyncio.get_running_loop(), _OUTPUT)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
@@ -116,6 +151,13 @@ class Zygote:
         """Whether it can still be asked."""
         return self._channel.fileno() >= 0 and not isinstance(self._process.state, Refused | Ended)
 
+    @property
+    def missed(self) -> bool:
+        """Whether it has forked, and was then killed: by somebody, or for want of memory."""
+        state = self._process.state
+        killed = isinstance(state, Ended) and state.status.signal is not None
+        return killed and any(isinstance(one.state, Running | Ended) for one in self._forked)
+
     def fork(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
         """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
 
@@ -128,12 +170,13 @@ class Zygote:
             outer = os.environ.get("MOORING_LAUNCH", "")
             marker = f"{outer}/{launched.id}" if outer else str(launched.id)
             opened.append(payload(described(spec, MOORING_LAUNCH=marker)))
-            # Where nobody takes it, closing the pipe tells the warden that nothing will come of it.
-            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            # Where nobody can take it, closing the pipe tells the warden that nothing will come of it.
+            with suppress(OSError):
                 socket.send_fds(self._channel, [b"fork"], [opened[2], stdout, stderr, writer])
         finally:
             for fd in opened:
                 os.close(fd)
+        self._forked.append(launched)
         return launched
 
     def _ended(self) -> None:
@@ -166,10 +209,10 @@ def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
     own = _zygotes.setdefault(warden, _Zygotes())
     own.wanted[template] += 1
     zygote = own.made.get(template)
-    if zygote is None and (fork is True or own.wanted[template] > 1):
+    if (zygote is None or zygote.missed) and (fork is True or own.wanted[template] > 1):
         try:
             zygote = own.made[template] = Zygote(warden, template, spec.env)
         except (MooringError, OSError):
             return None  # spawning will say what is wrong, if anything is
-    # One that has ended could not import what kernels import: spawned ones will say why.
+    # One that has ended by itself could not import what kernels import: spawned ones will say why.
     return zygote if zygote is not None and zygote.alive else None
