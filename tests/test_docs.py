@@ -63,7 +63,7 @@ def shown(outputs: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/kernels.md", "docs/reference/python.md"])
 def test_python_shown_runs_and_prints_what_is_shown(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text()
     examples = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL)
