@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import zmq
 from jupyter_client.ioloop import AsyncIOLoopKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 from jupyter_client.multikernelmanager import MultiKernelManager
 from traitlets.config import Config
@@ -102,11 +104,20 @@ def test_a_tools_kernel_gets_unix_sockets_and_everything_is_given_back(started: 
     context.destroy(linger=0)
 
 
-@pytest.mark.parametrize("rendezvous", ["ipc", "hold", "self-bind"])
-def test_addresses_survive_restarts(started: Any, rendezvous: str) -> None:
+WAYS = [("python3", "ipc"), ("python3", "hold"), ("python3", "self-bind"), ("xpython", "handshake")]
+
+
+def agreed_by(way: str, kernel: str) -> KernelManager:
     config = Config()
-    config.MooringProvisioner.rendezvous = rendezvous
-    manager = started(KernelManager(config=config))
+    config.MooringProvisioner.rendezvous = way
+    if kernel not in KernelSpecManager().find_kernel_specs():
+        pytest.skip(f"{kernel} is not installed")
+    return KernelManager(config=config, kernel_name=kernel)
+
+
+@pytest.mark.parametrize(("kernel", "way"), WAYS)
+def test_addresses_survive_restarts(started: Any, kernel: str, way: str) -> None:
+    manager = started(agreed_by(way, kernel))
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=60)
@@ -119,20 +130,15 @@ def test_addresses_survive_restarts(started: Any, rendezvous: str) -> None:
     client.stop_channels()
 
 
-def test_ports_that_are_held_are_nobody_elses(started: Any) -> None:
-    import socket
-
-    config = Config()
-    config.MooringProvisioner.rendezvous = "hold"
-    manager = started(KernelManager(config=config))
-    os.kill(manager.provisioner.pid, signal.SIGKILL)
-    assert until(lambda: not manager.is_alive())
-    taken = set()
-    for _ in range(2000):
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
-            taken.add(other.getsockname()[1])
-    assert not taken & set(manager.ports)
+@pytest.mark.parametrize(("kernel", "way"), WAYS[1:])
+def test_ports_are_nobody_elses_while_no_kernel_lives(started: Any, kernel: str, way: str) -> None:
+    manager = started(agreed_by(way, kernel))
+    run(manager, "")
+    manager.provisioner.process.kill()
+    manager.provisioner.process.wait(20)
+    for port in manager.ports:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("said", ["config", "port", "argument"])

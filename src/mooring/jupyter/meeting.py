@@ -116,7 +116,7 @@ class Meeting:
         self._block = block
         self._chosen = chosen
         self._info: ConnectionInfo | None = None
-        self._held: list[socket.socket] = []
+        self._held: dict[int, socket.socket] = {}
 
     @property
     def file(self) -> Path | None:
@@ -149,9 +149,7 @@ class Meeting:
         assert self._chosen is not None
         named = {name: port for name, port in self._told.ports.items() if port > 0}
         self._info = info = replace(await self._chosen.addresses(), **named)  # type: ignore[arg-type]  # ports all
-        for port in named.values():
-            with suppress(OSError):  # in use: the kernel will say so
-                self._held.append(hold_port(info.ip, port))
+        self._hold(info.ip, list(named.values()))
         ports = {name: getattr(info, name) for name in PORTS}
         key, scheme = info.key, info.signature_scheme
         return {"transport": info.transport, "ip": info.ip, "key": key, "signature_scheme": scheme, **ports}
@@ -168,16 +166,21 @@ class Meeting:
 
     def hold(self) -> None:
         """Hold what the kernel itself had chosen, now that it is gone, for its next process."""
-        if self._info is None or self._info.transport != "tcp" or self._held or self.way == "hold":
+        if self._info is None or self._info.transport != "tcp" or self.way == "hold":
             return
-        for name in PORTS:
-            with suppress(OSError):  # somebody was faster: then the next one fails, and says so
-                self._held.append(hold_port(self._info.ip, getattr(self._info, name)))
+        self._hold(self._info.ip, [getattr(self._info, name) for name in PORTS])
+
+    def _hold(self, ip: str, ports: Sequence[int]) -> None:
+        for port in set(ports) - self._held.keys():
+            with suppress(
+                OSError
+            ):  # in use, by a child of the kernel or by who was faster: its next one says so
+                self._held[port] = hold_port(ip, port)
 
     async def end(self, manager: Any) -> None:
         """Let go of everything, and make the manager as it was."""
         while self._held:
-            self._held.pop().close()
+            self._held.popitem()[1].close()
         await self._portal.step_out(self._block)
         self._told.give_back(manager)
 

@@ -240,7 +240,9 @@ class MooringProvisioner(LocalProvisioner):
         return code
 
     def _ended(self, status: ExitStatus) -> None:
-        """Say that it ended though nobody wanted it to. In the portal's thread."""
+        """Hold its ports at once, and say so if nobody wanted it to end. In the portal's thread."""
+        if self._meeting is not None:
+            self._meeting.hold()
         if not self._foreseen:
             say = self.log.info if status.code == 0 else self.log.warning
             say("kernel %s (%s) ended: %s", self.kernel_id, self.parent.kernel_name, status.describe())
