@@ -5,7 +5,7 @@
 * the readers of registrations, registration files and connection files, called directly;
 * a live registrar, while one process sends it random and mutated registrations, another one random and
   mutated bytes over TCP, and a third registers kernels of both dialects, each of which must succeed;
-* the same under floods of bad registrations from 1, 8 and 64 connections of two processes.
+* the same under floods of bad registrations by two processes, on 1, 8 and 64 connections each.
 
 Told are the refusals by reason, the delay of good registrations (from the kernel's request to its
 acknowledgement in the kernel's own process), how late the loop was, and the memory. Exit code 0 when nothing
@@ -37,6 +37,7 @@ from mooring.errors import MooringError
 from mooring.rendezvous.files import read_connection_file
 from mooring.rendezvous.memory import Memory
 from mooring.rendezvous.registration import Registrar, shared_registrar
+from mooring.wire import zmtp
 from mooring.wire.connection import PORTS
 from mooring.wire.handshake import Agreed, Ask, Handshake, Heard, Registry, Send, parse
 from mooring.wire.registration import Terms
@@ -128,33 +129,55 @@ def fuzz_readers(seconds: float, dice: random.Random) -> int:
 # -- what other processes do -----------------------------------------------------------------------
 
 
-def sends(port: int, seconds: float, connections: int, *, fast: bool) -> None:
-    """Send bad registrations as fast as they go out (or with mutations, which is slower)."""
+def mutations(port: int, seconds: float) -> None:
+    """Send mutated registrations through ZeroMQ, which comes back as soon as it is hung up on."""
     dice = random.Random(secrets.randbits(64))
     good = strangers()
     context = zmq.Context()
-    sockets = [context.socket(zmq.DEALER) for _ in range(connections)]
+    sockets = [context.socket(zmq.DEALER) for _ in range(4)]
     for dealer in sockets:
         dealer.linger = 0
+        dealer.set_hwm(10)
+        dealer.setsockopt(zmq.RECONNECT_IVL, 1)
         dealer.connect(f"tcp://127.0.0.1:{port}")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for dealer in sockets:
-            frames = dice.choice(good) if fast else bad_frames(good, dice)
             with suppress(zmq.Again):
-                dealer.send_multipart(frames, zmq.NOBLOCK)
+                dealer.send_multipart(bad_frames(good, dice), zmq.NOBLOCK)
     context.destroy(linger=0)
+
+
+def flood(port: int, seconds: float, connections: int) -> None:
+    """Say well-formed registrations of strangers, each on a line of its own, so many lines at once."""
+    good = [zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message(frames) for frames in strangers()]
+    lines: list[socket.socket] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(OSError):
+            line = socket.create_connection(("127.0.0.1", port), 5)
+            line.send(random.choice(good))
+            lines.append(line)
+        while len(lines) >= connections:
+            lines.pop(0).close()
 
 
 def raw_bytes(port: int, seconds: float) -> None:
     """Speak broken ZMTP, or none, over TCP."""
     dice = random.Random(secrets.randbits(64))
-    greeting = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 48
-    ready = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
-    frame = b"\x01\x09<IDS|MSG>\x00\x02{}"
+    start = zmtp.greeting() + zmtp.ready(b"DEALER")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        text = dice.choice([greeting, greeting + ready, greeting + ready + frame, b"GET / HTTP/1.1\r\n\r\n"])
+        good = dice.choice(strangers())
+        endless = b"\x01\xff" + bytes(255)
+        says = [
+            zmtp.greeting(),
+            start,
+            start + zmtp.message(good),
+            start + endless * 500,
+            b"GET / HTTP/1.1\r\n\r\n",
+        ]
+        text = dice.choice(says)
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as line:
             line.sendall(mutated(text, dice))
             if dice.random() < 0.2:
@@ -214,7 +237,8 @@ async def good_ones(registrar: Registrar, seconds: float) -> tuple[list[float], 
         assert process.stdin is not None
         assert process.stdout is not None
         while time.monotonic() < end:
-            dialect = ("docs", "posit")[next(numbers) % 2]
+            number = next(numbers)
+            dialect = ("docs", "posit")[number % 2]
             name, key = secrets.token_hex(8), secrets.token_hex(32)
             heard = asyncio.get_running_loop().create_future()
             terms = Terms(
@@ -222,9 +246,13 @@ async def good_ones(registrar: Registrar, seconds: float) -> tuple[list[float], 
             )
             registrar.expect(terms, heard.set_result)
             process.stdin.write(f"{dialect} {name} {key} {registrar.port}\n".encode())
-            delays.append(float(await process.stdout.readline()))
+            delay = float(await process.stdout.readline())
             assert (await heard).shell_port == 5001
             registrar.forget(name)
+            if number < 2:  # until it has started, the others cannot be measured
+                end = time.monotonic() + seconds
+                continue
+            delays.append(delay)
             before = time.monotonic()
             await asyncio.sleep(0.02)
             late.append(time.monotonic() - before - 0.02)
@@ -281,9 +309,9 @@ def main() -> int:
     if options.kernels:
         kernels()
     elif options.flood:
-        sends(int(options.flood[0]), options.flood[1], options.connections, fast=True)
+        flood(int(options.flood[0]), options.flood[1], options.connections)
     elif options.mutate:
-        sends(int(options.mutate[0]), options.mutate[1], 4, fast=False)
+        mutations(int(options.mutate[0]), options.mutate[1])
     elif options.raw:
         raw_bytes(int(options.raw[0]), options.raw[1])
     else:

@@ -29,12 +29,15 @@ _log = logging.getLogger("mooring.rendezvous")
 MOST_PEERS = 256
 """How many may be connected at once; the one that came first goes first, and is heard before."""
 
-# A wake-up accepts at most this many before other tasks get their turn: about a millisecond.
-_BATCH = 16
-# How many connections wait to be accepted: one for which there is no room is tried again after a second.
-_WAITING = 4096
+# A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
+_BATCH = 64
+# How many connections wait to be accepted. Each costs a flood's victim 50 µs; one for which there is no room
+# is tried again by the system after a second.
+_WAITING = 1024
 # How soon to accept again (s) after descriptors have run out.
 _LATER = 0.1
+
+_HELLO = zmtp.greeting() + zmtp.ready()
 
 OnRegistered = Callable[[ConnectionInfo], None]
 
@@ -110,19 +113,23 @@ class Registrar:
                     return
                 raise
             peer.setblocking(False)
-            self._peers[peer] = zmtp.Listener()
-            self._loop.add_reader(peer, self._hear, peer)
-            self._say(peer, zmtp.greeting() + zmtp.ready())
-            if len(self._peers) > MOST_PEERS:
-                first = next(iter(self._peers))
-                self._hear(first)
-                self._hang_up(first)
+            listener = self._peers[peer] = zmtp.Listener()
+            # Who says all at once, as nobody but a flood does, is done with before it costs any more.
+            self._hear(peer, _HELLO)
+            if peer in self._peers:
+                if listener.heard is None:
+                    self._say(peer, _HELLO)
+                self._loop.add_reader(peer, self._hear, peer)
+                if len(self._peers) > MOST_PEERS:
+                    first = next(iter(self._peers))
+                    self._hear(first)
+                    self._hang_up(first)
 
     def _accept_again(self) -> None:
         if self._listening.fileno() >= 0:
             self._loop.add_reader(self._listening, self._accept)
 
-    def _hear(self, peer: socket.socket) -> None:
+    def _hear(self, peer: socket.socket, hello: bytes = b"") -> None:
         listener = self._peers.get(peer)
         if listener is None:
             return
@@ -132,30 +139,27 @@ class Registrar:
             return
         except OSError:
             data = b""
-        if not data:
+        if not data or listener.heard is not None:  # it has gone, or says more than there is to say
             self._hang_up(peer)
             return
-        before = listener.heard
         try:
-            listener.receive(data)
+            frames = listener.receive(data)
         except ProtocolError as error:
             self._registry.refused["malformed"] += 1
             _log.debug("a registration was refused: malformed (%s)", error.what)
             self._hang_up(peer)
             return
-        if before is not None:  # it was answered, and says more than there is to say
-            self._hang_up(peer)
-        elif listener.heard is not None:
-            self._take(peer, listener.heard)
+        if frames is not None:
+            self._take(peer, frames, hello)
 
-    def _take(self, peer: socket.socket, frames: tuple[bytes, ...]) -> None:
+    def _take(self, peer: socket.socket, frames: tuple[bytes, ...], hello: bytes) -> None:
         answered = False
         # Acknowledged at once: xeus waits five seconds and no longer.
         for command in self._registry.receive(frames, time.time()):
             match command:
                 case Send(answer):
                     answered = True
-                    self._say(peer, zmtp.message(answer))
+                    self._say(peer, hello + zmtp.message(answer))
                 case Agreed(info, kernel_id):
                     if (on_registered := self._awaited.pop(kernel_id, None)) is not None:
                         on_registered(info)

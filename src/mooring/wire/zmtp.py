@@ -62,26 +62,30 @@ class Listener:
         self._ready = False
         self._frames: list[bytes] = []
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> tuple[bytes, ...] | None:
         """Take in bytes as they come, in pieces of any size; those after the first message are dropped.
 
         Args:
             data: what has arrived.
 
+        Returns:
+            The message, from the call that completes it.
+
         Raises:
             ProtocolError: this is no ZMTP 3, wants encryption, or is too much. Hang up.
         """
         if self.heard is not None:
-            return
+            return None
         self._taken += len(data)
         self._buffer += data[: MOST_BYTES + 1]
         if not self._greeted:
             self._greet()
         while self._greeted and (frame := self._next()) is not None:
             if self._take(*frame):
-                return
+                return self.heard
         if self._taken > MOST_BYTES:
             raise ProtocolError("A peer says too much for a registration")
+        return None
 
     def _greet(self) -> None:
         start = bytes(self._buffer[:GREETING_BYTES])
