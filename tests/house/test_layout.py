@@ -25,7 +25,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"kernel"}),
     frozenset({"kernelside"}),
     frozenset({"gateway", "render", "temp"}),
-    frozenset({"jupyter", "metrics", "testing"}),
+    frozenset({"doctor", "jupyter", "metrics", "testing"}),
     frozenset({"cli", "__init__", "__main__"}),
 )
 """Bottom to top; a room may import what is below it, and of its own storey what does not import it back."""

@@ -18,7 +18,7 @@ from mooring.version import __version__
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from mooring.cli import isolate, kernels, render, run
+    from mooring.cli import doctor, isolate, kernels, render, run
 
     parser = Parser(
         prog="mooring",
@@ -31,6 +31,7 @@ def build_parser() -> Parser:
     kernels.add_parser(verbs)
     run.add_parser(verbs)
     isolate.add_parser(verbs)
+    doctor.add_parser(verbs)
     return parser
 
 
