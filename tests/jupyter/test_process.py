@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import until
+from mooring.errors import LaunchError
+from mooring.jupyter.process import KernelProcess, Streams, keep_warden, start
+from mooring.kernel.blocking import portal
+from mooring.launch.base import ExitStatus, LaunchSpec
+
+
+@pytest.fixture
+def began() -> Iterator[Any]:
+    started: list[KernelProcess] = []
+
+    def begin(
+        code: str, streams: Streams | None = None, ended: list[ExitStatus] | None = None
+    ) -> KernelProcess:
+        spec = LaunchSpec((sys.executable, "-c", code), "/", dict(os.environ))
+        told = [] if ended is None else ended
+        work = start(portal(), spec, streams or Streams(), fork=False, on_end=told.append)
+        started.append(asyncio.run(work))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        asyncio.run(process.end())
+
+
+def test_its_end_is_told_to_everybody(began: Any) -> None:
+    ended: list[ExitStatus] = []
+    process = began("raise SystemExit(3)", ended=ended)
+    assert process.wait(20) == process.poll() == process.returncode == 3
+    assert asyncio.run(process.over()) == 3
+    assert [status.code for status in ended] == [3]
+    process.send_signal(signal.SIGTERM)  # to nobody
+    asyncio.run(process.signalled(signal.SIGTERM))
+
+
+def test_it_is_signalled_from_anywhere(began: Any) -> None:
+    process = began("import time; time.sleep(600)")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.01)
+    process.terminate()
+    assert process.wait(20) == -signal.SIGTERM
+    process = began("import time; time.sleep(600)")
+    process.kill()
+    assert process.wait(20) == -signal.SIGKILL
+
+
+def test_waiting_for_it_can_be_given_up(began: Any) -> None:
+    process = began("import time; time.sleep(600)")
+
+    async def give_up() -> None:
+        async with asyncio.timeout(0.01):
+            await process.over()
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            asyncio.run(give_up())
+    assert process.poll() is None
+
+
+def test_its_end_leaves_nothing_of_its_family(began: Any) -> None:
+    reader, writer = os.pipe()
+    process = began(
+        "import subprocess; print(subprocess.Popen(['setsid', 'sleep', '600']).pid, flush=True); input()",
+        Streams.of(stdin=subprocess.PIPE, stdout=writer),
+    )
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        child = said.readline().strip()
+    process.stdin.write(b"\n")
+    assert process.wait(20) == 0
+    assert asyncio.run(process.end()) == 0
+    assert until(lambda: not Path(f"/proc/{child}").exists())
+    assert process.stdin.closed
+
+
+def test_work_is_given_up_when_it_ends(began: Any) -> None:
+    process = began("import sys; print('bye', flush=True); sys.exit('oh')")
+    assert asyncio.run(process.outlive(asyncio.sleep(600, "slept"), 600)) is None
+    status, text = asyncio.run(process.obituary())
+    assert status.code == 1
+    assert sorted(text.split()) == ["bye", "oh"]
+    process = began("import time; time.sleep(600)")
+    assert asyncio.run(process.outlive(asyncio.sleep(0, "slept"), 600)) == "slept"
+    assert asyncio.run(process.outlive(asyncio.sleep(600), 0.01)) is None
+
+
+TALK = "import sys; print('out', flush=True); print('err', file=sys.stderr, flush=True)"
+
+
+def test_pipes_can_be_read(began: Any) -> None:
+    process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    assert (process.stdout.read(), process.stderr.read()) == (b"out\n", b"err\n")
+    process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    assert sorted(process.stdout.read().split()) == [b"err", b"out"]
+    assert process.stderr is None
+
+
+def test_what_nobody_wants_is_kept_all_the_same(began: Any, capfd: Any) -> None:
+    process = began(TALK, Streams.of(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    process.wait(20)
+    assert sorted(asyncio.run(process.obituary())[1].split()) == ["err", "out"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_not_said_is_inherited(began: Any, capfd: Any) -> None:
+    process = began(TALK, Streams.of())
+    process.wait(20)
+    asyncio.run(process.end())
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_files_are_written(began: Any) -> None:
+    with tempfile.TemporaryFile() as file:
+        process = began(TALK, Streams.of(stdout=file, stderr=file.fileno()))
+        process.wait(20)
+        asyncio.run(process.end())
+        file.seek(0)
+        assert sorted(file.read().split()) == [b"err", b"out"]
+
+
+def test_what_cannot_be_started_leaves_no_pipe_open(began: Any) -> None:
+    streams = Streams.of(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    work = start(portal(), LaunchSpec(("no-such",), "/", {}), streams, fork=False, on_end=print)
+    with pytest.raises(LaunchError):
+        asyncio.run(work)
+    assert all(file.closed for file in streams.files.values())
+
+
+def test_the_warden_stays_between_two_of_them(began: Any) -> None:
+    asyncio.run(keep_warden(portal()))
+    asyncio.run(keep_warden(portal()))
+    parents = set()
+    for _ in range(2):
+        process = began("import os; print(os.getppid())", Streams.of(stdout=subprocess.PIPE))
+        parents.add(process.stdout.read())
+        asyncio.run(process.end())
+    assert len(parents) == 1
