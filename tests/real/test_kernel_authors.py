@@ -1,0 +1,55 @@
+"""The kernel that the page for authors of kernels shows, started by every launcher there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foreign import Kallichore, XeusLauncher, session
+from mooring.discovery.kernelspec import KernelSpec
+from mooring.kernel.kernel import launch
+
+pytestmark = [pytest.mark.real, pytest.mark.anyio]
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "kernel-authors.md"
+
+
+@pytest.fixture
+def kernel_py(tmp_path):
+    """The page's code, in one file."""
+    register, whole = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "shout.py"
+    path.write_text(whole.replace("\n\nPORTS", "\n" + register + "\n\nPORTS", 1))
+    return path
+
+
+@pytest.mark.parametrize("way", ["auto", "handshake", "hold"])
+async def test_by_mooring(way, kernel_py):
+    argv = (sys.executable, str(kernel_py), "{connection_file}")
+    spec = KernelSpec("shout", argv, "Shout", "shout", protocol_version="5.6")
+    async with launch(spec, rendezvous=way) as kernel:
+        assert kernel.rendezvous == ("hold" if way == "hold" else "handshake")
+        assert (await kernel.execute("hello")).outputs[0]["text"] == "HELLO\n"
+        await kernel.restart()
+        assert (await kernel.execute("again")).outputs[0]["text"] == "AGAIN\n"
+
+
+@pytest.mark.parametrize("kind", [XeusLauncher, Kallichore])
+async def test_by_somebody_elses_launcher(kind, kernel_py, tmp_path):
+    path = tmp_path / "kernel.json"
+    with kind() as launcher:
+        path.write_text(json.dumps(launcher.file()))
+        with subprocess.Popen([sys.executable, str(kernel_py), str(path)]) as process:
+            try:
+                ports = launcher.registered(60)
+                with session(ports, launcher.key) as run:
+                    assert run("hello") == "HELLO\n"
+                    run.client.shutdown()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
