@@ -18,6 +18,7 @@ from mooring.discovery.finder import entered, resolve
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import DeadlineExceeded, KernelDied
 from mooring.kernel import apart
+from mooring.kernel.activity import Activity
 from mooring.kernel.client import Client, InputProvider, Receiver, Result
 from mooring.kernel.quirks import interrupt_mode, preparation, trail
 from mooring.kernel.supervisor import Supervisor, last_words
@@ -58,6 +59,8 @@ class Kernel:
         self.connection_file = meeting.connection_file
         self._meeting = meeting
         self._supervisor = supervisor
+        self._activity = Activity()
+        client.listen(self._activity.handle)
 
     @property
     def status(self) -> Status:
@@ -77,7 +80,13 @@ class Kernel:
         return await self.client.execute(code, receive=receive, stdin=stdin, trail=late)
 
     def interrupt(self) -> None:
-        """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once."""
+        """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once.
+
+        Where nothing runs nothing is sent: IRkernel may die of a signal then, and others lose what they
+        are asked next.
+        """
+        if not (self.client.busy or self._activity.busy):
+            return
         if interrupt_mode(self.spec.interrupt_mode, self.info) == "message":
             self.client.request("control", messages.interrupt_request())
         else:
@@ -115,6 +124,7 @@ class Kernel:
         """
         deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
+        self._activity.forget()
         await self._supervisor.started()
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
         await _await_ready(self.client, self._supervisor, deadline, addresses)
