@@ -41,8 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``mooring kernels list``."""
     from pathlib import Path
 
-    from mooring.discovery.listing import PATIENCE, Finder
-    from mooring.discovery.refresh import LONGEST, refresh_behind
+    from mooring.discovery.listing import LONGEST, PATIENCE, Finder
     from mooring.discovery.settings import load_settings
 
     settings = load_settings(Path.cwd())
@@ -56,7 +55,10 @@ def run(options: argparse.Namespace) -> int:
         show(types)
     for remark in () if options.json else listing.remarks:
         print(f"{'warning' if remark.broken else 'note'}: {remark.provider} {remark.text}", file=sys.stderr)
-    refresh_behind(listing.late)
+    if listing.late and sys.platform != "win32":
+        from mooring.discovery.refresh import refresh_behind
+
+        refresh_behind(listing.late)
     return 0
 
 

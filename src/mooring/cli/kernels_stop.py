@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,15 +97,17 @@ async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatu
 
     from mooring.errors import DeadlineExceeded
     from mooring.launch.base import ExitStatus
-    from mooring.launch.stranger import watching
 
-    with watching(pid, kernel.connection_file) as process:
-        if process is None:
-            return ExitStatus()
-        if not process.try_signal(signal.SIGTERM):
-            raise DeadlineExceeded(f"the process {pid} of {kernel.id} may not be signalled from here")
-        try:
-            async with asyncio.timeout(grace):
-                return await process.wait()
-        except TimeoutError:
-            return await process.kill()
+    if sys.platform == "linux":  # elsewhere no pid is known
+        from mooring.launch.stranger import watching
+
+        with watching(pid, kernel.connection_file) as process:
+            if process is not None:
+                if not process.try_signal(signal.SIGTERM):
+                    raise DeadlineExceeded(f"the process {pid} of {kernel.id} may not be signalled from here")
+                try:
+                    async with asyncio.timeout(grace):
+                        return await process.wait()
+                except TimeoutError:
+                    return await process.kill()
+    return ExitStatus()

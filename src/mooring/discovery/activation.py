@@ -59,11 +59,12 @@ class Activation:
     @property
     def programs(self) -> tuple[Path, ...]:
         """Folders of its programs, most important first."""
+        folders: tuple[Path, ...] = (self.prefix / "bin",)
         if sys.platform == "win32":
             library = self.prefix / "Library"
             more = (self.prefix, library / "mingw-w64" / "bin", library / "bin")
-            return (*(() if self.kind == "venv" else more), self.prefix / "Scripts")
-        return (self.prefix / "bin",)
+            folders = (*(() if self.kind == "venv" else more), self.prefix / "Scripts")
+        return folders
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return ``base`` as it is inside the environment.
@@ -169,6 +170,6 @@ def _run(words: list[str], env: Mapping[str, str]) -> bytes:
         except subprocess.TimeoutExpired:
             return b""
         finally:
-            if process.returncode is None:
+            if process.returncode is None and sys.platform != "win32":
                 with suppress(OSError):
                     os.killpg(process.pid, signal.SIGKILL)

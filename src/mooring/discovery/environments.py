@@ -176,12 +176,13 @@ def _dangling(python: Path) -> str:
 
 def site_packages(prefix: Path) -> list[Path]:
     """Return the folders an environment's own Python imports packages from."""
-    if sys.platform == "win32":
-        return [prefix / "Lib" / "site-packages"]
     try:
-        return sorted((prefix / "lib").glob("*py*3*/site-packages"))
+        found = sorted((prefix / "lib").glob("*py*3*/site-packages"))
     except OSError:
-        return []
+        found = []
+    if sys.platform == "win32":
+        found = [prefix / "Lib" / "site-packages"]
+    return found
 
 
 def has_ipykernel(prefix: Path) -> bool:

@@ -132,12 +132,13 @@ def user_data_directory(environ: Mapping[str, str]) -> Path:
     if directory := environ.get("JUPYTER_DATA_DIR"):
         return Path(directory)
     # jupyter_core's own rules, which differ from the platform's conventions on macOS.
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Jupyter"
-    if sys.platform == "win32" and "APPDATA" in environ:
-        return Path(environ["APPDATA"]) / "jupyter"
     base = environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "jupyter"
+    folder = (Path(base) if base else Path.home() / ".local" / "share") / "jupyter"
+    if sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Jupyter"
+    if sys.platform == "win32" and "APPDATA" in environ:
+        folder = Path(environ["APPDATA"]) / "jupyter"
+    return folder
 
 
 def _prefers_environment(environ: Mapping[str, str]) -> bool:

@@ -23,6 +23,9 @@ PATIENCE = 0.3
 FOLDERS = 5.0
 """Seconds it waits for mooring's own, which only look into folders: a busy machine shall not hide them."""
 
+LONGEST = 60.0
+"""Seconds a provider may take to answer at all, for those who wait."""
+
 FRESH = 60.0
 """Seconds an answer of a slow provider counts as the truth."""
 

@@ -212,9 +212,10 @@ def _poetry_home(project: Path, around: Around) -> Path:
 
 
 def _user_cache(around: Around) -> Path:
+    folder = Path(around.environ.get("XDG_CACHE_HOME") or around.home / ".cache")
     if sys.platform == "darwin":
-        return around.home / "Library" / "Caches"
-    return Path(around.environ.get("XDG_CACHE_HOME") or around.home / ".cache")
+        folder = around.home / "Library" / "Caches"
+    return folder
 
 
 def _entries(folder: Path) -> list[Path]:

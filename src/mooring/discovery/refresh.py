@@ -6,18 +6,19 @@ none of this: its ``Finder`` goes on asking in its threads.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mooring.discovery.cache import Cache
-from mooring.discovery.entries import OWN
+from mooring.discovery.entries import OWN, installed
+from mooring.discovery.listing import LONGEST, Finder
 
-LONGEST = 60.0
-"""Seconds a provider may take to answer at all."""
+assert sys.platform != "win32", "processes are started and locked another way there"
 
 
 def refresh_behind(providers: Sequence[str]) -> None:
@@ -27,7 +28,7 @@ def refresh_behind(providers: Sequence[str]) -> None:
         providers: names. mooring's own are left out, for nothing of theirs is kept.
     """
     names = [each for each in providers if each not in OWN]
-    if not names or not hasattr(os, "posix_spawn"):
+    if not names:
         return
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     command = [sys.executable, "-m", "mooring.discovery.refresh", *names]
@@ -44,11 +45,6 @@ def refresh(names: Sequence[str], cache: Cache) -> None:
         names: of the providers; whoever is being asked by another such process is left out.
         cache: where answers are kept.
     """
-    from contextlib import ExitStack
-
-    from mooring.discovery.entries import installed
-    from mooring.discovery.listing import Finder
-
     with ExitStack() as stack:
         known = installed()
         mine = {
@@ -61,8 +57,6 @@ def refresh(names: Sequence[str], cache: Cache) -> None:
 @contextmanager
 def _alone(cache: Cache, name: str) -> Iterator[bool]:
     """Yield whether no other process is asking this provider; it is locked for the block if so."""
-    import fcntl
-
     try:
         cache.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(cache.path(name).with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

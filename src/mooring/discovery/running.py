@@ -23,9 +23,9 @@ from mooring.errors import KernelTypeNotFound, ProtocolError
 from mooring.wire.connection import ConnectionInfo, is_complete
 
 if sys.platform == "linux":
-    from mooring.launch import procfs
-    from mooring.launch.berth import PREFIX, bases
-    from mooring.launch.listening import at_path, at_port
+    from mooring.discovery import processes
+else:
+    from mooring.discovery import elsewhere as processes
 
 NAME = "running"
 
@@ -75,7 +75,7 @@ def running(around: Around | None = None) -> list[RunningKernel]:
         around: whose environment says where Jupyter's files are; by default this process's.
     """
     around = around or Around(Path.cwd())
-    commands = _commands()
+    commands = processes.named_files()
     files = dict.fromkeys([*_files(around), *commands])
     found = (_look(path, commands.get(path)) for path in files)
     return sorted((one for one in found if one is not None), key=lambda one: -one.age)
@@ -141,7 +141,7 @@ def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 def _by_file(path: Path) -> RunningKernel:
     path = path.absolute()
-    kernel = _look(path, _commands().get(path))
+    kernel = _look(path, processes.named_files().get(path))
     if kernel is None:
         why = "There is no such file"
         with suppress(OSError):
@@ -153,31 +153,7 @@ def _by_file(path: Path) -> RunningKernel:
 def _files(around: Around) -> Iterator[Path]:
     with suppress(OSError):
         yield from sorted(runtime_directory(around.environ).glob("*.json"))
-    if sys.platform != "linux":
-        return
-    for base in bases():
-        with suppress(OSError):
-            yield from sorted(Path(base).glob(f"{PREFIX}*/*/*.json"))
-
-
-def _commands() -> dict[Path, int]:
-    """Return the JSON files on the command lines of this user's processes, each with the oldest process."""
-    found: dict[Path, int] = {}
-    if sys.platform != "linux":
-        return found
-    own = os.getuid()
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - only names are wanted, of thousands
-        try:
-            line = procfs.read(f"/proc/{pid}/cmdline", 1 << 16)
-            if b".json" not in line or os.stat(f"/proc/{pid}").st_uid != own:  # noqa: PTH116 - as above
-                continue
-            words = [word.rpartition("=")[2] for word in os.fsdecode(line).split("\0")]
-            for word in (word for word in words if word.endswith(".json")):
-                folder = "" if word.startswith("/") else os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - as above
-                found.setdefault(Path(os.path.normpath(os.path.join(folder, word))), pid)  # noqa: PTH118 - as above
-        except OSError:
-            continue  # it has ended meanwhile
-    return found
+    yield from processes.private_files()
 
 
 def _look(path: Path, pid: int | None) -> RunningKernel | None:
@@ -195,8 +171,8 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
     except (OSError, ValueError, ProtocolError, RecursionError):
         return None
     alive = _answers(info)
-    pid = _listener(info, pid) if alive else None
-    began = _began(pid) or status.st_mtime
+    pid = processes.listener(info.transport, _reachable(info.ip), info.hb_port, pid) if alive else None
+    began = None if pid is None else processes.began(pid)
     return RunningKernel(
         id=_id(path),
         connection_file=path,
@@ -204,8 +180,8 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         info=info,
         alive=alive,
         pid=pid,
-        age=max(0.0, time.time() - began),
-        memory=procfs.resident(pid) if sys.platform == "linux" and pid is not None else None,
+        age=max(0.0, time.time() - (began or status.st_mtime)),
+        memory=None if pid is None else processes.memory(pid),
         owner=_owner(path),
     )
 
@@ -221,7 +197,7 @@ def _id(path: Path) -> str:
 
 
 def _owner(path: Path) -> str:
-    if sys.platform == "linux" and path.parent.parent.name.startswith(PREFIX):
+    if processes.is_private(path):
         return "mooring"
     return "jupyter" if path.name.startswith("kernel-") else "other"
 
@@ -243,27 +219,6 @@ def _answers(info: ConnectionInfo) -> bool:
         return False
 
 
-def _listener(info: ConnectionInfo, named: int | None) -> int | None:
-    """Return who listens, which is the kernel; who only names the file may be an editor, or a wrapper."""
-    if sys.platform != "linux":
-        return None
-    if info.transport == "ipc":
-        return at_path(f"{info.ip}-{info.hb_port}").pid or named
-    likely = () if named is None else (named,)
-    return at_port(_reachable(info.ip), info.hb_port, likely).pid or named
-
-
 def _reachable(ip: str) -> str:
     """Return where to connect for a kernel that listens everywhere."""
     return {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}.get(ip, ip.strip("[]"))  # noqa: S104 - compared, not bound
-
-
-def _began(pid: int | None) -> float | None:
-    """Return when a process began, in seconds since the epoch."""
-    if sys.platform != "linux" or pid is None or (row := procfs.look(pid)) is None:
-        return None
-    try:
-        uptime = float(procfs.read("/proc/uptime").split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return time.time() - uptime + row.start / os.sysconf("SC_CLK_TCK")

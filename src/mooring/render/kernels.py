@@ -25,9 +25,8 @@ def identity(kernel_type: str) -> str:
     except MooringError:
         return ""
     program = shutil.which(spec.command(Path("x"))[0]) or spec.argv[0]
-    parts = (program, spec.argv, sorted(spec.env.items()), spec.interrupt_mode, spec.language)
-    if spec.activation is not None:
-        parts = (*parts, str(spec.activation.prefix))
+    inside = () if spec.activation is None else (str(spec.activation.prefix),)
+    parts = (program, spec.argv, sorted(spec.env.items()), spec.interrupt_mode, spec.language, *inside)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

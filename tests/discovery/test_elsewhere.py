@@ -1,0 +1,26 @@
+"""Where there is no /proc, the same is asked and nothing is told."""
+
+from __future__ import annotations
+
+import inspect
+
+from mooring.discovery import elsewhere, processes
+
+
+def test_it_answers_the_same_questions():
+    def asked(module):
+        own = inspect.getmembers(module, inspect.isfunction)
+        return {
+            name: len(inspect.signature(f).parameters) for name, f in own if f.__module__ == module.__name__
+        }
+
+    assert asked(elsewhere) == asked(processes)
+
+
+def test_it_knows_nothing(tmp_path):
+    assert list(elsewhere.private_files()) == []
+    assert not elsewhere.is_private(tmp_path)
+    assert elsewhere.named_files() == {}
+    assert elsewhere.listener("tcp", "127.0.0.1", 1, 2) is None
+    assert elsewhere.began(1) is None
+    assert elsewhere.memory(1) is None
