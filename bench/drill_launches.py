@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.dialects import DIALECTS
-from bench.measure import HERE, environment, machine, table, write_results
+from bench.measure import HERE, environment, home_for_ipython, machine, table, write_results
 from bench.narrow import namespaced, prepare, thief
 
 PORTS, AT_ONCE, PATIENCE = 2000, 16, 60.0
@@ -278,7 +278,7 @@ def outer(name: str, count: int, limit: float) -> dict[str, object]:
     for each in ("run", "deno"):
         (folder / each).mkdir(mode=0o700)
     env = environment() | {"XDG_RUNTIME_DIR": str(folder / "run"), "DENO_DIR": str(folder / "deno")}
-    env |= {"IPYTHONDIR": str(folder / "ipython"), "XDG_CACHE_HOME": str(folder / "cache")}
+    env |= {"XDG_CACHE_HOME": str(folder / "cache")} | home_for_ipython(folder / "ipython")
     command = namespaced(
         "bench.drill_launches", ["--inner", str(folder), "--only", name, "--count", str(count)]
     )

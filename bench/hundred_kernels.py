@@ -23,7 +23,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench.measure import HERE, environment, machine, median, table, write_results
+from bench.measure import HERE, environment, home_for_ipython, machine, median, table, write_results
 from mooring.launch import procfs
 
 WAYS = ("forked", "spawned", "jupyter_client")
@@ -56,7 +56,7 @@ class Round:
             self.pids.append(await first(number))
             self.seconds.append(time.monotonic() - self.began)
         except Exception as error:  # noqa: BLE001 - what it fails of is what is counted
-            self.causes.append(f"{type(error).__name__}: {error}"[:200])
+            self.causes.append(f"{type(error).__name__}: {error}"[:80])
         await self.all_there.wait()  # alive until all are there
         await self.all_there.wait()  # and have been measured
 
@@ -150,12 +150,12 @@ def inner(way: str, count: int) -> dict[str, object]:
 
 
 def outer(way: str, count: int) -> dict[str, object]:
-    """Make one round in a process of its own, with IPython's files in a folder of its own."""
+    """Make one round in a process of its own, with a folder of its own for IPython's files."""
     with tempfile.TemporaryDirectory(prefix="hk-", ignore_cleanup_errors=True) as folder:
         told = Path(folder) / "told.json"
         command = [sys.executable, "-m", "bench.hundred_kernels", "--inner", str(told)]
         command += ["--only", way, "--kernels", str(count)]
-        env = environment() | {"IPYTHONDIR": f"{folder}/ipython"}
+        env = environment() | home_for_ipython(Path(folder) / "ipython")
         subprocess.run(command, check=True, cwd=HERE.parent, env=env, timeout=5 * PATIENCE)
         return {"way": way, **json.loads(told.read_text())}
 
