@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
 import venv
@@ -132,9 +133,10 @@ def test_what_is_lacking_in_words():
     assert about(lacking)["rendezvous"] is None
 
 
-def test_asking_for_help_imports_nothing_heavy():
-    import subprocess
-
-    code = "import sys; from mooring.cli.main import build_parser; build_parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+def test_the_actions_cost_nothing_before_one_is_carried_out():
+    code = "import sys; from mooring.cli import kernels, {0}; print(*sys.modules)"
+    actions = ", ".join(f"kernels_{each}" for each in ("install", "list", "ps", "show", "stop"))
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(actions)], check=True, capture_output=True, text=True
+    )
     assert set(done.stdout.split()).isdisjoint({"asyncio", "zmq", "mooring.discovery.finder", "rich"})

@@ -53,13 +53,22 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(to_json(types, listing), indent=1))
     else:
         show(types)
-    for remark in () if options.json else listing.remarks:
-        print(f"{'warning' if remark.broken else 'note'}: {remark.provider} {remark.text}", file=sys.stderr)
+        tell(listing)
     if listing.late and sys.platform != "win32":
         from mooring.discovery.refresh import refresh_behind
 
         refresh_behind(listing.late)
     return 0
+
+
+def tell(listing: Listing) -> None:
+    """Say on stderr which providers failed, and which are late."""
+    from mooring.cli.table import Screen, plain
+
+    screen = Screen.of(sys.stderr)
+    for each in listing.remarks:
+        text = f"{'warning' if each.broken else 'note'}: {each.provider} {each.text}"
+        print(screen.wrapped(plain(text)), file=sys.stderr)
 
 
 def show(types: list[KernelType]) -> None:
@@ -77,7 +86,8 @@ def show(types: list[KernelType]) -> None:
     rows, styles = [], []
     for each in types:
         spec = each.spec
-        where = short_path(each.where)
+        # That a kernelspec lies in kernels/NAME is said by its name; which folder it is, by nothing else.
+        where = short_path(each.where.removesuffix(f"/kernels/{spec.name}"))
         rows.append([spec.called, spec.display_name, spec.language or "-", rendezvous(each) or "-", where])
         style = DIM if each.stale else YELLOW if each.lack else ""
         styles.append([style, style, style, style, DIM])
