@@ -5,8 +5,9 @@
 Each round starts a process that uses mooring. Its warden launches a Python child which starts a plain
 child, a setsid child and a double-forked daemon that ignores signals. The process has a socket in the
 private directory and a half-written file under guard. Then it is ended: SIGKILL with the family complete,
-SIGKILL while the child starts, SIGTERM, SIGINT; N rounds of each (50). A round fails if, SECONDS (2) later,
-a process of it, the socket, the directory or the file is left. Exit code 0 when no round failed.
+SIGKILL while the child starts, SIGTERM, SIGINT; N rounds of each (50), and of both SIGKILLs once more where
+the child is forked from a zygote, as kernels are: then a template and a spare are there, too. A round fails if,
+SECONDS (2) later, a process of it, the socket, the directory or the file is left. Exit code 0 when none failed.
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ def marked(name: str) -> list[int]:
     return found
 
 
-def one_round(tally: Tally, name: str, signum: int, *, early: bool, deadline: float) -> None:
+def one_round(tally: Tally, name: str, signum: int, words: tuple[str, ...], deadline: float) -> None:
     """Start one, end it, wait until nothing is left; enter the result."""
     process = subprocess.Popen(
-        [sys.executable, str(MOORED), *(("early",) if early else ()), *KINDS],
+        [sys.executable, str(MOORED), *words, *KINDS],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, MARK: name},
@@ -78,8 +79,10 @@ def one_round(tally: Tally, name: str, signum: int, *, early: bool, deadline: fl
     with process.stdout as stdout:
         told = json.loads(stdout.readline())
         paths = [Path(told["directory"]) / "kernel-1", Path(told["directory"]), Path(told["half"])]
-        if early:
-            time.sleep(random.uniform(0, 0.03))  # somewhere in the start, not to wait for it
+        if "early" in words:
+            time.sleep(
+                random.uniform(0, 1.0 if "forked" in words else 0.03)
+            )  # somewhere in the start, not to wait for it
         else:
             stdout.readline()
     alive = marked(name)
@@ -111,16 +114,18 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until nothing may be left")
     options = parser.parse_args()
     failed = 0
-    for title, signum, early in (
-        ("SIGKILL", signal.SIGKILL, False),
-        ("SIGKILL while it starts", signal.SIGKILL, True),
-        ("SIGTERM", signal.SIGTERM, False),
-        ("SIGINT", signal.SIGINT, False),
+    for title, signum, *words in (
+        ("SIGKILL", signal.SIGKILL),
+        ("SIGKILL while it starts", signal.SIGKILL, "early"),
+        ("SIGTERM", signal.SIGTERM),
+        ("SIGINT", signal.SIGINT),
+        ("SIGKILL, forked", signal.SIGKILL, "forked"),
+        ("SIGKILL while it forks", signal.SIGKILL, "forked", "early"),
     ):
         tally = Tally(title)
         for number in range(options.rounds):
             name = f"{os.getpid()}.{title}.{number}"
-            one_round(tally, name, signum, early=early, deadline=options.deadline)
+            one_round(tally, name, signum, tuple(words), options.deadline)
         print(tally.line(), flush=True)
         for failure in tally.failures:
             print("  left:", failure)

@@ -78,3 +78,20 @@ def family(launcher, until):
             yield handle, {kind: int(pid) for kind, pid in map(str.split, handle.output().splitlines())}
 
     return family
+
+
+@pytest.fixture
+def kernel():
+    """Make a LaunchSpec that a zygote can fork: code that runs where ipykernel would."""
+
+    def kernel(code, *args, cwd="/", env=None, program=(sys.executable,), **rest):
+        argv = (*program, "-m", "ipykernel_launcher", code, *args)
+        surroundings = {**os.environ, "PYTHONPATH": str(FILES / "forking"), **(env or {})}
+        return LaunchSpec(argv, str(cwd), surroundings, **rest)
+
+    return kernel
+
+
+@pytest.fixture
+def forker(warden):
+    return LocalLauncher(warden, fork=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mooring.launch import procfs
+from mooring.launch.base import LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
@@ -241,3 +242,42 @@ async def test_it_works_in_the_loop_of_any_thread(spec):
             return (await handle.wait()).code
 
     assert await asyncio.to_thread(asyncio.run, run()) == 0
+
+
+@pytest.mark.parametrize("kinds", [("plain", "setsid", "daemon", "stopped"), ("wiped",)])
+async def test_sigkill_of_mooring_leaves_no_fork_no_spare_and_no_template(moored, until, kinds):
+    one = moored("forked", *kinds)
+    family = one.read()["family"]
+    assert len(family) == len(kinds) + 1
+    assert len(_marked(one.run)) > len(kinds) + 2  # the template and the spare, too
+    one.process.kill()
+    await until(one.nothing_left, "something is left")
+
+
+async def test_sigkill_of_mooring_at_any_moment_of_a_fork_leaves_nothing(moored, until):
+    for number in range(12):
+        one = moored("early", "forked", "plain", "daemon")
+        await asyncio.sleep(0.06 * number)
+        one.process.kill()
+        await until(one.nothing_left, "something is left")
+
+
+async def test_what_a_fork_started_goes_with_it_and_its_neighbours_stay(warden, until, alive):
+    """An orphan of a fork is a fork itself: what /proc shows of it names the launch, not the template."""
+    launcher = LocalLauncher(warden, fork=True)
+    family = str(FILES / "family.py")
+    code = f"import runpy, sys; del sys.argv[1]; runpy.run_path({family!r}, run_name='__main__')"
+    argv = (sys.executable, "-m", "ipykernel_launcher", code, "plain", "setsid", "daemon")
+    spec = LaunchSpec(argv, "/", {**os.environ, "PYTHONPATH": str(FILES / "forking")})
+
+    def pids(handle):
+        return [int(line.split()[1]) for line in handle.output().splitlines()]
+
+    async with launcher.launch(spec) as first, launcher.launch(spec) as second:
+        await until(lambda: len(pids(first)) == len(pids(second)) == 4)
+        assert {procfs.marker(pid) for pid in pids(first)} == {str(first.id)}
+        await second.kill()
+        assert not any(map(alive, pids(second)))
+        assert all(map(alive, pids(first)))
+        third = pids(first)
+    assert not any(map(alive, third))

@@ -2,7 +2,7 @@
 
 Prints one JSON object when its warden is up, another when its family is complete.
 Arguments: kinds of family members; `early` first: prints nothing more and launches at once; `fork`: forks a child that keeps every
-descriptor.
+descriptor; `forked`: the family is forked from a zygote, as kernels are.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from mooring.launch.base import LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden
 
 FAMILY = str(Path(__file__).with_name("family.py"))
+FORKING = str(Path(__file__).with_name("forking"))
+RUN = f"import runpy, sys; del sys.argv[1]; runpy.run_path({FAMILY!r}, run_name='__main__')"
 
 
 def say(**what):
@@ -26,7 +28,8 @@ def say(**what):
 async def main(kinds):
     early = "early" in kinds
     fork = "fork" in kinds
-    kinds = [kind for kind in kinds if kind not in ("early", "fork")]
+    forked = "forked" in kinds
+    kinds = [kind for kind in kinds if kind not in ("early", "fork", "forked")]
     async with Warden.open() as warden:
         half = warden.directory.with_name(warden.directory.name + "-half-written")
         warden.guard(half)
@@ -39,7 +42,10 @@ async def main(kinds):
             os._exit(0)
         say(pid=os.getpid(), warden=warden.pid, directory=str(warden.directory), half=str(half), holder=holder)
         spec = LaunchSpec((sys.executable, FAMILY, *kinds), "/", dict(os.environ))
-        async with LocalLauncher(warden).launch(spec) as handle:
+        if forked:
+            argv = (sys.executable, "-m", "ipykernel_launcher", RUN, *kinds)
+            spec = LaunchSpec(argv, "/", {**os.environ, "PYTHONPATH": FORKING})
+        async with LocalLauncher(warden, fork=forked).launch(spec) as handle:
             while handle.output().count("\n") < len(kinds) + 1:
                 await asyncio.sleep(0.01)
             if not early:
