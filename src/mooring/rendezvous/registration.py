@@ -31,9 +31,9 @@ MOST_PEERS = 256
 
 # A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
 _BATCH = 64
-# How many connections wait to be accepted. Each costs a flood's victim 50 µs; one for which there is no room
-# is tried again by the system after a second.
-_WAITING = 1024
+# How many connections wait to be accepted. Each costs 40 µs; one for which there is no room is tried again
+# by the system after a second.
+_WAITING = 4096
 # How soon to accept again (s) after descriptors have run out.
 _LATER = 0.1
 
@@ -113,46 +113,52 @@ class Registrar:
                     return
                 raise
             peer.setblocking(False)
-            listener = self._peers[peer] = zmtp.Listener()
-            # Who says all at once, as nobody but a flood does, is done with before it costs any more.
-            self._hear(peer, _HELLO)
-            if peer in self._peers:
-                if listener.heard is None:
-                    self._say(peer, _HELLO)
-                self._loop.add_reader(peer, self._hear, peer)
-                if len(self._peers) > MOST_PEERS:
-                    first = next(iter(self._peers))
-                    self._hear(first)
-                    self._hang_up(first)
+            self._greet(peer)
+
+    def _greet(self, peer: socket.socket) -> None:
+        listener = zmtp.Listener()
+        # Who says all at once, as nobody but a flood does, is done with before it costs any more.
+        if not self._listen_to(peer, listener, _HELLO):
+            peer.close()
+            return
+        if listener.heard is None:
+            self._say(peer, _HELLO)
+        self._peers[peer] = listener
+        self._loop.add_reader(peer.fileno(), self._hear, peer)
+        if len(self._peers) > MOST_PEERS:
+            first = next(iter(self._peers))
+            self._hear(first)
+            self._hang_up(first)
 
     def _accept_again(self) -> None:
         if self._listening.fileno() >= 0:
             self._loop.add_reader(self._listening, self._accept)
 
-    def _hear(self, peer: socket.socket, hello: bytes = b"") -> None:
+    def _hear(self, peer: socket.socket) -> None:
         listener = self._peers.get(peer)
-        if listener is None:
-            return
+        if listener is not None and not self._listen_to(peer, listener):
+            self._hang_up(peer)
+
+    def _listen_to(self, peer: socket.socket, listener: zmtp.Listener, hello: bytes = b"") -> bool:
+        """Take in what a peer says, and answer; False when it is to be hung up on."""
         try:
             data = peer.recv(zmtp.MOST_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return True
         except OSError:
-            data = b""
+            return False
         if not data or listener.heard is not None:  # it has gone, or says more than there is to say
-            self._hang_up(peer)
-            return
+            return False
         try:
             frames = listener.receive(data)
         except ProtocolError as error:
             self._registry.refused["malformed"] += 1
             _log.debug("a registration was refused: malformed (%s)", error.what)
-            self._hang_up(peer)
-            return
-        if frames is not None:
-            self._take(peer, frames, hello)
+            return False
+        return frames is None or self._take(peer, frames, hello)
 
-    def _take(self, peer: socket.socket, frames: tuple[bytes, ...], hello: bytes) -> None:
+    def _take(self, peer: socket.socket, frames: tuple[bytes, ...], hello: bytes) -> bool:
+        """Take a registration; False when there is no answer to it."""
         answered = False
         # Acknowledged at once: xeus waits five seconds and no longer.
         for command in self._registry.receive(frames, time.time()):
@@ -165,8 +171,7 @@ class Registrar:
                         on_registered(info)
                 case _:
                     _log.debug("a registration was refused: %s (%s)", command.reason, command.why)
-        if not answered:
-            self._hang_up(peer)
+        return answered
 
     def _say(self, peer: socket.socket, data: bytes) -> None:
         try:
@@ -177,7 +182,7 @@ class Registrar:
 
     def _hang_up(self, peer: socket.socket) -> None:
         if self._peers.pop(peer, None) is not None:
-            self._loop.remove_reader(peer)
+            self._loop.remove_reader(peer.fileno())
             peer.close()
 
 
