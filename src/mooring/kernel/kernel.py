@@ -252,7 +252,7 @@ class _Start:
     async def by(self, way: Way) -> AsyncIterator[tuple[Rendezvous, Supervisor]]:
         """Start it with one rendezvous; leaving the block ends it."""
         spec = self.spec
-        meeting = make(way, self.directory, secrets.token_hex(32).encode(), spec.name, spec)
+        meeting = make(way, self.directory, secrets.token_hex(32).encode(), spec.called, spec)
         with closing(meeting):
             launcher, file = await apart.settled(
                 self.isolate, self.launcher, spec.argv, self.rendezvous, meeting
