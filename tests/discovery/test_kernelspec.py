@@ -126,6 +126,7 @@ def test_a_kernelspec_is_read(environ, tmp_path):
     [
         "",
         "{",
+        "[" * 100_000,
         "[]",
         "null",
         "{}",

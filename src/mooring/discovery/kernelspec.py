@@ -214,7 +214,7 @@ def read(name: str, folder: Path) -> KernelSpec:
             resource_dir=folder,
             protocol_version=str(content.get("kernel_protocol_version") or ""),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise KernelTypeNotFound(
             f"the kernelspec {name} cannot be read",
             why=f"{path}: {type(error).__name__}: {error}",
