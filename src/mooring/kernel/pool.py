@@ -118,7 +118,8 @@ class Pool:
 
     async def _take(self) -> _Place:
         wish = Wish(next(self._wishes))
-        given = self._waiting[wish] = self._loop.create_future()
+        given: asyncio.Future[_Place] = self._loop.create_future()
+        self._waiting[wish] = given
         self._feed(plan.Wanted(wish))
         try:
             return await given
