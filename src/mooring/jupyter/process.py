@@ -18,8 +18,8 @@ from typing import IO, Any, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from mooring.errors import WardenLost
-from mooring.launch.base import ExitStatus, LaunchSpec
-from mooring.launch.local import Fork, LocalHandle, LocalLauncher, shared_warden
+from mooring.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from mooring.launch.local import Fork, LocalLauncher, Warden, shared_warden
 from mooring.tasks import beside
 
 T = TypeVar("T")
@@ -120,8 +120,8 @@ class KernelProcess:
     def __init__(
         self,
         through: Portal,
-        block: AbstractAsyncContextManager[LocalHandle],
-        handle: LocalHandle,
+        block: AbstractAsyncContextManager[Handle],
+        handle: Handle,
         ended: Future[int],
         files: dict[str, IO[bytes]],
     ) -> None:
@@ -169,7 +169,7 @@ class KernelProcess:
 
     def kill(self) -> None:
         """Send SIGKILL."""
-        self.send_signal(signal.SIGKILL)
+        self.send_signal(KILL)
 
     async def over(self) -> int:
         """Wait for its end; returns its exit code. Cancelling is safe."""
@@ -210,7 +210,13 @@ class KernelProcess:
 
 
 async def start(
-    through: Portal, spec: LaunchSpec, streams: Streams, *, fork: Fork, on_end: Callable[[ExitStatus], None]
+    through: Portal,
+    spec: LaunchSpec,
+    streams: Streams,
+    *,
+    fork: Fork,
+    on_end: Callable[[ExitStatus], None],
+    launcher: Callable[[Launcher], Launcher] | None = None,
 ) -> KernelProcess:
     """Start a kernel's process.
 
@@ -220,15 +226,18 @@ async def start(
         streams: its standard streams; those ends that are the kernel's are closed.
         fork: as in :func:`mooring.kernel.kernel.launch`.
         on_end: called in the portal's thread with how it ended, before anybody hears of it.
+        launcher: makes what starts it, from the launcher of this machine.
 
     Raises:
         LaunchError, WardenLost: it cannot be started.
 
     Cancelling leaves nothing behind.
     """
+    made = launcher or _as_it_is
     ended: Future[int] = Future()
     ended.set_running_or_notify_cancel()  # whoever stops waiting for it must not cancel it for the others
-    block = _living(replace(spec, stdin=streams.stdin, echo=streams.echo), fork, ended, on_end)
+    whole = replace(spec, stdin=streams.stdin, echo=streams.echo)
+    block = _living(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
     try:
         handle = await through.step_in(block)
     except BaseException:
@@ -242,23 +251,29 @@ async def start(
 
 @asynccontextmanager
 async def _living(
-    spec: LaunchSpec, fork: Fork, ended: Future[int], on_end: Callable[[ExitStatus], None]
-) -> AsyncIterator[LocalHandle]:
+    spec: LaunchSpec,
+    launcher: Callable[[Warden], Launcher],
+    ended: Future[int],
+    on_end: Callable[[ExitStatus], None],
+) -> AsyncIterator[Handle]:
     """Own the process; ``ended`` is set when it has ended, at the latest when the block is left."""
     async with shared_warden() as warden:
         # ipykernel watches that process, and without this explains Ctrl-C on stdout.
         env = {**spec.env, "JPY_PARENT_PID": str(warden.pid)}
         handle = None
         try:
-            launcher = LocalLauncher(warden, fork=fork)
             async with (
-                launcher.launch(replace(spec, env=env)) as handle,
+                launcher(warden).launch(replace(spec, env=env)) as handle,
                 beside(_tell(handle, ended, on_end), name=f"watch {handle.pid}"),
             ):
                 yield handle
         finally:
             if not ended.done():
                 ended.set_result(_code(None if handle is None else handle.exit_status))
+
+
+def _as_it_is(launcher: Launcher) -> Launcher:
+    return launcher
 
 
 async def keep_warden(through: Portal) -> None:
@@ -275,7 +290,7 @@ async def _called(function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments)
 
 
-async def _tell(handle: LocalHandle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
+async def _tell(handle: Handle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
     status = ExitStatus()
     with suppress(WardenLost):  # it was killed together with its warden, and nobody knows how
         status = await handle.wait()
@@ -285,7 +300,7 @@ async def _tell(handle: LocalHandle, ended: Future[int], on_end: Callable[[ExitS
 
 def _code(status: ExitStatus | None) -> int:
     if status is None or (status.code is None and status.signal is None):
-        return -signal.SIGKILL
+        return -KILL
     return status.code if status.code is not None else -(status.signal or 0)
 
 

@@ -19,13 +19,14 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import CaselessStrEnum
 
+from mooring.discovery.finder import entered, resolve
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import DeadlineExceeded, LaunchError, StartDeath
 from mooring.jupyter.meeting import Meeting, Told, meet
 from mooring.jupyter.process import KernelProcess, Streams, keep_warden, start
 from mooring.kernel.blocking import portal
 from mooring.kernel.supervisor import last_words
-from mooring.launch.base import ExitStatus, LaunchSpec
+from mooring.launch.base import KILL, ExitStatus, LaunchSpec
 from mooring.rendezvous.base import Way
 from mooring.rendezvous.memory import memory
 
@@ -63,6 +64,7 @@ class MooringProvisioner(LocalProvisioner):
         super().__init__(**kwargs)
         self._portal = portal()
         self._meeting: Meeting | None = None
+        self._type: KernelSpec | None = None
         self._options: tuple[Way, ...] = ()
         self._extra: list[str] = []
         self._foreseen = False
@@ -82,6 +84,8 @@ class MooringProvisioner(LocalProvisioner):
             return await super().pre_launch(**kwargs)
         meeting = await self._meet(independent=bool(kwargs.get("independent")))
         meeting.write_into(manager)
+        if self._type is not None and self._type.provider != "spec":
+            kwargs["env"] = await entered(self._type, kwargs.get("env", os.environ))
         if meeting.file is None:
             self.ports_cached = True  # chosen and held already: the cache would choose and let go
             return await super().pre_launch(**kwargs)
@@ -139,7 +143,7 @@ class MooringProvisioner(LocalProvisioner):
         if not isinstance(self.process, KernelProcess):
             await super().send_signal(signum)
             return
-        self._foreseen |= signum in (signal.SIGTERM, signal.SIGKILL)
+        self._foreseen |= signum in (signal.SIGTERM, KILL)
         await self.process.signalled(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's
@@ -163,7 +167,7 @@ class MooringProvisioner(LocalProvisioner):
         self._portal = portal()
         await keep_warden(self._portal)
         told = Told.of(self.parent)
-        kernel = self._kernel_type()
+        kernel = self._type = await self._kernel_type()
         self._options = ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous)
         self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel)
         return self._meeting
@@ -182,7 +186,14 @@ class MooringProvisioner(LocalProvisioner):
         spec = _spec(cmd, self.cwd, env)
         self._foreseen = False
         try:
-            self.process = await start(self._portal, spec, streams, fork="auto", on_end=self._ended)
+            self.process = await start(
+                self._portal,
+                spec,
+                streams,
+                fork="auto",
+                on_end=self._ended,
+                launcher=None if self._type is None else self._type.launcher,
+            )
         except LaunchError as error:
             if _is_there(spec):
                 raise
@@ -260,8 +271,12 @@ class MooringProvisioner(LocalProvisioner):
             self.parent.connection_file = own
         return command
 
-    def _kernel_type(self) -> KernelSpec:
+    async def _kernel_type(self) -> KernelSpec:
+        """Return what is launched: the kernelspec, or what a provider says is behind it."""
         spec = self.kernel_spec
+        ours = spec.metadata.get("mooring")
+        if isinstance(ours, dict) and isinstance(named := ours.get("kernel_type"), str):
+            return await resolve(named)
         return KernelSpec(
             name=self.parent.kernel_name,
             argv=tuple(spec.argv),
