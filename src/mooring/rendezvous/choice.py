@@ -31,7 +31,6 @@ from typing import Any, Protocol, get_args
 
 from mooring.errors import UsageError
 from mooring.rendezvous.base import Choice, Rendezvous, Way
-from mooring.rendezvous.handshake import HandshakeRendezvous
 from mooring.rendezvous.hold import HoldRendezvous
 from mooring.rendezvous.ipc import IpcRendezvous
 from mooring.rendezvous.memory import memory
@@ -195,6 +194,8 @@ def make(
         case "hold":
             return HoldRendezvous(directory, key, kernel_name)
         case "handshake":
+            from mooring.rendezvous.handshake import HandshakeRendezvous  # noqa: PLC0415 - few kernels need it
+
             dialect = "docs" if kernel is None else dialect_of(kernel)
             return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect)
 
