@@ -74,6 +74,7 @@ def test_the_directory_says_whose_project(here, tmp_path):
         ("shceme", "Did you mean scheme?"),
         ("spec/shceme", "Did you mean scheme?"),
         (".venv", "Did you mean env/.venv"),
+        ("./.venv", "Did you mean env/./.venv?"),
         ("env/.vnv", "Did you mean env/.venv"),
         ("zzzzzz", "Here are: scheme, env/.venv, env/env"),
         ("ssh/zzzzzz", "No provider is called ssh. Here are: scheme"),

@@ -161,13 +161,22 @@ def _not_found(name: str, around: Around) -> KernelTypeNotFound:
     why = ""
     if slash and provider not in OWN and provider not in installed():
         why = f"No provider is called {provider}"
-    if near:
+    if _is_environment(name, around):
+        do = f"Did you mean env/{name}?"
+    elif near:
         do = f"Did you mean {' or '.join(near)}?"
     elif known:
         do = f"Here are: {', '.join(dict.fromkeys(known.values()))}"
     else:
         do = "No kernel is installed here: try pip install ipykernel"
     return KernelTypeNotFound(f"no kernel type is called {name}", why=why, do=do)
+
+
+def _is_environment(name: str, around: Around) -> bool:
+    """Tell whether somebody wrote an environment's path where its kernel type is wanted."""
+    from mooring.discovery.environments import get
+
+    return "/" in name and not name.startswith("env/") and get(name, around) is not None
 
 
 def _capital(text: str) -> str:
