@@ -52,6 +52,8 @@ class Supervisor:
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._processes: list[Handle] = []
         self._clients: list[Client] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        self.on_end(self._disarm)
 
     @property
     def status(self) -> Status:
@@ -188,7 +190,7 @@ class Supervisor:
                 case lifecycle.Launch():
                     again = True
                 case lifecycle.WakeAt(at):
-                    self._loop.call_at(at, self._feed, lifecycle.Tick())
+                    self._timers.append(self._loop.call_at(at, self._feed, lifecycle.Tick()))
                 case _:
                     assert_never(command)
         return again
@@ -211,6 +213,11 @@ class Supervisor:
                 self._started.set_exception(error)
                 self._started.exception()  # whoever waits gets it; nobody waiting is no leak
         return again
+
+    def _disarm(self) -> None:
+        """Let go of the timers: each keeps all that is here until it is due, clients and what they heard."""
+        while self._timers:
+            self._timers.pop().cancel()
 
     def _give_up(self, error: MooringError) -> None:
         self._feed(lifecycle.WatcherLost())
