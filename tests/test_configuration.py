@@ -37,10 +37,11 @@ def test_what_is_no_toml_is_told(tmp_path):
     assert read_table(tmp_path / "pyproject.toml") is None
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_one_that_may_not_be_read_is_told(tmp_path):
     path = tmp_path / "mooring.toml"
     path.write_text("")
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_table(path)

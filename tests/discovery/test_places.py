@@ -157,11 +157,12 @@ def test_what_is_broken_is_passed_over(made):
     assert found(made) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
 def test_what_may_not_be_looked_into_is_passed_over(made):
     hidden = made.venv(".venv")
     hidden.chmod(0)
     (made.home / ".virtualenvs").mkdir(mode=0)
+    if os.access(hidden, os.R_OK):
+        pytest.skip("this user may look everywhere")
     try:
         assert found(made) == []
     finally:
