@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out ``mooring doctor``."""
+    import asyncio
+
     from mooring.cli.complaints import FAILED, OK
     from mooring.doctor.finding import worst
 
