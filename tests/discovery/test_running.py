@@ -265,6 +265,17 @@ def test_where_jupyter_keeps_them():
     assert not any(each.connection_file.is_relative_to("/gone") for each in running(gone))
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(machine, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        machine.start(tmp_path / name / "kernel.json")
+    ids = {each.id for each in machine.here()}
+    assert len(ids) == 2
+    assert {each.rpartition("-")[0].rpartition("-")[2] for each in ids} == {"one", "two"}
+    for each in ids:
+        assert find(each, machine.around).id == each
+
+
 def test_the_oldest_comes_first(machine):
     machine.start(machine.runtime / "kernel-b.json")
     began = time.monotonic()

@@ -12,9 +12,10 @@ import socket
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mooring.discovery.base import Around, KernelType, Lack, Provider, from_blocking
@@ -77,8 +78,8 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     around = around or Around(Path.cwd())
     commands = processes.named_files()
     files = dict.fromkeys([*_files(around), *commands])
-    found = (_look(path, commands.get(path)) for path in files)
-    return sorted((one for one in found if one is not None), key=lambda one: -one.age)
+    found = [one for path in files if (one := _look(path, commands.get(path))) is not None]
+    return sorted(_told_apart(found), key=lambda one: -one.age)
 
 
 def find(wanted: str | Path, around: Around | None = None) -> RunningKernel:
@@ -184,6 +185,15 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         memory=None if pid is None else processes.memory(pid),
         owner=_owner(path),
     )
+
+
+def _told_apart(kernels: list[RunningKernel]) -> Iterator[RunningKernel]:
+    """Yield the kernels, each with an id of its own: files of one name lie in folders of several."""
+    names = Counter(one.id for one in kernels)
+    for one in kernels:
+        folder = one.connection_file.parent
+        path = "-".join([*folder.parts[1:], one.id])
+        yield one if names[one.id] == 1 else replace(one, id=path)
 
 
 def _is_mine(status: os.stat_result) -> bool:

@@ -85,15 +85,19 @@ def _of_types(types: Sequence[KernelType]) -> list[Check]:
 
 
 def _of_names(provider: Provider, types: Sequence[KernelType], around: Around) -> list[Check]:
-    lost = []
+    lost: dict[str, str] = {}
     for each in types[:_SAMPLE]:
         name = each.spec.name
         found, why = _bounded(partial(ask_for, provider, name, around))
         if found is None or found.spec.name != name:
-            lost.append(f"{each.name}: {why or 'it is not found'}")
+            lost[each.name] = why or "it is not found"
     nobody, why = _bounded(lambda: ask_for(provider, "no-such-kernel-here", around))
+    # What is gone by now was lost with reason: kernels end, machines go away.
+    now, _ = _bounded(lambda: ask(provider, around)) if lost else ((), "")
+    still = {each.name for each in now or ()}
+    told = [f"{name}: {why}" for name, why in lost.items() if name in still]
     return [
-        _none(lost, "each is found by its name"),
+        _none(told, "each is found by its name"),
         Check("what is not there is None", nobody is None and not why, why or f"it found {nobody}"),
     ]
 
