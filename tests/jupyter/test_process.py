@@ -40,22 +40,22 @@ def began() -> Iterator[Any]:
 def test_its_end_is_told_to_everybody(began: Any) -> None:
     ended: list[ExitStatus] = []
     process = began("raise SystemExit(3)", ended=ended)
-    assert process.wait(20) == process.poll() == process.returncode == 3
+    assert process.face.wait(20) == process.face.poll() == process.face.returncode == 3
     assert asyncio.run(process.over()) == 3
     assert [status.code for status in ended] == [3]
-    process.send_signal(signal.SIGTERM)  # to nobody
+    process.face.send_signal(signal.SIGTERM)  # to nobody
     asyncio.run(process.signalled(signal.SIGTERM))
 
 
 def test_it_is_signalled_from_anywhere(began: Any) -> None:
     process = began("import time; time.sleep(600)")
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.01)
-    process.terminate()
-    assert process.wait(20) == -signal.SIGTERM
+        process.face.wait(0.01)
+    process.face.terminate()
+    assert process.face.wait(20) == -signal.SIGTERM
     process = began("import time; time.sleep(600)")
-    process.kill()
-    assert process.wait(20) == -signal.SIGKILL
+    process.face.kill()
+    assert process.face.wait(20) == -signal.SIGKILL
 
 
 def test_waiting_for_it_can_be_given_up(began: Any) -> None:
@@ -68,7 +68,7 @@ def test_waiting_for_it_can_be_given_up(began: Any) -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
             asyncio.run(give_up())
-    assert process.poll() is None
+    assert process.face.poll() is None
 
 
 def test_its_end_leaves_nothing_of_its_family(began: Any) -> None:
@@ -80,11 +80,11 @@ def test_its_end_leaves_nothing_of_its_family(began: Any) -> None:
     os.close(writer)
     with os.fdopen(reader) as said:
         child = said.readline().strip()
-    process.stdin.write(b"\n")
-    assert process.wait(20) == 0
+    process.face.stdin.write(b"\n")
+    assert process.face.wait(20) == 0
     assert asyncio.run(process.end()) == 0
     assert until(lambda: not Path(f"/proc/{child}").exists())
-    assert process.stdin.closed
+    assert process.face.stdin.closed
 
 
 def test_work_is_given_up_when_it_ends(began: Any) -> None:
@@ -103,22 +103,22 @@ TALK = "import sys; print('out', flush=True); print('err', file=sys.stderr, flus
 
 def test_pipes_can_be_read(began: Any) -> None:
     process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    assert (process.stdout.read(), process.stderr.read()) == (b"out\n", b"err\n")
+    assert (process.face.stdout.read(), process.face.stderr.read()) == (b"out\n", b"err\n")
     process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
-    assert sorted(process.stdout.read().split()) == [b"err", b"out"]
-    assert process.stderr is None
+    assert sorted(process.face.stdout.read().split()) == [b"err", b"out"]
+    assert process.face.stderr is None
 
 
 def test_what_nobody_wants_is_kept_all_the_same(began: Any, capfd: Any) -> None:
     process = began(TALK, Streams.of(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-    process.wait(20)
+    process.face.wait(20)
     assert sorted(asyncio.run(process.obituary())[1].split()) == ["err", "out"]
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_not_said_is_inherited(began: Any, capfd: Any) -> None:
     process = began(TALK, Streams.of())
-    process.wait(20)
+    process.face.wait(20)
     asyncio.run(process.end())
     assert capfd.readouterr() == ("out\n", "err\n")
 
@@ -126,7 +126,7 @@ def test_what_is_not_said_is_inherited(began: Any, capfd: Any) -> None:
 def test_files_are_written(began: Any) -> None:
     with tempfile.TemporaryFile() as file:
         process = began(TALK, Streams.of(stdout=file, stderr=file.fileno()))
-        process.wait(20)
+        process.face.wait(20)
         asyncio.run(process.end())
         file.seek(0)
         assert sorted(file.read().split()) == [b"err", b"out"]
@@ -146,6 +146,6 @@ def test_the_warden_stays_between_two_of_them(began: Any) -> None:
     parents = set()
     for _ in range(2):
         process = began("import os; print(os.getppid())", Streams.of(stdout=subprocess.PIPE))
-        parents.add(process.stdout.read())
+        parents.add(process.face.stdout.read())
         asyncio.run(process.end())
     assert len(parents) == 1

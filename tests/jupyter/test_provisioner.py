@@ -302,7 +302,7 @@ def test_an_independent_kernel_outlives_its_tool(tmp_path: Path) -> None:
         client = BlockingKernelClient(connection_file=file)
         client.load_connection_file()
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.kernel_info(reply=True, timeout=60)
         client.shutdown(reply=True, timeout=20)
         client.stop_channels()
         assert until(lambda: not Path(f"/proc/{pid}").exists(), 30)

@@ -114,20 +114,14 @@ def _number(stream: Any) -> int:
     return stream if isinstance(stream, int) else int(stream.fileno())
 
 
-class KernelProcess:
-    """A kernel's process; every method may be called from any thread and in any loop."""
+class PopenFace:
+    """A kernel's process as subprocess.Popen shows one, for tools that look; any thread may."""
 
     def __init__(
-        self,
-        through: Portal,
-        block: AbstractAsyncContextManager[Handle],
-        handle: Handle,
-        ended: Future[int],
-        files: dict[str, IO[bytes]],
+        self, through: Portal, handle: Handle, ended: Future[int], files: dict[str, IO[bytes]]
     ) -> None:
         """Made by :func:`start`."""
         self._portal = through
-        self._block = block
         self._handle = handle
         self._ended = ended
         self.pid = handle.pid
@@ -171,13 +165,32 @@ class KernelProcess:
         """Send SIGKILL."""
         self.send_signal(KILL)
 
+
+class KernelProcess:
+    """A kernel's process; every method may be awaited in any loop."""
+
+    def __init__(
+        self,
+        through: Portal,
+        block: AbstractAsyncContextManager[Handle],
+        handle: Handle,
+        ended: Future[int],
+        files: dict[str, IO[bytes]],
+    ) -> None:
+        """Made by :func:`start`."""
+        self._portal = through
+        self._block = block
+        self._handle = handle
+        self._ended = ended
+        self.face = PopenFace(through, handle, ended, files)
+
     async def over(self) -> int:
         """Wait for its end; returns its exit code. Cancelling is safe."""
         return await asyncio.wrap_future(self._ended)
 
     async def signalled(self, signum: int) -> None:
         """Signal it and its process group; nothing happens if it has ended."""
-        if self.returncode is None:
+        if not self._ended.done():
             await self._portal.reach(_called(self._handle.send_signal, signum))
 
     async def end(self) -> int:
@@ -186,7 +199,7 @@ class KernelProcess:
         Cancelling stops the waiting, not the killing.
         """
         await self._portal.step_out(self._block)
-        for stream in (self.stdin, self.stdout, self.stderr):
+        for stream in (self.face.stdin, self.face.stdout, self.face.stderr):
             if stream is not None:
                 stream.close()
         return await asyncio.wrap_future(self._ended)

@@ -50,7 +50,7 @@ class MooringProvisioner(LocalProvisioner):
     """
 
     parent: Any  # a jupyter_client.KernelManager, or None
-    process: Any  # a KernelProcess, or subprocess.Popen for an independent kernel
+    process: Any  # a PopenFace, or subprocess.Popen for an independent kernel
     connection_info: Any
 
     rendezvous = CaselessStrEnum(
@@ -65,6 +65,7 @@ class MooringProvisioner(LocalProvisioner):
         self._portal = portal()
         self._meeting: Meeting | None = None
         self._type: KernelSpec | None = None
+        self._owned: KernelProcess | None = None
         self._options: tuple[Way, ...] = ()
         self._extra: list[str] = []
         self._foreseen = False
@@ -133,18 +134,18 @@ class MooringProvisioner(LocalProvisioner):
 
         Cancelling stops the waiting.
         """
-        if not isinstance(self.process, KernelProcess):
+        if self._owned is None:
             return await super().wait()
-        await self.process.over()
+        await self._owned.over()
         return await self._end()
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the kernel's process group; nothing happens if it has ended."""
-        if not isinstance(self.process, KernelProcess):
+        if self._owned is None:
             await super().send_signal(signum)
             return
         self._foreseen |= signum in (signal.SIGTERM, KILL)
-        await self.process.signalled(signum)
+        await self._owned.signalled(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's
         """Know that the kernel has been asked to end."""
@@ -186,7 +187,7 @@ class MooringProvisioner(LocalProvisioner):
         spec = _spec(cmd, self.cwd, env)
         self._foreseen = False
         try:
-            self.process = await start(
+            self._owned = await start(
                 self._portal,
                 spec,
                 streams,
@@ -198,6 +199,7 @@ class MooringProvisioner(LocalProvisioner):
             if _is_there(spec):
                 raise
             raise NoSuchProgram(error.what, why=error.why, do=error.do) from None
+        self.process = self._owned.face
         self.pid = self.pgid = self.process.pid
         self.ip = self.parent.ip
 
@@ -207,7 +209,8 @@ class MooringProvisioner(LocalProvisioner):
         if len(self._options) == 1:
             told = await self._outlived(self._meeting.chosen())
         else:
-            told = await self.process.outlive(self._meeting.chosen(), _PATIENCE)
+            assert self._owned is not None
+            told = await self._owned.outlive(self._meeting.chosen(), _PATIENCE)
         if told is not None:
             return dict(told)
         if len(self._options) == 1:
@@ -229,9 +232,10 @@ class MooringProvisioner(LocalProvisioner):
 
     async def _outlived(self, work: Any) -> Any:
         """Await work, at most until the process ends, which is an error."""
-        done = await self.process.outlive(work, _PATIENCE)
+        assert self._owned is not None
+        done = await self._owned.outlive(work, _PATIENCE)
         if self.process.returncode is not None:
-            status, output = await self.process.obituary()
+            status, output = await self._owned.obituary()
             raise DiedStarting(
                 f"the kernel {self.parent.kernel_name} died while starting: {status.describe()}",
                 why=last_words(output) or "It said nothing",
@@ -242,10 +246,8 @@ class MooringProvisioner(LocalProvisioner):
 
     async def _end(self) -> int:
         """Have nothing left of the process; returns its exit code, 0 where there is none."""
-        process, self.process = self.process, None
-        if not isinstance(process, KernelProcess):
-            return 0
-        code = await process.end()
+        owned, self._owned, self.process = self._owned, None, None
+        code = 0 if owned is None else await owned.end()
         if self._meeting is not None:
             self._meeting.hold()
         return code
