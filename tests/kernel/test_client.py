@@ -405,3 +405,13 @@ async def test_a_kernel_that_answers_late_leaves_no_request_under_way(by_hand, c
             await by_hand.reply(request, "kernel_info_reply")
         await ready
     assert not client.busy
+
+
+async def test_what_was_published_before_anybody_listened_is_not_waited_for(by_hand, client):
+    async with asyncio.TaskGroup() as group:
+        ready = group.create_task(soon(client.ready()))
+        request = await soon(by_hand.hear())
+        await by_hand.publish("iopub_welcome", subscription="")
+        await by_hand.reply(request, "kernel_info_reply")
+        await ready
+    assert not client.busy

@@ -35,3 +35,14 @@ async def test_failing_it_ends_every_wait_and_changes_nothing_that_is_done():
     assert not request.finished(request.done)
     with pytest.raises(OSError, match="gone"):
         await request.done
+
+
+async def test_an_idle_that_was_missed_is_waited_for_only_until_there_is_a_reply():
+    request = Request(ASKED, None, None)
+    request.give_up_idle()
+    assert not request.done.done()
+    request.reply.set_result(REPLY)
+    request.give_up_idle()
+    assert request.done.done()
+    request.idle = True  # after all
+    request.settle()

@@ -88,6 +88,8 @@ class Client:
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
         self._welcomed = asyncio.Event()
+        self.welcomed = False
+        """Whether the kernel has ever said ``iopub_welcome`` (JEP 65)."""
         self._shown = asyncio.Event()
         self._ended: BaseException | None = None
         self.rejected = 0
@@ -255,8 +257,10 @@ class Client:
         # A new one: what was true of the process before a restart proves nothing.
         heard = self._welcomed = asyncio.Event()
         ask_again, patience = _ASK_AGAIN, 0.02
+        questions: list[Request] = []
         while True:
             asked = self.request(channel, messages.kernel_info_request(), lambda _: heard.set())
+            questions.append(asked)
             try:
                 async with asyncio.timeout(ask_again):
                     info = (await asyncio.shield(asked.reply)).content  # late, it still ends the request
@@ -269,6 +273,8 @@ class Client:
             except TimeoutError:
                 patience = min(2 * patience, 1.0)
                 continue
+            for question in questions:
+                question.give_up_idle()
             return info
 
     async def flush(self, receive: Receiver | None = None) -> None:
@@ -334,6 +340,7 @@ class Client:
 
     def _on_published(self, message: Message) -> None:
         if message.msg_type == "iopub_welcome":
+            self.welcomed = True
             self._welcomed.set()
         elif message.msg_type != "status":
             self._shown.set()

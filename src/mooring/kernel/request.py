@@ -34,6 +34,11 @@ class Request:
         if self.idle and self.finished(self.reply) and not self.done.done():
             self.done.set_result(self.reply.result())
 
+    def give_up_idle(self) -> None:
+        """Nobody is to wait for an idle that was published before anybody listened."""
+        if self.finished(self.reply):
+            self.done.cancel()
+
     @staticmethod
     def finished(future: asyncio.Future[Message]) -> bool:
         """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
