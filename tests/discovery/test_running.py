@@ -274,6 +274,8 @@ def test_files_of_one_name_are_told_apart_by_their_folders(machine, tmp_path):
     assert {each.rpartition("-")[0].rpartition("-")[2] for each in ids} == {"one", "two"}
     for each in ids:
         assert find(each, machine.around).id == each
+    with pytest.raises(KernelTypeNotFound, match="several kernels begin with kernel"):
+        find("kernel", machine.around)
 
 
 def test_the_oldest_comes_first(machine):

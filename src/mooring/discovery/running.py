@@ -101,6 +101,8 @@ def find(wanted: str | Path, around: Around | None = None) -> RunningKernel:
         [one for one in known if one.id == text],
         [one for one in known if text and str(one.pid) == text],
         [one for one in known if text and one.id.startswith(text)],
+        # What it was called before another of that name came.
+        [one for one in known if text and _id(one.connection_file).startswith(text)],
     ):
         living = [one for one in fits if one.alive] or fits
         if len(living) == 1:
