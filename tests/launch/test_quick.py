@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -15,73 +17,167 @@ FOLDER = str(Path(quick.__file__).parent)
 
 
 class Thread:
-    """Of an OutStream: what it schedules is done later, in order."""
+    """A printing thread that sends nothing until somebody says so."""
 
     def __init__(self, waiting=0) -> None:
-        self._events = deque([None] * waiting)
-        self.scheduled = []
+        self._events = deque([lambda: None] * waiting)
+        self.thread = threading.current_thread()
+        self._event_pipe = self
+        self.woken = 0
+        self.sent = []
 
-    def schedule(self, work):
-        self.scheduled.append(work)
+    def send(self, _):
+        self.woken += 1
+
+    def _really_send(self, message, **options):
+        self.sent.append(message)
+
+    def work(self):
+        while self._events:
+            self._events.popleft()()
 
 
 class Stream:
-    def __init__(self, thread=None, *, printed=True) -> None:
-        if thread is not None:
-            self.pub_thread = thread
-        self._buffers = {"now": "text"} if printed else {}
+    """An OutStream: what is printed waits in its buffer."""
+
+    name, topic, echo = "stdout", b"topic", None
+
+    def __init__(self, thread, *printed, master=True) -> None:
+        self.pub_thread = thread
+        self.session = self
+        self.printed = list(printed)
         self.flushed = 0
+        self._is_master_process = lambda: master
+
+    def _flush_buffers(self):
+        taken, self.printed = self.printed, []
+        yield {"msg_id": "1"}, "".join(taken)
 
     def _flush(self):
-        """What flush() has done in the thread."""
+        """The thread's own."""
 
     def flush(self):
         self.flushed += 1
+
+    def msg(self, kind, content, parent):
+        return kind, content["name"], content["text"], parent["msg_id"]
+
+    def send(self, queue, message, ident):
+        queue.send_multipart((*message, ident), copy=True)
+
+
+@pytest.fixture
+def order():
+    return quick.Order()
 
 
 @pytest.fixture
 def streams(monkeypatch):
     def streams(stdout, stderr=None):
         monkeypatch.setattr(sys, "stdout", stdout)
-        monkeypatch.setattr(sys, "stderr", stderr or Stream(Thread(), printed=False))
+        monkeypatch.setattr(sys, "stderr", stderr or Stream(Thread()))
 
     return streams
 
 
-def test_what_was_printed_is_put_in_the_queue_without_waiting(streams):
-    stream = Stream(Thread())
+def test_what_was_printed_is_put_in_the_queue_without_waiting(streams, order):
+    thread = Thread()
+    stream = Stream(thread, "a", "b")
     streams(stream)
-    quick.flush_in_order()
-    assert stream.pub_thread.scheduled == [stream._flush]
-    assert stream.flushed == 0
+    order.flush()
+    stream.printed.append("after")
+    assert (thread.sent, thread.woken, stream.flushed) == ([], 1, 0)
+    thread.work()
+    assert thread.sent == [("stream", "stdout", "ab", "1", b"topic")]
+    assert stream.printed == ["after"]
 
 
-def test_where_nothing_was_printed_nothing_is_done(streams):
-    stream = Stream(Thread(), printed=False)
+def test_where_nothing_was_printed_nothing_is_done(streams, order):
+    thread = Thread()
+    streams(Stream(thread))
+    order.flush()
+    assert (len(thread._events), thread.woken) == (0, 0)
+
+
+@pytest.mark.parametrize("why", ["full", "echo", "forked", "ended"])
+def test_an_unusual_stream_is_flushed_as_ever(streams, order, why):
+    thread = Thread(waiting=quick.MOST_WAITING + 1 if why == "full" else 0)
+    stream = Stream(thread, "a", master=why != "forked")
+    if why == "echo":
+        stream.echo = sys.__stdout__
+    if why == "ended":
+        thread.thread = threading.Thread()
     streams(stream)
-    quick.flush_in_order()
-    assert stream.pub_thread.scheduled == []
+    order.flush()
+    assert (stream.flushed, stream.printed, thread.sent) == (1, ["a"], [])
 
 
-def test_who_publishes_faster_than_is_sent_waits(streams):
-    stream = Stream(Thread(waiting=quick.MOST_WAITING + 1))
-    streams(stream)
-    quick.flush_in_order()
-    assert (stream.flushed, stream.pub_thread.scheduled) == (1, [])
-
-
-def test_a_stream_that_somebody_put_there_is_flushed(streams):
-    mine, theirs = Stream(), Stream(Thread())
+def test_a_stream_that_somebody_put_there_is_flushed(streams, order):
+    mine = io.StringIO()
+    theirs = Stream(Thread(), "b")
     streams(mine, theirs)
-    quick.flush_in_order()
-    assert (mine.flushed, theirs.flushed) == (1, 0)
-    assert theirs.pub_thread.scheduled == [theirs._flush]
+    order.flush()
+    assert theirs.printed == []
+
+
+def test_who_displays_waits_for_a_thread_that_is_about_to_put_text_in_the_queue(streams, order):
+    """Between a buffer and the queue text is nowhere: nothing may overtake it there."""
+    taken, go = threading.Event(), threading.Event()
+
+    class Printing(Stream):
+        def _flush(self):
+            ((_, text),) = self._flush_buffers()
+            taken.set()
+            go.wait(10)
+            self.pub_thread._events.append(lambda: self.pub_thread.sent.append(text))
+
+    order.keep_in(Printing)
+    thread = Thread()
+    stream = Printing(thread, "before")
+    streams(stream)
+    printing = threading.Thread(target=stream._flush)
+    printing.start()
+    assert taken.wait(10)
+
+    def display():
+        order.flush()
+        thread._events.append(lambda: thread.sent.append("display"))
+
+    displaying = threading.Thread(target=display)
+    displaying.start()
+    go.set()
+    printing.join()
+    displaying.join()
+    thread.work()
+    assert thread.sent == ["before", "display"]
+
+
+def test_a_fork_does_not_wait_for_a_thread_it_does_not_have():
+    code = """
+import os, threading
+order = quick.Order()
+held, done = threading.Event(), threading.Event()
+def hold():
+    with order._lock:
+        held.set()
+        done.wait(10)
+threading.Thread(target=hold).start()
+held.wait(10)
+if pid := os.fork():
+    print(os.waitpid(pid, 0)[1])
+    done.set()
+else:
+    os._exit(0 if order._lock.acquire(timeout=5) else 1)
+"""
+    assert run(code) == "0\n"
 
 
 def test_what_stands_for_sys_is_sys_but_for_its_streams():
-    stand = quick.Streams()
-    assert stand.modules is sys.modules
-    assert stand.stdout is not sys.stdout
+    flushed = []
+    stand = quick.Streams(lambda: flushed.append(1))
+    stand.stdout.flush()
+    stand.stderr.flush()
+    assert (stand.modules is sys.modules, flushed) == (True, [1])
     with pytest.raises(AttributeError):
         _ = stand.no_such_thing
 
@@ -117,6 +213,7 @@ with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(z
         "del kernelapp.IPKernelApp._try_bind_socket",
         "displayhook.ZMQShellDisplayHook.finish_displayhook = lambda self: None",
         "iostream.OutStream.write = lambda self, text: None",
+        "del iostream.OutStream._flush_buffers",
     ],
 )
 def test_an_ipykernel_of_another_shape_stays_as_it_is(change):

@@ -1,19 +1,25 @@
 """What a forked ipykernel does more quickly, and loses less: its display messages.
 
 ipykernel waits twice for its printing thread before each display message and each result, so that they come
-after what was printed before. Order alone needs no waiting: all of it goes through one queue. That makes it
-more than twice as fast. And where it publishes faster than its clients read, ZeroMQ drops what is beyond a
-thousand messages; here they wait in memory instead.
+after what was printed before. Order alone needs no waiting: all of it goes through one queue, into which
+whoever displays puts what was printed so far himself. That makes it more than twice as fast. And where it
+publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait in
+memory instead.
 
 Loaded by the zygote by its path, without the package; ipykernel of another shape is left as it is.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+
+assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MOST_WAITING = 1000
@@ -30,40 +36,99 @@ def quicken() -> bool:
         hasattr(publisher, "_flush_streams")
         and hasattr(thread, "schedule")
         and hasattr(application, "_try_bind_socket")
+        and {"_flush", "_flush_buffers", "_is_master_process"} <= vars(iostream.OutStream).keys()
         and hook.finish_displayhook.__code__.co_names[:3] == ("sys", "stdout", "flush")
         and "_buffers" in iostream.OutStream.write.__code__.co_names
     )
     if known:
-        publisher._flush_streams = lambda _: flush_in_order()  # noqa: SLF001 - the one place to change
-        displayhook.sys = Streams()
+        order = Order()
+        publisher._flush_streams = lambda _: order.flush()  # noqa: SLF001 - the one place to change
+        displayhook.sys = Streams(order.flush)
+        order.keep_in(iostream.OutStream)
         keep_all(application)
     return known
 
 
-def flush_in_order() -> None:
-    """Have what was printed so far published before what is published next."""
-    stream: Any  # an OutStream, unless somebody put another in its place
-    for stream in (sys.stdout, sys.stderr):
-        thread: Any = getattr(stream, "pub_thread", None)
-        events = getattr(thread, "_events", None)
-        if events is None or len(events) > MOST_WAITING:
-            stream.flush()
-        elif stream._buffers:  # noqa: SLF001 - the state that flush() looks at in its own time
-            thread.schedule(stream._flush)  # noqa: SLF001 - what flush() schedules
+class Order:
+    """Has what was printed so far published before what is published next, without waiting for that.
+
+    What is printed waits in a buffer of its stream; now and then the printing thread empties it. Taking from
+    a buffer and putting into the queue has to be one step for all threads, and nobody may wait in it: the
+    printing thread is the one that empties the queue.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()  # a thread that the fork does not have may hold it
+
+    def keep_in(self, streams: Any) -> None:
+        """Make the printing thread's own emptying one step, too."""
+        flush = streams._flush  # noqa: SLF001 - the one place to change
+
+        def flush_in_one_step(stream: Any) -> None:
+            with self._lock:
+                flush(stream)
+
+        streams._flush = flush_in_one_step  # noqa: SLF001 - the one place to change
+
+    def flush(self) -> None:
+        """Do so for both streams."""
+        stream: Any  # an OutStream, unless somebody put another in its place
+        for stream in (sys.stdout, sys.stderr):
+            thread: Any = getattr(stream, "pub_thread", None)
+            events = getattr(thread, "_events", None)
+            if events is None or len(events) > MOST_WAITING or not _usual(stream, thread):
+                stream.flush()
+            elif self._put(stream, thread):
+                thread._event_pipe.send(b"")  # noqa: SLF001 - what schedule() does next, but not in this step
+
+    def _put(self, stream: Any, thread: Any) -> bool:
+        queue = Queue(thread)
+        with self._lock:
+            for parent, text in stream._flush_buffers():  # noqa: SLF001 - as _flush() does
+                if text:
+                    content = {"name": stream.name, "text": text}
+                    message = stream.session.msg("stream", content, parent=parent)
+                    stream.session.send(queue, message, ident=stream.topic)
+        return queue.filled
+
+
+def _usual(stream: Any, thread: Any) -> bool:
+    """Whether this is a kernel's own stream in that kernel, and somebody empties its queue."""
+    return stream.echo is None and stream._is_master_process() and thread.thread.is_alive()  # noqa: SLF001 - as write() asks
+
+
+class Queue:
+    """Takes messages for the printing thread to send."""
+
+    def __init__(self, thread: Any) -> None:
+        self._thread = thread
+        self.filled = False
+
+    def send_multipart(self, message: Any, **options: Any) -> None:
+        """Put one there; it is sent when the thread is woken."""
+        self.filled = True
+        self._thread._events.append(lambda: self._thread._really_send(message, **options))  # noqa: SLF001 - as send_multipart() does
 
 
 class Streams:
     """Stands for ``sys`` in ipykernel's displayhook, whose only use of it is to flush both streams."""
 
-    class _Stream:
-        def flush(self) -> None:
-            flush_in_order()
-
-    stdout = _Stream()
-    stderr = _Stream()
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self.stdout, self.stderr = Stream(flush), Stream(lambda: None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
+
+
+class Stream:
+    """One of them; flushing the first does both."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self.flush = flush
 
 
 def keep_all(application: Any) -> None:
