@@ -1,18 +1,28 @@
-"""Which kernel a document gets."""
+"""What a kernel type is to the cache, and to readers of the metadata."""
 
 from __future__ import annotations
 
 import json
-import sys
+from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.errors import KernelTypeNotFound
-from mooring.discovery.choice import choose_kernel
-from mooring.render.kernels import identity, name_kernel
+from mooring.discovery.activation import Activation
+from mooring.discovery.kernelspec import KernelSpec
+from mooring.render.kernels import identity, kernel_names, lasting_name, name_kernel
 
 SCHEME = KernelSpec("scheme9", ("scheme9", "{connection_file}"), "Scheme 9", "scheme9")
+
+INSIDE = Activation(Path("/p/.venv"), "venv", ".venv")
+PYTHON = KernelSpec(
+    ".venv",
+    ("/p/.venv/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+    "Python 3.12 (.venv)",
+    "python",
+    provider="env",
+    activation=INSIDE,
+)
+R = KernelSpec(".venv/ir", ("R", "{connection_file}"), "R (.venv)", "r", provider="env", activation=INSIDE)
 
 
 @pytest.fixture(autouse=True)
@@ -25,42 +35,6 @@ def jupyter_path(tmp_path, monkeypatch):
     identity.cache_clear()
     yield folder / "kernel.json"
     identity.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("named", "language", "wanted", "name", "said"),
-    [
-        (None, None, None, "python3", ""),
-        ("scheme9", None, None, "scheme9", ""),
-        ("scheme9", "python", "python3", "python3", ""),
-        (None, "scheme9", None, "scheme9", ""),
-        ("gone", "scheme9", None, "scheme9", "it names the kernel gone"),
-        ("my-venv", "python", None, "python3", "it names the kernel my-venv"),
-        ("my-venv", None, None, "python3", "it names the kernel my-venv"),
-    ],
-)
-def test_the_rule(named, language, wanted, name, said):
-    spec, told = choose_kernel(named, language, wanted)
-    assert spec.name == name
-    assert told.startswith(said)
-    assert bool(told) is bool(said)
-
-
-def test_the_nearest_python_is_the_interpreter_mooring_runs_in():
-    assert choose_kernel("my-venv", "python", None)[0] == native()
-    assert native().argv[0] == sys.executable
-
-
-def test_the_one_insisted_on_must_be_here():
-    with pytest.raises(KernelTypeNotFound, match="nowhere"):
-        choose_kernel("python3", "python", "nowhere")
-
-
-def test_a_language_nobody_speaks():
-    with pytest.raises(KernelTypeNotFound, match="no kernel for klingon"):
-        choose_kernel(None, "klingon", None)
-    with pytest.raises(KernelTypeNotFound, match="no kernel type is called gone"):
-        choose_kernel("gone", "klingon", None)
 
 
 def test_the_identity_changes_with_the_command(jupyter_path):
@@ -86,3 +60,42 @@ def test_a_notebook_that_names_another_keeps_it():
     metadata = {"kernelspec": {"name": "other"}, "jupytext": {"main_language": "x"}}
     name_kernel(metadata, SCHEME)
     assert metadata == {"kernelspec": {"name": "other"}, "jupytext": {"main_language": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "lasting", "elsewhere"),
+    [
+        (SCHEME, "scheme9", "scheme9"),
+        (PYTHON, "env//p/.venv", "python3"),
+        (R, "env//p/.venv/ir", "ir"),
+        (KernelSpec("box/r", ("R",), "R", "r", provider="ssh"), "ssh/box/r", "box/r"),
+    ],
+)
+def test_the_cache_goes_by_a_name_that_lasts_and_readers_by_one_they_know(spec, lasting, elsewhere):
+    assert lasting_name(spec) == lasting
+    metadata = {}
+    name_kernel(metadata, spec)
+    assert metadata["kernelspec"]["name"] == elsewhere
+
+
+def test_environments_have_an_identity_while_they_can_run_something(tmp_path):
+    prefix = tmp_path / ".venv"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin/python").touch()
+    (prefix / "pyvenv.cfg").touch()
+    identity.cache_clear()
+    assert identity(f"env/{prefix}") == ""
+    (prefix / "lib/python3.12/site-packages/ipykernel-7.dist-info").mkdir(parents=True)
+    identity.cache_clear()
+    assert identity(f"env/{prefix}") != ""
+
+
+def test_an_environment_that_appears_may_change_the_choice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kernel_names.cache_clear()
+    before = kernel_names()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/pyvenv.cfg").touch()
+    kernel_names.cache_clear()
+    assert set(kernel_names()) - set(before) == {str(tmp_path / ".venv")}
+    kernel_names.cache_clear()
