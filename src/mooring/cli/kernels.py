@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Add the verb, with its actions."""
-    from mooring.cli import kernels_install, kernels_list, kernels_ps, kernels_show, kernels_stop
+    from mooring.cli import (
+        kernels_check,
+        kernels_install,
+        kernels_list,
+        kernels_ps,
+        kernels_show,
+        kernels_stop,
+    )
     from mooring.cli.parser import Parser
 
     parser = verbs.add_parser(
@@ -28,6 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     kernels_list.add_parser(actions)
     kernels_show.add_parser(actions)
+    kernels_check.add_parser(actions)
     kernels_ps.add_parser(actions)
     kernels_stop.add_parser(actions)
     kernels_install.add_parser(actions)

@@ -77,8 +77,11 @@ class AttachedKernel:
         """Interrupt what runs, whoever began it. Returns at once.
 
         By signal where the kernel's own process is on this machine and may be signalled, unless its
-        kernelspec wants a message; else by message on control, which not every kernel understands.
+        kernelspec wants a message; else by message on control, which not every kernel understands. Where
+        nothing runs nothing is sent, as with a kernel of our own.
         """
+        if not self._onlooker.computes:
+            return
         process = self._onlooker.process
         if (
             process is not None

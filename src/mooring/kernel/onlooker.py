@@ -17,7 +17,7 @@ from typing import Protocol, assert_never
 
 from mooring.errors import DeadlineExceeded, KernelDied, MooringError, UsageError
 from mooring.kernel.client import Client
-from mooring.launch.base import ExitStatus, Handle
+from mooring.launch.base import KILL, ExitStatus, Handle
 from mooring.plan import lifecycle
 from mooring.plan.lifecycle import Lifecycle, Status
 from mooring.wire import messages
@@ -82,6 +82,11 @@ class Onlooker:
         """Whether the process is the kernel's own for certain: only then is it signalled."""
         return self.process is not None and self.process.is_named
 
+    @property
+    def computes(self) -> bool:
+        """Whether the kernel is at work, for us or for others."""
+        return self._client.busy or bool(self._others)
+
     def answered(self, implementation: str, *, busy: bool = False) -> None:
         """Take note that the kernel has answered, what it calls itself, and whether it computes."""
         self._is_ipython = implementation == "ipython"
@@ -122,14 +127,14 @@ class Onlooker:
             match command:
                 case lifecycle.AskToStop():
                     # As for our own kernels: ipykernel may hang for ten seconds when asked on control.
-                    by_shell = self._is_ipython and not self._client.busy and not self._others
+                    by_shell = self._is_ipython and not self.computes
                     channel: Channel = "shell" if by_shell else "control"
                     with suppress(MooringError):  # then the ladder's next rung will do
                         self._client.request(channel, messages.shutdown_request(restart=False))
                 case lifecycle.Terminate():
                     self._signal(signal.SIGTERM)
                 case lifecycle.KillTree():
-                    self._signal(signal.SIGKILL)
+                    self._signal(KILL)
                 case lifecycle.WakeAt(at):
                     self._loop.call_at(at, self._feed, lifecycle.Tick())
                 case lifecycle.Launch():  # follows a restart only, which is for the kernel's owner

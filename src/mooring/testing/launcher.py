@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from mooring.errors import LaunchError
-from mooring.launch.base import ExitStatus, Handle, Launcher, LaunchSpec
+from mooring.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from mooring.testing.trial import LONGEST, NotTried, attempt, expect
 from mooring.testing.verdict import Verdict
 
@@ -108,7 +108,7 @@ class _Trials:
             expect((status.code, status.signal) == (code, None), f"exit code {code} was told as {status}")
 
     async def _death_by_signal(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGKILL):
+        for number in (signal.SIGTERM, signal.SIGSEGV, KILL):
             status, _ = await self._run(f"import os; os.kill(os.getpid(), {int(number)})")
             expect((status.code, status.signal) == (None, number), f"{number.name} was told as {status}")
             expect(not status.out_of_memory, f"{number.name} was told as out of memory")
@@ -173,6 +173,8 @@ class _Trials:
         expect(output == "''\n", f"it read {output}")
 
     async def _signal(self) -> None:
+        if sys.platform == "win32":
+            raise NotTried("Windows has no signals of one's own")
         code = (
             "import signal, sys, time\n"
             "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))\n"
@@ -190,7 +192,7 @@ class _Trials:
         spec, _ = self._spec("pass")
         async with self._launcher.launch(spec) as handle:
             await handle.wait()
-            handle.send_signal(signal.SIGKILL)
+            handle.send_signal(KILL)
             expect((await handle.kill()).code == 0, "killing it afterwards changed how it ended")
 
     async def _memory(self) -> None:
@@ -214,7 +216,7 @@ class _Trials:
         async with self._launcher.launch(spec) as handle:
             await _said(handle, "leader", "child", "session", "orphan")
             status = await handle.kill()
-            expect(status.signal == signal.SIGKILL, f"it ended with {status}")
+            expect(status.signal == KILL, f"it ended with {status}")
             _nothing_left(mark)
 
     async def _leave_family(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mooring.errors import MooringError
+from mooring.render.show.ansi import strip
 from mooring.testing.verdict import Check
 
 LONGEST = 60.0
@@ -55,7 +56,13 @@ async def attempt(
         why = f"it took longer than {longest:g} s" if limit.expired() else repr(error)
         return Check(name, passed=False, why=why, required=required)
     except MooringError as error:
-        return Check(name, passed=False, why=str(error), required=required)
+        return Check(name, passed=False, why=_brief(str(error)), required=required)
     except Exception as error:  # noqa: BLE001 - the boundary to what is under test: told as its failure
         return Check(name, passed=False, why=f"{type(error).__name__}: {error}", required=required)
     return Check(name, passed=True, required=required)
+
+
+def _brief(text: str, most: int = 400) -> str:
+    """Return an error's text without colours and the middle of what a kernel said last."""
+    text = " ".join(strip(text).split())
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"

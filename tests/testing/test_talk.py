@@ -1,0 +1,22 @@
+"""Every message is tried; without a language's programs those that need none."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.kernel.kernel import launch
+from mooring.testing.talk import Talk
+from mooring.testing.trial import attempt
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+
+
+async def test_without_programs_the_rest_is_tried():
+    async with launch("python3") as kernel:
+        trials = Talk(kernel, None).trials()
+        assert len({name for name, _, _ in trials}) == len(trials)
+        checks = [await attempt(name, trial, required=required) for name, trial, required in trials]
+    assert {each.outcome for each in checks} == {"ok", "skipped"}
+    skipped = [each for each in checks if each.skipped]
+    assert all("to say in python: give snippets=" in each.why for each in skipped)
+    assert "complete_request is answered" not in {each.name for each in skipped}
