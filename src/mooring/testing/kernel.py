@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from time import monotonic
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import KernelDied, UsageError
 from mooring.kernel.kernel import Kernel, launch
-from mooring.launch.base import LaunchSpec
+from mooring.launch.base import KILL, LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden, shared_warden
 from mooring.rendezvous.base import Way
 from mooring.rendezvous.choice import choose, registers
