@@ -135,7 +135,7 @@ def _environment() -> dict[bytes, bytes]:
         with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - nothing here needs pathlib
             entries = file.read().split(b"\0")
     except OSError:
-        return dict(os.environb)
+        return {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
     return {name: value for name, is_one, value in (each.partition(b"=") for each in entries) if is_one}
 
 

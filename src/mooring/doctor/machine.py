@@ -23,8 +23,6 @@ from mooring.launch.local import LocalLauncher, Warden
 from mooring.render.display import display
 from mooring.render.resources import PER_KERNEL, available_memory, usable_cores
 
-if sys.platform != "win32":
-    import resource
 if sys.platform == "linux":
     from mooring.launch import procfs
 
@@ -115,6 +113,8 @@ def open_files() -> Finding | None:
     """Look at the limit on open files."""
     if sys.platform == "win32":
         return None
+    import resource  # noqa: PLC0415 - not there on Windows
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = soft if hard < 0 else hard
     at_once = (most - _APART) // (2 * PER_KERNEL)
@@ -131,6 +131,8 @@ def processes() -> Finding | None:
     """Look at the limit on processes and threads."""
     if sys.platform == "win32":
         return None
+    import resource  # noqa: PLC0415 - not there on Windows
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft < 0 or soft > 2000:
         return Finding("processes", "ok", "no limit that kernels would meet")

@@ -135,11 +135,10 @@ def _become(spec: KernelSpec, file: Path) -> NoReturn:
 
 def _end_like(status: ExitStatus) -> None:
     """End this process as the kernel ended, by the same signal if it was one."""
-    if status.signal is not None:
-        if sys.platform != "win32":
-            import resource  # noqa: PLC0415 - not there on Windows
+    if sys.platform != "win32" and status.signal is not None:
+        import resource  # noqa: PLC0415 - not there on Windows
 
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core file, the kernel's, is enough
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core file, the kernel's, is enough
         if status.signal not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(status.signal, signal.SIG_DFL)
         os.kill(os.getpid(), status.signal)

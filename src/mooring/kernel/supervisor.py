@@ -11,7 +11,7 @@ from typing import assert_never
 
 from mooring.errors import KernelDied, MooringError, StartDeath, WardenLost
 from mooring.kernel.client import Client
-from mooring.launch.base import ExitStatus, Handle, Launcher, LaunchSpec
+from mooring.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from mooring.plan import lifecycle
 from mooring.plan.lifecycle import Lifecycle, Status
 from mooring.wire import messages
@@ -186,7 +186,7 @@ class Supervisor:
                     self.handle.send_signal(signal.SIGTERM)
                 case lifecycle.KillTree():
                     # The leader falls; leaving the launcher's block takes the rest of the tree.
-                    self.handle.send_signal(signal.SIGKILL)
+                    self.handle.send_signal(KILL)
                 case lifecycle.Launch():
                     again = True
                 case lifecycle.WakeAt(at):

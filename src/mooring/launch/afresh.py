@@ -20,6 +20,8 @@ import threading
 import time
 import types
 
+assert sys.platform == "linux", "zygotes need the warden, and /proc"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ returns only when it and everything it started are gone.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -16,6 +17,12 @@ ProcessId = NewType("ProcessId", str)
 """Names one launch; unlike a pid it is never used again."""
 Isolate = Literal["none", "net"]
 """What a process has for itself: nothing, or a network."""
+
+if sys.platform == "win32":
+    KILL = signal.SIGTERM  # os.kill ends a process at once by it, there is no other
+else:
+    KILL = signal.SIGKILL
+"""The signal that nothing can refuse."""
 
 
 @dataclass(frozen=True)

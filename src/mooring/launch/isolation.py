@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mooring.launch.base import LaunchSpec
+from mooring.launch.base import KILL, LaunchSpec
 from mooring.tasks import beside
 
 if TYPE_CHECKING:
@@ -82,4 +81,4 @@ async def _watch(relay: Handle, handle: Handle) -> None:
     if handle.exit_status is None:
         said = relay.output().strip().rpartition("\n")[2]
         _log.error("%s is ended because its relay has: %s. %s", handle.id, status.describe(), said)
-        handle.send_signal(signal.SIGKILL)
+        handle.send_signal(KILL)

@@ -28,6 +28,8 @@ import signal
 import socket
 import sys
 
+assert sys.platform == "linux", "zygotes need the warden, and /proc"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn

@@ -26,7 +26,7 @@ from mooring.launch.warden_link import Warden, described
 from mooring.launch.warden_process import payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mooring.launch.launched import Launched
 
@@ -131,7 +131,7 @@ class Zygote:
         self._warden = warden
         self._forked: deque[Launched] = deque(maxlen=10)
         self._capture = Capture(asyncio.get_running_loop(), _OUTPUT)
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel, theirs = _socketpair()
         self._channel.setblocking(False)
         script = str(Path(__file__).with_name("zygote.py"))
         argv = (*template.command, script, "-" * _ROOM)
@@ -172,7 +172,7 @@ class Zygote:
             opened.append(payload(described(spec, MOORING_LAUNCH=marker)))
             # Where nobody can take it, closing the pipe tells the warden that nothing will come of it.
             with suppress(OSError):
-                socket.send_fds(self._channel, [b"fork"], [opened[2], stdout, stderr, writer])
+                _send(self._channel, b"fork", [opened[2], stdout, stderr, writer])
         finally:
             for fd in opened:
                 os.close(fd)
@@ -182,6 +182,22 @@ class Zygote:
     def _ended(self) -> None:
         self._capture.close()
         self._channel.close()
+
+
+if sys.platform == "linux":
+
+    def _socketpair() -> tuple[socket.socket, socket.socket]:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+        socket.send_fds(channel, [packet], fds)
+else:  # where template_of() finds none
+
+    def _socketpair() -> tuple[socket.socket, socket.socket]:
+        raise NotImplementedError
+
+    def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+        raise NotImplementedError
 
 
 class _Zygotes:

@@ -140,7 +140,7 @@ class Batch:
             if isinstance(plan.write, int):
                 self._context.warden.tokens(plan.tokens, plan.write)
                 return
-            descriptor = os.open(plan.write, os.O_WRONLY | os.O_NONBLOCK)
+            descriptor = os.open(plan.write, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
             try:
                 self._context.warden.tokens(plan.tokens, descriptor)
             finally:

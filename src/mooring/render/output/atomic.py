@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -212,7 +213,7 @@ def _create(path: Path, mode: int, old: os.stat_result | None) -> IO[bytes]:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, mode if old is None else 0o600)
     try:
-        if old is not None:
+        if sys.platform != "win32" and old is not None:
             new = os.fstat(descriptor)
             if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
                 with suppress(OSError):  # only root may give files away
