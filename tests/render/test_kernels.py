@@ -68,7 +68,7 @@ def test_a_notebook_that_names_another_keeps_it():
         (SCHEME, "scheme9", "scheme9"),
         (PYTHON, "env//p/.venv", "python3"),
         (R, "env//p/.venv/ir", "ir"),
-        (KernelSpec("box/r", ("R",), "R", "r", provider="ssh"), "ssh/box/r", "box/r"),
+        (KernelSpec("box/r", ("R",), "R", "r", provider="ssh"), "ssh/box/r", "ssh/box/r"),
     ],
 )
 def test_the_cache_goes_by_a_name_that_lasts_and_readers_by_one_they_know(spec, lasting, elsewhere):

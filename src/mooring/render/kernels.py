@@ -67,5 +67,5 @@ def name_kernel(metadata: dict[str, Any], spec: KernelSpec) -> None:
 
 def _inner_name(spec: KernelSpec) -> str:
     if spec.activation is None:
-        return spec.name
+        return spec.called
     return NATIVE if starts_ipykernel(spec) else spec.name.rpartition("/")[2]
