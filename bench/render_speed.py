@@ -251,10 +251,10 @@ def main() -> int:
         judge(
             f"make -j{options.at_once} with jupytext takes so many times as long",
             median(ratios(batch[3], batch[0])),
-            4,
+            12,
             least=True,
         ),
-        judge("of the time of one process of nbclient", median(ratios(batch[1], batch[2])), 1.0),
+        judge("of the time of one process of nbclient", median(ratios(batch[1], batch[2])), round(1 / 3, 3)),
         judge("one notebook: of the time of nbconvert --execute", median(ratios(own, convert)), 0.6),
         judge("one notebook: seconds beyond the bare kernel's first cell", median(over), 0.35),
         judge(f"{options.cached} cached notebooks, seconds", median(starts[0].seconds), 0.5),
