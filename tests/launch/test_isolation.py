@@ -16,6 +16,7 @@ from mooring.errors import LaunchError
 from mooring.launch.isolation import IsolatedLauncher, Relay
 from mooring.launch.isolation_probe import obstacle
 from mooring.launch.local import LocalLauncher
+from mooring.testing import check_launcher
 from ordinary import ordinary_user
 
 pytestmark = [
@@ -31,6 +32,11 @@ while True:
     caller, _ = s.accept()
     caller.sendall(caller.recv(100).upper())
 """
+
+
+async def test_it_keeps_what_a_launcher_promises(warden):
+    verdict = await check_launcher(IsolatedLauncher(LocalLauncher(warden)))
+    verdict.require()
 
 
 def net(pid: int) -> str:
