@@ -15,7 +15,7 @@ from mooring.kernel.client import Client
 from mooring.kernel.supervisor import Supervisor, last_words
 from mooring.launch.base import LaunchSpec
 from mooring.launch.local import LocalLauncher, shared_warden
-from mooring.plan.lifecycle import Exited, Lost, Registering
+from mooring.plan.lifecycle import Answered, DeadlinePassed, Exited, Lost, Registering
 from mooring.tasks import beside
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ async def test_a_process_is_registering_until_it_answers(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         handle = await supervisor.started()
         assert isinstance(supervisor.status, Registering)
-        supervisor.answered()
+        supervisor.tell(Answered())
         assert supervisor.status.pid == handle.pid == supervisor.handle.pid
 
 
@@ -59,7 +59,7 @@ async def test_stopping_before_there_is_a_process_kills_it_when_there_is_one(lau
 async def test_stopping_without_a_client_climbs_the_ladder(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()
-        supervisor.answered()
+        supervisor.tell(Answered())
         supervisor.stop(grace=0.05, at_once=False)
         assert (await supervisor.wait()).signal == signal.SIGTERM
 
@@ -67,7 +67,7 @@ async def test_stopping_without_a_client_climbs_the_ladder(launcher):
 async def test_a_deadline_is_the_cause(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()
-        supervisor.expire()
+        supervisor.tell(DeadlinePassed())
         await supervisor.wait()
         assert supervisor.status.cause == "deadline"
 

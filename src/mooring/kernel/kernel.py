@@ -24,7 +24,7 @@ from mooring.kernel.quirks import interrupt_mode, preparation, trail
 from mooring.kernel.supervisor import Supervisor, last_words
 from mooring.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
 from mooring.launch.local import Fork, LocalLauncher, Warden, shared_warden
-from mooring.plan.lifecycle import Status
+from mooring.plan.lifecycle import Answered, DeadlinePassed, Status
 from mooring.rendezvous.base import Choice, Rendezvous, Way
 from mooring.rendezvous.choice import check, is_ipykernel, make, ways
 from mooring.rendezvous.memory import memory
@@ -94,7 +94,7 @@ class Kernel:
 
     def expire(self) -> None:
         """End the kernel because a deadline passed: SIGTERM, then kill the tree. Returns at once."""
-        self._supervisor.expire()
+        self._supervisor.tell(DeadlinePassed())
 
     async def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
         """End the kernel: ask, then SIGTERM, then kill the whole tree.
@@ -228,7 +228,7 @@ class _Deadline:
         """Give the kernel up; returns what to raise."""
         if supervisor.handle.exit_status is not None:
             return supervisor.start_death()
-        supervisor.expire()
+        supervisor.tell(DeadlinePassed())
         return DeadlineExceeded(
             f"the kernel {self._kernel_type} did not answer within {self._seconds:g} s",
             why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
@@ -315,5 +315,5 @@ async def _await_ready(
         raise supervisor.start_death() from None
     except TimeoutError:
         raise deadline.passed(supervisor) from None
-    supervisor.answered()
+    supervisor.tell(Answered())
     return info

@@ -96,13 +96,9 @@ class Supervisor:
         """Call ``call`` soon after the process has ended for good."""
         self._ended.add_done_callback(lambda _: call())
 
-    def answered(self) -> None:
-        """The kernel has proven that it hears and is heard."""
-        self._feed(lifecycle.Answered())
-
-    def expire(self) -> None:
-        """End the kernel because a deadline passed: its exit will carry that cause."""
-        self._feed(lifecycle.DeadlinePassed())
+    def tell(self, event: lifecycle.Answered | lifecycle.DeadlinePassed) -> None:
+        """Tell that the kernel hears and is heard, or that a deadline passed, which ends it for that cause."""
+        self._feed(event)
 
     def stop(self, *, grace: float, at_once: bool) -> None:
         """Begin to end the kernel; see :meth:`mooring.kernel.kernel.Kernel.shutdown`."""
