@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,8 +70,13 @@ class Ordinary:
     def equip(self) -> None:
         """Give this user's Python what rendering needs; takes seconds where it has to be installed."""
         wanted = "import ipykernel, jupytext, nbconvert, msgspec, platformdirs, zmq, rich"
-        if self.run(self.python, "-c", wanted).returncode == 0:
-            return
+        # Ours, if he may read them and his Python is of the same version.
+        ours = f"{self.source}{os.pathsep}{sysconfig.get_path('platlib')}"
+        for path in (str(self.source), ours):
+            version = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]}; {wanted}"
+            if self.run(self.python, "-c", version, env={"PYTHONPATH": path}).returncode == 0:
+                self.env["PYTHONPATH"] = path
+                return
         environment = self.folder / "environment"
         subprocess.run([self.python, "-m", "venv", "--without-pip", environment], check=True)
         self.python = str(environment / "bin" / "python")
