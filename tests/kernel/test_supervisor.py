@@ -129,7 +129,9 @@ async def test_leaving_during_a_restart_tells_who_waits(launcher):
         await asyncio.wait_for(supervisor.wait(), 10)
 
 
-@pytest.mark.parametrize("end", [lambda it: it.stop(grace=1, at_once=True), Supervisor.expire])
+@pytest.mark.parametrize(
+    "end", [lambda it: it.stop(grace=1, at_once=True), lambda it: it.tell(DeadlinePassed())]
+)
 async def test_ending_during_a_restart_tells_who_waits_for_the_new_process(launcher, end):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()

@@ -97,7 +97,7 @@ class Supervisor:
         self._ended.add_done_callback(lambda _: call())
 
     def tell(self, event: lifecycle.Answered | lifecycle.DeadlinePassed) -> None:
-        """Tell that the kernel hears and is heard, or that a deadline passed, which ends it for that cause."""
+        """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause."""
         self._feed(event)
 
     def stop(self, *, grace: float, at_once: bool) -> None:
