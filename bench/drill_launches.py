@@ -4,7 +4,8 @@
 
 Each run has a network namespace of its own (as root, or in a user namespace) with 2,000 ports, and in it a
 process that binds port 0 in a loop, keeps up to 40 ports and lets the oldest go. At most 16 kernels live at
-once. A launch is: start, run a line that prints the launch's number, compare what arrived, end. Runs:
+once. A launch is: start, run a line that prints the launch's number, compare what arrived, end. IPython keeps
+no history, as its processes disturb each other's where many write it: cells then print of that. Runs:
 
     forked       --forked ipykernels forked from a template, ``auto``
     spawned      --spawned ipykernels, xeus-pythons, IRkernels, denos and bash_kernels in turn, ``auto``
@@ -38,10 +39,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.dialects import DIALECTS
-from bench.measure import HERE, environment, home_for_ipython, machine, table, write_results
+from bench.measure import HERE, environment, machine, table, write_results
 from bench.narrow import namespaced, prepare, thief
 
 PORTS, AT_ONCE, PATIENCE = 2000, 16, 60.0
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 MIXED = ("python3", "xpython", "ir", "deno", "bash")
 RUNS: dict[str, tuple[str, ...]] = {
     "forked": ("python3",),
@@ -181,8 +183,11 @@ async def one(name: str, number: int, kernel: str, tally: Tally) -> None:
 
     forced = name if name not in ("forked", "spawned") else "auto"
     expected = choose(find(kernel), forced)
+    arguments = [NO_HISTORY] if kernel == "python3" else []
     began = time.monotonic()
-    async with launch(kernel, rendezvous=forced, fork=name == "forked", timeout=PATIENCE) as launched:
+    async with launch(
+        kernel, rendezvous=forced, fork=name == "forked", kernel_args=arguments, timeout=PATIENCE
+    ) as launched:
         result = await launched.execute(DIALECTS[kernel].say.replace("{}", str(number)))
         answered = time.monotonic()
         printed = "".join(each.get("text", "") for each in result.outputs).strip()
@@ -202,7 +207,7 @@ def by_client(number: int) -> tuple[float, float]:
 
     began = time.monotonic()
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    manager.start_kernel(extra_arguments=[NO_HISTORY], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = manager.client()
     try:
         client.start_channels()
@@ -278,7 +283,7 @@ def outer(name: str, count: int, limit: float) -> dict[str, object]:
     for each in ("run", "deno"):
         (folder / each).mkdir(mode=0o700)
     env = environment() | {"XDG_RUNTIME_DIR": str(folder / "run"), "DENO_DIR": str(folder / "deno")}
-    env |= {"XDG_CACHE_HOME": str(folder / "cache")} | home_for_ipython(folder / "ipython")
+    env |= {"XDG_CACHE_HOME": str(folder / "cache"), "IPYTHONDIR": str(folder / "ipython")}
     command = namespaced(
         "bench.drill_launches", ["--inner", str(folder), "--only", name, "--count", str(count)]
     )

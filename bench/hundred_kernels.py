@@ -23,11 +23,13 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench.measure import HERE, environment, home_for_ipython, machine, median, table, write_results
+from bench.measure import HERE, environment, machine, median, table, write_results
 from mooring.launch import procfs
 
 WAYS = ("forked", "spawned", "jupyter_client")
 PATIENCE = 120.0
+# A hundred processes that write IPython's history disturb each other, and their cells print of that.
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 
 
 def share(pid: int) -> float:
@@ -90,7 +92,8 @@ async def by_mooring(count: int, *, fork: bool) -> dict[str, object]:
         async with AsyncExitStack() as stack:
 
             async def first(number: int) -> int:
-                kernel = await stack.enter_async_context(launch("python3", fork=fork, timeout=PATIENCE))
+                launched = launch("python3", fork=fork, kernel_args=[NO_HISTORY], timeout=PATIENCE)
+                kernel = await stack.enter_async_context(launched)
                 result = await kernel.execute(f"print({number})")
                 if result.outputs[0]["text"] != f"{number}\n":
                     raise RuntimeError(f"printed {result.outputs}")
@@ -116,7 +119,9 @@ async def by_client(count: int) -> dict[str, object]:
 
         async def first(number: int) -> int:
             nonlocal client
-            await manager.start_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            await manager.start_kernel(
+                extra_arguments=[NO_HISTORY], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             client = manager.client()
             client.start_channels()
             await client.wait_for_ready(timeout=PATIENCE)
@@ -155,7 +160,7 @@ def outer(way: str, count: int) -> dict[str, object]:
         told = Path(folder) / "told.json"
         command = [sys.executable, "-m", "bench.hundred_kernels", "--inner", str(told)]
         command += ["--only", way, "--kernels", str(count)]
-        env = environment() | home_for_ipython(Path(folder) / "ipython")
+        env = environment() | {"IPYTHONDIR": f"{folder}/ipython"}
         subprocess.run(command, check=True, cwd=HERE.parent, env=env, timeout=5 * PATIENCE)
         return {"way": way, **json.loads(told.read_text())}
 

@@ -84,18 +84,6 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
-def home_for_ipython(folder: Path) -> dict[str, str]:
-    """Return the environment in which IPython keeps its files in ``folder``, its history being there already.
-
-    Many kernels that start at once where there is none yet get in each other's way when they make it.
-    """
-    added = {"IPYTHONDIR": str(folder)}
-    subprocess.run(
-        [sys.executable, "-m", "IPython", "-c", "pass"], check=True, env={**environment(), **added}
-    )
-    return added
-
-
 def write_notebooks(folder: Path, count: int, form: str) -> None:
     """Write trivial documents.
 
