@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from command import until
 from mooring.discovery.processes import began, is_private, listener, memory, named_files, private_files
 from mooring.launch.berth import make
 
@@ -16,6 +17,8 @@ def test_files_on_command_lines_are_found_by_their_whole_path(tmp_path):
     command = [sys.executable, "-c", "input()", "--file=a.json", str(tmp_path / "b.json"), "c.txt"]
     process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE)
     try:
+        # A process that has just begun has no command line for a moment.
+        assert until(lambda: tmp_path / "a.json" in named_files())
         found = named_files()
         assert found[tmp_path / "a.json"] == found[tmp_path / "b.json"] == process.pid
         assert tmp_path / "c.txt" not in found
