@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,7 +28,7 @@ AUTHORISED = {"Authorization": "token t"}
 class Server:
     """One server on a Unix socket, which nobody else can take either."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, *further: str) -> None:
         self.path = str(command.runtime / "s")
         self.notebooks: list[Notebook] = []
         arguments = [
@@ -36,7 +38,7 @@ class Server:
             "--no-browser",
         ]
         self.process = command.launch(
-            [tool("jupyter-server"), *arguments, f"--ServerApp.root_dir={command.cwd}"],
+            [tool("jupyter-server"), *arguments, f"--ServerApp.root_dir={command.cwd}", *further],
             env={**PLUGGED, "JUPYTER_RUNTIME_DIR": str(command.cwd / "run")},
             stdout=None,
             stderr=None,
@@ -91,6 +93,7 @@ class Notebook:
     def until(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         while True:
             message = json.loads(self.socket.recv())
+            message["parent_header"] = message["parent_header"] or {}  # xeus says null
             if true(message):
                 return message
 
@@ -157,8 +160,11 @@ def addresses(mooring: Command, kernel: str) -> dict[str, Any]:
 PID = "import os; print(os.getpid())"
 
 
-def test_a_websocket_lives_through_restart_and_death(mooring: Command, server: Server) -> None:
-    kernel = server.ask("POST", "/api/kernels", {"name": "python3"})["id"]
+@pytest.mark.parametrize("name", ["python3", "xpython"])
+def test_a_websocket_lives_through_restart_and_death(mooring: Command, server: Server, name: str) -> None:
+    if name not in server.ask("GET", "/api/kernelspecs")["kernelspecs"]:
+        pytest.skip(f"{name} is not installed")
+    kernel = server.ask("POST", "/api/kernels", {"name": name})["id"]
     notebook = Notebook(server, kernel)
     first = int(notebook.run(PID))
     assert "warden.py" in notebook.run("print(open(f'/proc/{os.getppid()}/cmdline').read())")
@@ -199,3 +205,22 @@ def test_nothing_is_left_of_a_server_that_was_killed(mooring: Command, server: S
     server.process.kill()
     server.process.wait()
     assert until(lambda: not any(each.startswith("process") for each in mooring.left())), mooring.left()
+
+
+def test_an_environment_of_the_project_can_be_chosen(mooring: Command) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(mooring.cwd / ".venv")], check=True)
+    (site,) = (mooring.cwd / ".venv" / "lib").glob("python*/site-packages")
+    (own,) = (Path(path) for path in sys.path if path.endswith("site-packages"))
+    (site / "all.pth").write_text(str(own))
+    (site / "ipykernel_launcher.py").symlink_to(own / "ipykernel_launcher.py")
+    name = "mooring.jupyter.kernelspecs.MooringKernelSpecManager"
+    server = Server(mooring, f"--ServerApp.kernel_spec_manager_class={name}")
+    try:
+        specs = server.ask("GET", "/api/kernelspecs")["kernelspecs"]
+        assert {"python3", "env--.venv"} <= set(specs)
+        kernel = server.ask("POST", "/api/kernels", {"name": "env--.venv"})["id"]
+        said = Notebook(server, kernel).run("import os, sys; print(sys.prefix, os.environ['VIRTUAL_ENV'])")
+        assert said == f"{mooring.cwd}/.venv {mooring.cwd}/.venv"
+        server.ask("DELETE", f"/api/kernels/{kernel}")
+    finally:
+        server.stop()
