@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import gc
 import importlib
 import importlib.util
 import json
 import os
+import re
 import runpy
 import select
 import signal
@@ -96,6 +98,7 @@ def warm() -> None:
     """Do once what every kernel does, where it leaves nothing behind but compiled patterns and the like."""
     # Imported here: only the kernels' interpreter has them, and only after preload().
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - see above
+    from IPython.core.completer import IPCompleter  # noqa: PLC0415 - see above
     from IPython.core.formatters import DisplayFormatter  # noqa: PLC0415 - see above
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - see above
     from jupyter_client.session import Session  # noqa: PLC0415 - see above
@@ -103,6 +106,9 @@ def warm() -> None:
     for _ in range(2):
         TransformerManager().transform_cell("print(1 + 1)\n")
         DisplayFormatter().format(1)
+        IPCompleter(shell=None)
+        for suffix in ("py", "ipy"):
+            re.compile(fnmatch.translate(f"*.{suffix}"))  # startup files
         session = Session(key=b"key")
         session.serialize(session.msg("status", {"execution_state": "idle"}))
         IPKernelApp().parse_command_line(["-f", "kernel.json"])
