@@ -66,7 +66,7 @@ class Warden:
 
         Raises:
             WardenLost: it did not come up.
-            MooringError: this is not Linux.
+            LaunchError: this is not Linux.
         """
         process = start()
         try:
@@ -353,7 +353,7 @@ async def shared_warden() -> AsyncIterator[Warden]:
 
     Raises:
         WardenLost: it did not come up.
-        MooringError: this is not Linux.
+        LaunchError: this is not Linux.
     """
     loop = asyncio.get_running_loop()
     place = _places.setdefault(loop, _Place())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mooring.errors import MooringError, WardenLost
+from mooring.errors import LaunchError, WardenLost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def start() -> WardenProcess:
 
     Raises:
         WardenLost: this interpreter cannot be started again.
-        MooringError: this is not Linux.
+        LaunchError: this is not Linux.
     """
     if sys.platform == "linux":
         errors = os.memfd_create("warden")
@@ -116,9 +116,9 @@ def start() -> WardenProcess:
         finally:
             theirs.close()
         return WardenProcess(popen, ours, errors, _pidfd(popen.pid))
-    raise MooringError(
+    raise LaunchError(
         "no process can be launched here",
-        why=f"launching works on Linux only so far, and this is {sys.platform}",
+        why=f"Launching works on Linux only so far, and this is {sys.platform}",
         do="Use a Linux machine, container or WSL",
     )
 
@@ -141,14 +141,14 @@ def payload(text: bytes) -> int:
 
     Raises:
         OSError: no descriptors or no memory are left.
-        MooringError: this is not Linux.
+        LaunchError: this is not Linux.
     """
     if sys.platform == "linux":
         fd = os.memfd_create("launch")
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(text)
         return fd
-    raise MooringError("processes can be launched on Linux only, so far")
+    raise LaunchError("processes can be launched on Linux only, so far")
 
 
 async def hello(process: WardenProcess) -> Path:
