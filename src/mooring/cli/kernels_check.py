@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -54,6 +53,8 @@ def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out ``mooring kernels check``."""
+    import asyncio
+
     from mooring.cli.table import Screen
     from mooring.testing.kernel import check_kernel
 
