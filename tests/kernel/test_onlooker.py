@@ -16,11 +16,17 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def other(client, by_hand, tmp_path):
+async def other(addresses, by_hand, tmp_path):
     """An onlooker whose kernel's process is nowhere to be seen."""
-    with looking(client, "client", None, tmp_path / "kernel.json") as other:
-        other.answered("by hand")
-        yield other
+    with looking(addresses, None, tmp_path / "kernel.json") as other:
+        async with other.client:
+            other.answered("by hand")
+            yield other
+
+
+@pytest.fixture
+def client(other):
+    return other.client
 
 
 async def connected(by_hand, client):

@@ -67,6 +67,10 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
         allow_abbrev=False,
     )
     parser.set_defaults(run=run)
+    _flags(parser)
+
+
+def _flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "sources",

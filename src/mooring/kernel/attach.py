@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -191,10 +190,8 @@ async def attach(
 @asynccontextmanager
 async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncIterator[AttachedKernel]:
     async with AsyncExitStack() as stack:
-        session_id = secrets.token_hex(8)
-        client = Client(info, session_id, lambda: secrets.token_hex(16))
-        await stack.enter_async_context(client)
-        onlooker = stack.enter_context(looking(client, session_id, pid, path))
+        onlooker = stack.enter_context(looking(info, pid, path))
+        client = await stack.enter_async_context(onlooker.client)
         await stack.enter_async_context(beside(onlooker.keep(), name=f"look at {path.name}"))
         told, busy = await _greeted(client)
         onlooker.answered(str(told.get("implementation")), busy=busy)

@@ -75,21 +75,29 @@ class Result:
 class Client:
     """Speaks to one kernel. Use as ``async with``; all methods belong to the loop it was entered in."""
 
-    def __init__(self, info: ConnectionInfo, session_id: str, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        info: ConnectionInfo,
+        session_id: str,
+        new_id: Callable[[], str],
+        *,
+        on_line: LineReceiver | None = None,
+    ) -> None:
         """Describe the conversation; nothing is opened before ``async with``.
 
         Args:
             info: the kernel's addresses and key.
             session_id: names this client to the kernel.
             new_id: makes message ids that never repeat.
+            on_line: told of the line, see :meth:`mooring.kernel.transport.Transport.on_line`.
         """
         self._session = Session(Signer(info.key, info.signature_scheme), session_id, new_id)
         self._transport = Transport(info, session_id.encode(), self._on_frames)
+        if on_line is not None:
+            self._transport.on_line(on_line)
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
         self._welcomed = asyncio.Event()
-        self.welcomed = False
-        """Whether the kernel has ever said ``iopub_welcome`` (JEP 65)."""
         self._shown = asyncio.Event()
         self._ended: BaseException | None = None
         self.rejected = 0
@@ -121,10 +129,6 @@ class Client:
     async def hear_out(self) -> None:
         """Take in what the kernel said before its process ended. Cancelling is safe."""
         await self._transport.hear_out(_LAST_WORDS)
-
-    def on_line(self, receive: LineReceiver) -> None:
-        """Tell ``receive`` of the line; see :meth:`mooring.kernel.transport.Transport.on_line`."""
-        self._transport.on_line(receive)
 
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
@@ -340,7 +344,6 @@ class Client:
 
     def _on_published(self, message: Message) -> None:
         if message.msg_type == "iopub_welcome":
-            self.welcomed = True
             self._welcomed.set()
         elif message.msg_type != "status":
             self._shown.set()

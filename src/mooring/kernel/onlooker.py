@@ -8,6 +8,7 @@ ends. The heartbeat is not used: a kernel with one thread owes an echo for as lo
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from mooring.launch.base import KILL, ExitStatus, Handle
 from mooring.plan import lifecycle
 from mooring.plan.lifecycle import Lifecycle, Status
 from mooring.wire import messages
+from mooring.wire.connection import ConnectionInfo
 from mooring.wire.messages import Channel, Message
 
 if sys.platform == "linux":
@@ -51,26 +53,25 @@ class Seen(Handle, Protocol):
 class Onlooker:
     """One kernel of somebody else, from the moment it was found until it ends or nobody looks any more."""
 
-    def __init__(self, client: Client, process: Seen | None, session_id: str) -> None:
-        """Begin to look.
+    def __init__(self, info: ConnectionInfo, process: Seen | None) -> None:
+        """Describe the looking.
 
         Args:
-            client: speaks to the kernel, and is told of its end.
-            session_id: the client's name.
-            process: what listens at its address, where that can be known.
+            info: where the kernel listens.
+            process: what listens there, where that can be known.
         """
         self.process = process
-        self._client = client
+        self._session_id = secrets.token_hex(8)
+        self.client = Client(info, self._session_id, lambda: secrets.token_hex(16), on_line=self._on_line)
+        """Speaks to the kernel, and is told of its end; to be entered by whoever looks."""
         self._loop = asyncio.get_running_loop()
         self._lifecycle = Lifecycle(self._loop.time())
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._given_up: asyncio.TimerHandle | None = None
-        self._session_id = session_id
         self._others: set[str] = set()
         self._is_ipython = False
         self._feed(lifecycle.Launched(process.pid if process else 0))
-        client.on_line(self._on_line)
-        client.listen(self._on_message)
+        self.client.listen(self._on_message)
 
     @property
     def status(self) -> Status:
@@ -85,7 +86,7 @@ class Onlooker:
     @property
     def computes(self) -> bool:
         """Whether the kernel is at work, for us or for others."""
-        return self._client.busy or bool(self._others)
+        return self.client.busy or bool(self._others)
 
     def answered(self, implementation: str, *, busy: bool = False) -> None:
         """Take note that the kernel has answered, what it calls itself, and whether it computes."""
@@ -101,7 +102,7 @@ class Onlooker:
         exit_status = await self.process.wait()
         if isinstance(self.status, lifecycle.Running):
             # What the kernel said before it died may still be on its way.
-            await self._client.hear_out()
+            await self.client.hear_out()
         self._gone(exit_status)
 
     async def stop(self, *, grace: float, at_once: bool) -> ExitStatus:
@@ -130,7 +131,7 @@ class Onlooker:
                     by_shell = self._is_ipython and not self.computes
                     channel: Channel = "shell" if by_shell else "control"
                     with suppress(MooringError):  # then the ladder's next rung will do
-                        self._client.request(channel, messages.shutdown_request(restart=False))
+                        self.client.request(channel, messages.shutdown_request(restart=False))
                 case lifecycle.Terminate():
                     self._signal(signal.SIGTERM)
                 case lifecycle.KillTree():
@@ -161,7 +162,7 @@ class Onlooker:
             if self._given_up is not None:
                 self._given_up.cancel()
                 self._given_up = None
-                self._client.fail(_cut())
+                self.client.fail(_cut())
         elif isinstance(self.status, lifecycle.Stopping):
             self._gone(ExitStatus())  # as it was asked to
         elif self._given_up is None:
@@ -181,25 +182,24 @@ class Onlooker:
             self._feed(lifecycle.Died(*cause, last_output=""))
             why = "It was not started from here: what it wrote last went to whoever started it"
             error = KernelDied(f"the kernel died: {exit_status.describe()}", why=why, exit_status=exit_status)
-        self._client.end(error)
+        self.client.end(error)
         self._ended.set_result(exit_status or ExitStatus())
 
 
 @contextmanager
-def looking(client: Client, session_id: str, pid: int | None, path: Path) -> Iterator[Onlooker]:
+def looking(info: ConnectionInfo, pid: int | None, path: Path) -> Iterator[Onlooker]:
     """Look on for as long as the block lasts.
 
     Args:
-        client: speaks to the kernel.
-        session_id: the client's name.
+        info: where the kernel listens.
         pid: what listens at its address, where that is known.
         path: its connection file.
     """
     if sys.platform == "linux" and pid is not None:
         with watching(pid, path) as process:
-            yield Onlooker(client, process, session_id)
+            yield Onlooker(info, process)
     else:
-        yield Onlooker(client, None, session_id)
+        yield Onlooker(info, None)
 
 
 def _cut() -> MooringError:
