@@ -283,7 +283,8 @@ def outer(name: str, count: int, limit: float) -> dict[str, object]:
     for each in ("run", "deno"):
         (folder / each).mkdir(mode=0o700)
     env = environment() | {"XDG_RUNTIME_DIR": str(folder / "run"), "DENO_DIR": str(folder / "deno")}
-    env |= {"XDG_CACHE_HOME": str(folder / "cache"), "IPYTHONDIR": str(folder / "ipython")}
+    # bash_kernel reads ~/.bashrc, and what that starts is not what is tried here.
+    env |= {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     command = namespaced(
         "bench.drill_launches", ["--inner", str(folder), "--only", name, "--count", str(count)]
     )

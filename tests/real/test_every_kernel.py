@@ -42,9 +42,15 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 
 
 @pytest.fixture(scope="module")
-async def kernel(dialect, anyio_backend):
+def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A home without files of anybody's: bash_kernel reads ~/.bashrc."""
+    return {"HOME": str(tmp_path_factory.mktemp("home"))}
+
+
+@pytest.fixture(scope="module")
+async def kernel(dialect, home, anyio_backend):
     """For tests that leave their kernel alive and well."""
-    async with launch(dialect.kernel) as kernel:
+    async with launch(dialect.kernel, env=home) as kernel:
         yield kernel
 
 
@@ -153,8 +159,8 @@ async def test_a_restart_forgets_everything_and_keeps_the_client(kernel: Kernel,
     assert printed(await run(kernel, dialect.say.replace("{}", "still"))) == ["still"]
 
 
-async def test_killed_everybody_hears_of_it_and_nothing_is_left(dialect: Dialect):
-    async with launch(dialect.kernel) as kernel:
+async def test_killed_everybody_hears_of_it_and_nothing_is_left(dialect: Dialect, home: dict[str, str]):
+    async with launch(dialect.kernel, env=home) as kernel:
         await run(kernel, dialect.say.replace("{}", "hello"))
         family = [kernel.process.pid, *procfs.roots(procfs.table(), kernel.process.pid)]
         async with asyncio.TaskGroup() as group:
@@ -172,8 +178,8 @@ async def test_killed_everybody_hears_of_it_and_nothing_is_left(dialect: Dialect
     assert not [process for process in map(procfs.look, family) if process is not None and not process.dead]
 
 
-async def test_asked_to_end_it_ends_by_itself(dialect: Dialect):
-    async with launch(dialect.kernel) as kernel:
+async def test_asked_to_end_it_ends_by_itself(dialect: Dialect, home: dict[str, str]):
+    async with launch(dialect.kernel, env=home) as kernel:
         await run(kernel, dialect.say.replace("{}", "hello"))
         exit_status = await kernel.shutdown(grace=PATIENCE)
     assert (exit_status.code, exit_status.signal) == (0, None)

@@ -75,7 +75,8 @@ def test_an_error_in_r_fails_the_notebook(mooring: Command) -> None:
 def test_bash(mooring: Command) -> None:
     pytest.importorskip("bash_kernel")
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
-    env = kernelspec(mooring.cwd, "bash", argv=argv)
+    # bash_kernel reads ~/.bashrc, and finds its prompt by the sign that the kernelspec asks for.
+    env = kernelspec(mooring.cwd, "bash", argv=argv, env={"PS1": "$"}) | {"HOME": str(mooring.cwd)}
     write(mooring.cwd, {"a.sh": script("name=world", 'echo "hello $name"', "ls /no-such-place")})
     done = mooring("render", "a.sh", "-o", "a.ipynb", "--no-cache", "--json", "-", env=env, code=1)
     assert texts(mooring.cwd / "a.ipynb")[1] == "hello world\n"
