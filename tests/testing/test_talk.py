@@ -16,7 +16,9 @@ async def test_without_programs_the_rest_is_tried():
         trials = Talk(kernel, None).trials()
         assert len({name for name, _, _ in trials}) == len(trials)
         checks = [await attempt(name, trial, required=required) for name, trial, required in trials]
-    assert {each.outcome for each in checks} == {"ok", "skipped"}
+    assert {each.outcome for each in checks} <= {"ok", "skipped", "advice"}
+    # ipykernel 7.4 welcomes the first client only.
+    assert {each.name for each in checks if each.outcome == "advice"} <= {trials[2][0]}
     skipped = [each for each in checks if each.skipped]
     assert all("to say in python: give snippets=" in each.why for each in skipped)
     assert "complete_request is answered" not in {each.name for each in skipped}

@@ -44,7 +44,7 @@ class Talk:
         return [
             ("kernel_info_reply says protocol, implementation and language", self._info, must),
             ("kernel_info_reply says how its code is highlighted and saved", self._info_rest, may),
-            ("the client's subscription is welcomed (iopub_welcome, JEP 65)", self._welcome, may),
+            ("every client's subscription is welcomed (iopub_welcome, JEP 65)", self._welcome, may),
             ("every request is framed by busy and idle, with its header as parent", self._framed, must),
             ("code runs: its output, its echo (execute_input), its count", self._runs, must),
             ("text beyond ASCII arrives intact", self._text, must),
@@ -114,6 +114,7 @@ class Talk:
         )
 
     async def _welcome(self) -> None:
+        # An XPUB socket that is not XPUB_VERBOSE tells of the first subscription only.
         info = await asyncio.to_thread(read_connection_file, self._kernel.connection_file)
         if info is None:
             raise NotTried("its connection file has no addresses")
@@ -131,7 +132,7 @@ class Talk:
                 async with asyncio.timeout(_WELCOME):
                     await welcomed.wait()
             except TimeoutError:
-                raise Unmet("none came: clients must guess when they are subscribed") from None
+                raise Unmet("a second client's was not: it must guess when it is subscribed") from None
 
     async def _framed(self) -> None:
         reply, published = await self._ask(messages.kernel_info_request())
