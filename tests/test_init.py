@@ -24,10 +24,18 @@ def run(code):
     return done.stdout
 
 
+HEAVY = {"asyncio", "zmq", "msgspec", "nbformat", "rich", "jupytext", "platformdirs"}
+
+
 def test_importing_brings_nothing_heavy():
-    heavy = {"asyncio", "zmq", "msgspec", "nbformat", "rich", "jupytext", "platformdirs"}
     loaded = run("import sys, mooring; print(*sys.modules)").split()
-    assert heavy.isdisjoint(loaded)
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_neither_does_the_command_line():
+    """``mooring --help`` imports every verb; what only carrying one out needs would be felt each time."""
+    loaded = run("import sys, mooring.cli.main as cli; cli.build_parser(); print(*sys.modules)").split()
+    assert (HEAVY | {"subprocess", "tempfile", "tomllib", "importlib.metadata"}).isdisjoint(loaded)
 
 
 def test_all_names_are_there_and_told():

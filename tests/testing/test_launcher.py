@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from contextlib import asynccontextmanager, suppress
@@ -68,6 +69,19 @@ class Held:
         return None
 
 
+@pytest.fixture
+def leftovers(monkeypatch):
+    """Ends what a careless launcher leaves behind, however its test ends, and nothing of other runs."""
+    mark = f"LEFT_BEHIND_BY={secrets.token_hex(8)}"
+    monkeypatch.setenv(*mark.split("="))
+    yield
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("leftovers")
 async def test_a_careless_one_does_not():
     verdict = await check_launcher(Careless())
     failed = {each.name for each in verdict.checks if each.outcome == "FAIL"}
@@ -76,12 +90,3 @@ async def test_a_careless_one_does_not():
     assert "leaving the block kills all it started" in failed
     assert "a program that does not exist is a LaunchError" in failed
     assert "an exit code is told as it is" not in failed
-    for pid in leftovers():
-        os.kill(pid, signal.SIGKILL)
-
-
-def leftovers():
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdecimal() and b"LAUNCHER_UNDER_TEST=" in (entry / "environ").read_bytes():
-                yield int(entry.name)

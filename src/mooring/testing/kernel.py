@@ -88,7 +88,7 @@ class _Checking:
         self._tell = tell
 
     async def run(self, warden: Warden) -> None:
-        with tempfile.TemporaryDirectory(prefix="check-") as name:
+        with tempfile.TemporaryDirectory(dir=warden.directory) as name:  # it goes whatever happens
             natural = await self._begins()
             if natural is None:
                 return  # it does not start: everything else would say the same
