@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import queue
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import zmq
@@ -141,9 +142,15 @@ def session(ports: dict[str, int], key: bytes, seconds: float = 60) -> Iterator[
 
     client = BlockingKernelClient()
     client.load_connection_info({**ports, "key": key, "ip": "127.0.0.1", "transport": "tcp"})
-    client.start_channels()
+    # Without its heartbeat, which a busy machine lets miss a beat: the client takes that for a death.
+    client.start_channels(hb=False)
     try:
-        client.wait_for_ready(seconds)
+        for _ in range(100):
+            client.kernel_info()
+            client.get_shell_msg(timeout=seconds)
+            with suppress(queue.Empty):
+                client.get_iopub_msg(timeout=1)
+                break
         yield Run(client)
     finally:
         client.stop_channels()

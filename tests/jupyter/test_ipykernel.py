@@ -55,7 +55,7 @@ def test_it_registers_in_the_files_dialect(kind, start, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert run("import sys; print('' in sys.path)") == "True\n"
         run.client.shutdown()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_it_ends_with_a_sentence_where_nobody_acknowledges(start, tmp_path):
