@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def started(*argv, transport="tcp", **content):
     from jupyter_client.connect import write_connection_file
 
     folder = Path(tempfile.mkdtemp(prefix="k"))
-    path = folder / "kernel-abc.json"
+    path = folder / f"kernel-{secrets.token_hex(8)}.json"  # found by it among all that run
     ip = str(folder / "k") if transport == "ipc" else "127.0.0.1"
     ports = dict(
         zip(("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"), range(1, 6), strict=True)
@@ -170,7 +171,9 @@ async def test_by_id_by_its_beginning_by_pid_and_as_a_kernel_type(monkeypatch):
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(path.parent))
         async with attach(path):
             pass  # then it runs
-        for name in ("abc", "ab", "running/abc", str(process.pid), "~/" + os.path.relpath(path, Path.home())):
+        own = path.stem.removeprefix("kernel-")
+        home = "~/" + os.path.relpath(path, Path.home())
+        for name in (own, own[:12], f"running/{own}", str(process.pid), home):
             async with attach(name) as kernel:
                 assert kernel.connection_file.samefile(path)
         with pytest.raises(KernelTypeNotFound):

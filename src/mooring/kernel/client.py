@@ -211,20 +211,15 @@ class Client:
                 receive(message)
 
         began = monotonic()
-        request = self.request(
-            "shell",
-            messages.execute_request(
-                code,
-                silent=silent,
-                store_history=store_history,
-                user_expressions=expressions,
-                allow_stdin=stdin is not None,
-                stop_on_error=False,  # what is sent after an interrupt is to be run
-            ),
-            take,
-            stdin,
+        message = messages.execute_request(
+            code,
+            silent=silent,
+            store_history=store_history,
+            user_expressions=expressions,
+            allow_stdin=stdin is not None,
+            stop_on_error=False,  # what is sent after an interrupt is to be run
         )
-        reply = (await request.done).content
+        reply = (await self.request("shell", message, take, stdin).done).content
         seconds = monotonic() - began
         if trail is not None:
             await trail.end(self, take)
