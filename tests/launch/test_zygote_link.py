@@ -388,9 +388,9 @@ class TestLaunchesNotYetBorn:
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.0004 * number), forker.launch(kernel(STAY)):
                     await asyncio.sleep(3600)
-        await spare()  # besides it and the template nobody is there
-        below = procfs.roots(procfs.table(), warden.pid)
-        assert len(below) == 2
+        # Besides the template and its spare nobody is there, once the last of them are gone.
+        await until(lambda: len(procfs.roots(procfs.table(), warden.pid)) == 2, "something is left")
+        assert await said(forker, kernel(SAY)) == "forked"
 
 
 async def test_a_template_is_replaced_when_a_package_was_installed(forker, kernel, zygote, until, tmp_path):

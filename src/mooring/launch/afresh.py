@@ -138,9 +138,7 @@ def forget() -> None:
         vars(tempfile).update(tempdir=None, _name_sequence=None)
     if (process := sys.modules.get("multiprocessing.process")) is not None:
         process.current_process().authkey = os.urandom(32)
-        vars(process)["ORIGINAL_DIR"] = (
-            os.getcwd()
-        )  # '' in sys.path, to spawned children
+        vars(process)["ORIGINAL_DIR"] = os.getcwd()  # '' in sys.path, to spawned children
     if (logging := sys.modules.get("logging")) is not None:
         nanoseconds = isinstance(vars(logging)["_startTime"], int)  # from Python 3.13 on
         vars(logging)["_startTime"] = time.time_ns() if nanoseconds else time.time()
