@@ -10,6 +10,7 @@ import pytest
 from mooring.errors import KernelDied, MooringError
 from mooring.kernel.client import error_of
 from mooring.kernel.kernel import launch
+from mooring.kernel.request import LOST
 from mooring.wire import messages
 
 pytestmark = pytest.mark.anyio
@@ -415,3 +416,35 @@ async def test_what_was_published_before_anybody_listened_is_not_waited_for(by_h
         await by_hand.reply(request, "kernel_info_reply")
         await ready
     assert not client.busy
+
+
+async def test_an_idle_that_the_kernel_dropped_is_not_waited_for_for_ever(by_hand, client):
+    await soon_subscribed(client, by_hand)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())
+        await by_hand.publish("stream", request, name="stdout", text="some\n")
+        await by_hand.reply(request, "execute_reply", execution_count=1)
+        later = await soon(by_hand.hear())  # two seconds later
+        assert later.msg_type == "kernel_info_request"
+        await by_hand.reply(later, "kernel_info_reply")
+        await by_hand.idle(later)
+        result = await running
+    assert result.status == "ok"
+    assert [output["text"] for output in result.outputs] == ["some\n", LOST]
+    assert not client.busy
+
+
+async def test_an_idle_that_is_late_ends_its_request_as_ever(by_hand, client):
+    await soon_subscribed(client, by_hand)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())
+        await by_hand.reply(request, "execute_reply", execution_count=1)
+        later = await soon(by_hand.hear())
+        await by_hand.publish("stream", request, name="stdout", text="all\n")
+        await by_hand.idle(request)
+        await by_hand.reply(later, "kernel_info_reply")
+        await by_hand.idle(later)
+        result = await running
+    assert [output["text"] for output in result.outputs] == ["all\n"]

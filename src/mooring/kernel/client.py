@@ -34,6 +34,9 @@ _REMEMBERED = 256
 _ASK_AGAIN, _ASK_AGAIN_MOST = 1.0, 10.0
 # How long a kernel's last words may take to get here (s) once its process is known to have ended.
 _LAST_WORDS = 0.25
+# How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
+# publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
+_IDLE_LATE = 2.0
 
 
 @dataclass(frozen=True)
@@ -328,6 +331,16 @@ class Client:
         if request is not None and not request.reply.done():
             request.reply.set_result(message)
             request.settle()
+            if not request.done.done():
+                look = asyncio.get_running_loop().call_later(_IDLE_LATE, self._look_for_idle, request)
+                request.done.add_done_callback(lambda _: look.cancel())
+
+    def _look_for_idle(self, request: Request) -> None:
+        """Ask something else: once that has its idle, one that was to come before it never will."""
+        if self._ended is None and not request.done.done():
+            channel: Channel = "control" if request.message.channel == "control" else "shell"
+            later = self.request(channel, messages.kernel_info_request())
+            later.done.add_done_callback(lambda done: request.miss_idle() if Request.finished(done) else None)
 
     def _on_iopub(self, message: Message) -> None:
         try:

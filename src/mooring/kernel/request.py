@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from mooring.wire.messages import Message
 
 Receiver = Callable[[Message], None]
 InputProvider = Callable[[str, bool], str]
+
+LOST = "mooring: the kernel published faster than it could send, and dropped some of this output\n"
+"""Told on stderr of an execution whose end got lost, as what was published just before it may be."""
 
 
 class Request:
@@ -38,6 +43,20 @@ class Request:
         """Nobody is to wait for an idle that was published before anybody listened."""
         if self.finished(self.reply):
             self.done.cancel()
+
+    def miss_idle(self) -> None:
+        """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
+        if self.done.done() or self.idle:
+            return
+        self.idle = True
+        if self.receive is not None and self.message.msg_type == "execute_request":
+            content = {"name": "stderr", "text": LOST}
+            note = msgspec.structs.replace(self.message.header, msg_type="stream")
+            try:
+                self.receive(Message("iopub", note, content=content))
+            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+                self.fail(error)
+        self.settle()
 
     @staticmethod
     def finished(future: asyncio.Future[Message]) -> bool:
