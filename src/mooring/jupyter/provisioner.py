@@ -69,6 +69,7 @@ class MooringProvisioner(LocalProvisioner):
         self._options: tuple[Way, ...] = ()
         self._extra: list[str] = []
         self._foreseen = False
+        self._again = False
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Agree on addresses, write the connection file and make the command.
@@ -175,7 +176,7 @@ class MooringProvisioner(LocalProvisioner):
 
     async def _part(self) -> None:
         meeting, self._meeting = self._meeting, None
-        self.ports_cached = False
+        self.ports_cached = self._again = False
         if meeting is not None:
             await meeting.end(self.parent)
 
@@ -191,7 +192,8 @@ class MooringProvisioner(LocalProvisioner):
                 self._portal,
                 spec,
                 streams,
-                fork="auto",
+                # Nobody who restarts a kernel waits for a template to be made.
+                fork="made" if self._again else "auto",
                 on_end=self._ended,
                 launcher=None if self._type is None else self._type.launcher,
             )
@@ -199,6 +201,7 @@ class MooringProvisioner(LocalProvisioner):
             if _is_there(spec):
                 raise
             raise NoSuchProgram(error.what, why=error.why, do=error.do) from None
+        self._again = True
         self.process = self._owned.face
         self.pid = self.pgid = self.process.pid
         self.ip = self.parent.ip

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from mooring.launch.launched import Launched
 
-Fork = Literal["auto", True, False]
-"""Whether to fork: always where it can be done, never, or from the second launch alike on."""
+Fork = Literal["auto", "made", True, False]
+"""Whether to fork: always where it can be done, never, from the second launch alike on, or (``made``) where
+a template has proven itself already, for who would not wait until one is made."""
 
 MODULES = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel", "metakernel_python"})
 """What a zygote can run: ipykernel and kernels built on it."""
@@ -152,11 +153,16 @@ class Zygote:
         return self._channel.fileno() >= 0 and not isinstance(self._process.state, Refused | Ended)
 
     @property
+    def proven(self) -> bool:
+        """Whether it has forked already."""
+        return any(isinstance(one.state, Running | Ended) for one in self._forked)
+
+    @property
     def missed(self) -> bool:
         """Whether it has forked, and was then killed: by somebody, or for want of memory."""
         state = self._process.state
         killed = isinstance(state, Ended) and state.status.signal is not None
-        return killed and any(isinstance(one.state, Running | Ended) for one in self._forked)
+        return killed and self.proven
 
     def fork(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
         """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
@@ -223,8 +229,10 @@ def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
     if template is None:
         return None
     own = _zygotes.setdefault(warden, _Zygotes())
-    own.wanted[template] += 1
     zygote = own.made.get(template)
+    if fork == "made":
+        return zygote if zygote is not None and zygote.alive and zygote.proven else None
+    own.wanted[template] += 1
     if (zygote is None or zygote.missed) and (fork is True or own.wanted[template] > 1):
         try:
             zygote = own.made[template] = Zygote(warden, template, spec.env)
