@@ -236,7 +236,7 @@ def descendants(pid):
 
 
 def in_the_end(run, code):
-    """Run code in a kernel just interrupted: IRkernel, however it is started, then loses one request in four."""
+    """Run code in a kernel just interrupted: IRkernel, however started, then loses one request in four."""
     for _ in range(9):
         with suppress(TimeoutError):
             return run(code, 10)
