@@ -249,6 +249,26 @@ def test_the_process_is_what_tools_expect(started: Any, tmp_path: Path) -> None:
     assert not manager.has_kernel
 
 
+ONE_TOOL = """
+from pathlib import Path
+from jupyter_client.manager import KernelManager
+
+manager = KernelManager()
+manager.start_kernel()
+manager.restart_kernel(now=True)
+status = Path(f"/proc/{manager.provisioner.pid}/status").read_text()
+warden = status.split("PPid:")[1].split()[0]
+children = Path(f"/proc/{warden}/task/{warden}/children").read_text().split()
+print(sum("zygote.py" in Path(f"/proc/{child}/cmdline").read_text() for child in children), len(children))
+manager.shutdown_kernel(now=True)
+"""
+
+
+def test_a_restart_waits_for_no_template() -> None:
+    said = subprocess.run([sys.executable, "-c", ONE_TOOL], check=True, stdout=-1, text=True, timeout=60)
+    assert said.stdout.split() == ["0", "1"]
+
+
 def test_what_it_is_can_be_saved_and_loaded(started: Any) -> None:
     manager = started()
     info = asyncio.run(manager.provisioner.get_provisioner_info())
