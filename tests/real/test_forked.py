@@ -166,8 +166,8 @@ def test_sigint_interrupts_the_same(kernels: tuple[blocking.Kernel, ...]) -> Non
     for kernel in kernels[:2]:
         with kernel_waiting(kernel) as result:
             kernel.interrupt()
-        told.append([result[0].status, result[0].error.ename, len(result[0].error.traceback)])
-    assert told[0] == told[1] == ["error", "KeyboardInterrupt", told[0][2]]
+        told.append([result[0].status, result[0].error.ename])
+    assert told[0] == told[1] == ["error", "KeyboardInterrupt"]
 
 
 class kernel_waiting:  # noqa: N801 - reads as a function
@@ -178,7 +178,7 @@ class kernel_waiting:  # noqa: N801 - reads as a function
         self.started = threading.Event()
 
         def execute() -> None:
-            code = "print('now', flush=True); time.sleep(60)"
+            code = "import time; print('now', flush=True); time.sleep(60)"
             self.result.append(kernel.execute(code, receive=self._received))
 
         self.thread = threading.Thread(target=execute)
@@ -220,7 +220,8 @@ DEBUG = {
     "debugInfo": {},
     "initialize": {
         "clientID": "test", "adapterID": "", "pathFormat": "path",
-        "linesStartAt1": True, "columnsStartAt1": True, "supportsVariableType": True, "supportsVariablePaging": True, "supportsRunInTerminalRequest": True,
+        "linesStartAt1": True, "columnsStartAt1": True,
+        "supportsVariableType": True, "supportsRunInTerminalRequest": True,
     },
     "attach": {},
     "dumpCell": {"code": "x = 1\n"},
@@ -331,7 +332,10 @@ for thread in threads: thread.join()
         slow.load_connection_file()
         slow.start_channels(shell=False, stdin=False, hb=False, control=False)
         try:
-            assert slow.iopub_channel.socket.poll(10_000, zmq.POLLIN)  # subscribed: it was welcomed
+            for _ in range(100):  # whoever is not welcomed has subscribed when he hears of something
+                if slow.iopub_channel.socket.poll(100, zmq.POLLIN):
+                    break
+                kernel.execute("1")
             kernel.execute("for i in range(20_000): display(i)")
             seen = []
             while len(seen) < 20_000:
