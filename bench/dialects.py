@@ -90,7 +90,8 @@ DIALECTS: dict[str, Dialect] = {
             say="echo '{}'",
             value="echo $((6 * 7))",
             fail="echo before\nls /no/further",
-            loop="while true; do echo on; sleep 0.05; done",
+            # A child would be in the way: bash goes on when the signal meets one in its last moment.
+            loop="echo on; sleep 0.05; echo on; while true; do :; done",
             keep="seven=7",
             kept='echo "$seven"',
             count="for ((n = 0; n < {}; n++)); do echo $n; done",
