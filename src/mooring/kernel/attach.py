@@ -178,7 +178,9 @@ async def attach(
                     found = await asyncio.to_thread(_look, info, path)
                 if found.gone:
                     raise _gone(path)
-                kernel = await stack.enter_async_context(_speaking(info, path, found.pid))
+                # Who was started with the file, if it has answered and was passed over all the same.
+                pid = found.pid or found.starting
+                kernel = await stack.enter_async_context(_speaking(info, path, pid))
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the kernel of {path} did not answer within {timeout:g} s",

@@ -31,6 +31,9 @@ if sys.platform == "linux":
 # How long nobody may be at a kernel's address (s) before it counts as gone: a line may be cut for a moment,
 # and who owns the kernel may be starting it again.
 _PATIENCE = 3.0
+# How long an ipykernel at work for others may take to become idle (s) before it is asked on control to end,
+# where it may hang: the answer to somebody's question has no more to it than that.
+_SETTLES = 0.25
 
 
 class Seen(Handle, Protocol):
@@ -69,6 +72,8 @@ class Onlooker:
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._given_up: asyncio.TimerHandle | None = None
         self._others: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._is_ipython = False
         self._feed(lifecycle.Launched(process.pid if process else 0))
         self.client.listen(self._on_message)
@@ -93,6 +98,7 @@ class Onlooker:
         self._is_ipython = implementation == "ipython"
         if busy:
             self._others.add("")
+            self._idle.clear()
         self._feed(lifecycle.Answered())
 
     async def keep(self) -> None:
@@ -113,6 +119,10 @@ class Onlooker:
                 why="Its process is not to be seen on this machine",
                 do="Ask it to end: shutdown() without at_once",
             )
+        if self._is_ipython and not at_once:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLES):
+                    await self._idle.wait()
         self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
         try:
             async with asyncio.timeout(None if self.sees_the_kernel else grace):
@@ -152,8 +162,11 @@ class Onlooker:
             return
         if message.content.get("execution_state") == "busy":
             self._others.add(message.parent_id)
+            self._idle.clear()
         else:
             self._others -= {message.parent_id, ""}
+            if not self._others:
+                self._idle.set()
 
     def _on_line(self, there: bool) -> None:  # noqa: FBT001 - the signature of a receiver
         if self.sees_the_kernel or self._ended.done():

@@ -20,6 +20,8 @@ from mooring.launch import procfs
 
 assert sys.platform == "linux", "other systems have no such /proc"
 
+# The table is handed over page by page: while sockets come and go, one may be passed over.
+_LOOKS = 3
 _LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h
 
 
@@ -67,14 +69,15 @@ def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> Listener:
         return Listener(here=False, listening=False)
     if not any(map(_is_ours, wanted)):
         return Listener(here=False, listening=False)
-    inodes = {
-        inode
-        for address, number, inode in _listening()
-        if number == port and (address in wanted or ip_address(address).is_unspecified)
-    }
-    if not inodes:
-        return Listener(here=True, listening=False)
-    return Listener(here=True, listening=True, pid=_holder(inodes, likely))
+    for _ in range(_LOOKS):
+        inodes = {
+            inode
+            for address, number, inode in _listening()
+            if number == port and (address in wanted or ip_address(address).is_unspecified)
+        }
+        if inodes:
+            return Listener(here=True, listening=True, pid=_holder(inodes, likely))
+    return Listener(here=True, listening=False)
 
 
 def _is_ours(address: str) -> bool:
