@@ -24,6 +24,7 @@ from mooring.discovery.kernelspec import find
 from mooring.errors import MooringError
 from mooring.kernel.client import Client
 from mooring.kernel.kernel import Kernel, launch
+from mooring.kernel.quirks import trail as trail_of
 from mooring.kernel.trail import Trail
 from mooring.rendezvous.choice import choose
 from mooring.wire import messages
@@ -138,7 +139,7 @@ async def _loop(kernel: Kernel, dialect: Dialect, how: str) -> str:
     return "yes" if result.status == "ok" else "no"
 
 
-async def late(client: Client, dialect: Dialect, lines: int) -> tuple[int, int]:
+async def late(client: Client, dialect: Dialect, lines: int, trail: Trail | None) -> tuple[int, int]:
     """Return how many lines came after the kernel had said that it was done, and how many never came."""
     counted = [0]
 
@@ -150,7 +151,7 @@ async def late(client: Client, dialect: Dialect, lines: int) -> tuple[int, int]:
     async with asyncio.timeout(PATIENCE):
         await client.request("shell", code, count).done
     at_once = counted[0]
-    await Trail(quiet=1.0).end(client, count)
+    await (trail or Trail(quiet=1.0)).end(client, count)
     return counted[0] - at_once, lines - counted[0]
 
 
@@ -159,7 +160,8 @@ async def rest(dialect: Dialect) -> tuple[str, ...]:
     lines = 100 if dialect.kernel == "tslab" else LINES
     async with launch(dialect.kernel) as kernel:
         info = kernel.info
-        trailing = [await late(kernel.client, dialect, lines) for _ in range(3)]
+        trails = trail_of(kernel.spec.argv, info)
+        trailing = [await late(kernel.client, dialect, lines, trails) for _ in range(3)]
         began = asyncio.get_running_loop().time()
         exit_status = await kernel.shutdown(grace=PATIENCE)
         seconds = asyncio.get_running_loop().time() - began

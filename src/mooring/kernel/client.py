@@ -339,7 +339,8 @@ class Client:
         """Ask something else: once that has its idle, one that was to come before it never will."""
         if self._ended is None and not request.done.done():
             channel: Channel = "control" if request.message.channel == "control" else "shell"
-            later = self.request(channel, messages.kernel_info_request())
+            # deno gives what is late to whoever asked last.
+            later = self.request(channel, messages.kernel_info_request(), request.receive)
             later.done.add_done_callback(lambda done: request.miss_idle() if Request.finished(done) else None)
 
     def _on_iopub(self, message: Message) -> None:
