@@ -16,6 +16,7 @@ import pytest
 from mooring.errors import LaunchError
 from mooring.launch import procfs, zygote_link
 from mooring.launch.base import LaunchSpec
+from mooring.launch.launched import Ended
 from mooring.launch.local import LocalLauncher
 from mooring.launch.zygote_link import Template, template_of
 
@@ -237,6 +238,20 @@ async def test_another_early_environment_gets_another_template(warden, forker, k
     for lang in ("C.UTF-8", "C"):
         assert await said(forker, kernel(SAY, env={"LANG": lang})) == "forked"
     assert len(zygote_link._zygotes[warden].made) == 2
+
+
+async def test_the_template_used_last_stays_and_the_oldest_goes(warden, forker, kernel, until, monkeypatch):
+    monkeypatch.setattr(zygote_link, "MOST", 2)
+    for lang in ("C.UTF-8", "C"):
+        assert await said(forker, kernel(SAY, env={"LANG": lang})) == "forked"
+    made = zygote_link._zygotes[warden].made
+    kept, gone = made.values()
+    assert await said(forker, kernel(SAY, env={"LANG": "C.UTF-8"})) == "forked"
+    assert await said(forker, kernel(SAY, env={"LANG": "POSIX"})) == "forked"
+    assert len(made) == 2
+    assert kept in made.values()
+    assert not gone.alive
+    await until(lambda: isinstance(gone._process.state, Ended), "the template that was let go is still there")
 
 
 async def test_many_at_once_are_all_forked(forker, kernel):

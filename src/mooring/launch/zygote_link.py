@@ -68,6 +68,9 @@ _PLACES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX")
 # Flags that take no further word and mean the same to the template; -c or a script would be something else.
 _FLAG = re.compile(r"-(?:[bBdEIOPqRsSuvx]+|[XW].+)")
 
+MOST = 4
+"""Templates kept by one warden, 45 MiB each; the one not used for longest is let go."""
+
 # Longest command line that ps shows of a kernel; the template is started with an argument to overwrite.
 _ROOM = 512
 _OUTPUT = 16 * 1024
@@ -185,6 +188,10 @@ class Zygote:
         self._forked.append(launched)
         return launched
 
+    def retire(self) -> None:
+        """Let it end; what it was asked for so far is still forked."""
+        self._channel.close()
+
     def _ended(self) -> None:
         self._capture.close()
         self._channel.close()
@@ -238,5 +245,9 @@ def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
             zygote = own.made[template] = Zygote(warden, template, spec.env)
         except (MooringError, OSError):
             return None  # spawning will say what is wrong, if anything is
+    if zygote is not None:
+        own.made[template] = own.made.pop(template)  # the one used last stands last
+    while len(own.made) > MOST:
+        own.made.pop(next(iter(own.made))).retire()
     # One that has ended by itself could not import what kernels import: spawned ones will say why.
     return zygote if zygote is not None and zygote.alive else None
