@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -180,8 +180,12 @@ def interrupted(kernel: blocking.Kernel) -> tuple[str, str]:
         code = "import time; display('now'); time.sleep(60)"
         future = aside.submit(kernel.execute, code, receive=received)
         assert started.wait(60)
-        kernel.interrupt()
-        result = future.result(50)
+        # Seldom, on a busy machine, the first one meets ipykernel where it is swallowed: as users do, once more.
+        for _ in range(5):
+            kernel.interrupt()
+            if wait([future], 5).done:
+                break
+        result = future.result(0)
     return result.status, result.error.ename
 
 
