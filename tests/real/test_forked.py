@@ -180,7 +180,7 @@ def interrupted(kernel: blocking.Kernel) -> tuple[str, str]:
         code = "import time; display('now'); time.sleep(60)"
         future = aside.submit(kernel.execute, code, receive=received)
         assert started.wait(60)
-        # Seldom, on a busy machine, the first one meets ipykernel where it is swallowed: as users do, once more.
+        # Seldom, on a busy machine, the first one is swallowed in ipykernel: once more, as users do.
         for _ in range(5):
             kernel.interrupt()
             if wait([future], 5).done:
