@@ -54,6 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
         return complain(error)
+    finally:
+        _flush_streams()
+
+
+def _flush_streams() -> None:
+    """Write what is still to be written, as far as anybody reads it: at its end Python would complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except ValueError:  # somebody closed it
+            continue
 
 
 def _open_streams() -> None:
