@@ -67,7 +67,7 @@ def _flush_streams() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-        except ValueError:  # somebody closed it
+        except (OSError, ValueError):  # a full disk: Python says so at its end; or somebody closed it
             continue
 
 
