@@ -11,7 +11,7 @@ import pytest
 
 import mooring
 from mooring.discovery.kernelspec import native
-from mooring.errors import LaunchError, StartDeath
+from mooring.errors import LaunchError, MooringError, StartDeath
 from mooring.kernel.pool import Pool
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +93,24 @@ async def test_whoever_waits_hears_why_no_kernel_starts() -> None:
         with pytest.raises(StartDeath, match="no way"):
             async with pool.launch():
                 pass
+
+
+async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    async with mooring.pool("python3", size=0) as pool:
+        monkeypatch.setattr("tempfile.mkdtemp", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                async with pool.launch():
+                    pass
+        monkeypatch.undo()
+        async with pool.launch() as kernel:
+            assert await said(kernel, "print(1)") == "1\n"
+    with pytest.raises(MooringError, match="closed"):
+        async with pool.launch():
+            pass
 
 
 async def test_cancelled_while_it_waits_leaves_the_kernel_to_the_next() -> None:

@@ -50,6 +50,7 @@ class Pool:
         self.spec = spec
         self._options = dict(options)
         self._size = size
+        self._closed = False
         self._machine = plan.Pool()
         self._loop = asyncio.get_running_loop()
         self._wishes = itertools.count(1)
@@ -112,11 +113,14 @@ class Pool:
                     spare = await self._to_start.get()
                     group.create_task(self._keep(spare), name=f"pool {self.spec.name} {spare}")
         finally:
+            self._closed = True
             for given in self._waiting.values():
                 if not given.done():
-                    given.set_exception(MooringError("the pool was closed while a kernel was waited for"))
+                    given.set_exception(_closed())
 
     async def _take(self) -> _Place:
+        if self._closed:
+            raise _closed()
         wish = Wish(next(self._wishes))
         given: asyncio.Future[_Place] = self._loop.create_future()
         self._waiting[wish] = given
@@ -136,7 +140,7 @@ class Pool:
         python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
         return python and not early(env)
 
-    def _feed(self, event: plan.Event, error: MooringError | None = None) -> None:
+    def _feed(self, event: plan.Event, error: Exception | None = None) -> None:
         for command in self._machine.handle(event, self._loop.time()):
             match command:
                 case plan.Start(spare):
@@ -169,7 +173,7 @@ class Pool:
                 self._feed(plan.Ready(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()
-        except MooringError as error:
+        except Exception as error:  # noqa: BLE001 - boundary: whoever waits for a kernel gets it
             self._ready.pop(spare, None)
             self._feed(plan.Failed(spare), error)
         finally:
@@ -183,6 +187,10 @@ class Pool:
         if self._ready.pop(spare, None) is not None:
             place.left.set()
             self._feed(plan.Died(spare))
+
+
+def _closed() -> MooringError:
+    return MooringError("the pool is closed: no kernel can be had from it")
 
 
 def _absolute(path: str | Path) -> str:
