@@ -204,7 +204,9 @@ def test_the_debugger_answers_the_same(kernels: tuple[blocking.Kernel, ...]) -> 
                 content = {"type": "request", "seq": number, "command": command, "arguments": arguments}
                 speaker.control_channel.send(speaker.session.msg("debug_request", content))
                 replies.append(speaker.control_channel.get_msg(timeout=30)["content"])
-            told.append(json.loads(re.sub(r"\d{4,}", "4", json.dumps(replies, sort_keys=True))))
+            # The adapter counts its events, too, and those come when they come.
+            text = re.sub(r'"seq": \d+', '"seq": 0', json.dumps(replies, sort_keys=True))
+            told.append(json.loads(re.sub(r"\d{4,}", "4", text)))
     assert told[0] == told[1]
     assert [reply["success"] for reply in told[0]] == [True] * len(DEBUG)
 
