@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 import mooring
 from mooring.discovery.kernelspec import native
-from mooring.errors import LaunchError, MooringError, StartDeath
+from mooring.errors import LaunchError, MooringError, StartDeath, WardenLost
 from mooring.kernel.pool import Pool
+from mooring.launch.local import shared_warden
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +113,13 @@ async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
     with pytest.raises(MooringError, match="closed"):
         async with pool.launch():
             pass
+
+
+async def test_what_goes_wrong_at_its_end_reaches_who_had_it() -> None:
+    async with shared_warden() as warden, mooring.pool("python3", size=0, warden=warden) as pool:
+        with pytest.raises(WardenLost):
+            async with pool.launch():
+                os.kill(warden.pid, signal.SIGKILL)
 
 
 async def test_cancelled_while_it_waits_leaves_the_kernel_to_the_next() -> None:

@@ -98,6 +98,8 @@ class Pool:
             finally:
                 place.left.set()
                 await place.gone.wait()
+            if place.error is not None:
+                raise place.error
         else:
             inherited = self._options.get("env") or {}
             options = self._options | ({} if cwd is None else {"cwd": cwd}) | {"env": {**inherited, **env}}
@@ -173,8 +175,10 @@ class Pool:
                 self._feed(plan.Ready(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()
-        except Exception as error:  # noqa: BLE001 - boundary: whoever waits for a kernel gets it
+        except Exception as error:  # noqa: BLE001 - boundary: who waits for it, or has it, gets this
             self._ready.pop(spare, None)
+            if place is not None:
+                place.error = error
             self._feed(plan.Failed(spare), error)
         finally:
             if place is not None:
@@ -204,6 +208,7 @@ class _Place:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.left = asyncio.Event()
+        self.error: Exception | None = None
         self.gone = asyncio.Event()
 
 
