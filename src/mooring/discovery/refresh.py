@@ -34,7 +34,7 @@ def refresh_behind(providers: Sequence[str]) -> None:
     command = [sys.executable, "-m", "mooring.discovery.refresh", *names]
     try:
         os.posix_spawn(sys.executable, command, os.environ, file_actions=nowhere, setsid=True)
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # the listing says what is stale; the next one tries again
         return
 
 

@@ -171,7 +171,7 @@ def end(code: object, ours: set[str]) -> None:
         if isinstance(one, io.IOBase):
             with contextlib.suppress(Exception):  # as an interpreter does that ends
                 one.flush()
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # whoever read it has gone, and nobody else is left to tell
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()

@@ -197,20 +197,17 @@ class Zygote:
         self._channel.close()
 
 
-if sys.platform == "linux":
-
-    def _socketpair() -> tuple[socket.socket, socket.socket]:
+def _socketpair() -> tuple[socket.socket, socket.socket]:
+    if sys.platform == "linux":
         return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    raise OSError("zygotes need Linux")
 
-    def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+
+def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+    if sys.platform == "linux":
         socket.send_fds(channel, [packet], fds)
-else:  # where template_of() finds none
-
-    def _socketpair() -> tuple[socket.socket, socket.socket]:
-        raise NotImplementedError
-
-    def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
-        raise NotImplementedError
+        return
+    raise OSError("zygotes need Linux")
 
 
 class _Zygotes:
