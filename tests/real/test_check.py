@@ -11,11 +11,15 @@ from mooring.discovery.kernelspec import names
 
 pytestmark = pytest.mark.real
 
+ENDS, MUCH = "shutdown_request is answered and it ends", "all lines of much output arrive"
 KNOWN = {
-    # What is known to be otherwise than required, in the versions tried.
-    "python3": set(),
-    "xpython": set(),
-    "bash": set(),
+    # What is known to be otherwise than required now and then, in the versions tried.
+    # ipykernel 7: its control thread flushes through a printing thread that its main thread may have ended,
+    # and waits 10 s for each of stdout and stderr; on a busy machine 2 in 60 of its wrappers do.
+    "python3": {ENDS},
+    "bash": {ENDS},
+    # Its publisher drops what is beyond 1,000 messages (ZMQ_SNDHWM) where its own sender gets no processor.
+    "xpython": {MUCH},
     "deno": set(),
     "ir": set(),
 }

@@ -112,10 +112,13 @@ async def test_ark_started_as_ever(ark, way):
 
 
 async def test_many_of_both_dialects_at_once(xpython, ark, own):
+    alive = asyncio.Barrier(12)  # a port is free again once its kernel has ended
+
     async def one(kernel_type):
         async with launch(kernel_type) as kernel:
             assert kernel.rendezvous == "handshake"
             assert (await kernel.execute("1 + 1")).outputs[0]["data"]["text/plain"] == "2"
+            await alive.wait()
             return [getattr(read_connection_file(kernel.connection_file), name) for name in PORTS]
 
     async with asyncio.timeout(120), asyncio.TaskGroup() as group:

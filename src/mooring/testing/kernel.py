@@ -17,7 +17,7 @@ from time import monotonic
 from mooring.discovery.kernelspec import KernelSpec
 from mooring.errors import KernelDied, UsageError
 from mooring.kernel.kernel import Kernel, launch
-from mooring.launch.base import KILL, LaunchSpec
+from mooring.launch.base import KILL, ExitStatus, LaunchSpec
 from mooring.launch.local import LocalLauncher, Warden, shared_warden
 from mooring.rendezvous.base import Way
 from mooring.rendezvous.choice import choose, registers
@@ -218,8 +218,7 @@ class _Checking:
     async def _shuts_down(self, folder: Path) -> None:
         async with _running(self._spec, folder) as kernel:
             asked = kernel.client.request("control", messages.shutdown_request(restart=False))
-            async with asyncio.timeout(_ENDS):
-                await kernel.process.wait()
+            await _ended(kernel)
             try:
                 reply = await asked.reply
             except KernelDied:
@@ -229,8 +228,7 @@ class _Checking:
     async def _shuts_down_well(self, folder: Path) -> None:
         async with _running(self._spec, folder) as kernel:
             kernel.client.request("control", messages.shutdown_request(restart=False))
-            async with asyncio.timeout(_ENDS):
-                status = await kernel.process.wait()
+            status = await _ended(kernel)
         expect(status.code == 0, f"it ended with {status.describe()}")
 
     async def _leaves_nothing(self, folder: Path) -> None:
@@ -242,6 +240,15 @@ class _Checking:
 async def _running(spec: KernelSpec, folder: Path) -> AsyncIterator[Kernel]:
     async with launch(spec, cwd=folder, fork=False, timeout=LONGEST) as kernel:
         yield kernel
+
+
+async def _ended(kernel: Kernel) -> ExitStatus:
+    """Wait until a kernel that was asked to end has ended."""
+    try:
+        async with asyncio.timeout(_ENDS):
+            return await kernel.process.wait()
+    except TimeoutError:
+        raise Unmet(f"it still ran {_ENDS:g} s after it was asked to end") from None
 
 
 async def _braved(spec: KernelSpec, starts: int, warden: Warden, folder: Path) -> Storm:
