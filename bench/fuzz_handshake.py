@@ -10,9 +10,9 @@
 
 Told are the refusals by reason, the delay of good registrations (from the kernel's request to its
 acknowledgement in the kernel's own process), how late the loop was, and the memory. Exit code 0 when nothing
-crashed or hung, and no good registration took longer than 100 ms under a flood by ZeroMQ. New connections
-wait in one line, and their flood takes as much of the machine as the launcher: how long that line gets is
-told, and depends on how many cores there are.
+crashed or hung, and no good registration took longer than 100 ms under a flood. New connections wait in one
+line, and their flood takes as much of the machine as the launcher does: how long that line gets depends on
+how many cores there are.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ async def live(seconds: float) -> bool:
                 figures = await good_ones(registrar, share / 2)
             name = f"flood by 2 x {connections} sockets" if connections else "flood of new connections"
             delay = told(name, *figures)
-            longest = max(longest, delay if connections else 0.0)
+            longest = max(longest, delay)
         grown = own.memory_info().rss - before
         print("refused:", ", ".join(f"{count} {reason}" for reason, count in registrar.refused.items()))
         print(f"memory grew by {grown / 1e6:.1f} MB; descriptors open: {own.num_fds()}")

@@ -145,10 +145,10 @@ async def test_who_has_been_acknowledged_and_says_more_is_hung_up_on(registrar):
     (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
     reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
     try:
-        writer.write(zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message(send.frames))
         async with asyncio.timeout(20):
             said = await reader.readexactly(len(zmtp.greeting() + zmtp.ready()))
             assert said.startswith(zmtp.greeting())
+            writer.write(zmtp.greeting() + zmtp.ready(b"DEALER") + zmtp.message(send.frames))
             assert await reader.read(1)
         writer.write(b"more")
         await hung_up(reader)

@@ -21,10 +21,16 @@ def in_pieces(data, cuts):
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
+def greeted():
+    listener = Listener()
+    assert listener.hello() == greeting() + ready()
+    return listener
+
+
 @settings(deadline=None)
 @given(frames, st.lists(st.integers(0, 3000), max_size=10))
 def test_a_message_in_pieces_of_any_size(frames, cuts):
-    listener = Listener()
+    listener = greeted()
     for piece in in_pieces(greeting() + ready(b"DEALER") + message(frames), cuts):
         assert listener.heard is None
         listener.receive(piece)
@@ -45,7 +51,7 @@ def test_libzmq_understands_and_is_understood(kind):
             line, _ = server.accept()
             with line:
                 line.settimeout(20)
-                line.sendall(greeting() + ready())
+                line.sendall(listener.hello())
                 while listener.heard is None:
                     listener.receive(line.recv(7))
                 envelope = () if kind == zmq.DEALER else (b"",)
@@ -71,7 +77,7 @@ def test_libzmq_understands_and_is_understood(kind):
     ],
 )
 def test_what_is_no_zmtp_or_too_much_is_refused(says):
-    listener = Listener()
+    listener = greeted()
     with pytest.raises(ProtocolError):
         listener.receive(says)
     assert listener.heard is None
@@ -79,17 +85,24 @@ def test_what_is_no_zmtp_or_too_much_is_refused(says):
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5), st.booleans())
-def test_any_bytes_are_taken_or_refused(data, cuts, greeted):
-    listener = Listener()
+def test_any_bytes_are_taken_or_refused(data, cuts, polite):
+    listener = greeted()
     try:
-        for piece in in_pieces((greeting() + ready() if greeted else b"") + data, cuts):
+        for piece in in_pieces((greeting() + ready() if polite else b"") + data, cuts):
             listener.receive(piece)
     except ProtocolError:
         pass
     assert len(listener._buffer) <= MOST_BYTES
 
 
-def test_commands_of_newer_versions_are_passed_over():
+def test_a_message_to_who_has_not_said_hello_is_refused():
     listener = Listener()
+    assert listener.receive(greeting() + ready(b"DEALER")) is None
+    with pytest.raises(ProtocolError):
+        listener.receive(message([b"a"]))
+
+
+def test_commands_of_newer_versions_are_passed_over():
+    listener = greeted()
     listener.receive(greeting() + ready() + b"\x04\x07\x04PING\x00\x00" + message([b"a"]))
     assert listener.heard == (b"a",)

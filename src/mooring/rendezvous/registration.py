@@ -31,13 +31,12 @@ MOST_PEERS = 256
 
 # A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
 _BATCH = 64
-# How many connections wait to be accepted. Each costs 40 µs; one for which there is no room is tried again
-# by the system after a second.
-_WAITING = 4096
+# How many connections wait to be accepted. Each costs 30 µs, so the last of them waits 30 ms, twice that where
+# a flood has its share of the processors; one for which there is no room is tried again by the system after a
+# second, and so is the flood's next.
+_WAITING = 1024
 # How soon to accept again (s) after descriptors have run out.
 _LATER = 0.1
-
-_HELLO = zmtp.greeting() + zmtp.ready()
 
 OnRegistered = Callable[[ConnectionInfo], None]
 
@@ -117,12 +116,12 @@ class Registrar:
 
     def _greet(self, peer: socket.socket) -> None:
         listener = zmtp.Listener()
-        # Who says all at once, as nobody but a flood does, is done with before it costs any more.
-        if not self._listen_to(peer, listener, _HELLO):
+        # Who sends a message to somebody who has not said hello, as nobody but a flood does, is done with
+        # before it costs any more.
+        if not self._listen_to(peer, listener):
             peer.close()
             return
-        if listener.heard is None:
-            self._say(peer, _HELLO)
+        self._say(peer, listener.hello())
         self._peers[peer] = listener
         self._loop.add_reader(peer.fileno(), self._hear, peer)
         if len(self._peers) > MOST_PEERS:
@@ -139,7 +138,7 @@ class Registrar:
         if listener is not None and not self._listen_to(peer, listener):
             self._hang_up(peer)
 
-    def _listen_to(self, peer: socket.socket, listener: zmtp.Listener, hello: bytes = b"") -> bool:
+    def _listen_to(self, peer: socket.socket, listener: zmtp.Listener) -> bool:
         """Take in what a peer says, and answer; False when it is to be hung up on."""
         try:
             data = peer.recv(zmtp.MOST_BYTES)
@@ -155,9 +154,9 @@ class Registrar:
             self._registry.refused["malformed"] += 1
             _log.debug("a registration was refused: malformed (%s)", error.what)
             return False
-        return frames is None or self._take(peer, frames, hello)
+        return frames is None or self._take(peer, frames)
 
-    def _take(self, peer: socket.socket, frames: tuple[bytes, ...], hello: bytes) -> bool:
+    def _take(self, peer: socket.socket, frames: tuple[bytes, ...]) -> bool:
         """Take a registration; False when there is no answer to it."""
         answered = False
         # Acknowledged at once: xeus waits five seconds and no longer.
@@ -165,7 +164,7 @@ class Registrar:
             match command:
                 case Send(answer):
                     answered = True
-                    self._say(peer, hello + zmtp.message(answer))
+                    self._say(peer, zmtp.message(answer))
                 case Agreed(info, kernel_id):
                     if (on_registered := self._awaited.pop(kernel_id, None)) is not None:
                         on_registered(info)

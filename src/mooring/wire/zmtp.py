@@ -46,6 +46,9 @@ def message(frames: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
+_HELLO = greeting() + ready()
+
+
 class Listener:
     """What one peer says, from its greeting to the end of its first message.
 
@@ -54,13 +57,19 @@ class Listener:
     """
 
     def __init__(self) -> None:
-        """Begin before the peer has said anything."""
+        """Begin before either side has said anything."""
         self.heard: tuple[bytes, ...] | None = None
+        self._answered = False
         self._buffer = bytearray()
         self._taken = 0
         self._greeted = False
         self._ready = False
         self._frames: list[bytes] = []
+
+    def hello(self) -> bytes:
+        """Return what this side says to the peer, who may send its message from now on."""
+        self._answered = True
+        return _HELLO
 
     def receive(self, data: bytes) -> tuple[bytes, ...] | None:
         """Take in bytes as they come, in pieces of any size; those after the first message are dropped.
@@ -128,8 +137,8 @@ class Listener:
             # What else there may be (PING, SUBSCRIBE) asks nothing of a peer that will hang up anyway.
             self._ready = self._ready or body.startswith(b"\x05READY")
             return False
-        if not self._ready:
-            raise ProtocolError("A message came before READY")
+        if not (self._ready and self._answered):
+            raise ProtocolError("A message came before either side was READY")
         self._frames.append(body)
         if flags & _MORE:
             return False
