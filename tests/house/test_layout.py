@@ -44,6 +44,7 @@ SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"})
 ORPHANS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.gather"})
 ALLOWED_CALLS: dict[str, str] = {
     "tasks.py: asyncio.create_task": "the one place, see its docstring",
+    "launch/quick.py: time.sleep": "the nap that a user configured ipykernel to take",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
     "testing/launcher.py: asyncio.sleep": "no event tells of a handle's output; and turns of the loop",
 }

@@ -172,14 +172,48 @@ else:
     assert run(code) == "0\n"
 
 
-def test_what_stands_for_sys_is_sys_but_for_its_streams():
+def test_what_stands_for_sys_is_sys_but_for_its_streams(monkeypatch):
     flushed = []
     stand = quick.Streams(lambda: flushed.append(1))
     stand.stdout.flush()
     stand.stderr.flush()
     assert (stand.modules is sys.modules, flushed) == (True, [1])
+    assert stand.stderr.fileno == sys.stderr.fileno
     with pytest.raises(AttributeError):
         _ = stand.no_such_thing
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert (stand.stdout, stand.stderr) == (None, None)
+
+
+def test_where_there_are_no_streams_none_is_flushed(streams, order):
+    thread = Thread()
+    streams(None, Stream(thread, "a"))
+    order.flush()
+    thread.work()
+    assert [message[2] for message in thread.sent] == ["a"]
+
+
+def test_a_nap_that_somebody_asked_for_is_taken(monkeypatch):
+    naps = []
+    monkeypatch.setattr(quick.time, "sleep", naps.append)
+    clock = quick.Clock()
+    clock.sleep(quick.NAP)
+    clock.sleep(0.25)
+    assert (naps, clock.monotonic is quick.time.monotonic) == ([0.25], True)
+
+
+def test_what_was_printed_is_sent_before_somebody_is_asked(streams):
+    thread = Thread()
+    stdout = Stream(thread, "who are you? ")
+    streams(stdout)
+
+    class Kernel:
+        def _input_request(self, prompt, *, password):
+            return stdout.flushed, prompt, password
+
+    quick.show_before_asking(Kernel)
+    assert Kernel()._input_request("name", password=False) == (1, "name", False)
 
 
 def run(code):
@@ -195,14 +229,15 @@ def test_the_ipykernel_that_is_installed_is_known():
 import ipykernel.kernelapp
 print(quick.quicken())
 import zmq
-from ipykernel import displayhook, kernelapp
-print(type(displayhook.sys).__name__)
+from ipykernel import displayhook, kernelapp, kernelbase
+print(type(displayhook.sys).__name__, type(kernelbase.sys).__name__, type(kernelbase.time).__name__)
+print(kernelbase.Kernel._execute_sleep.default_value == quick.NAP)
 with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(zmq.ROUTER) as other:
     for port, socket in enumerate((out, other), 1):
         kernelapp.IPKernelApp(transport="ipc", ip="@mooring-test")._try_bind_socket(socket, port)
     print(out.sndhwm, other.sndhwm == zmq.Context.instance().socket(zmq.ROUTER).sndhwm)
 """
-    assert run(code).splitlines() == ["True", "Streams", "0 True"]
+    assert run(code).splitlines() == ["True", "Streams Streams Clock", "True", "0 True"]
 
 
 @pytest.mark.parametrize(
@@ -214,13 +249,15 @@ with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(z
         "displayhook.ZMQShellDisplayHook.finish_displayhook = lambda self: None",
         "iostream.OutStream.write = lambda self, text: None",
         "del iostream.OutStream._flush_buffers",
+        "del kernelbase.Kernel._input_request",
+        "del kernelbase.time",
     ],
 )
 def test_an_ipykernel_of_another_shape_stays_as_it_is(change):
     code = f"""
-from ipykernel import displayhook, iostream, kernelapp, zmqshell
+from ipykernel import displayhook, iostream, kernelapp, kernelbase, zmqshell
 {change}
-places = displayhook, kernelapp.IPKernelApp, zmqshell.ZMQDisplayPublisher
+places = displayhook, kernelapp.IPKernelApp, kernelbase, kernelbase.Kernel, zmqshell.ZMQDisplayPublisher
 before = [dict(vars(one)) for one in places]
 print(quick.quicken())
 print(before == [dict(vars(one)) for one in places])

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_a_packet_without_its_descriptors_costs_one_spare(running):
     assert one.ask(**wanted("print(1)"))[1] == b"1\n"
 
 
+def test_as_many_spares_as_launches_wait_and_each_takes_one(running):
+    one = running()
+    codes = [f"print({number})" for number in range(3 * zygote.MOST_SPARES)]
+    with ThreadPoolExecutor(len(codes)) as pool:
+        broken = pool.submit(one.ask, fds=2, **wanted(""))
+        told = list(pool.map(lambda code: one.ask(**wanted(code)), codes))
+    assert broken.result()[0] == b""
+    assert [printed for _, printed in told] == [b"%d\n" % number for number in range(len(codes))]
+    assert len({pid for pid, _ in told}) == len(codes)
+    assert one.ask(**wanted("print('next')"))[1] == b"next\n"
+    assert one.end() == (b"", 0)
+
+
 def test_a_kernels_exit_is_its_own(running):
     one = running()
     one.ask(**wanted("raise SystemExit(3)"))
@@ -146,9 +160,9 @@ class TestPieces:
     def test_descriptors_come_with_their_packet(self):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
-            assert zygote.idle(theirs)
+            assert zygote.waiting(theirs) == 0
             socket.send_fds(ours, [b"fork"], [0, 1])
-            assert not zygote.idle(theirs)
+            assert zygote.waiting(theirs) == 1
             packet, fds = zygote.receive(theirs)
             assert (packet, len(fds)) == (b"fork", 2)
             for fd in fds:

@@ -1,8 +1,9 @@
-"""What a forked ipykernel does more quickly, and loses less: its display messages.
+"""What a forked ipykernel does more quickly, and loses less: its messages to everybody.
 
-ipykernel waits twice for its printing thread before each display message and each result, so that they come
-after what was printed before. Order alone needs no waiting: all of it goes through one queue, into which
-whoever displays puts what was printed so far himself. That makes it more than twice as fast. And where it
+ipykernel waits twice for its printing thread before each display message, each result, each reply and each
+idle, so that they come after what was printed before, and naps before each reply in case that was not enough.
+Order alone needs no waiting: all of it goes through one queue, into which whoever publishes puts what was
+printed so far himself. That makes displays more than twice as fast, and an execution too. And where it
 publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait in
 memory instead.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 1000
 """Messages that may wait for the printing thread before their maker waits too."""
+NAP = 0.0005
+"""Seconds that ipykernel sleeps before each reply, unless it is told otherwise."""
 
 
 def quicken() -> bool:
     """Change the imported ipykernel; return False where it does not look as known, and stays as it is."""
-    from ipykernel import displayhook, iostream, kernelapp, zmqshell  # noqa: PLC0415 - the kernels' interpreter has it
+    from ipykernel import (  # noqa: PLC0415 - the kernels' interpreter has it
+        displayhook,
+        iostream,
+        kernelapp,
+        kernelbase,
+        zmqshell,
+    )
 
     application, hook = kernelapp.IPKernelApp, displayhook.ZMQShellDisplayHook
     publisher, thread = zmqshell.ZMQDisplayPublisher, iostream.IOPubThread
@@ -39,11 +49,15 @@ def quicken() -> bool:
         and {"_flush", "_flush_buffers", "_is_master_process"} <= vars(iostream.OutStream).keys()
         and hook.finish_displayhook.__code__.co_names[:3] == ("sys", "stdout", "flush")
         and "_buffers" in iostream.OutStream.write.__code__.co_names
+        and {"_execute_sleep", "_input_request"} <= vars(kernelbase.Kernel).keys()
+        and {"sys", "time"} <= vars(kernelbase).keys()
     )
     if known:
         order = Order()
         publisher._flush_streams = lambda _: order.flush()  # noqa: SLF001 - the one place to change
-        displayhook.sys = Streams(order.flush)
+        displayhook.sys = kernelbase.sys = Streams(order.flush)
+        kernelbase.time = Clock()
+        show_before_asking(kernelbase.Kernel)
         order.keep_in(iostream.OutStream)
         keep_all(application)
     return known
@@ -80,6 +94,8 @@ class Order:
         for stream in (sys.stdout, sys.stderr):
             thread: Any = getattr(stream, "pub_thread", None)
             events = getattr(thread, "_events", None)
+            if stream is None:
+                continue
             if events is None or len(events) > MOST_WAITING or not _usual(stream, thread):
                 stream.flush()
             elif self._put(stream, thread):
@@ -115,20 +131,59 @@ class Queue:
 
 
 class Streams:
-    """Stands for ``sys`` in ipykernel's displayhook, whose only use of it is to flush both streams."""
+    """Stands for ``sys`` in modules of ipykernel whose use of its streams is to flush both."""
 
     def __init__(self, flush: Callable[[], None]) -> None:
-        self.stdout, self.stderr = Stream(flush), Stream(lambda: None)
+        self._stdout, self._stderr = Stream("stdout", flush), Stream("stderr", lambda: None)
+
+    @property
+    def stdout(self) -> Stream | None:
+        """Flushing this one does both."""
+        return None if sys.stdout is None else self._stdout
+
+    @property
+    def stderr(self) -> Stream | None:
+        """Flushing this one does nothing more."""
+        return None if sys.stderr is None else self._stderr
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
 
 
 class Stream:
-    """One of them; flushing the first does both."""
+    """One of them, which is as whatever stream is there now but for its flushing."""
 
-    def __init__(self, flush: Callable[[], None]) -> None:
+    def __init__(self, name: str, flush: Callable[[], None]) -> None:
+        self._name = name
         self.flush = flush
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(sys, self._name), name)
+
+
+class Clock:
+    """Stands for ``time`` where ipykernel naps before its replies."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep if somebody configured that."""
+        if seconds != NAP:
+            time.sleep(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+def show_before_asking(kernels: Any) -> None:
+    """Have what was printed on its way before somebody is asked for input: that goes another way."""
+    ask = kernels._input_request  # noqa: SLF001 - the one place to change
+
+    def ask_then(self: Any, *arguments: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        return ask(self, *arguments, **options)
+
+    kernels._input_request = ask_then  # noqa: SLF001 - the one place to change
 
 
 def keep_all(application: Any) -> None:

@@ -6,17 +6,19 @@ packet with four descriptors is one kernel to be: payload (argv, cwd, env as JSO
 pipe that learns ``pid N`` once the kernel is itself, or ``STAGE ERRNO``, or nothing at all.
 
 There is always one spare, forked ahead, which waits at the socket, takes the next packet and becomes that
-kernel, while the template forks the next. A spare is forked twice, so that the warden, which is the
-template's parent and a subreaper, becomes its parent. What a fork shares with its template and user code
+kernel, while the template forks the next; where several packets wait, there are as many spares at once, up
+to MOST_SPARES. Spares are forked by a process between that ends at once, so that the warden, which is the
+template's parent and a subreaper, becomes theirs. What a fork shares with its template and user code
 could notice is put right by the neighbour ``afresh.py``; docs/design/0006-zygote.md says what it is, and
 what all costs.
 """
-# ruff: noqa: PTH100, PTH116, PTH118, PTH119, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
+# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH119, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import fnmatch
 import gc
 import importlib
@@ -29,6 +31,7 @@ import select
 import signal
 import socket
 import sys
+import termios
 
 assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
@@ -39,8 +42,12 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG = 1
 TAKEN, STALE = b"t", b"s"
 """What a spare tells its template: it has become a kernel; what is installed has changed."""
+ASKED = b"fork"
+"""The packet that comes with a launch's descriptors."""
+MOST_SPARES = 4
+"""Spares forked at once: the first of them waits for the last, and each saves most of a fork."""
 MOST_LOST = 3
-"""Spares that may end in succession without a word before the template takes it for its own fault."""
+"""Times in succession that spares may end without a word before the template takes it for its own fault."""
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -97,12 +104,16 @@ def preload() -> None:
 def warm() -> None:
     """Do once what every kernel does, where it leaves nothing behind but compiled patterns and the like."""
     # Imported here: only the kernels' interpreter has them, and only after preload().
+    import tempfile  # noqa: PLC0415 - see above
+
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - see above
     from IPython.core.completer import IPCompleter  # noqa: PLC0415 - see above
     from IPython.core.formatters import DisplayFormatter  # noqa: PLC0415 - see above
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - see above
     from jupyter_client.session import Session  # noqa: PLC0415 - see above
 
+    if tempfile.gettempdir() == os.getcwd():
+        tempfile.tempdir = None  # there is no better place, and kernels have directories of their own
     for _ in range(2):
         TransformerManager().transform_cell("print(1 + 1)\n")
         DisplayFormatter().format(1)
@@ -148,7 +159,7 @@ class Spare:
 
     def __init__(self, image: afresh.Image, warden: int, middle: int) -> None:
         os.setsid()
-        # The process between has ended or is about to; until then its end would be ours.
+        # The process between is about to end; until then its end would be ours.
         while os.getppid() == middle:
             os.sched_yield()
         image.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -229,24 +240,27 @@ class Template:
         """
         lost = 0
         while lost < MOST_LOST:
-            hear = self.fork()
+            count = min(max(1, waiting(self._channel)), MOST_SPARES)
+            hear = self.fork(count)
             if isinstance(hear, str):
                 return hear
-            said = os.read(hear, 1)
+            said = b""
+            while len(said) < count and (word := os.read(hear, 1)):
+                if word == STALE:
+                    os.dup2(self._channel.fileno(), 0)
+                    os.execv(sys.executable, [os.fsencode(sys.executable), *command()[1:]])  # noqa: S606 - itself, anew
+                said += word
             os.close(hear)
-            if said == STALE:
-                os.dup2(self._channel.fileno(), 0)
-                os.execv(sys.executable, [os.fsencode(sys.executable), *command()[1:]])  # noqa: S606 - itself, anew
             if not said and over(self._channel):
                 sys.exit(0)
             lost = 0 if said else lost + 1
         sys.exit(1)
 
-    def fork(self) -> int | str:
-        """Fork a spare.
+    def fork(self, count: int) -> int | str:
+        """Fork spares.
 
         Returns:
-            in the template, the descriptor to hear of the spare by; in a spare that has become a kernel,
+            in the template, the descriptor to hear of the spares by; in a spare that has become a kernel,
             the module to run.
         """
         hear, tell = os.pipe()
@@ -256,10 +270,14 @@ class Template:
             return hear
         try:
             middle = os.getpid()
-            if os.fork():
+            ended, held = os.pipe()
+            if all(os.fork() for _ in range(count)):
                 os._exit(0)
+            os.close(held)
+            os.read(ended, 1)
+            os.close(ended)
             spare = Spare(self._image, self._warden, middle)
-            if idle(self._channel):
+            if not waiting(self._channel):
                 warm()  # once more: it copies the pages that a kernel will write to before its time counts
             return spare.become(spare.wait(self._channel, tell, self._fresh), self._before)
         except BaseException:  # noqa: BLE001 - boundary: what goes wrong in a fork must not go on as the template
@@ -272,11 +290,10 @@ def command() -> list[bytes]:
         return file.read().split(b"\0")[:-1]
 
 
-def idle(channel: socket.socket) -> bool:
-    """Whether nothing has come: no launch, and not the end."""
-    poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    return not poll.poll(0)
+def waiting(channel: socket.socket) -> int:
+    """Return how many launches wait there to be taken."""
+    told = fcntl.ioctl(channel, termios.FIONREAD, bytes(4))  # the bytes of all packets, see unix(7)
+    return int.from_bytes(told, sys.byteorder) // len(ASKED)
 
 
 def over(channel: socket.socket) -> bool:

@@ -31,9 +31,9 @@ MOST_PEERS = 256
 
 # A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
 _BATCH = 64
-# How many connections wait to be accepted. Each costs 30 µs, so the last of them waits 30 ms, twice that where
-# a flood has its share of the processors; one for which there is no room is tried again by the system after a
-# second, and so is the flood's next.
+# How many connections wait to be accepted. Each costs 30 µs, so the last of them waits 30 ms, twice that
+# where a flood has its share of the processors; one for which there is no room is tried again by the system
+# after a second, and so is the flood's next.
 _WAITING = 1024
 # How soon to accept again (s) after descriptors have run out.
 _LATER = 0.1
