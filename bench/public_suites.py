@@ -77,7 +77,7 @@ def prepare(folder: Path) -> Path:
     sources.mkdir(exist_ok=True)
     for name, version in VERSIONS.items():
         if not (sources / f"{name}-{version}").is_dir():
-            wanted = ["--no-binary", ":all:", "--no-deps", "--no-build-isolation", f"{name}=={version}"]
+            wanted = ["--no-binary", ":all:", "--no-deps", f"{name}=={version}"]
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(sources), *wanted]
             subprocess.run(pip, check=True)
             with tarfile.open(sources / f"{name}-{version}.tar.gz") as archive:
