@@ -96,9 +96,9 @@ def outcomes(report: Path) -> dict[str, str]:
 
 
 def counts(log: str) -> list[str]:
-    """Return how many passed, were skipped, failed and met errors, as pytest's last line says."""
-    last = log.strip().splitlines()[-1]
-    found = {kind: number for number, kind in re.findall(r"(\d+) (passed|skipped|failed|error)", last)}
+    """Return how many passed, were skipped, failed and met errors, as the last line of pytest's own says."""
+    lines = [line for line in log.splitlines() if re.search(r"\d+ \w+.* in [\d.]+s", line)]
+    found = {kind: number for number, kind in re.findall(r"(\d+) (passed|skipped|failed|error)", lines[-1])}
     return [found.get(kind, "0") for kind in ("passed", "skipped", "failed", "error")]
 
 

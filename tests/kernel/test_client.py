@@ -99,6 +99,7 @@ async def test_a_welcome_is_proof(client, by_hand):
 
 
 async def test_a_request_that_was_lost_is_asked_again(client, by_hand):
+    await soon_subscribed(client, by_hand)
     async with asyncio.TaskGroup() as group:
         ready = group.create_task(soon(client.ready()))
         await soon(by_hand.hear())  # and forgotten, as when a kernel is restarted

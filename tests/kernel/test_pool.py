@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mooring
-from mooring.discovery.kernelspec import native
+from mooring.discovery.kernelspec import names, native
 from mooring.errors import LaunchError, MooringError, StartDeath, WardenLost
 from mooring.kernel.pool import Pool
 from mooring.launch.local import shared_warden
@@ -113,6 +113,19 @@ async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
     with pytest.raises(MooringError, match="closed"):
         async with pool.launch():
             pass
+
+
+@pytest.mark.real
+async def test_nothing_is_run_ahead_in_a_shell(tmp_path) -> None:
+    if "bash" not in names():
+        pytest.skip("there is no bash_kernel here")
+    program = tmp_path / "pass"
+    program.write_text("#!/bin/sh\ntouch ran")
+    program.chmod(0o755)
+    env = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    async with mooring.pool("bash", size=1, env=env, cwd=tmp_path) as pool, pool.launch() as kernel:
+        assert (await kernel.execute("echo hello")).status == "ok"
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_what_goes_wrong_at_its_end_reaches_who_had_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ class Stream:
     """An OutStream: what is printed waits in its buffer."""
 
     name, topic, echo = "stdout", b"topic", None
+    _fid, _should_watch, _exc = None, False, None
 
     def __init__(self, thread, *printed, master=True) -> None:
         self.pub_thread = thread
@@ -56,6 +58,19 @@ class Stream:
     def _flush(self):
         """The thread's own."""
 
+    def _watch_pipe_fd(self):
+        """The other thread's."""
+
+    def watch(self):
+        """Redirect a descriptor, as OutStream does to 1 and 2; return it, and where all goes as well."""
+        self._fid, writer = os.pipe()
+        copy, self._original_stdstream_copy = os.pipe()
+        self._should_watch = True
+        return writer, copy
+
+    def write(self, text):
+        self.printed.append(text)
+
     def flush(self):
         self.flushed += 1
 
@@ -67,8 +82,12 @@ class Stream:
 
 
 @pytest.fixture
-def order():
-    return quick.Order()
+def order(monkeypatch):
+    for name in ("_flush", "_watch_pipe_fd"):
+        monkeypatch.setattr(Stream, name, getattr(Stream, name))
+    order = quick.Order()
+    order.keep_in(Stream)
+    return order
 
 
 @pytest.fixture
@@ -110,6 +129,60 @@ def test_an_unusual_stream_is_flushed_as_ever(streams, order, why):
     streams(stream)
     order.flush()
     assert (stream.flushed, stream.printed, thread.sent) == (1, ["a"], [])
+
+
+def test_a_wrapper_that_gives_what_is_the_streams_own_is_flushed(streams, order):
+    inner = Stream(Thread(), "a")
+
+    class Wrapper:
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+    streams(Wrapper())
+    order.flush()
+    assert (sys.stdout.flushed, inner.printed) == (1, ["a"])
+
+
+def test_what_was_written_to_a_descriptor_comes_before_what_is_published_next(streams, order):
+    thread = Thread()
+    stream = Stream(thread)
+    streams(stream)
+    writer, copy = stream.watch()
+    written = "ä" * 3000
+    os.write(writer, written.encode())
+    order.flush()
+    thread.work()
+    assert [message[2] for message in thread.sent] == [written]
+    assert os.read(copy, 10_000) == written.encode()
+    order.flush()  # and nothing twice
+    assert (len(thread._events), stream.flushed) == (0, 0)
+
+
+def test_a_thread_moves_what_is_written_to_a_descriptor_until_the_stream_is_closed(order):
+    stream = Stream(Thread())
+    writer, copy = stream.watch()
+    watching = threading.Thread(target=stream._watch_pipe_fd)
+    watching.start()
+    os.write(writer, b"a")
+    assert os.read(copy, 10) == b"a"
+    assert stream.printed == ["a"]
+    stream._should_watch = False
+    os.write(writer, b"\0")  # as OutStream.close() wakes it
+    watching.join(10)
+    assert (watching.is_alive(), stream.printed, stream._exc) == (False, ["a"], None)
+
+
+def test_a_descriptor_without_writers_ends_the_thread(order):
+    stream = Stream(Thread())
+    writer, _ = stream.watch()
+    os.close(writer)
+    stream._watch_pipe_fd()
+    assert stream._exc is None
 
 
 def test_a_stream_that_somebody_put_there_is_flushed(streams, order):
@@ -184,6 +257,9 @@ def test_what_stands_for_sys_is_sys_but_for_its_streams(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert (stand.stdout, stand.stderr) == (None, None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    stand.stderr.flush()
+    assert flushed == [1, 1]
 
 
 def test_where_there_are_no_streams_none_is_flushed(streams, order):
@@ -201,6 +277,19 @@ def test_a_nap_that_somebody_asked_for_is_taken(monkeypatch):
     clock.sleep(quick.NAP)
     clock.sleep(0.25)
     assert (naps, clock.monotonic is quick.time.monotonic) == ([0.25], True)
+
+
+def test_a_kernel_that_keeps_its_streams_keeps_the_real_ones(streams):
+    stream = Stream(Thread())
+    streams(stream, stream)
+
+    class Kernel:
+        def __init__(self, *, log):
+            self.log, self._stdout, self._stderr = log, "a stand-in", "another"
+
+    quick.keep_streams(Kernel)
+    kernel = Kernel(log=1)
+    assert (kernel.log, kernel._stdout, kernel._stderr) == (1, stream, stream)
 
 
 def test_what_was_printed_is_sent_before_somebody_is_asked(streams):
@@ -251,6 +340,7 @@ with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(z
         "del iostream.OutStream._flush_buffers",
         "del kernelbase.Kernel._input_request",
         "del kernelbase.time",
+        "iostream.OutStream._watch_pipe_fd = lambda self: None",
     ],
 )
 def test_an_ipykernel_of_another_shape_stays_as_it_is(change):

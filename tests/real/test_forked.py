@@ -225,6 +225,33 @@ DEBUG = {
 }  # fmt: skip
 
 
+def test_what_c_code_and_children_write_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it ipykernel leaves descriptors alone
+    with blocking.launch(fork=True) as kernel:
+        kernel.execute("import os")
+        for number in range(40):
+            code = (
+                f"import os; _ = os.write(1, b'{number} '); display({number}); _ = os.system('echo {number}')"
+            )
+            outputs = kernel.execute(code).outputs
+            assert [one.get("text") for one in outputs] == [f"{number} ", None, f"{number}\n"]
+
+
+def test_a_wrapper_around_a_stream_is_flushed_before_the_cell_ends() -> None:
+    wrapper = """
+import sys
+class Wrapper:
+    def __init__(self, inner): self.inner, self.kept = inner, ""
+    def write(self, text): self.kept += text
+    def flush(self): self.inner.write(self.kept); self.kept = ""; self.inner.flush()
+    def __getattr__(self, name): return getattr(self.inner, name)
+sys.stdout = Wrapper(sys.stdout)
+"""
+    with blocking.launch(fork=True) as kernel:
+        kernel.execute(wrapper)
+        assert [one["text"] for one in kernel.execute("print('kept')").outputs] == ["kept\n"]
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -29,9 +29,10 @@ __all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "
 
 # How many finished requests are still known, so that late output finds its cell; with each its outputs.
 _REMEMBERED = 256
-# When a request to a kernel that has not answered yet is sent again (s): one sent to the process before a
-# restart may have been lost with it. It doubles up to the second figure.
-_ASK_AGAIN, _ASK_AGAIN_MOST = 1.0, 10.0
+# When a kernel that does not answer is asked once more (s): what was sent to the process before a restart may
+# have been lost with it. It doubles up to the second figure. What is sent to the first process waits for it:
+# where a hundred start at once, each would only have more to answer.
+_ASK_AGAIN, _ASK_AGAIN_MOST, _ASK_FIRST_AGAIN = 1.0, 10.0, 5.0
 # How long a kernel's last words may take to get here (s) once its process is known to have ended.
 _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
@@ -102,6 +103,7 @@ class Client:
         self._listeners: list[Receiver] = []
         self._welcomed = asyncio.Event()
         self._shown = asyncio.Event()
+        self._answered = False
         self._ended: BaseException | None = None
         self.rejected = 0
         """How many arrivals were no valid message: malformed, badly signed, or repeated."""
@@ -258,7 +260,7 @@ class Client:
             self._transport.move(moved_to)
         # A new one: what was true of the process before a restart proves nothing.
         heard = self._welcomed = asyncio.Event()
-        ask_again, patience = _ASK_AGAIN, 0.02
+        ask_again, patience = _ASK_AGAIN if self._answered else _ASK_FIRST_AGAIN, 0.02
         questions: list[Request] = []
         while True:
             asked = self.request(channel, messages.kernel_info_request(), lambda _: heard.set())
@@ -277,6 +279,7 @@ class Client:
                 continue
             for question in questions:
                 question.give_up_idle()
+            self._answered = True
             return info
 
     async def flush(self, receive: Receiver | None = None) -> None:

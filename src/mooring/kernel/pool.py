@@ -28,7 +28,7 @@ from mooring.rendezvous.choice import is_ipykernel
 from mooring.tasks import beside
 
 # Run unseen in an ipykernel before it is given out: first cell and result cost three times the second ones.
-_CODE, _WARM = "pass", {"warm": "1"}
+_WARM = {"warm": "1"}
 
 # Puts a kernel that runs already where its user wants it, and leaves no name behind.
 _MOVE = """\
@@ -171,7 +171,9 @@ class Pool:
             async with launch(self.spec, **self._options) as kernel:
                 place = self._ready[spare] = _Place(kernel)
                 if is_ipykernel(kernel.spec.argv):
-                    await kernel.client.execute(_CODE, silent=True, store_history=False, expressions=_WARM)
+                    # In a shell this might be a program of the user's.
+                    code = "pass" if self.spec.language == "python" else ""
+                    await kernel.client.execute(code, silent=True, store_history=False, expressions=_WARM)
                 self._feed(plan.Ready(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()

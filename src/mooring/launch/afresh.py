@@ -115,15 +115,9 @@ def isolated() -> bool:
     return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
 
 
-# What decides where temporary files are.
-_PLACES = (b"TMPDIR", b"TEMP", b"TMP")
-
-
 def surround(argv: list[bytes], env: Environment, before: Before) -> None:
     """Take the environment, the arguments and the search path of a process started for itself."""
     zone = os.environb.get(b"TZ")
-    if any(env.get(name) != os.environb.get(name) for name in _PLACES) and "tempfile" in sys.modules:
-        vars(sys.modules["tempfile"])["tempdir"] = None
     os.environb.clear()
     os.environb.update(env)
     os.environb.update(before.changed_in(env))
@@ -141,7 +135,7 @@ def forget() -> None:
     """Drop what the template and all its kernels would have in common."""
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else sets it after a fork
     if (tempfile := sys.modules.get("tempfile")) is not None:
-        vars(tempfile).update(_name_sequence=None)
+        vars(tempfile).update(tempdir=None, _name_sequence=None)
     if (process := sys.modules.get("multiprocessing.process")) is not None:
         process.current_process().authkey = os.urandom(32)
         vars(process)["ORIGINAL_DIR"] = os.getcwd()  # '' in sys.path, to spawned children

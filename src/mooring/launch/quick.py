@@ -3,7 +3,8 @@
 ipykernel waits twice for its printing thread before each display message, each result, each reply and each
 idle, so that they come after what was printed before, and naps before each reply in case that was not enough.
 Order alone needs no waiting: all of it goes through one queue, into which whoever publishes puts what was
-printed so far himself. That makes displays more than twice as fast, and an execution too. And where it
+printed so far himself, be it in a buffer or still in the pipe behind a descriptor. That makes displays more
+than twice as fast, a small cell one and a half times, and what C code writes is never late. And where it
 publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait in
 memory instead.
 
@@ -12,8 +13,11 @@ Loaded by the zygote by its path, without the package; ipykernel of another shap
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import sys
+import termios
 import threading
 import time
 
@@ -49,6 +53,8 @@ def quicken() -> bool:
         and {"_flush", "_flush_buffers", "_is_master_process"} <= vars(iostream.OutStream).keys()
         and hook.finish_displayhook.__code__.co_names[:3] == ("sys", "stdout", "flush")
         and "_buffers" in iostream.OutStream.write.__code__.co_names
+        and {"_fid", "_should_watch", "_original_stdstream_copy"}
+        <= set(iostream.OutStream._watch_pipe_fd.__code__.co_names)  # noqa: SLF001 - the one place to change
         and {"_execute_sleep", "_input_request"} <= vars(kernelbase.Kernel).keys()
         and {"sys", "time"} <= vars(kernelbase).keys()
     )
@@ -57,6 +63,7 @@ def quicken() -> bool:
         publisher._flush_streams = lambda _: order.flush()  # noqa: SLF001 - the one place to change
         displayhook.sys = kernelbase.sys = Streams(order.flush)
         kernelbase.time = Clock()
+        keep_streams(kernelbase.Kernel)
         show_before_asking(kernelbase.Kernel)
         order.keep_in(iostream.OutStream)
         keep_all(application)
@@ -68,38 +75,58 @@ class Order:
 
     What is printed waits in a buffer of its stream; now and then the printing thread empties it. Taking from
     a buffer and putting into the queue has to be one step for all threads, and nobody may wait in it: the
-    printing thread is the one that empties the queue.
+    printing thread is the one that empties the queue. What C code and children write waits in a pipe, and a
+    thread moves it into the buffer: one step as well.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._streams: Any = None
+        self._wait: Any = None
         os.register_at_fork(after_in_child=self._renew)
+        self._renew()
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()  # a thread that the fork does not have may hold it
+        # A thread that the fork does not have may hold them.
+        self._lock, self._moving = threading.RLock(), threading.RLock()
 
     def keep_in(self, streams: Any) -> None:
-        """Make the printing thread's own emptying one step, too."""
+        """Make what the threads of such streams do one step each, too."""
+        self._streams, self._wait = streams, streams.flush
         flush = streams._flush  # noqa: SLF001 - the one place to change
 
         def flush_in_one_step(stream: Any) -> None:
             with self._lock:
                 flush(stream)
 
+        def watch(stream: Any) -> None:
+            self._watch(stream)
+
         streams._flush = flush_in_one_step  # noqa: SLF001 - the one place to change
+        streams._watch_pipe_fd = watch  # noqa: SLF001 - the one place to change
 
     def flush(self) -> None:
         """Do so for both streams."""
         stream: Any  # an OutStream, unless somebody put another in its place
         for stream in (sys.stdout, sys.stderr):
-            thread: Any = getattr(stream, "pub_thread", None)
-            events = getattr(thread, "_events", None)
             if stream is None:
                 continue
-            if events is None or len(events) > MOST_WAITING or not _usual(stream, thread):
+            if not self._usual(stream) or len(stream.pub_thread._events) > MOST_WAITING:  # noqa: SLF001 - as schedule() does
                 stream.flush()
-            elif self._put(stream, thread):
-                thread._event_pipe.send(b"")  # noqa: SLF001 - what schedule() does next, but not in this step
+                continue
+            self._move(stream)
+            if self._put(stream, stream.pub_thread):
+                stream.pub_thread._event_pipe.send(b"")  # noqa: SLF001 - what schedule() does next, but not in this step
+
+    def _usual(self, stream: Any) -> bool:
+        """Whether this is a kernel's own stream in that kernel, and somebody empties its queue."""
+        return (
+            isinstance(stream, self._streams)
+            and type(stream).flush is self._wait
+            and hasattr(stream.pub_thread, "_events")
+            and stream.echo is None
+            and stream._is_master_process()  # noqa: SLF001 - as write() asks
+            and stream.pub_thread.thread.is_alive()
+        )
 
     def _put(self, stream: Any, thread: Any) -> bool:
         queue = Queue(thread)
@@ -111,10 +138,29 @@ class Order:
                     stream.session.send(queue, message, ident=stream.topic)
         return queue.filled
 
+    def _watch(self, stream: Any) -> None:
+        """Move what is written to a stream's descriptor into its buffer, until the stream is closed."""
+        if stream._fid is None:  # noqa: SLF001 - in place of OutStream's own
+            return
+        poll = select.poll()
+        poll.register(stream._fid, select.POLLIN)  # noqa: SLF001 - in place of OutStream's own
+        try:
+            while poll.poll()[0][1] & select.POLLIN and stream._should_watch:  # noqa: SLF001 - in place of OutStream's own
+                self._move(stream)
+        except Exception:  # noqa: BLE001 - boundary: where OutStream's own keeps it, too
+            stream._exc = sys.exc_info()  # noqa: SLF001 - in place of OutStream's own
 
-def _usual(stream: Any, thread: Any) -> bool:
-    """Whether this is a kernel's own stream in that kernel, and somebody empties its queue."""
-    return stream.echo is None and stream._is_master_process() and thread.thread.is_alive()  # noqa: SLF001 - as write() asks
+    def _move(self, stream: Any) -> None:
+        if not stream._should_watch:  # noqa: SLF001 - in place of OutStream's own
+            return
+        moved = b""
+        with self._moving:
+            told = fcntl.ioctl(stream._fid, termios.FIONREAD, bytes(4))  # noqa: SLF001 - in place of OutStream's own
+            if count := int.from_bytes(told, sys.byteorder):
+                moved = os.read(stream._fid, count)  # noqa: SLF001 - in place of OutStream's own
+                stream.write(moved.decode(errors="replace"))
+        if moved:
+            os.write(stream._original_stdstream_copy, moved)  # noqa: SLF001 - in place of OutStream's own
 
 
 class Queue:
@@ -134,7 +180,8 @@ class Streams:
     """Stands for ``sys`` in modules of ipykernel whose use of its streams is to flush both."""
 
     def __init__(self, flush: Callable[[], None]) -> None:
-        self._stdout, self._stderr = Stream("stdout", flush), Stream("stderr", lambda: None)
+        self._stdout = Stream("stdout", flush)
+        self._stderr = Stream("stderr", lambda: flush() if sys.stdout is None else None)
 
     @property
     def stdout(self) -> Stream | None:
@@ -143,7 +190,7 @@ class Streams:
 
     @property
     def stderr(self) -> Stream | None:
-        """Flushing this one does nothing more."""
+        """Flushing this one does nothing more, unless it is alone."""
         return None if sys.stderr is None else self._stderr
 
     def __getattr__(self, name: str) -> Any:
@@ -171,6 +218,17 @@ class Clock:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
+
+
+def keep_streams(kernels: Any) -> None:
+    """Let a kernel that keeps its streams keep the real ones."""
+    make = kernels.__init__
+
+    def make_with_streams(self: Any, **options: Any) -> None:
+        make(self, **options)
+        self._stdout, self._stderr = sys.stdout, sys.stderr
+
+    kernels.__init__ = make_with_streams
 
 
 def show_before_asking(kernels: Any) -> None:

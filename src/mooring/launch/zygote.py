@@ -12,7 +12,7 @@ template's parent and a subreaper, becomes theirs. What a fork shares with its t
 could notice is put right by the neighbour ``afresh.py``; docs/design/0006-zygote.md says what it is, and
 what all costs.
 """
-# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH119, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
+# ruff: noqa: PTH100, PTH116, PTH118, PTH119, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
 
 from __future__ import annotations
 
@@ -104,16 +104,12 @@ def preload() -> None:
 def warm() -> None:
     """Do once what every kernel does, where it leaves nothing behind but compiled patterns and the like."""
     # Imported here: only the kernels' interpreter has them, and only after preload().
-    import tempfile  # noqa: PLC0415 - see above
-
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - see above
     from IPython.core.completer import IPCompleter  # noqa: PLC0415 - see above
     from IPython.core.formatters import DisplayFormatter  # noqa: PLC0415 - see above
     from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - see above
     from jupyter_client.session import Session  # noqa: PLC0415 - see above
 
-    if tempfile.gettempdir() == os.getcwd():
-        tempfile.tempdir = None  # there is no better place, and kernels have directories of their own
     for _ in range(2):
         TransformerManager().transform_cell("print(1 + 1)\n")
         DisplayFormatter().format(1)
