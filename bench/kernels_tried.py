@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.metadata
 import os
 import signal
 import sys
@@ -166,7 +167,9 @@ async def rest(dialect: Dialect) -> tuple[str, ...]:
         exit_status = await kernel.shutdown(grace=PATIENCE)
         seconds = asyncio.get_running_loop().time() - began
     ended = f"{seconds:.1f} s" if exit_status.code == 0 else exit_status.describe()
-    version = str(info.get("implementation_version", ""))
+    # ipykernel tells IPython's version as its own.
+    told = str(info.get("implementation_version", ""))
+    version = importlib.metadata.version("ipykernel") if dialect.kernel == "python3" else told
     most = [str(max(figures)) for figures in zip(*trailing, strict=True)]
     return version, str(info.get("protocol_version", "")), ended, *most
 
