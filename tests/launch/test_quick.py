@@ -163,6 +163,18 @@ def test_what_was_written_to_a_descriptor_comes_before_what_is_published_next(st
     assert (len(thread._events), stream.flushed) == (0, 0)
 
 
+def test_nobody_need_read_what_is_written_to_a_descriptor(streams, order):
+    thread = Thread()
+    stream = Stream(thread)
+    streams(stream)
+    writer, copy = stream.watch()
+    os.close(copy)
+    os.write(writer, b"a")
+    order.flush()
+    thread.work()
+    assert [message[2] for message in thread.sent] == ["a"]
+
+
 def test_a_thread_moves_what_is_written_to_a_descriptor_until_the_stream_is_closed(order):
     stream = Stream(Thread())
     writer, copy = stream.watch()

@@ -13,6 +13,7 @@ Loaded by the zygote by its path, without the package; ipykernel of another shap
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -160,7 +161,8 @@ class Order:
                 moved = os.read(stream._fid, count)  # noqa: SLF001 - in place of OutStream's own
                 stream.write(moved.decode(errors="replace"))
         if moved:
-            os.write(stream._original_stdstream_copy, moved)  # noqa: SLF001 - in place of OutStream's own
+            with contextlib.suppress(OSError):  # whoever read it has gone; the client has it all the same
+                os.write(stream._original_stdstream_copy, moved)  # noqa: SLF001 - in place of OutStream's own
 
 
 class Queue:
