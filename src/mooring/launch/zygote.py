@@ -273,7 +273,7 @@ class Template:
             os.read(ended, 1)
             os.close(ended)
             spare = Spare(self._image, self._warden, middle)
-            if not waiting(self._channel):
+            if not waiting(self._channel) and not over(self._channel):
                 warm()  # once more: it copies the pages that a kernel will write to before its time counts
             return spare.become(spare.wait(self._channel, tell, self._fresh), self._before)
         except BaseException:  # noqa: BLE001 - boundary: what goes wrong in a fork must not go on as the template
