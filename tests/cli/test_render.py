@@ -17,7 +17,7 @@ def given(monkeypatch):
     """Return a function that gives the sources and flags a command line comes to."""
     calls = []
 
-    def session(sources, flags, stdout, stderr):
+    def session(sources, flags, stdout, stderr, *, warden):
         calls.append((list(sources), dict(flags)))
         return OK
 

@@ -13,6 +13,7 @@ import pytest
 
 from mooring.errors import WardenLost
 from mooring.launch.local import LocalLauncher, Warden, shared_warden
+from mooring.launch.warden_process import started_ahead
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
 
@@ -112,6 +113,18 @@ async def test_a_shared_warden_lives_from_the_first_user_to_the_last(alive):
     assert not alive(first.pid)
     async with shared_warden() as third:
         assert third is not first
+
+
+async def test_the_first_user_takes_a_warden_that_was_started_ahead():
+    with started_ahead() as process, started_ahead() as another:
+        async with shared_warden(process) as first, shared_warden(another) as second:
+            assert first is second
+            assert first.pid == process.popen.pid
+            directory = first.directory
+        assert process.popen.returncode == 0
+        assert another.popen.returncode is None
+    assert another.popen.returncode == 0
+    assert not directory.exists()
 
 
 async def test_many_ask_for_the_shared_warden_at_once(spec):

@@ -25,6 +25,14 @@ async def test_a_started_warden_says_hello_and_can_be_stopped():
     assert process.popen.returncode == 0
 
 
+async def test_one_started_ahead_that_nobody_takes_is_stopped():
+    with pytest.raises(KeyError), warden_process.started_ahead() as process:  # noqa: PT012 - the block is what is tested
+        directory = await warden_process.hello(process)
+        raise KeyError
+    assert not directory.exists()
+    assert process.popen.returncode == 0
+
+
 async def test_the_warden_loads_no_package_and_little_else():
     program = Path(warden_process.__file__).with_name("warden.py")
     code = """

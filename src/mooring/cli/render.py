@@ -93,14 +93,22 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``mooring render``."""
     # What is imported stays: looking for garbage in it costs 8 % of the start.
     gc.disable()
-    from mooring.cli.session import render_session
+    from mooring.launch.warden_process import started_ahead
 
-    gc.freeze()
-    gc.enable()
+    with started_ahead() as warden:
+        from mooring.cli.session import render_session
+
+        gc.freeze()
+        gc.enable()
+        return render_session(options.sources, _flags(options), sys.stdout, sys.stderr, warden=warden)
+
+
+def _flags(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the flags that were given."""
     flags: dict[str, Any] = {
         key: value for key, value in vars(options).items() if key not in {"sources", "verb", "run"}
     }
     for key in ("out", "cache", "bundle", "report", "junit", "json"):
         if key in flags:
             flags[key] = Path(flags[key])
-    return render_session(options.sources, flags, sys.stdout, sys.stderr)
+    return flags

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from mooring.cli.complaints import complain
 from mooring.errors import MooringError, OutputError
+from mooring.launch.warden_link import shared_warden
+from mooring.launch.warden_process import WardenProcess
 from mooring.render.events import Event
 from mooring.render.output.atomic import write_whole
 from mooring.render.run import Report, render
@@ -27,7 +29,14 @@ from mooring.version import __version__
 _TICK_SECONDS = 0.125
 
 
-def render_session(sources: Sequence[str], flags: Mapping[str, Any], stdout: IO[str], stderr: IO[str]) -> int:
+def render_session(
+    sources: Sequence[str],
+    flags: Mapping[str, Any],
+    stdout: IO[str],
+    stderr: IO[str],
+    *,
+    warden: WardenProcess | None = None,
+) -> int:
     """Render, show it, write what was asked for.
 
     Args:
@@ -35,6 +44,7 @@ def render_session(sources: Sequence[str], flags: Mapping[str, Any], stdout: IO[
         flags: those that were given, by name with underscores.
         stdout: for results.
         stderr: for errors, and for progress when it is a terminal.
+        warden: started ahead, to be used by this run.
 
     Returns:
         The exit code.
@@ -65,7 +75,7 @@ def render_session(sources: Sequence[str], flags: Mapping[str, Any], stdout: IO[
 
     try:
         with presenter:
-            report = asyncio.run(_run(sources, flags, emit, finish, presenter))
+            report = asyncio.run(_run(sources, flags, emit, finish, presenter, warden))
     finally:
         failed = [complain(error) for error in complaints]
     return max(exit_code(report.outcomes, interrupted=report.interrupted), *failed, 0)
@@ -77,11 +87,13 @@ async def _run(
     emit: Callable[[Event], None],
     finish: Callable[[Report], None],
     presenter: Presenter,
+    warden: WardenProcess | None,
 ) -> Report:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with every(_TICK_SECONDS, lambda: presenter.tick(loop.time() - began)):
-        return await render(sources, emit=emit, finish=finish, catch_signals=True, **flags)
+    async with shared_warden(warden):
+        with every(_TICK_SECONDS, lambda: presenter.tick(loop.time() - began)):
+            return await render(sources, emit=emit, finish=finish, catch_signals=True, **flags)
 
 
 class Files:

@@ -229,6 +229,7 @@ def main() -> None:
         warden.run()
     finally:
         warden.end()
+    os._exit(0)  # taking the interpreter apart is 5 ms in which somebody waits
 
 
 if __name__ == "__main__":

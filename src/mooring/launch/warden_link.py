@@ -59,8 +59,11 @@ class Warden:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> AsyncIterator[Warden]:
+    async def open(cls, process: WardenProcess | None = None) -> AsyncIterator[Warden]:
         """Start a warden; leaving the block returns when it and everything it launched is gone.
+
+        Args:
+            process: one that was started ahead, and belongs to this block from now on.
 
         Cancelling while the block is left still waits for that, at most :data:`END` seconds.
 
@@ -68,7 +71,7 @@ class Warden:
             WardenLost: it did not come up.
             LaunchError: this is not Linux.
         """
-        process = start()
+        process = process or start()
         try:
             directory = await hello(process)
         except BaseException:
@@ -346,10 +349,13 @@ _places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place] = WeakKeyDictionar
 
 
 @asynccontextmanager
-async def shared_warden() -> AsyncIterator[Warden]:
+async def shared_warden(process: WardenProcess | None = None) -> AsyncIterator[Warden]:
     """Yield the warden that everybody in this loop uses: the first starts it, the last one ends it.
 
     One that was lost is replaced for newcomers.
+
+    Args:
+        process: one that was started ahead; the first takes it, others leave it alone.
 
     Raises:
         WardenLost: it did not come up.
@@ -361,7 +367,7 @@ async def shared_warden() -> AsyncIterator[Warden]:
         share = place.share
         if share is None or share.warden.lost:
             stack = AsyncExitStack()
-            share = place.share = _Share(await stack.enter_async_context(Warden.open()), stack)
+            share = place.share = _Share(await stack.enter_async_context(Warden.open(process)), stack)
         share.users += 1
     try:
         yield share.warden
