@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
+
+from msgspec import Struct
 
 from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.outputs import Output, OutputArea, traceback_of
@@ -40,8 +41,7 @@ _LAST_WORDS = 0.25
 _IDLE_LATE = 2.0
 
 
-@dataclass(frozen=True)
-class ExecutionError:
+class ExecutionError(Struct, frozen=True):
     """What the kernel said of an exception.
 
     Attributes:
@@ -54,8 +54,7 @@ class ExecutionError:
     traceback: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """One execution.
 
     Attributes:

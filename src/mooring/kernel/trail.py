@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from mooring.kernel.request import Receiver
 from mooring.wire import messages
@@ -27,8 +27,7 @@ if TYPE_CHECKING:  # it asks a trail for its end, so this would go round in a ci
 _NO_MARK = 1.0
 
 
-@dataclass(frozen=True)
-class Trail:
+class Trail(Struct, frozen=True):
     """How the end of a kernel's output is found.
 
     Attributes:

@@ -23,45 +23,41 @@ ladder is only ever climbed, never descended: a second request or deadline postp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, assert_never
+
+from msgspec import Struct
 
 Cause = Literal["code", "signal", "out of memory", "deadline"]
 
 
-@dataclass(frozen=True)
-class Starting:
+class Starting(Struct, frozen=True):
     """The launcher has been asked for a process."""
 
     since: float
 
 
-@dataclass(frozen=True)
-class Registering:
+class Registering(Struct, frozen=True):
     """The process runs; it has not proven that it hears and is heard."""
 
     since: float
     pid: int
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(Struct, frozen=True):
     """The kernel has answered and its output reaches us."""
 
     since: float
     pid: int
 
 
-@dataclass(frozen=True)
-class Restarting:
+class Restarting(Struct, frozen=True):
     """The old process is being ended so that a new one can take its place."""
 
     since: float
     pid: int
 
 
-@dataclass(frozen=True)
-class Stopping:
+class Stopping(Struct, frozen=True):
     """The kernel was told to end; ``rung`` says how firmly so far."""
 
     since: float
@@ -70,8 +66,7 @@ class Stopping:
     next_rung_at: float
 
 
-@dataclass(frozen=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """The process has ended.
 
     Attributes:
@@ -89,8 +84,7 @@ class Exited:
     expected: bool
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The process that would know what became of it is gone."""
 
     since: float
@@ -99,40 +93,34 @@ class Lost:
 Status = Starting | Registering | Running | Restarting | Stopping | Exited | Lost
 
 
-@dataclass(frozen=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """The launcher has started the process."""
 
     pid: int
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The kernel replied and its iopub subscription is proven."""
 
 
-@dataclass(frozen=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     """End the kernel; ``grace`` seconds for each rung of the ladder, ``now`` skips to the last one."""
 
     grace: float = 5.0
     at_once: bool = False
 
 
-@dataclass(frozen=True)
-class RestartRequested:
+class RestartRequested(Struct, frozen=True):
     """End the process and start it again."""
 
 
-@dataclass(frozen=True)
-class DeadlinePassed:
+class DeadlinePassed(Struct, frozen=True):
     """A deadline of the caller's passed: SIGTERM, and after ``grace`` seconds the whole tree is killed."""
 
     grace: float = 2.0
 
 
-@dataclass(frozen=True)
-class Died:
+class Died(Struct, frozen=True):
     """The process has ended."""
 
     code: int | None
@@ -141,41 +129,34 @@ class Died:
     last_output: str
 
 
-@dataclass(frozen=True)
-class WatcherLost:
+class WatcherLost(Struct, frozen=True):
     """The process that watched it is gone."""
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """The time asked for by ``WakeAt`` has come."""
 
 
 Event = Launched | Answered | StopRequested | RestartRequested | DeadlinePassed | Died | WatcherLost | Tick
 
 
-@dataclass(frozen=True)
-class AskToStop:
+class AskToStop(Struct, frozen=True):
     """Send shutdown_request."""
 
 
-@dataclass(frozen=True)
-class Terminate:
+class Terminate(Struct, frozen=True):
     """Send SIGTERM to the process group."""
 
 
-@dataclass(frozen=True)
-class KillTree:
+class KillTree(Struct, frozen=True):
     """SIGKILL the process and everything it started."""
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """Start the process again."""
 
 
-@dataclass(frozen=True)
-class WakeAt:
+class WakeAt(Struct, frozen=True):
     """Send ``Tick`` at this time."""
 
     at: float

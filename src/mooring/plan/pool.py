@@ -22,8 +22,9 @@ tried again after half a second, a second, and so on up to thirty; a wish is alw
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import NewType, assert_never
+
+from msgspec import Struct
 
 Spare = NewType("Spare", int)
 """Names one that was started ahead."""
@@ -34,81 +35,70 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between starts that fail in a row."""
 
 
-@dataclass(frozen=True)
-class Resized:
+class Resized(Struct, frozen=True):
     """From now on so many shall be ready when nobody wants one."""
 
     size: int
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Somebody wants one."""
 
     wish: Wish
 
 
-@dataclass(frozen=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     """Somebody no longer waits."""
 
     wish: Wish
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """One that was started can be given out."""
 
     spare: Spare
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """One could not be started."""
 
     spare: Spare
 
 
-@dataclass(frozen=True)
-class Died:
+class Died(Struct, frozen=True):
     """One that was ready has ended."""
 
     spare: Spare
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """The time asked for by WakeAt has come."""
 
 
 Event = Resized | Wanted | Withdrawn | Ready | Failed | Died | Tick
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """Start one."""
 
     spare: Spare
 
 
-@dataclass(frozen=True)
-class Give:
+class Give(Struct, frozen=True):
     """Give one to somebody."""
 
     spare: Spare
     wish: Wish
 
 
-@dataclass(frozen=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """Tell somebody what prevented the start of ``spare``."""
 
     wish: Wish
     spare: Spare
 
 
-@dataclass(frozen=True)
-class WakeAt:
+class WakeAt(Struct, frozen=True):
     """Send a Tick at that time."""
 
     at: float

@@ -14,15 +14,15 @@ A pure machine: events and the time go in, commands come out. The rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import assert_never
+
+from msgspec import Struct
 
 from mooring.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """One thing to do.
 
     Attributes:
@@ -42,8 +42,7 @@ class Job:
     retries: int = 0
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What may be used at once.
 
     Attributes:
@@ -61,13 +60,11 @@ class Limits:
             raise UsageError(f"{self.jobs} jobs at once do nothing", do="Give -j a number from 1 up")
 
 
-@dataclass(frozen=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """Start what can be started."""
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A started job ended.
 
     Attributes:
@@ -82,20 +79,17 @@ class Finished:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class MemoryAvailable:
+class MemoryAvailable(Struct, frozen=True):
     """The machine has this many bytes free now."""
 
     free: int
 
 
-@dataclass(frozen=True)
-class SlotGained:
+class SlotGained(Struct, frozen=True):
     """One token came from the jobserver."""
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Start nothing new; what runs may end. ``reason`` is told for each job that never ran."""
 
     reason: str
@@ -104,8 +98,7 @@ class Stop:
 Event = Begin | Finished | MemoryAvailable | SlotGained | Stop
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """Start it. ``attempt`` counts from 1, ``worker`` is the smallest free place from 0."""
 
     id: str
@@ -113,8 +106,7 @@ class Start:
     worker: int
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """The job died and is back in line; ``attempt`` is the number of its next start."""
 
     id: str
@@ -122,52 +114,45 @@ class Retry:
     reason: str
 
 
-@dataclass(frozen=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """The job will never run."""
 
     id: str
     reason: str
 
 
-@dataclass(frozen=True)
-class WantSlots:
+class WantSlots(Struct, frozen=True):
     """So many more tokens are wanted from now on; replaces every earlier wish, 0 withdraws it."""
 
     count: int
 
 
-@dataclass(frozen=True)
-class GiveBack:
+class GiveBack(Struct, frozen=True):
     """Return so many tokens to the jobserver now."""
 
     count: int
 
 
-@dataclass(frozen=True)
-class AllDone:
+class AllDone(Struct, frozen=True):
     """Every job has ended or was skipped, every token is given back."""
 
 
 Command = Start | Retry | Skip | WantSlots | GiveBack | AllDone
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """Some needs have not ended yet."""
 
     unmet: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """Could start; ``attempt`` is the number of its next start."""
 
     attempt: int
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(Struct, frozen=True):
     """Started and not ended."""
 
     attempt: int
@@ -176,16 +161,14 @@ class Running:
     since: float
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """Ran and is over."""
 
     ok: bool
     attempts: int
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """Never ran and never will."""
 
     reason: str

@@ -13,8 +13,9 @@ import glob
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mooring.errors import UsageError
 from mooring.render.settings import Configuration, matches
@@ -23,8 +24,7 @@ from mooring.render.walk import walk
 DEFAULT_OUT = Path("rendered")
 
 
-@dataclass(frozen=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """One document to render.
 
     Attributes:
@@ -38,8 +38,7 @@ class SourceFile:
     output: Path
 
 
-@dataclass(frozen=True)
-class Collection:
+class Collection(Struct, frozen=True):
     """Everything a run is about.
 
     Attributes:
@@ -57,8 +56,7 @@ class Collection:
     notes: tuple[str, ...] = ()
 
 
-@dataclass
-class _Gathering:
+class _Gathering(Struct):
     """What has been found so far; ``named`` holds the files somebody asked for by name."""
 
     files: dict[Path, None] = field(default_factory=dict)

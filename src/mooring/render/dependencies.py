@@ -13,16 +13,16 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mooring.errors import OutputError, UsageError
 from mooring.render.output.atomic import Guard, no_guard
 from mooring.render.settings import NotebookSettings, matches
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """One notebook of the run and what is said about it; ``path`` is its absolute source."""
 
     name: str
@@ -30,16 +30,14 @@ class Declared:
     settings: NotebookSettings
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Struct, frozen=True):
     """A symbolic link at ``place`` that leads to ``target`` while a notebook runs; both absolute."""
 
     place: Path
     target: Path
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """What one notebook waits for.
 
     Attributes:
@@ -53,8 +51,7 @@ class Resolved:
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Dependencies:
+class Dependencies(Struct, frozen=True):
     """What every notebook waits for, by name; ``notes`` are for the user."""
 
     notebooks: Mapping[str, Resolved]

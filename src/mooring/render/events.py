@@ -5,8 +5,9 @@ Nothing here does anything. Times are seconds since the run began (``at``) or du
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 """How a notebook ended. ``failed``: a cell raised. ``timeout``: a deadline of the caller's passed.
@@ -15,8 +16,7 @@ Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 GOOD: frozenset[Status] = frozenset({"ok", "cached"})
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """The error of one notebook.
 
     Attributes:
@@ -36,8 +36,7 @@ class Failure:
     line: int | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Everything known about one notebook when it is done.
 
     Attributes:
@@ -84,8 +83,7 @@ class Outcome:
         return self.status in GOOD or self.excused
 
 
-@dataclass(frozen=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     """The plan is made.
 
     Attributes:
@@ -101,8 +99,7 @@ class RunStarted:
     expected: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class NotebookStarted:
+class NotebookStarted(Struct, frozen=True):
     """A kernel is being launched for a notebook."""
 
     source: str
@@ -111,8 +108,7 @@ class NotebookStarted:
     attempt: int
 
 
-@dataclass(frozen=True)
-class CellStarted:
+class CellStarted(Struct, frozen=True):
     """Code cell ``index`` of ``total`` (from 1) begins; ``cell`` numbers it among all cells."""
 
     source: str
@@ -122,8 +118,7 @@ class CellStarted:
     cell: int
 
 
-@dataclass(frozen=True)
-class MemorySampled:
+class MemorySampled(Struct, frozen=True):
     """Resident memory of a notebook's kernel and its children now, in bytes."""
 
     source: str
@@ -131,8 +126,7 @@ class MemorySampled:
     memory: int
 
 
-@dataclass(frozen=True)
-class NotebookRetried:
+class NotebookRetried(Struct, frozen=True):
     """A kernel died and the notebook is put back in the queue."""
 
     source: str
@@ -141,16 +135,14 @@ class NotebookRetried:
     reason: str
 
 
-@dataclass(frozen=True)
-class NotebookFinished:
+class NotebookFinished(Struct, frozen=True):
     """One notebook is done."""
 
     at: float
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something the user should hear: a kernel chosen by language, an artefact written twice.
 
     Attributes:
@@ -163,8 +155,7 @@ class Note:
     source: str | None = None
 
 
-@dataclass(frozen=True)
-class RunFinished:
+class RunFinished(Struct, frozen=True):
     """The run is over; ``interrupted`` when the user stopped it."""
 
     at: float

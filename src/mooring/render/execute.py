@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from mooring.errors import DeadlineExceeded, MooringError
 from mooring.kernel.client import ExecutionError, Receiver, Request, error_of
@@ -39,8 +40,7 @@ _ASKED_AGAIN = 5
 _STOOD_STILL = 0.1
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a notebook may take.
 
     Attributes:
@@ -57,8 +57,7 @@ class Limits:
     output: int = MOST_OUTPUT
 
 
-@dataclass(frozen=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """How it went.
 
     Attributes:

@@ -21,29 +21,27 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Pipe:
+
+class Pipe(Struct, frozen=True):
     """The jobserver of make up to 4.3: inherited ends of an unnamed pipe."""
 
     read: int
     write: int
 
 
-@dataclass(frozen=True)
-class Fifo:
+class Fifo(Struct, frozen=True):
     """The jobserver of make from 4.4 on: a named pipe."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Unusable:
+class Unusable(Struct, frozen=True):
     """make runs jobs in parallel but did not let this program take part; ``reason`` is for the user."""
 
     reason: str
@@ -55,8 +53,7 @@ Place = Pipe | Fifo
 _OURS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-@dataclass(frozen=True)
-class GiveBackPlan:
+class GiveBackPlan(Struct, frozen=True):
     """What somebody else has to do if this process is killed: write ``tokens`` to ``write``.
 
     Attributes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from mooring.discovery.choice import choose_kernel
 from mooring.discovery.kernelspec import KernelSpec, native
 from mooring.errors import (
@@ -95,7 +97,7 @@ class Rendering:
             # The kernel died or never answered, before the first cell.
             failure = Failure(0, type(error).__name__, str(error))
             outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
-            return self._timed(replace(outcome, attempts=self._place.attempt))
+            return self._timed(structs.replace(outcome, attempts=self._place.attempt))
 
     async def _run(self) -> Outcome:
         self._publisher.begin()
@@ -201,7 +203,7 @@ class Rendering:
             self._release(outcome)
         documents = await self._publisher.export(data)
         if self._remember is not None and outcome.status == "ok":
-            ran = replace(
+            ran = structs.replace(
                 ran,
                 documents=documents,
                 written=self._item.documents,
@@ -245,7 +247,7 @@ class Rendering:
 
     def _timed(self, outcome: Outcome) -> Outcome:
         seconds = self._context.clock() - self._began
-        return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+        return structs.replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
 
 
 def _as_it_is_now(item: Item) -> Item:

@@ -10,16 +10,16 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 Parser = Callable[[Any, Path], Any]
 """See the module: a value and a folder in, the checked value out."""
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(Struct, frozen=True):
     """A file or notebook that must be there first; ``name`` is the link to place beside the notebook."""
 
     file: str

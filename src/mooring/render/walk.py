@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mooring.errors import UsageError
 
@@ -17,8 +18,7 @@ BUILD_FOLDERS = frozenset(
 Hidden folders (``.tox``, ``.ipynb_checkpoints``) and environments of any name are left out anyway."""
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What a walk saw.
 
     Attributes:

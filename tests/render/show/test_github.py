@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mooring.render.events import Failure, Note, NotebookFinished, Outcome, RunStarted
 from mooring.render.show.github import GitHub, annotation, escape_data, escape_property, step_summary

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from mooring.render.cache.environment import Environment
 from mooring.render.cache.recipe import Recipe, code_cells
@@ -62,8 +62,7 @@ class Record(msgspec.Struct, frozen=True):
         return {self.environment, self.outputs} | artifacts | documents
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """What a run that went well leaves to be stored.
 
     Attributes:
@@ -87,16 +86,14 @@ class Ran:
     started_ns: int = 0
 
 
-@dataclass(frozen=True)
-class FastHit:
+class FastHit(Struct, frozen=True):
     """Finished documents for a source that has not changed; ``Cache.restore`` puts them in place."""
 
     recipe: Recipe
     record: Record
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Outputs for the code of a notebook; ``Cache.apply`` puts them into it.
 
     Attributes:

@@ -16,8 +16,9 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct, field
 
 from mooring.errors import UsageError
 from mooring.render.output.atomic import Guard, copy_whole, no_guard
@@ -26,8 +27,7 @@ _MAGIC = re.compile(r"[*?\[]")
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """One file to collect.
 
     Attributes:
@@ -41,8 +41,7 @@ class Artifact:
     changed: bool
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What was there before a run.
 
     Attributes:
@@ -60,8 +59,7 @@ class Snapshot:
     states: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What is there after a run.
 
     Attributes:

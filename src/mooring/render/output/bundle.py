@@ -25,9 +25,10 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
+
+from msgspec import Struct
 
 from mooring.errors import OutputError, UsageError
 from mooring.render.output.atomic import Guard, cannot_write, no_guard, whole_file
@@ -43,8 +44,7 @@ _PRIVATE = (
 _ZIP_BEGINS = 315532800  # 1980-01-01, the first day a zip file knows
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """One file of a bundle: its name there, with forward slashes, and where it is now."""
 
     name: str

@@ -7,8 +7,9 @@ same globs, a changed file belongs to the one whose code names it; when both nam
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mooring.render.events import Note
 from mooring.render.output.artifacts import Artifact
@@ -16,8 +17,7 @@ from mooring.render.output.artifacts import Artifact
 _SHORTEST_STEM = 3
 
 
-@dataclass
-class _Run:
+class _Run(Struct):
     code: str
     running: bool = True
     rivals: set[str] = field(default_factory=set)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from mooring.render.events import GOOD, Outcome
 from mooring.render.show import ansi
@@ -28,16 +29,14 @@ _SOURCE_LINES: Final = 400
 _ARTIFACTS: Final = 5
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Struct, frozen=True):
     """A file of a notebook: what it is called on the page, and where it is from there."""
 
     label: str
     href: str
 
 
-@dataclass(frozen=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """Everything about a failure: see :mod:`mooring.render.show.failure`.
 
     Attributes:
@@ -51,8 +50,7 @@ class Detail:
     cut: str = ""
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Struct, frozen=True):
     """One notebook on a page; every text is plain and for the template to escape.
 
     Attributes:

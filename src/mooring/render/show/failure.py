@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from mooring.render.events import GOOD, Outcome
 from mooring.render.show import ansi
@@ -20,8 +21,7 @@ _CONTEXT: Final = 12
 """Source lines shown on either side of the one that raised; a cell may have thousands."""
 
 
-@dataclass(frozen=True)
-class SourceLine:
+class SourceLine(Struct, frozen=True):
     """One line of the cell to blame.
 
     Attributes:
@@ -35,8 +35,7 @@ class SourceLine:
     blamed: bool
 
 
-@dataclass(frozen=True)
-class Symbols:
+class Symbols(Struct, frozen=True):
     """The marks a stream can show."""
 
     good: str = "✓"

@@ -7,9 +7,10 @@ import binascii
 import io
 import json
 import re
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from mooring.render.show import ansi
 
@@ -30,8 +31,7 @@ _TAG: Final = re.compile(r"<[^>]*>")
 _EMPHASIS: Final = re.compile(r"(\*\*|__|\*|`|(?<!\w)_|_(?!\w))")
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """An image output: its type and its bytes."""
 
     mime: str
@@ -43,8 +43,7 @@ class Picture:
         return f"data:{self.mime};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
-@dataclass(frozen=True)
-class Gist:
+class Gist(Struct, frozen=True):
     """What a card shows of a notebook; empty where the notebook has none."""
 
     title: str = ""

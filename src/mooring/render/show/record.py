@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mooring.render.events import (
     Event,
@@ -16,8 +17,7 @@ from mooring.render.events import (
 )
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A kernel that died before its notebook was put back in the queue.
 
     Attributes:
@@ -34,8 +34,7 @@ class Attempt:
     reason: str
 
 
-@dataclass
-class Record:
+class Record(Struct):
     """A run as it was. Only :meth:`handle` changes it; complete after ``RunFinished``."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
+
+from msgspec import Struct
 
 from mooring.errors import MissingExtra
 from mooring.render.events import GOOD, Status
@@ -26,8 +27,7 @@ _LANE, _THIN_LANE, _MANY_LANES = 26, 14, 12
 """Pixels from one worker's lane to the next, and from how many workers on it is the smaller number."""
 
 
-@dataclass(frozen=True)
-class About:
+class About(Struct, frozen=True):
     """What a page says about its origin.
 
     Attributes:

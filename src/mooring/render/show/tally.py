@@ -6,7 +6,8 @@ Events in, figures out; no clock, no output.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mooring.render.events import (
     GOOD,
@@ -23,8 +24,7 @@ from mooring.render.events import (
 )
 
 
-@dataclass
-class Running:
+class Running(Struct):
     """A notebook whose kernel is up.
 
     Attributes:
@@ -42,8 +42,7 @@ class Running:
     memory: int | None = None
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """What has happened so far. Only :meth:`handle` changes it."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from mooring.render.events import GOOD
 from mooring.render.show.figures import duration
@@ -17,8 +18,7 @@ _LABELLED: Final = 7.0
 """Per cent of the width from which a bar has room for a name."""
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """One notebook, or one lost attempt at it.
 
     Attributes:
@@ -39,8 +39,7 @@ class Bar:
     target: str
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """Bars on lanes above a scale; ``ticks`` are (per cent, words)."""
 
     lanes: int
