@@ -75,12 +75,12 @@ before = afresh.Before(); before.imported()
 afresh.surround([b"python", b"-m", b"x", b"a"], {b"MINE": b"caf\\xe9", b"PATH": b"/usr/bin:/bin"}, before)
 libc = ctypes.CDLL(None); libc.getenv.restype = ctypes.c_char_p
 print(sorted(os.environb.items()), libc.getenv(b"MINE"), libc.getenv(b"GONE"))
-print(subprocess.run(["env"], capture_output=True).stdout)
+print(sorted(subprocess.run(["env"], capture_output=True).stdout.splitlines()))
 print(sys.argv, sys.orig_argv, sys.path[0])
 """
         assert run(code, GONE="1").stdout.splitlines() == [
             "[(b'MINE', b'caf\\xe9'), (b'PATH', b'/usr/bin:/bin')] b'caf\\xe9' None",
-            "b'MINE=caf\\xe9\\nPATH=/usr/bin:/bin\\n'",
+            "[b'MINE=caf\\xe9', b'PATH=/usr/bin:/bin']",
             "['x', 'a'] ['python', '-m', 'x', 'a'] /",
         ]
 

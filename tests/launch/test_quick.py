@@ -365,3 +365,24 @@ print(quick.quicken())
 print(before == [dict(vars(one)) for one in places])
 """
     assert run(code).splitlines() == ["False", "True"]
+
+
+def test_modules_are_listed_when_somebody_asks_as_they_were():
+    code = """
+import sys, types
+held = dict(sys.modules)
+class Kernel:
+    def __init__(self):
+        self.debugger = types.SimpleNamespace(kernel_modules=None)
+        self.first = [*ipykernel.sys.modules.copy().values()]
+        import wave
+ipykernel = types.SimpleNamespace(IPythonKernel=Kernel, sys=sys)
+quick.list_modules_later(ipykernel)
+import colorsys
+kernel = Kernel()
+import csv
+files = list(kernel.debugger.kernel_modules)
+expected = {each.__file__ for each in held.values() if getattr(each, "__file__", None)} | {colorsys.__file__}
+print(set(files) == expected, kernel.first, ipykernel.sys.version_info == sys.version_info)
+"""
+    assert run(code) == "True [] True\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -187,6 +188,18 @@ def interrupted(kernel: blocking.Kernel) -> tuple[str, str]:
                 break
         result = future.result(0)
     return result.status, result.error.ename
+
+
+def test_the_debugger_steps_into_what_is_the_users_alone(kernels: tuple[blocking.Kernel, ...]) -> None:
+    code = "import json, beside; listed = get_ipython().kernel.debugger.kernel_modules\n"
+    code += "json.dumps([list(listed), beside.__file__])"
+    told = []
+    for kernel in kernels[:2]:
+        shown = kernel.execute(code)
+        files, beside = json.loads(ast.literal_eval(shown.outputs[0]["data"]["text/plain"]))
+        assert beside not in files
+        told.append(set(files))
+    assert told[0] <= told[1]
 
 
 def test_the_debugger_answers_the_same(kernels: tuple[blocking.Kernel, ...]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import select
 import sys
@@ -26,7 +27,7 @@ assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 MOST_WAITING = 1000
@@ -40,6 +41,7 @@ def quicken() -> bool:
     from ipykernel import (  # noqa: PLC0415 - the kernels' interpreter has it
         displayhook,
         iostream,
+        ipkernel,
         kernelapp,
         kernelbase,
         zmqshell,
@@ -68,6 +70,8 @@ def quicken() -> bool:
         show_before_asking(kernelbase.Kernel)
         order.keep_in(iostream.OutStream)
         keep_all(application)
+        if "_kernel_modules" in ipkernel.IPythonKernel.__init__.__code__.co_names:
+            list_modules_later(ipkernel)
     return known
 
 
@@ -256,3 +260,46 @@ def keep_all(application: Any) -> None:
         return bind(self, socket, port)
 
     application._try_bind_socket = bind_unbounded  # noqa: SLF001 - the one place to change
+
+
+class Modules:
+    """What a debugger shall not step into: the files of the modules that a kernel had when it was made.
+
+    ipykernel lists them then, which writes to each module, its name and its file; that copies 400 pages, a
+    tenth of all that a fork copies. Here they are listed when a debugger asks.
+    """
+
+    def __init__(self, held: list[Any], count: int) -> None:
+        newer = itertools.islice(reversed(sys.modules.values()), max(0, len(sys.modules) - count))
+        self._modules = (held, [sys.modules["__main__"], *newer])
+
+    def __iter__(self) -> Iterator[str]:
+        for module in itertools.chain(*self._modules):
+            if file := getattr(module, "__file__", None):
+                yield file
+
+
+class NoModules:
+    """Stands for ``sys`` in the module of ipykernel that lists them."""
+
+    modules: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+
+def list_modules_later(ipkernel: Any) -> None:
+    """Let a kernel list its modules when its debugger wants to know."""
+    held = [module for name, module in sys.modules.items() if name != "__main__"]
+    count = len(sys.modules)
+    make = ipkernel.IPythonKernel.__init__
+
+    def make_without(self: Any, **options: Any) -> None:
+        modules = Modules(held, count)
+        make(self, **options)
+        self._kernel_modules = modules
+        if getattr(self, "debugger", None) is not None:
+            self.debugger.kernel_modules = self._kernel_modules
+
+    ipkernel.IPythonKernel.__init__ = make_without
+    ipkernel.sys = NoModules()
