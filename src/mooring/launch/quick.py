@@ -287,6 +287,9 @@ class NoModules:
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(sys, name, value)
+
 
 def list_modules_later(ipkernel: Any) -> None:
     """Let a kernel list its modules when its debugger wants to know."""
