@@ -33,6 +33,12 @@ async def test_one_started_ahead_that_nobody_takes_is_stopped():
     assert process.popen.returncode == 0
 
 
+async def test_where_none_can_be_started_ahead_there_is_none(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with warden_process.started_ahead() as process:
+        assert process is None
+
+
 async def test_the_warden_loads_no_package_and_little_else():
     program = Path(warden_process.__file__).with_name("warden.py")
     code = """

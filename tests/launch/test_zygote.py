@@ -147,6 +147,13 @@ def test_what_imports_print_is_not_every_kernels_to_print(running, tmp_path):
     assert (code, printed.count(b"from an import")) == (0, 2)  # the subreaper's own and the template's
 
 
+def test_kernels_collect_garbage_unless_somebody_turned_that_off(running, tmp_path):
+    look = wanted("import gc; print(gc.isenabled(), gc.get_freeze_count() > 10_000)")
+    assert running().ask(**look)[1] == b"True True\n"
+    (tmp_path / "sitecustomize.py").write_text("import gc; gc.disable()")
+    assert running(PYTHONPATH=f"{tmp_path}:{FORKING}").ask(**look)[1] == b"False True\n"
+
+
 def test_without_ipykernel_it_says_so_and_ends(running, tmp_path):
     (tmp_path / "ipykernel.py").write_text("raise ImportError('broken')")
     one = running(PYTHONPATH=str(tmp_path))

@@ -9,11 +9,9 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
-
-from msgspec import structs
 
 from mooring.cli.complaints import FAILED, INTERRUPTED, OK
 from mooring.errors import DeadlineExceeded, KernelDied, MooringError
@@ -157,7 +155,7 @@ class _Cell:
             "seconds": None if result is None else round(result.seconds, 6),
             "execution_count": self.area.execution_count,
             "outputs": self.area.outputs,
-            "error": None if result is None or result.error is None else structs.asdict(result.error),
+            "error": None if result is None or result.error is None else asdict(result.error),
         }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -91,7 +92,8 @@ async def _run(
 ) -> Report:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with shared_warden(warden):
+    # Without one the run starts its own, after it has looked at what was asked for.
+    async with nullcontext() if warden is None else shared_warden(warden):
         with every(_TICK_SECONDS, lambda: presenter.tick(loop.time() - began)):
             return await render(sources, emit=emit, finish=finish, catch_signals=True, **flags)
 

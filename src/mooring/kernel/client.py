@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
-
-from msgspec import Struct
 
 from mooring.errors import MooringError, ProtocolError
 from mooring.kernel.outputs import Output, OutputArea, traceback_of
@@ -41,7 +40,8 @@ _LAST_WORDS = 0.25
 _IDLE_LATE = 2.0
 
 
-class ExecutionError(Struct, frozen=True):
+@dataclass(frozen=True)
+class ExecutionError:
     """What the kernel said of an exception.
 
     Attributes:
@@ -54,7 +54,8 @@ class ExecutionError(Struct, frozen=True):
     traceback: tuple[str, ...]
 
 
-class Result(Struct, frozen=True):
+@dataclass(frozen=True)
+class Result:
     """One execution.
 
     Attributes:

@@ -9,12 +9,12 @@ import select
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mooring.errors import LaunchError, WardenLost
+from mooring.errors import LaunchError, MooringError, WardenLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,11 +72,15 @@ class WardenProcess:
         else:  # noqa: RET505 - without it mypy sees unreachable code elsewhere
             return False
 
-    def stop(self) -> None:
-        """End it now: by the closed socket, which lets it tidy up, else by force. Blocks for milliseconds."""
+    def stop(self, patience: float = 2.0) -> None:
+        """End it now: by the closed socket, which lets it tidy up, else by force. Blocks for milliseconds.
+
+        Args:
+            patience: seconds it gets to tidy up; one that is still coming up may need as long for that.
+        """
         self.channel.close()
         try:
-            self.popen.wait(timeout=2)
+            self.popen.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
@@ -125,20 +129,20 @@ def start() -> WardenProcess:
 
 
 @contextmanager
-def started_ahead() -> Iterator[WardenProcess]:
+def started_ahead() -> Iterator[WardenProcess | None]:
     """Start a warden before there is a loop to serve; leaving the block stops it unless it has ended by then.
 
-    It takes 30 ms to come up: a program that has as much to import does both at once.
-
-    Raises:
-        WardenLost, LaunchError: as from :func:`start`.
+    It takes 30 ms to come up: a program that has as much to import does both at once. Where it cannot be
+    started there is None: whoever needs one says why, and what else is wrong is said first.
     """
-    process = start()
+    process = None
+    with suppress(MooringError, OSError):
+        process = start()
     try:
         yield process
     finally:
-        if process.popen.returncode is None:
-            process.stop()
+        if process is not None and process.popen.returncode is None:
+            process.stop(START)
 
 
 def _command(fd: int) -> list[str]:

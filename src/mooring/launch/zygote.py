@@ -311,6 +311,7 @@ def main() -> None:
         del sys.path[0]
     for path in (_FOLDER, os.path.join(_FOLDER, "zygote.py")):
         sys.path_importer_cache.pop(path, None)
+    collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
     gc.disable()  # a seventh of the start, for 400 KB
     preload()
     neighbour("quick").quicken()  # where that is known to change nothing else
@@ -318,7 +319,8 @@ def main() -> None:
     before.imported()
     sys.stdout.flush()  # what imports have printed is not the kernels' to print
     gc.freeze()
-    gc.enable()
+    if collecting:
+        gc.enable()
     ours = set(sys.modules)  # here, for it writes to each name: a third of a thousand pages
     module = Template(channel, image, before).serve()
     channel.detach()

@@ -10,10 +10,8 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import assert_never
-
-from msgspec import Struct
-from msgspec.structs import replace
 
 from mooring.errors import WardenLost
 from mooring.plan import schedule
@@ -42,7 +40,8 @@ MEMORY_FLOOR = 256 * 1024 * 1024
 """Nothing more is started while the machine has fewer bytes free than this."""
 
 
-class _Ended(Struct, frozen=True):
+@dataclass(frozen=True)
+class _Ended:
     """An attempt is over."""
 
     id: str

@@ -5,9 +5,8 @@ Nothing here does anything. Times are seconds since the run began (``at``) or du
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
-
-from msgspec import Struct, field
 
 Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 """How a notebook ended. ``failed``: a cell raised. ``timeout``: a deadline of the caller's passed.
@@ -16,7 +15,8 @@ Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 GOOD: frozenset[Status] = frozenset({"ok", "cached"})
 
 
-class Failure(Struct, frozen=True):
+@dataclass(frozen=True)
+class Failure:
     """The error of one notebook.
 
     Attributes:
@@ -36,7 +36,8 @@ class Failure(Struct, frozen=True):
     line: int | None = None
 
 
-class Outcome(Struct, frozen=True):
+@dataclass(frozen=True)
+class Outcome:
     """Everything known about one notebook when it is done.
 
     Attributes:
@@ -83,7 +84,8 @@ class Outcome(Struct, frozen=True):
         return self.status in GOOD or self.excused
 
 
-class RunStarted(Struct, frozen=True):
+@dataclass(frozen=True)
+class RunStarted:
     """The plan is made.
 
     Attributes:
@@ -99,7 +101,8 @@ class RunStarted(Struct, frozen=True):
     expected: dict[str, float] = field(default_factory=dict)
 
 
-class NotebookStarted(Struct, frozen=True):
+@dataclass(frozen=True)
+class NotebookStarted:
     """A kernel is being launched for a notebook."""
 
     source: str
@@ -108,7 +111,8 @@ class NotebookStarted(Struct, frozen=True):
     attempt: int
 
 
-class CellStarted(Struct, frozen=True):
+@dataclass(frozen=True)
+class CellStarted:
     """Code cell ``index`` of ``total`` (from 1) begins; ``cell`` numbers it among all cells."""
 
     source: str
@@ -118,7 +122,8 @@ class CellStarted(Struct, frozen=True):
     cell: int
 
 
-class MemorySampled(Struct, frozen=True):
+@dataclass(frozen=True)
+class MemorySampled:
     """Resident memory of a notebook's kernel and its children now, in bytes."""
 
     source: str
@@ -126,7 +131,8 @@ class MemorySampled(Struct, frozen=True):
     memory: int
 
 
-class NotebookRetried(Struct, frozen=True):
+@dataclass(frozen=True)
+class NotebookRetried:
     """A kernel died and the notebook is put back in the queue."""
 
     source: str
@@ -135,14 +141,16 @@ class NotebookRetried(Struct, frozen=True):
     reason: str
 
 
-class NotebookFinished(Struct, frozen=True):
+@dataclass(frozen=True)
+class NotebookFinished:
     """One notebook is done."""
 
     at: float
     outcome: Outcome
 
 
-class Note(Struct, frozen=True):
+@dataclass(frozen=True)
+class Note:
     """Something the user should hear: a kernel chosen by language, an artefact written twice.
 
     Attributes:
@@ -155,7 +163,8 @@ class Note(Struct, frozen=True):
     source: str | None = None
 
 
-class RunFinished(Struct, frozen=True):
+@dataclass(frozen=True)
+class RunFinished:
     """The run is over; ``interrupted`` when the user stopped it."""
 
     at: float

@@ -97,7 +97,7 @@ class Rendering:
             # The kernel died or never answered, before the first cell.
             failure = Failure(0, type(error).__name__, str(error))
             outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
-            return self._timed(structs.replace(outcome, attempts=self._place.attempt))
+            return self._timed(replace(outcome, attempts=self._place.attempt))
 
     async def _run(self) -> Outcome:
         self._publisher.begin()
@@ -247,7 +247,7 @@ class Rendering:
 
     def _timed(self, outcome: Outcome) -> Outcome:
         seconds = self._context.clock() - self._began
-        return structs.replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+        return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
 
 
 def _as_it_is_now(item: Item) -> Item:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
-
-from msgspec import Struct
-from msgspec.structs import replace
 
 from mooring.errors import MooringError
 from mooring.render.cache.stored import below
@@ -34,7 +32,8 @@ def documents_of(output: Path, to: Sequence[str], private: Path) -> dict[str, Pa
     return {**places, "ipynb": output if "ipynb" in to else private}
 
 
-class Published(Struct, frozen=True):
+@dataclass(frozen=True)
+class Published:
     """What was written.
 
     Attributes:

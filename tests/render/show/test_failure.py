@@ -1,8 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from mooring.render.events import Failure
 from mooring.render.show import failure

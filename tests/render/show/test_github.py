@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import io
 import re
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from mooring.render.events import Failure, Note, NotebookFinished, Outcome, RunStarted
 from mooring.render.show.github import GitHub, annotation, escape_data, escape_property, step_summary

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from msgspec.structs import replace
+from dataclasses import replace
 
 from mooring.render.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
 from mooring.render.show.record import Attempt, Record

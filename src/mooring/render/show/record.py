@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, field
-from msgspec.structs import replace
+from dataclasses import dataclass, field, replace
 
 from mooring.render.events import (
     Event,
@@ -17,7 +16,8 @@ from mooring.render.events import (
 )
 
 
-class Attempt(Struct, frozen=True):
+@dataclass(frozen=True)
+class Attempt:
     """A kernel that died before its notebook was put back in the queue.
 
     Attributes:
@@ -34,7 +34,8 @@ class Attempt(Struct, frozen=True):
     reason: str
 
 
-class Record(Struct):
+@dataclass
+class Record:
     """A run as it was. Only :meth:`handle` changes it; complete after ``RunFinished``."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))
