@@ -55,7 +55,9 @@ class Round:
     async def launch(self, number: int, first: Callable[[int], Awaitable[int]]) -> None:
         """Launch one kernel with ``first``, which returns its pid once its first result is there."""
         try:
-            self.pids.append(await first(number))
+            # jupyter_client waits for ever for the output of a kernel that did not get its port.
+            async with asyncio.timeout(PATIENCE):
+                self.pids.append(await first(number))
             self.seconds.append(time.monotonic() - self.began)
         except Exception as error:  # noqa: BLE001 - what it fails of is what is counted
             self.causes.append(f"{type(error).__name__}: {error}"[:80])
