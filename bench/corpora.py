@@ -62,6 +62,7 @@ class Comparison:
     random: list[str] = field(default_factory=list)
     order: int = 0
     problems: list[str] = field(default_factory=list)
+    neither: str = ""
     seconds: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -217,12 +218,13 @@ def by_nbclient(source: Path, out: Path, kernel: str, options: argparse.Namespac
     import jupytext
     import nbclient
     import nbformat
+    from jupyter_client.kernelspec import NoSuchKernel
 
     read = nbformat.read if source.suffix == ".ipynb" else jupytext.read
     notebook = read(source, as_version=4)
     client = nbclient.NotebookClient(
         notebook,
-        kernel_name=kernel,
+        kernel_name=kernel or notebook.metadata.get("kernelspec", {}).get("name", "python3"),
         timeout=options.cell_timeout,
         resources={"metadata": {"path": str(source.parent)}},
         allow_errors=options.allow_errors,
@@ -246,6 +248,8 @@ def by_nbclient(source: Path, out: Path, kernel: str, options: argparse.Namespac
         status = "failed"
     except nbclient.exceptions.DeadKernelError:
         status = "died"
+    except NoSuchKernel:
+        status, notebook = "failed", None
     if status == "ok" and options.allow_errors and raised:
         status = "failed"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -304,7 +308,8 @@ def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Compa
         row, source = pair
         relative = source.relative_to(root)
         theirs = work / "nbclient.out" / folder.name / f"{relative}.json"
-        seconds = run_nbclient(copies["nbclient"] / relative, theirs, row["kernel"] or "python3", options)
+        kernel = row["kernel"] or ""  # where mooring knows none nbclient is to look for the document's own
+        seconds = run_nbclient(copies["nbclient"] / relative, theirs, kernel, options)
         ended = json.loads(theirs.read_text()) if theirs.exists() else None
         found = Comparison(str(relative), row["status"], ended["status"] if ended else "failed (not run)")
         found.seconds = (row["seconds"], seconds)
@@ -315,14 +320,14 @@ def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Compa
             compare_cells(found, notebook, ended["notebook"], roots)
             if found.differing:
                 again = theirs.with_suffix(".again.json")
-                run_nbclient(copies["nbclient"] / relative, again, row["kernel"] or "python3", options)
+                run_nbclient(copies["nbclient"] / relative, again, kernel, options)
                 set_apart(found, json.loads(again.read_text())["notebook"], ended["notebook"], roots)
             check_written(found, source, written)
-        elif ended or row["output"]:
+        elif row["output"] or (ended and ended["notebook"]):
             found.problems.append(f"written by one only: {row['error']}")
         else:
             found.nbclient = row["status"]
-            found.problems.append(f"run by neither: {row['error']['evalue'][:200]}")
+            found.neither = row["error"]["evalue"][:200]
         return found
 
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -348,7 +353,7 @@ def table(rows: list[Comparison]) -> None:
             f"{len(row.differing):6} {len(row.random):6} {row.order:5} {seconds}"
         )
     for row in rows:
-        for text in (*row.problems, *row.differing):
+        for text in (*row.problems, *row.differing, *([f"run by neither: {row.neither}"] * bool(row.neither))):
             print(f"\n{row.name}: {text}")
     ended, cells = sum(row.same_end for row in rows), sum(row.cells for row in rows)
     differing, random = sum(len(row.differing) for row in rows), sum(len(row.random) for row in rows)
@@ -357,7 +362,8 @@ def table(rows: list[Comparison]) -> None:
         f"\n{len(rows)} documents: {ended} ended alike; ok with mooring {passed[0]}, "
         f"with nbclient {passed[1]}; {cells} code cells, {differing} differ, {random} are random, "
         f"{sum(row.order for row in rows)} in another order, "
-        f"{sum(len(row.problems) for row in rows)} other problems"
+        f"{sum(len(row.problems) for row in rows)} other problems; "
+        f"{sum(bool(row.neither) for row in rows)} run by neither"
     )
 
 
