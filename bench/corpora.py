@@ -353,7 +353,8 @@ def table(rows: list[Comparison]) -> None:
             f"{len(row.differing):6} {len(row.random):6} {row.order:5} {seconds}"
         )
     for row in rows:
-        for text in (*row.problems, *row.differing, *([f"run by neither: {row.neither}"] * bool(row.neither))):
+        neither = [f"run by neither: {row.neither}"] if row.neither else []
+        for text in (*row.problems, *row.differing, *neither):
             print(f"\n{row.name}: {text}")
     ended, cells = sum(row.same_end for row in rows), sum(row.cells for row in rows)
     differing, random = sum(len(row.differing) for row in rows), sum(len(row.random) for row in rows)
