@@ -78,7 +78,7 @@ def test_interrupting_from_another_thread(python):
     timer = threading.Thread(target=lambda: on.wait(20) and python.interrupt())
     timer.start()
     result = python.execute(
-        "print('on', flush=True)\nimport time; time.sleep(60)",
+        "print('on', flush=True)\nimport time\nwhile True: time.sleep(0.1)",
         receive=lambda message: on.set() if message.msg_type == "stream" else None,
     )
     timer.join()
@@ -96,7 +96,7 @@ def test_a_callback_that_raises(python):
 
 def test_a_callback_may_interrupt(python):
     result = python.execute(
-        "print('on', flush=True)\nimport time; time.sleep(60)",
+        "print('on', flush=True)\nimport time\nwhile True: time.sleep(0.1)",
         receive=lambda message: python.interrupt() if message.msg_type == "stream" else None,
     )
     assert result.error.ename == "KeyboardInterrupt"

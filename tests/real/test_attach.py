@@ -25,6 +25,9 @@ from mooring.plan.lifecycle import Exited, Running
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
+NAPS = "import time; any(time.sleep(0.1) for _ in range(6000))"
+"""For what is to be interrupted: Python sees a signal that comes just before a sleep only after it."""
+
 IPYKERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{}", "--HistoryManager.enabled=False")
 
 
@@ -97,7 +100,7 @@ async def test_a_busy_one_can_be_attached_to_and_interrupted(transport):
             busy = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(
-                    first.execute("print(1); import time; time.sleep(600)", receive=lambda _: busy.set())
+                    first.execute(f"print(1, flush=True); {NAPS}", receive=lambda _: busy.set())
                 )
                 await busy.wait()
                 async with attach(path) as second:
@@ -186,7 +189,7 @@ async def test_without_async():
         with blocking.attach(path) as kernel:
             assert text(kernel.execute("print(input())", stdin=lambda *_: "Ada")) == "Ada\n"
             assert kernel.process.pid == process.pid
-            sleeps = "print(1, flush=True); import time; time.sleep(600)"
+            sleeps = f"print(1, flush=True); {NAPS}"
             result = kernel.execute(sleeps, receive=lambda m: m.msg_type == "stream" and kernel.interrupt())
             assert result.error.ename == "KeyboardInterrupt"
             with pytest.raises(UsageError):

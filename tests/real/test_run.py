@@ -87,7 +87,15 @@ def test_the_time_is_over(mooring: Command):
     assert "E-DEADLINE" in done.stderr
 
 
-SLEEPS = "print('on', flush=True)\nimport time\ntry:\n    time.sleep(600)\nfinally:\n    print('tidied')"
+# Naps: Python sees a signal that comes just before a sleep only after it.
+SLEEPS = """
+import time
+try:
+    print('on', flush=True)
+    while True: time.sleep(0.1)
+finally:
+    print('tidied')
+"""
 
 
 def test_the_first_interrupt_is_for_the_code(mooring: Command):
@@ -100,8 +108,18 @@ def test_the_first_interrupt_is_for_the_code(mooring: Command):
 
 
 def test_the_second_interrupt_is_for_the_kernel(mooring: Command):
-    stubborn = "import time\nprint('on', flush=True)\nwhile True:\n    try: time.sleep(600)\n"
-    stubborn += "    except KeyboardInterrupt: print('no', flush=True)"
+    stubborn = """
+import time
+word = 'on'
+while True:
+    try:
+        while True:
+            if word: print(word, flush=True)
+            word = None
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        word = 'no'
+"""
     process = mooring.start("run", "python3", "-c", stubborn)
     for line in (b"on\n", b"no\n"):
         assert process.stdout.readline() == line
@@ -128,6 +146,9 @@ def test_an_interrupt_while_it_asks(mooring: Command):
         seen = b""
         while b"Who? " not in seen:
             seen += os.read(primary, 1024)
+        # A signal that comes just before the reading begins is seen after it.
+        syscall = Path(f"/proc/{process.pid}/syscall")
+        assert until(lambda: syscall.read_text().split()[:2] in (["0", "0x0"], ["63", "0x0"]))  # read(0, ...
         process.send_signal(signal.SIGINT)
         assert "KeyboardInterrupt" in mooring.ended(process, code=130).stderr
     finally:
