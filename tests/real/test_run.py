@@ -150,7 +150,14 @@ def test_an_interrupt_while_it_asks(mooring: Command):
         syscall = Path(f"/proc/{process.pid}/syscall")
         assert until(lambda: syscall.read_text().split()[:2] in (["0", "0x0"], ["63", "0x0"]))  # read(0, ...
         process.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in mooring.ended(process, code=130).stderr
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            # Seldom ipykernel has the answer first, is interrupted as it sends its reply, and drops that.
+            process.send_signal(signal.SIGINT)
+            mooring.ended(process, code=130)
+        else:
+            assert "KeyboardInterrupt" in mooring.ended(process, code=130).stderr
     finally:
         os.close(primary)
 
