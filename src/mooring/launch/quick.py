@@ -302,7 +302,7 @@ def list_modules_later(ipkernel: Any) -> None:
         make(self, **options)
         self._kernel_modules = modules
         if getattr(self, "debugger", None) is not None:
-            self.debugger.kernel_modules = self._kernel_modules
+            self.debugger.kernel_modules = modules
 
     ipkernel.IPythonKernel.__init__ = make_without
     ipkernel.sys = NoModules()

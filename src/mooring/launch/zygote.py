@@ -312,7 +312,7 @@ def main() -> None:
     for path in (_FOLDER, os.path.join(_FOLDER, "zygote.py")):
         sys.path_importer_cache.pop(path, None)
     collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
-    gc.disable()  # a seventh of the start, for 400 KB
+    gc.disable()  # a fifth of the start, for 400 KB
     preload()
     neighbour("quick").quicken()  # where that is known to change nothing else
     warm()
@@ -321,7 +321,7 @@ def main() -> None:
     gc.freeze()
     if collecting:
         gc.enable()
-    ours = set(sys.modules)  # here, for it writes to each name: a third of a thousand pages
+    ours = set(sys.modules)  # it writes to each name: in a fork that would copy a hundred pages
     module = Template(channel, image, before).serve()
     channel.detach()
     code: object = None
