@@ -14,14 +14,14 @@ help:
 
 demo:
 	@sh scripts/setup.sh demo
-	@$(PY) -m mooring render examples -o rendered --to ipynb,html --report rendered/report.html
+	@$(PY) -m moorage render examples -o rendered --to ipynb,html --report rendered/report.html
 	@echo
 	@echo "The report:  file://$(CURDIR)/rendered/report.html"
 	@echo "The pages:   file://$(CURDIR)/rendered/index.html"
 
 demo-pyvista:
 	@sh scripts/setup.sh pyvista
-	@$(PY) -m mooring render examples-pyvista -o rendered-pyvista --to ipynb,html --report rendered-pyvista/report.html
+	@$(PY) -m moorage render examples-pyvista -o rendered-pyvista --to ipynb,html --report rendered-pyvista/report.html
 	@echo "The report:  file://$(CURDIR)/rendered-pyvista/report.html"
 
 check:
@@ -51,4 +51,4 @@ drill:
 	$(PY) -m bench.drill
 
 clean:
-	rm -rf .venv rendered rendered-pyvista .mooring .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv rendered rendered-pyvista .moorage .mypy_cache .ruff_cache .pytest_cache .hypothesis

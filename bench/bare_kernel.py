@@ -18,9 +18,9 @@ from pathlib import Path
 
 import zmq
 
-from mooring.wire import messages
-from mooring.wire.codec import Signer
-from mooring.wire.session import Session
+from moorage.wire import messages
+from moorage.wire.codec import Signer
+from moorage.wire.session import Session
 
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "kernel.json"

@@ -1,4 +1,4 @@
-"""Run a folder of documents through mooring and through nbclient, and compare cell by cell.
+"""Run a folder of documents through moorage and through nbclient, and compare cell by cell.
 
     python bench/corpora.py FOLDER... [-j N] [--only GLOB]... [--skip GLOB]... [--cell-timeout S]
                             [--allow-errors] [--json FILE] [--keep DIR]
@@ -7,7 +7,7 @@ Each tool gets a fresh copy of the folder, runs every document in the folder it 
 kernel and without a cache. Texts are converted by jupytext for nbclient. Compared are: how the notebook
 ended, every cell's source, execution count and outputs. What differs from run to run of one tool is made
 equal first: addresses, times, temporary paths, ids, the bytes of pictures (their size counts). nbclient
-joins the streams of a cell by name across displays, mooring keeps them where they stood: both are joined
+joins the streams of a cell by name across displays, moorage keeps them where they stood: both are joined
 before they are compared, and a cell whose order differs is counted apart ("order"). Where a cell differs,
 nbclient runs the document a second time: cells in which it differs from itself are "random". Written
 notebooks are validated by nbformat, and those made from notebooks must be the source but for outputs,
@@ -55,7 +55,7 @@ class Comparison:
     """One document, run by both."""
 
     name: str
-    mooring: str
+    moorage: str
     nbclient: str
     cells: int = 0
     differing: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def same_end(self) -> bool:
-        return self.mooring == self.nbclient
+        return self.moorage == self.nbclient
 
 
 def shown(text: str) -> str:
@@ -147,7 +147,7 @@ def normal_outputs(outputs: list[dict[str, Any]], roots: list[str]) -> tuple[lis
 
 def short_diff(ours: list[str], theirs: list[str], limit: int = 12) -> str:
     lines = difflib.unified_diff(
-        "\n".join(theirs).split("\n"), "\n".join(ours).split("\n"), "nbclient", "mooring", lineterm="", n=0
+        "\n".join(theirs).split("\n"), "\n".join(ours).split("\n"), "nbclient", "moorage", lineterm="", n=0
     )
     kept = [line[:160] for line in lines if not line.startswith(("---", "+++", "@@"))]
     return "\n".join(kept[:limit] + ([f"... {len(kept) - limit} more"] if len(kept) > limit else []))
@@ -176,7 +176,7 @@ def compare_cells(found: Comparison, ours: dict[str, Any], theirs: dict[str, Any
 
 
 def set_apart(found: Comparison, again: dict[str, Any], once: dict[str, Any], roots: list[str]) -> None:
-    """Move the cells in which two runs of nbclient differ out of those that differ from mooring's."""
+    """Move the cells in which two runs of nbclient differ out of those that differ from moorage's."""
     control = Comparison(found.name, "", "")
     compare_cells(control, again, once, roots)
     moody = {text.partition(":")[0] for text in control.differing}
@@ -275,29 +275,29 @@ def run_nbclient(source: Path, out: Path, kernel: str, options: argparse.Namespa
     return time.monotonic() - began
 
 
-def run_mooring(folder: Path, out: Path, options: argparse.Namespace, sources: list[Path]) -> dict[str, Any]:
+def run_moorage(folder: Path, out: Path, options: argparse.Namespace, sources: list[Path]) -> dict[str, Any]:
     report = out.with_suffix(".json")
-    command = [sys.executable, "-m", "mooring", "render", *sources, "-o", out, *common(options)]
+    command = [sys.executable, "-m", "moorage", "render", *sources, "-o", out, *common(options)]
     command += ["--no-cache", "-j", str(options.jobs), "--retries", "0", "--quiet", "--json", report]
     silent = None if options.verbose else subprocess.DEVNULL
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=silent, cwd=folder.parent, check=False)
     if not report.exists():
-        sys.exit(f"mooring did not run {folder}; try --verbose")
+        sys.exit(f"moorage did not run {folder}; try --verbose")
     found: dict[str, Any] = json.loads(report.read_text())
     return found
 
 
 def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Comparison]:
     """Run the documents of one folder both ways."""
-    copies = {who: work / who / folder.name for who in ("mooring", "nbclient")}
+    copies = {who: work / who / folder.name for who in ("moorage", "nbclient")}
     for copy in copies.values():
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git"))
-    root = copies["mooring"]
+    root = copies["moorage"]
     sources = [root]
     if options.only or options.skip:
         sources = [path for path in sorted(root.rglob("*")) if path.is_file() and chosen(path, root, options)]
     out = work / f"{folder.name}.out"
-    report = run_mooring(root, out, options, sources)
+    report = run_moorage(root, out, options, sources)
     # What the report calls a source is relative to the documents' common folder.
     rows = []
     for row in report["notebooks"]:
@@ -308,7 +308,7 @@ def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Compa
         row, source = pair
         relative = source.relative_to(root)
         theirs = work / "nbclient.out" / folder.name / f"{relative}.json"
-        kernel = row["kernel"] or ""  # where mooring knows none nbclient is to look for the document's own
+        kernel = row["kernel"] or ""  # where moorage knows none nbclient is to look for the document's own
         seconds = run_nbclient(copies["nbclient"] / relative, theirs, kernel, options)
         ended = json.loads(theirs.read_text()) if theirs.exists() else None
         found = Comparison(str(relative), row["status"], ended["status"] if ended else "failed (not run)")
@@ -335,7 +335,7 @@ def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Compa
 
 
 def chosen(path: Path, root: Path, options: argparse.Namespace) -> bool:
-    from mooring.render.documents.document import is_document
+    from moorage.render.documents.document import is_document
 
     name = path.relative_to(root).as_posix()
     if options.only and not any(fnmatchcase(name, glob) for glob in options.only):
@@ -344,12 +344,12 @@ def chosen(path: Path, root: Path, options: argparse.Namespace) -> bool:
 
 
 def table(rows: list[Comparison]) -> None:
-    print(f"{'document':60} {'mooring':8} {'nbclient':9} same cells differ random order  seconds")
+    print(f"{'document':60} {'moorage':8} {'nbclient':9} same cells differ random order  seconds")
     for row in rows:
         same = "yes" if row.same_end else "NO"
         seconds = f"{row.seconds[0]:6.1f} {row.seconds[1]:6.1f}"
         print(
-            f"{row.name[-60:]:60} {row.mooring:8} {row.nbclient:9} {same:4} {row.cells:5} "
+            f"{row.name[-60:]:60} {row.moorage:8} {row.nbclient:9} {same:4} {row.cells:5} "
             f"{len(row.differing):6} {len(row.random):6} {row.order:5} {seconds}"
         )
     for row in rows:
@@ -358,9 +358,9 @@ def table(rows: list[Comparison]) -> None:
             print(f"\n{row.name}: {text}")
     ended, cells = sum(row.same_end for row in rows), sum(row.cells for row in rows)
     differing, random = sum(len(row.differing) for row in rows), sum(len(row.random) for row in rows)
-    passed = sum(row.mooring == "ok" for row in rows), sum(row.nbclient == "ok" for row in rows)
+    passed = sum(row.moorage == "ok" for row in rows), sum(row.nbclient == "ok" for row in rows)
     print(
-        f"\n{len(rows)} documents: {ended} ended alike; ok with mooring {passed[0]}, "
+        f"\n{len(rows)} documents: {ended} ended alike; ok with moorage {passed[0]}, "
         f"with nbclient {passed[1]}; {cells} code cells, {differing} differ, {random} are random, "
         f"{sum(row.order for row in rows)} in another order, "
         f"{sum(len(row.problems) for row in rows)} other problems; "
@@ -379,7 +379,7 @@ def main() -> int:
     parser.add_argument("--allow-errors", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
-    parser.add_argument("--verbose", action="store_true", help="let mooring speak")
+    parser.add_argument("--verbose", action="store_true", help="let moorage speak")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

@@ -1,16 +1,16 @@
-"""From SIGKILL of a real kernel to everybody who waits for it: mooring, jupyter_client, nbclient.
+"""From SIGKILL of a real kernel to everybody who waits for it: moorage, jupyter_client, nbclient.
 
     python -m bench.death_notice [--repeat 50]
 
 One loop, one kernel at a time, in turn. The kernel runs a cell meanwhile and has written its last words to
-its own stderr. With mooring those wait who wait for the cell, for the process (twice), for a cell of a second
+its own stderr. With moorage those wait who wait for the cell, for the process (twice), for a cell of a second
 client that is attached, for that client's process, and, of a second kernel that was stopped by SIGSTOP and
 so cannot obey, for its shutdown. A thread that only waits for the pidfd tells when the system itself
 knew, for taking down a process takes time, on a busy machine most of it; the last columns are what came on
 top. Beside it, as their users have it: jupyter_client's restarter with its callback (a tick every 3 s), and
 nbclient, which looks every second whether the kernel lives. Those two are killed at a random moment of their
 tick; that wait is not in the time. Writes bench/results/death_notice.json. Exit code 0 when every notice of
-mooring's came within 50 ms, those of the owner with cause, signal and last words.
+moorage's came within 50 ms, those of the owner with cause, signal and last words.
 """
 
 from __future__ import annotations
@@ -75,25 +75,25 @@ async def noticed(wait: Awaitable[object]) -> tuple[float, object]:
     return time.perf_counter(), result
 
 
-async def with_mooring(times: Times, faults: Faults) -> None:
+async def with_moorage(times: Times, faults: Faults) -> None:
     """Kill one kernel that many wait for, and one that is being shut down."""
-    import mooring
+    import moorage
 
     async with (
-        mooring.launch("python3", fork=False) as kernel,
-        mooring.attach(kernel.connection_file) as other,
+        moorage.launch("python3", fork=False) as kernel,
+        moorage.attach(kernel.connection_file) as other,
     ):
         on = asyncio.Event()
         cell = kernel.execute(CELL, receive=lambda m: m.msg_type == "stream" and on.set())
         waits = {
             FLOOR: asyncio.to_thread(gone, kernel.process.pid),
-            "mooring: process.wait": kernel.process.wait(),
-            "mooring: process.wait, another": kernel.process.wait(),
-            "mooring: attached, execute": other.execute("1"),
-            "mooring: attached, process.wait": other.process.wait(),
+            "moorage: process.wait": kernel.process.wait(),
+            "moorage: process.wait, another": kernel.process.wait(),
+            "moorage: attached, execute": other.execute("1"),
+            "moorage: attached, process.wait": other.process.wait(),
         }
         async with asyncio.TaskGroup() as group:
-            tasks = {"mooring: execute": group.create_task(noticed(cell))}
+            tasks = {"moorage: execute": group.create_task(noticed(cell))}
             await on.wait()
             tasks |= {name: group.create_task(noticed(wait)) for name, wait in waits.items()}
             await asyncio.sleep(0.02)  # all of them wait
@@ -108,9 +108,9 @@ async def with_mooring(times: Times, faults: Faults) -> None:
             times[name + BEYOND].append(ended - tasks[FLOOR].result()[1])
             status = getattr(told, "exit_status", told)
             faults.expect(getattr(status, "signal", None) == signal.SIGKILL, f"{name}: {told!r}")
-        _, told = tasks["mooring: execute"].result()
+        _, told = tasks["moorage: execute"].result()
         faults.expect("last words" in told.output and "SIGKILL" in str(told), f"no last words in {told}")
-    async with mooring.launch("python3", fork=False) as kernel:
+    async with moorage.launch("python3", fork=False) as kernel:
         os.kill(kernel.process.pid, signal.SIGSTOP)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(noticed(kernel.shutdown(grace=60)))
@@ -118,7 +118,7 @@ async def with_mooring(times: Times, faults: Faults) -> None:
             began = time.perf_counter()
             os.kill(kernel.process.pid, signal.SIGKILL)
         ended, told = task.result()
-        times["mooring: shutdown"].append(ended - began)
+        times["moorage: shutdown"].append(ended - began)
         faults.expect(getattr(told, "signal", None) == signal.SIGKILL, f"shutdown: {told!r}")
 
 
@@ -169,11 +169,11 @@ async def with_nbclient(times: Times, _: Faults) -> None:
 
 async def measured(repeat: int, peers: int) -> tuple[Times, Faults]:
     """Kill them all, so many times."""
-    from mooring.launch.local import shared_warden
+    from moorage.launch.local import shared_warden
 
     times: Times = defaultdict(list)
     faults = Faults()
-    ways: list[Callable[[Times, Faults], Awaitable[None]]] = [with_mooring, with_restarter, with_nbclient]
+    ways: list[Callable[[Times, Faults], Awaitable[None]]] = [with_moorage, with_restarter, with_nbclient]
     async with shared_warden():
         for turn in range(repeat):
             for way in ways if turn < peers else ways[:1]:
@@ -196,7 +196,7 @@ def main() -> int:
     head = ["who waits", "n", "p50 ms", "p95 ms", "most ms", "beyond the system: p50 ms", "most ms"]
     rows = []
     known = [name for name in times if not name.endswith(BEYOND)]
-    for name in sorted(known, key=lambda name: not name.startswith("mooring")):
+    for name in sorted(known, key=lambda name: not name.startswith("moorage")):
         values = sorted(times[name])
         high = values[min(len(values) - 1, round(0.95 * len(values)))]
         figures = (statistics.median(values), high, values[-1])
@@ -207,9 +207,9 @@ def main() -> int:
             else ["", ""]
         )
         rows.append([name, str(len(values)), *(f"{1000 * each:.1f}" for each in figures), *rest])
-    most = max(max(times[name]) for name in known if name.startswith("mooring"))
+    most = max(max(times[name]) for name in known if name.startswith("moorage"))
     well = most <= TARGET and not faults
-    said = f"Latest notice of mooring's: {1000 * most:.1f} ms; target {1000 * TARGET:.0f} ms. {machine()}"
+    said = f"Latest notice of moorage's: {1000 * most:.1f} ms; target {1000 * TARGET:.0f} ms. {machine()}"
     print(table(head, rows), said, *faults, sep="\n")
     with suppress(OSError):
         load = os.getloadavg()[0]

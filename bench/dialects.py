@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mooring.discovery.kernelspec import names
+from moorage.discovery.kernelspec import names
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """One client takes one flood of display messages; see output_flood.py.
 
-    python display_clients.py mooring|jupyter_client own|kernel|recording COUNT CODE
+    python display_clients.py moorage|jupyter_client own|kernel|recording COUNT CODE
 
 Prints how many displays arrived and the seconds from the request to the last of them (its idle). ``own`` is
-a kernel as each launches it: mooring forks it, as for every run of several notebooks; jupyter_client starts
+a kernel as each launches it: moorage forks it, as for every run of several notebooks; jupyter_client starts
 one. ``kernel`` is the same spawned ipykernel for both, ``recording`` a process that answers the request with
 COUNT prepared messages.
 """
@@ -37,9 +37,9 @@ def far_end(folder: str) -> tuple[subprocess.Popen[bytes], str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), str(file)
 
 
-async def with_mooring(file: str, code: str) -> tuple[int, float]:
-    from mooring.kernel.client import Client
-    from mooring.rendezvous.files import read_connection_file
+async def with_moorage(file: str, code: str) -> tuple[int, float]:
+    from moorage.kernel.client import Client
+    from moorage.rendezvous.files import read_connection_file
 
     info = read_connection_file(Path(file))
     async with Client(info, uuid.uuid4().hex, lambda: uuid.uuid4().hex) as client:
@@ -68,10 +68,10 @@ def with_jupyter_client(file: str, code: str) -> tuple[int, float]:
     return len(outputs), seconds
 
 
-async def launched_by_mooring(code: str) -> tuple[int, float]:
-    import mooring
+async def launched_by_moorage(code: str) -> tuple[int, float]:
+    import moorage
 
-    async with mooring.launch("python3", fork=True) as kernel:
+    async with moorage.launch("python3", fork=True) as kernel:
         result = await kernel.execute(code)
     return len(result.outputs), result.seconds
 
@@ -88,8 +88,8 @@ def launched_by_jupyter_client(code: str) -> tuple[int, float]:
 
 
 if WHAT == "own":
-    if WHO == "mooring":
-        count, seconds = asyncio.run(launched_by_mooring(sys.argv[4]))
+    if WHO == "moorage":
+        count, seconds = asyncio.run(launched_by_moorage(sys.argv[4]))
     else:
         count, seconds = launched_by_jupyter_client(sys.argv[4])
     print(json.dumps({"displays": count, "seconds": seconds}))
@@ -98,8 +98,8 @@ if WHAT == "own":
 with tempfile.TemporaryDirectory() as folder:
     process, connection = far_end(folder)
     try:
-        if WHO == "mooring":
-            count, seconds = asyncio.run(with_mooring(connection, sys.argv[4]))
+        if WHO == "moorage":
+            count, seconds = asyncio.run(with_moorage(connection, sys.argv[4]))
         else:
             count, seconds = with_jupyter_client(connection, sys.argv[4])
     finally:

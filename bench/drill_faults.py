@@ -20,11 +20,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.errors import KernelDied, StartDeath
-from mooring.kernel.kernel import launch
-from mooring.launch.base import ExitStatus
-from mooring.launch.local import shared_warden
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.errors import KernelDied, StartDeath
+from moorage.kernel.kernel import launch
+from moorage.launch.base import ExitStatus
+from moorage.launch.local import shared_warden
 
 _DIES = """
 import os, sys, time

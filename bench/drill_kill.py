@@ -1,12 +1,12 @@
-"""End `mooring render` in every way, many times, and look for what is left.
+"""End `moorage render` in every way, many times, and look for what is left.
 
     python -m bench.drill_kill [--rounds 25] [--signals 10] [--deadline SECONDS]
 
 A tree of two notebooks is rendered. The first makes a file that is linked into the folder of the second;
 the second's kernel starts a plain child, a setsid child and a double-forked daemon that ignores every signal
 it can: once before the kernel itself has started (its kernelspec's command does so) and once more in a cell,
-which then never ends. mooring is ended by SIGKILL in that cell, by SIGKILL at a random moment while that
-kernel or mooring itself starts, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later,
+which then never ends. moorage is ended by SIGKILL in that cell, by SIGKILL at a random moment while that
+kernel or moorage itself starts, by SIGTERM and by SIGINT in that cell. A round fails if, SECONDS (2) later,
 anything is left: a process that carries the round's mark, a file in the private place (XDG_RUNTIME_DIR), a
 half-written file in the outputs' folder, a link in the sources' tree. Exit code 0 when no round failed.
 """
@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import BIN, environment, machine, median, script, write_results
-from mooring.launch import procfs
+from moorage.launch import procfs
 
-MARK = "MOORING_DRILL_ROUND"
+MARK = "MOORAGE_DRILL_ROUND"
 
 FAMILY = """
 import os, signal, subprocess, sys, time
@@ -46,14 +46,14 @@ if os.fork() == 0:
 """
 # Its file is called ipykernel_launcher, so that it is taken for what it becomes.
 KERNEL = (
-    'import os\nopen(os.environ["MOORING_DRILL_STARTED"], "w").close()\n'
+    'import os\nopen(os.environ["MOORAGE_DRILL_STARTED"], "w").close()\n'
     + FAMILY
     + 'os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[1:]])\n'
 )
 
 FIRST = 'from pathlib import Path\nPath("made.txt").write_text("made")'
 SECOND = (
-    FAMILY + 'open("made.txt").read()\nopen(os.environ["MOORING_DRILL_READY"], "w").close()\ntime.sleep(600)'
+    FAMILY + 'open("made.txt").read()\nopen(os.environ["MOORAGE_DRILL_READY"], "w").close()\ntime.sleep(600)'
 )
 
 CONFIGURATION = """
@@ -68,7 +68,7 @@ needs = ["../first/first.py", { file = "../first/made.txt", as = "made.txt" }]
 
 # What may stand in the outputs' folder: it was finished.
 FINISHED = {"first", "second", "first.ipynb", "made.txt"}
-HALF = ".mooring-"
+HALF = ".moorage-"
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Tally:
         return (
             f"{self.name:28} {len(self.gone)} of {rounds} left nothing; exit codes {sorted(self.codes)}; "
             f"processes at the signal {min(self.processes, default=0)}-{max(self.processes, default=0)}; "
-            f"ms until mooring was gone: {spread(self.exited)}; until all was gone: {spread(self.gone)}"
+            f"ms until moorage was gone: {spread(self.exited)}; until all was gone: {spread(self.gone)}"
         )
 
 
@@ -101,7 +101,7 @@ class NotReadyError(Exception):
 
 
 class Round:
-    """One run of mooring in a folder of its own."""
+    """One run of moorage in a folder of its own."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -120,7 +120,7 @@ class Round:
             (self.tree / each).mkdir(parents=True)
         (self.tree / "first" / "first.py").write_text(script([FIRST]))
         (self.tree / "second" / "second.py").write_text(script(["1 + 1", SECOND]))
-        (self.tree / "mooring.toml").write_text(CONFIGURATION)
+        (self.tree / "moorage.toml").write_text(CONFIGURATION)
         self.place.mkdir(mode=0o700)
         self.out.mkdir()
         kernel = self.folder / "data" / "kernels" / "family"
@@ -134,13 +134,13 @@ class Round:
         env = {
             **environment(),
             MARK: self.name,
-            "MOORING_DRILL_STARTED": str(self.started),
-            "MOORING_DRILL_READY": str(self.ready),
+            "MOORAGE_DRILL_STARTED": str(self.started),
+            "MOORAGE_DRILL_READY": str(self.ready),
             "JUPYTER_PATH": str(self.folder / "data"),
             "XDG_RUNTIME_DIR": str(self.place),
             "TMPDIR": str(self.place),
         }
-        command = [BIN / "mooring", "render", ".", "-o", self.out, "-j", "2", "--plain"]
+        command = [BIN / "moorage", "render", ".", "-o", self.out, "-j", "2", "--plain"]
         log = (self.folder / "log").open("wb")
         with log:
             return subprocess.Popen(
@@ -199,7 +199,7 @@ def marked(name: str) -> list[int]:
 
 
 def reach(one: Round, moment: str) -> None:
-    """Wait for the moment at which mooring is to be ended; where it is a random one, this sleeps."""
+    """Wait for the moment at which moorage is to be ended; where it is a random one, this sleeps."""
     if moment == "cell":
         one.until(one.ready, 120)
     elif moment == "kernel starts":
@@ -214,7 +214,7 @@ def one_round(tally: Tally, name: str, signum: int, *, moment: str, deadline: fl
 
     Args:
         moment: ``cell``: the last one runs; ``kernel starts``: soon after its command began to run;
-            ``mooring starts``: soon after mooring's began.
+            ``moorage starts``: soon after moorage's began.
     """
     one = Round(name)
     try:
@@ -252,7 +252,7 @@ def main() -> int:
     tallies = []
     for title, signum, moments, rounds in (
         ("SIGKILL in a cell", signal.SIGKILL, ("cell",), options.rounds),
-        ("SIGKILL while it starts", signal.SIGKILL, ("kernel starts", "mooring starts"), options.rounds),
+        ("SIGKILL while it starts", signal.SIGKILL, ("kernel starts", "moorage starts"), options.rounds),
         ("SIGTERM", signal.SIGTERM, ("cell",), options.signals),
         ("SIGINT", signal.SIGINT, ("cell",), options.signals),
     ):

@@ -15,7 +15,7 @@ no history, as its processes disturb each other's where many write it: cells the
                  --peer launches each by jupyter_client, from 16 threads of one process, where it keeps
                  account of its own ports, and from 16 processes, where it cannot
 
-Exit code 0 when no launch of mooring failed or needed a second attempt, and nothing was left: no process, no
+Exit code 0 when no launch of moorage failed or needed a second attempt, and nothing was left: no process, no
 descriptor, no file. A run of 0 launches is left out.
 """
 
@@ -144,12 +144,12 @@ def others() -> list[str]:
     return found
 
 
-# -- mooring ---------------------------------------------------------------------------------------
+# -- moorage ---------------------------------------------------------------------------------------
 
 
 async def drive(name: str, count: int, folder: Path) -> dict[str, object]:
-    """Make one run with mooring."""
-    from mooring.launch.local import shared_warden
+    """Make one run with moorage."""
+    from moorage.launch.local import shared_warden
 
     tally = Tally(count)
     async with shared_warden():  # once, for what the process then has for good: zmq's and the loop's own
@@ -177,9 +177,9 @@ async def worker(name: str, numbered: Iterator[tuple[int, str]], tally: Tally) -
 
 async def one(name: str, number: int, kernel: str, tally: Tally) -> None:
     """Launch, run, compare, end."""
-    from mooring.discovery.kernelspec import find
-    from mooring.kernel.kernel import launch
-    from mooring.rendezvous.choice import choose
+    from moorage.discovery.kernelspec import find
+    from moorage.kernel.kernel import launch
+    from moorage.rendezvous.choice import choose
 
     forced = name if name not in ("forked", "spawned") else "auto"
     expected = choose(find(kernel), forced)

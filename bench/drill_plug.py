@@ -3,7 +3,7 @@
     python -m bench.drill_plug [--notebooks 100] [--jobs 32] [--stock 0]
 
 In a network namespace whose ip_local_port_range is 300 ports wide, beside a thief of ports: first with
-``JUPYTER_DEFAULT_PROVISIONER_NAME=mooring``, then the first --stock notebooks without (0 leaves that out).
+``JUPYTER_DEFAULT_PROVISIONER_NAME=moorage``, then the first --stock notebooks without (0 leaves that out).
 Exit code 0 when not one notebook failed with the variable.
 """
 
@@ -29,8 +29,8 @@ PORTS = 300
 def inner(folder: Path, arm: str, jobs: int, limit: float) -> dict[str, object]:
     """Make one run inside the namespace."""
     prepare(PORTS)
-    if arm == "mooring":
-        os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "mooring"
+    if arm == "moorage":
+        os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "moorage"
     began = time.monotonic()
     with thief() as loot:
         told = peer(folder, jobs, limit)
@@ -54,7 +54,7 @@ def main() -> int:
         return 0
     results = [
         outer(arm, count, options)
-        for arm, count in (("mooring", options.notebooks), ("stock", options.stock))
+        for arm, count in (("moorage", options.notebooks), ("stock", options.stock))
         if count
     ]
     write_results("drill_plug", {"machine": machine(), "command": sys.argv, "runs": results})

@@ -6,7 +6,7 @@ Each run has a network namespace of its own (as root, or in a user namespace) wh
 ports wide (2,000 for self-bind and hold, where listeners and clients need ports), and in it a process that
 binds port 0 in a loop, keeps up to 40 ports and lets the oldest go. Runs: ipc three times, self-bind, hold,
 and `make -j16` with `jupytext --execute` on the first --peer notebooks (0 leaves it out) in 300 ports. Exit
-code 0 when every notebook of every mooring run ended well with attempts = 1.
+code 0 when every notebook of every moorage run ended well with attempts = 1.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def inner(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]
 
 
 def own(name: str, folder: Path, jobs: int, limit: float) -> dict[str, object]:
-    """Render with mooring; what is counted comes from its --json."""
+    """Render with moorage; what is counted comes from its --json."""
     way = name.split(maxsplit=1)[0]
     results = folder / f"{name}.json"
-    command = [BIN / "mooring", "render", "py", "-o", f"out {name}", "-j", str(jobs)]
+    command = [BIN / "moorage", "render", "py", "-o", f"out {name}", "-j", str(jobs)]
     command += ["--no-cache", "--quiet", "--rendezvous", way, "--json", results.name]
     ended = run(command, cwd=folder, limit=limit)
     if not results.is_file():

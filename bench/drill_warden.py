@@ -1,8 +1,8 @@
-"""Kill mooring in every way, many times, and look for what is left.
+"""Kill moorage in every way, many times, and look for what is left.
 
     python bench/drill_warden.py [N] [--deadline SECONDS]
 
-Each round starts a process that uses mooring. Its warden launches a Python child which starts a plain
+Each round starts a process that uses moorage. Its warden launches a Python child which starts a plain
 child, a setsid child and a double-forked daemon that ignores signals. The process has a socket in the
 private directory and a half-written file under guard. Then it is ended: SIGKILL with the family complete,
 SIGKILL while the child starts, SIGTERM, SIGINT; N rounds of each (50), and of both SIGKILLs once more where
@@ -24,10 +24,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mooring.launch import procfs
+from moorage.launch import procfs
 
 MOORED = Path(__file__).parent.parent / "tests" / "launch" / "files" / "moored.py"
-MARK = "MOORING_DRILL_ROUND"
+MARK = "MOORAGE_DRILL_ROUND"
 KINDS = ("plain", "setsid", "daemon")
 
 

@@ -3,8 +3,8 @@
     python bench/fork_timeline.py [N]
 
 Starts N kernels (50) one after the other from one template, each on a warm machine, and prints the median of
-what passes between two milestones. The zygote that runs is a copy of mooring's, whose ``quick.py`` also notes
-the time at each milestone inside the kernel; mooring's own side is noted here. Both read CLOCK_MONOTONIC. The
+what passes between two milestones. The zygote that runs is a copy of moorage's, whose ``quick.py`` also notes
+the time at each milestone inside the kernel; moorage's own side is noted here. Both read CLOCK_MONOTONIC. The
 notes cost about 0.2 ms. On a busy machine run it under ``nice -n -15``.
 """
 
@@ -21,9 +21,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import mooring
-from mooring.launch import zygote_link
-from mooring.launch.local import Warden
+import moorage
+from moorage.launch import zygote_link
+from moorage.launch.local import Warden
 
 NOTES = """
 
@@ -54,7 +54,7 @@ def awaited(owner, name, label, after, write=False):
             result = await result
         note(after)
         if write:
-            with open(os.path.join(os.environ["MOORING_TIMELINE"], f"{os.getpid()}.json"), "w") as file:
+            with open(os.path.join(os.environ["MOORAGE_TIMELINE"], f"{os.getpid()}.json"), "w") as file:
                 json.dump(notes, file)
         return result
 
@@ -109,8 +109,8 @@ async def measured(rounds: int, folder: Path) -> dict[str, list[float]]:
         for number in range(rounds + 5):
             ours.clear()
             ours.append(("launch(): kernelspec, rendezvous, connection file", time.monotonic()))
-            env = {"MOORING_TIMELINE": str(folder)}
-            async with mooring.launch(fork=True, warden=warden, env=env) as kernel:
+            env = {"MOORAGE_TIMELINE": str(folder)}
+            async with moorage.launch(fork=True, warden=warden, env=env) as kernel:
                 ready = time.monotonic()
                 await kernel.execute("1 + 1")
                 ended = time.monotonic()

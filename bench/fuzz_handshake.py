@@ -35,15 +35,15 @@ from pathlib import Path
 import psutil
 import zmq
 
-from mooring import kernelside
-from mooring.errors import MooringError
-from mooring.rendezvous.files import read_connection_file
-from mooring.rendezvous.memory import Memory
-from mooring.rendezvous.registration import Registrar, shared_registrar
-from mooring.wire import zmtp
-from mooring.wire.connection import PORTS
-from mooring.wire.handshake import Agreed, Ask, Handshake, Heard, Registry, Send, parse
-from mooring.wire.registration import Terms
+from moorage import kernelside
+from moorage.errors import MoorageError
+from moorage.rendezvous.files import read_connection_file
+from moorage.rendezvous.memory import Memory
+from moorage.rendezvous.registration import Registrar, shared_registrar
+from moorage.wire import zmtp
+from moorage.wire.connection import PORTS
+from moorage.wire.handshake import Agreed, Ask, Handshake, Heard, Registry, Send, parse
+from moorage.wire.registration import Terms
 
 NUMBERS = dict(zip(PORTS, range(5001, 5006), strict=True))
 LIMIT = 0.1
@@ -123,7 +123,7 @@ def fuzz_readers(seconds: float, dice: random.Random) -> int:
             path.write_bytes(mutated(dice.choice(files), dice))
             read_connection_file(path)
             Memory(path).recall(["x"])
-            with suppress(MooringError):
+            with suppress(MoorageError):
                 kernelside.terms(path)
             calls += 203
     return calls

@@ -2,7 +2,7 @@
 
     python -m bench.hundred_kernels [--kernels 100] [--rounds 3] [--only forked|spawned|jupyter_client]...
 
-Interleaved rounds of three ways: mooring with kernels forked from a template, mooring with spawned ones, and
+Interleaved rounds of three ways: moorage with kernels forked from a template, moorage with spawned ones, and
 jupyter_client's AsyncKernelManager with as many at once. Each round is a process of its own, whose clock runs
 from before the first launch (template included) to the last of the first results; then the proportional share
 of memory (Pss) of all processes that the round started is added up, the warden's and the template's told
@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench.measure import HERE, environment, machine, median, table, write_results
-from mooring.launch import procfs
+from moorage.launch import procfs
 
 WAYS = ("forked", "spawned", "jupyter_client")
 PATIENCE = 120.0
@@ -81,12 +81,12 @@ class Round:
         return told
 
 
-async def by_mooring(count: int, *, fork: bool) -> dict[str, object]:
-    """Make one round with mooring."""
+async def by_moorage(count: int, *, fork: bool) -> dict[str, object]:
+    """Make one round with moorage."""
     from contextlib import AsyncExitStack
 
-    from mooring.kernel.kernel import launch
-    from mooring.launch.local import shared_warden
+    from moorage.kernel.kernel import launch
+    from moorage.launch.local import shared_warden
 
     made = Round(count)
 
@@ -153,7 +153,7 @@ def inner(way: str, count: int) -> dict[str, object]:
     """Make one round in this process."""
     if way == "jupyter_client":
         return asyncio.run(by_client(count))
-    return asyncio.run(by_mooring(count, fork=way == "forked"))
+    return asyncio.run(by_moorage(count, fork=way == "forked"))
 
 
 def outer(way: str, count: int) -> dict[str, object]:
@@ -191,7 +191,7 @@ def main() -> int:
 
 
 def well(told: dict[str, object]) -> bool:
-    """Tell whether a round of forked kernels, or any of mooring's, met its target."""
+    """Tell whether a round of forked kernels, or any of moorage's, met its target."""
     if told["way"] == "jupyter_client":
         return True
     return told["failed"] == 0 and (told["way"] == "spawned" or (told["seconds"] <= 3 and told["each"] <= 20))

@@ -15,10 +15,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import mooring
+import moorage
 from bench.measure import machine, median, run, table, write_results
-from mooring.discovery.kernelspec import names
-from mooring.launch import isolate
+from moorage.discovery.kernelspec import names
+from moorage.launch import isolate
 
 ROUNDS = 20
 
@@ -26,7 +26,7 @@ ROUNDS = 20
 async def first_result(kernel_type: str, isolate: str, *, fork: bool) -> float:
     """Return the seconds from launch to the first result."""
     began = time.perf_counter()
-    async with mooring.launch(kernel_type, isolate=isolate, fork=fork) as kernel:
+    async with moorage.launch(kernel_type, isolate=isolate, fork=fork) as kernel:
         result = await kernel.execute("1 + 1")
         assert result.status == "ok"
         return time.perf_counter() - began
@@ -37,7 +37,7 @@ async def kernels(rounds: int) -> dict[str, dict[str, list[float]]]:
     ways = {"python3, spawned": ("python3", False), "python3, forked": ("python3", True)}
     ways |= {f"{name}, by relay": (name, False) for name in ("ir", "xpython") if name in names()}
     taken: dict[str, dict[str, list[float]]] = {way: {"none": [], "net": []} for way in ways}
-    async with mooring.launch("python3", fork=True):  # keeps the warden and the template
+    async with moorage.launch("python3", fork=True):  # keeps the warden and the template
         for _ in range(rounds + 1):
             for way, (kernel_type, fork) in ways.items():
                 for isolate in ("none", "net"):
@@ -63,9 +63,9 @@ def entering(rounds: int) -> list[float]:
 
 
 def commands(rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds of a command by itself and through ``mooring isolate``."""
-    words = [sys.executable, "-m", "mooring", "isolate", "--", "true"]
-    pairs = {"mooring isolate -- true": (["true"], words)}
+    """Return the seconds of a command by itself and through ``moorage isolate``."""
+    words = [sys.executable, "-m", "moorage", "isolate", "--", "true"]
+    pairs = {"moorage isolate -- true": (["true"], words)}
     taken: dict[str, dict[str, list[float]]] = {name: {"none": [], "net": []} for name in pairs}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from bench.dialects import DIALECTS, Dialect
 from bench.measure import HERE, machine, table
-from mooring.discovery.kernelspec import find
-from mooring.errors import MooringError
-from mooring.kernel.client import Client
-from mooring.kernel.kernel import Kernel, launch
-from mooring.kernel.quirks import trail as trail_of
-from mooring.kernel.trail import Trail
-from mooring.rendezvous.choice import choose
-from mooring.wire import messages
+from moorage.discovery.kernelspec import find
+from moorage.errors import MoorageError
+from moorage.kernel.client import Client
+from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.quirks import trail as trail_of
+from moorage.kernel.trail import Trail
+from moorage.rendezvous.choice import choose
+from moorage.wire import messages
 
 PAGE = HERE.parent / "docs" / "reference" / "kernels-tried.md"
 WAYS = ("ipc", "hold", "self-bind", "handshake")
@@ -56,26 +56,26 @@ be interrupted and end.
 
 NOTES = """\
 
-- **auto** is the rendezvous that mooring picks; the four columns behind it say what works when forced.
-- **SIGINT** and **interrupt message**: whether an endless loop ends and the kernel lives on. mooring sends
+- **auto** is the rendezvous that moorage picks; the four columns behind it say what works when forced.
+- **SIGINT** and **interrupt message**: whether an endless loop ends and the kernel lives on. moorage sends
   what the kernelspec asks for, but deno gets the message, as the signal ends it, and xeus-python gets its own
   Python handler back when it starts, without which SIGINT ends it
   ([xeus#272](https://github.com/jupyter-xeus/xeus/issues/272)). What is idle is not interrupted: IRkernel may
   die of it.
 - **asked to end**: by `shutdown_request`, how many seconds that took.
 - **late**, **lost**: of LINES lines that a cell prints (tslab: 100), how many came after the kernel had said
-  it was done, and how many never came. mooring waits for those that are late: for deno by a mark printed
+  it was done, and how many never came. moorage waits for those that are late: for deno by a mark printed
   behind them, for kernels it does not know until they have been quiet for a moment. Lines are lost in kernels
   that publish each by itself, faster than ZeroMQ sends them: its publishers drop what exceeds 1000.
 
-What else was met, none of it mooring's doing:
+What else was met, none of it moorage's doing:
 
 | kernel | |
 | --- | --- |
 | octave_kernel | says `ok` when a cell failed; the error is in what it printed |
 | | an interrupt in the first millisecond of a cell may be lost |
 | bash_kernel | its errors have no name; it starts as slowly as `~/.bashrc` does |
-| tslab | drops what comes within 0.2 s of an error; mooring sends a notebook's cell again |
+| tslab | drops what comes within 0.2 s of an error; moorage sends a notebook's cell again |
 | | more than some 200 outputs at once are lost and the cell's end with them: use `--cell-timeout` |
 | xeus-python | needs shorter ipc addresses than a private directory has, so ipc cannot be forced |
 | IRkernel | shows a value as `display_data`, not as `execute_result` |
@@ -94,7 +94,7 @@ async def by_way(dialect: Dialect, way: str) -> str:
             said = "".join(each.get("text", "") for each in result.outputs).strip()
             met = one.rendezvous
             await one.shutdown(at_once=True)
-    except (MooringError, TimeoutError):
+    except (MoorageError, TimeoutError):
         return "no"
     return "yes" if (said, met) == ("hello", way) else "no"
 
@@ -105,7 +105,7 @@ async def interrupted(dialect: Dialect, how: str) -> str:
         async with asyncio.timeout(4 * PATIENCE), launch(dialect.kernel, timeout=PATIENCE) as kernel:
             answer = await _loop(kernel, dialect, how)
             await kernel.shutdown(at_once=True)
-    except MooringError:
+    except MoorageError:
         return "ends it"
     return answer
 

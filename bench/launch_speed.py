@@ -52,8 +52,8 @@ async def timed(block) -> float:
     return seconds
 
 
-class Mooring:
-    """mooring's three ways, in one loop."""
+class Moorage:
+    """moorage's three ways, in one loop."""
 
     def __init__(self, runner: asyncio.Runner, stack: AsyncExitStack) -> None:
         self.runner = runner
@@ -61,14 +61,14 @@ class Mooring:
 
     async def open(self) -> dict[str, float]:
         """Make template and pool; return what each took."""
-        import mooring
-        from mooring.launch.local import shared_warden
+        import moorage
+        from moorage.launch.local import shared_warden
 
         await self.stack.enter_async_context(shared_warden())
-        self.launch = mooring.launch
+        self.launch = moorage.launch
         seconds = {"template and its first kernel": await timed(self.launch("python3", fork=True))}
         began = time.perf_counter()
-        self.pool = await self.stack.enter_async_context(mooring.pool("python3", size=1))
+        self.pool = await self.stack.enter_async_context(moorage.pool("python3", size=1))
         await self.ready()
         seconds["a kernel for the pool"] = time.perf_counter() - began
         return seconds
@@ -94,7 +94,7 @@ def measure(repeat: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     names = list(told)
     stack = AsyncExitStack()
     with asyncio.Runner() as runner:
-        ours = Mooring(runner, stack)
+        ours = Moorage(runner, stack)
         prepared = runner.run(ours.open())
         try:
             for turn in range(-2, repeat):  # two to warm up

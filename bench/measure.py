@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 CELLS = (
     "import math\nradius = 2.5\nprint('area', math.pi * radius**2)",
     "values = [n * n for n in range(10)]\nprint(values)\nsum(values)",
-    "text = 'mooring'\nprint(text.upper())\nlen(text)",
+    "text = 'moorage'\nprint(text.upper())\nlen(text)",
 )
 
 

@@ -2,14 +2,14 @@
 
     python -m bench.output_flood [--seconds 20] [--repeat 3]
 
-- 100,000 lines and a 50 MB payload: `mooring render` writes a notebook with both; every line and every byte
+- 100,000 lines and a 50 MB payload: `moorage render` writes a notebook with both; every line and every byte
   must be in the file. Time: from the request until all output is here, beside the kernel's own time, which is
   what the kernel says it is: from its `busy` to its `idle`, by the dates it stamps on both.
 - 20,000 display messages, in turn, in processes of their own: each from a kernel that it launched itself;
   each from a spawned ipykernel, which makes only some 4,000 a second and is the limit of both (one whose
   client leaves it a second core is even slower: its two threads then fight for the interpreter's lock); and
   as many from a process that only publishes what was prepared. Losses are told.
-- A computation of --seconds: `mooring render` of a notebook and the same code as a script, in turn. The code
+- A computation of --seconds: `moorage render` of a notebook and the same code as a script, in turn. The code
   times itself; whole processes are told beside.
 
 Writes bench/results/output_flood.json. Exit code 0 when every target was met.
@@ -50,9 +50,9 @@ print("computed", time.perf_counter() - began, time.process_time() - used)
 
 
 async def flood(code: str) -> dict[str, float]:
-    """Run a cell through mooring's client; return its time and the kernel's own."""
-    from mooring.kernel.kernel import launch
-    from mooring.wire.messages import Message
+    """Run a cell through moorage's client; return its time and the kernel's own."""
+    from moorage.kernel.kernel import launch
+    from moorage.wire.messages import Message
 
     dates: dict[str, str] = {}
 
@@ -65,7 +65,7 @@ async def flood(code: str) -> dict[str, float]:
         result = await kernel.execute(code, receive=receive)
     own = datetime.fromisoformat(dates["idle"]) - datetime.fromisoformat(dates["busy"])
     size = sum(len(str(output.get("text", output.get("data")))) for output in result.outputs)
-    return {"mooring": result.seconds, "kernel": own.total_seconds(), "size": size}
+    return {"moorage": result.seconds, "kernel": own.total_seconds(), "size": size}
 
 
 def floods(repeat: int) -> dict[str, list[dict[str, float]]]:
@@ -82,7 +82,7 @@ def complete(folder: Path) -> dict[str, object]:
     source, out = folder / "flood.ipynb", folder / "flooded.ipynb"
     source.write_text(notebook([STREAM, DISPLAY]))
     ended = run(
-        [BIN / "mooring", "render", source, "-o", out, "--no-cache", "--quiet"], cwd=folder, limit=600
+        [BIN / "moorage", "render", source, "-o", out, "--no-cache", "--quiet"], cwd=folder, limit=600
     )
     if ended.code != 0:
         return {"lines": False, "payload": False, "seconds": ended.seconds, "said": ended.output}
@@ -101,7 +101,7 @@ def displays(folder: Path, repeat: int) -> tuple[dict[str, list[float]], dict[st
     told: dict[str, list[float]] = {}
     lost: dict[str, list[int]] = {}
     for turn in range(repeat):
-        kinds = [(who, what) for what in KINDS for who in ("mooring", "jupyter_client")]
+        kinds = [(who, what) for what in KINDS for who in ("moorage", "jupyter_client")]
         for who, what in kinds[turn % 2 :] + kinds[: turn % 2]:
             command = [PY, HERE / "display_clients.py", who, what, str(DISPLAYS), MANY]
             ended = run(command, cwd=folder, limit=120)
@@ -121,7 +121,7 @@ def compute(folder: Path, seconds: float, repeat: int) -> dict[str, list[float]]
     (folder / "compute.py").write_text(code)
     (folder / "compute.ipynb").write_text(notebook([code]))
     told: dict[str, list[float]] = {"script": [], "notebook": [], "whole script": [], "whole notebook": []}
-    render = [BIN / "mooring", "render", "compute.ipynb", "-o", "computed.ipynb", "--no-cache", "--quiet"]
+    render = [BIN / "moorage", "render", "compute.ipynb", "-o", "computed.ipynb", "--no-cache", "--quiet"]
     for turn in range(repeat):
         for which in ("script", "notebook") if turn % 2 else ("notebook", "script"):
             command = render if which == "notebook" else [PY, "compute.py"]
@@ -160,12 +160,12 @@ def main() -> int:
         long = compute(folder, options.seconds, options.repeat)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    times = {name: median([one["mooring"] / one["kernel"] for one in each]) for name, each in timed.items()}
+    times = {name: median([one["moorage"] / one["kernel"] for one in each]) for name, each in timed.items()}
     faster = {
-        what: median(rates[f"mooring from a {what}"]) / median(rates[f"jupyter_client from a {what}"])
+        what: median(rates[f"moorage from a {what}"]) / median(rates[f"jupyter_client from a {what}"])
         for what in KINDS
     }
-    kept = not any(sum(lost[f"mooring from a {what}"]) for what in KINDS)
+    kept = not any(sum(lost[f"moorage from a {what}"]) for what in KINDS)
     pairs = zip(long["notebook"], long["script"], strict=True)
     loss = median([a / b - 1 for a, b in pairs])
     work = zip(long["cpu of the code, notebook"], long["cpu of the code, script"], strict=True)
@@ -203,7 +203,7 @@ def main() -> int:
             "told: the kernel sets the pace",
             True,
         ],
-        ["displays lost by mooring", "none" if kept else "some", "none", kept],
+        ["displays lost by moorage", "none" if kept else "some", "none", kept],
         [
             "20,000 displays recorded: of jupyter_client's rate",
             f"{faster['recording']:.2f}",

@@ -1,11 +1,11 @@
-"""The public suites of jupyter_client, nbclient and jupyter_kernel_test, on the stock stack and on mooring.
+"""The public suites of jupyter_client, nbclient and jupyter_kernel_test, on the stock stack and on moorage.
 
-    python -m bench.public_suites [--suite NAME]... [--arm stock|mooring]... [--folder DIR]
+    python -m bench.public_suites [--suite NAME]... [--arm stock|moorage]... [--folder DIR]
 
 It makes a virtual environment in DIR (default ``.venv-suites``), fetches the sources of the released versions
 from PyPI, unchanged, and runs their own tests as they are: once as it is, once with nothing but
-``JUPYTER_DEFAULT_PROVISIONER_NAME=mooring``. What passes on one and not on the other is listed. Exit code 0
-when mooring passes at least what the stock stack passes. A quarter of an hour.
+``JUPYTER_DEFAULT_PROVISIONER_NAME=moorage``. What passes on one and not on the other is listed. Exit code 0
+when moorage passes at least what the stock stack passes. A quarter of an hour.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PACKAGES = [
     *("jupyter_client[test]==8.10.0", "nbclient[test]==0.11.0"),
     *("jupyter_kernel_test==0.7.0", "ipykernel==7.4.0"),
 ]
-ARMS = {"stock": {}, "mooring": {"JUPYTER_DEFAULT_PROVISIONER_NAME": "mooring"}}
+ARMS = {"stock": {}, "moorage": {"JUPYTER_DEFAULT_PROVISIONER_NAME": "moorage"}}
 LIMIT = 1800.0
 """Seconds one suite may take."""
 
@@ -144,10 +144,10 @@ def main() -> int:
             rows.append([name, arm, *counts(Path(told["log"]).read_text()), f"{told['seconds']:.0f}"])
             print(" ".join(rows[-1]), flush=True)
         if len(done) == len(ARMS):
-            stock, ours = done["stock"]["tests"], done["mooring"]["tests"]
+            stock, ours = done["stock"]["tests"], done["moorage"]["tests"]
             for test in sorted(stock.keys() | ours.keys()):
                 if stock.get(test) != ours.get(test):
-                    print(f"  {test}: stock {stock.get(test)}, mooring {ours.get(test)}")
+                    print(f"  {test}: stock {stock.get(test)}, moorage {ours.get(test)}")
                     worse += [test] if stock.get(test) == "passed" else []
     write_results("public_suites", {"machine": machine(), "command": sys.argv, "suites": results})
     print(table(["suite", "arm", "passed", "skipped", "failed", "errors", "seconds"], rows))

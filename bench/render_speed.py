@@ -25,12 +25,12 @@ from bench.measure import BIN, HERE, Run, machine, median, run, table, write_not
 
 PY = sys.executable
 LIMIT = 900.0
-OWN, OWN_TEXT = "mooring render (.ipynb)", "mooring render (.py)"
+OWN, OWN_TEXT = "moorage render (.ipynb)", "moorage render (.py)"
 
-# Runs mooring as its own program does, and writes down what the process itself used.
+# Runs moorage as its own program does, and writes down what the process itself used.
 _SELF = """
 import resource, sys
-from mooring.cli.main import main
+from moorage.cli.main import main
 code = main(sys.argv[2:])
 used = resource.getrusage(resource.RUSAGE_SELF)
 open(sys.argv[1], "w").write(str(used.ru_utime + used.ru_stime))
@@ -104,9 +104,9 @@ class Bench:
         (self.folder / name).mkdir()
         return name
 
-    def mooring(self, source: str, *flags: str, made: int) -> Run:
+    def moorage(self, source: str, *flags: str, made: int) -> Run:
         out = self.fresh(f"out-{source}".replace("/", "-"))
-        told = self.run(BIN / "mooring", "render", source, "-o", out, "--quiet", *flags)
+        told = self.run(BIN / "moorage", "render", source, "-o", out, "--quiet", *flags)
         return self.checked(told, out, made)
 
     def checked(self, ended: Run, out: str, made: int) -> Run:
@@ -134,7 +134,7 @@ class Bench:
         )
 
     def own_cpu(self, source: str, jobs: int) -> float:
-        """Return the CPU seconds of the mooring process alone."""
+        """Return the CPU seconds of the moorage process alone."""
         told = self.folder / "used"
         flags = ["-j", str(jobs), "--no-cache", "--quiet"]
         ended = self.run(PY, "-c", _SELF, told, "render", source, "-o", self.fresh("out-self"), *flags)
@@ -151,8 +151,8 @@ def many(bench: Bench, repeat: int) -> list[Contender]:
     """Many notebooks, some at once."""
     flags = ["-j", str(bench.at_once), "--no-cache"]
     contenders = [
-        Contender(OWN_TEXT, lambda: bench.mooring("py", *flags, made=bench.count)),
-        Contender(OWN, lambda: bench.mooring("ipynb", *flags, made=bench.count)),
+        Contender(OWN_TEXT, lambda: bench.moorage("py", *flags, made=bench.count)),
+        Contender(OWN, lambda: bench.moorage("ipynb", *flags, made=bench.count)),
         Contender("one process of nbclient (.ipynb)", bench.nbclient),
         Contender(f"make -j{bench.at_once}, jupytext --execute (.py)", bench.make),
     ]
@@ -175,8 +175,8 @@ def one(bench: Bench, repeat: int) -> tuple[list[Contender], list[dict[str, floa
 
     contenders = [
         Contender("bare kernel, until its first cell has run", bare),
-        Contender(OWN, lambda: bench.mooring(notebook, "--no-cache", made=1)),
-        Contender(OWN_TEXT, lambda: bench.mooring(text, "--no-cache", made=1)),
+        Contender(OWN, lambda: bench.moorage(notebook, "--no-cache", made=1)),
+        Contender(OWN_TEXT, lambda: bench.moorage(text, "--no-cache", made=1)),
         Contender(
             "jupyter nbconvert --execute", lambda: bench.run("jupyter", "nbconvert", *to_file, notebook)
         ),
@@ -200,17 +200,17 @@ def quick(bench: Bench, cached: int) -> list[Contender]:
     """Starts of the program, and a tree that has not changed."""
     write_notebooks(bench.folder / "many", cached, "ipynb")
     filled = bench.run(
-        BIN / "mooring", "render", "many", "-o", "out-many", "--quiet", "-j", str(bench.at_once)
+        BIN / "moorage", "render", "many", "-o", "out-many", "--quiet", "-j", str(bench.at_once)
     )
     if filled.code != 0:
         raise SystemExit(filled.output)
     contenders = [
         Contender(
             f"{cached} cached notebooks",
-            lambda: bench.run(BIN / "mooring", "render", "many", "-o", "out-many", "--quiet"),
+            lambda: bench.run(BIN / "moorage", "render", "many", "-o", "out-many", "--quiet"),
         ),
-        Contender("mooring --help", lambda: bench.run(BIN / "mooring", "--help")),
-        Contender("python -c 'import mooring'", lambda: bench.run(PY, "-c", "import mooring")),
+        Contender("moorage --help", lambda: bench.run(BIN / "moorage", "--help")),
+        Contender("python -c 'import moorage'", lambda: bench.run(PY, "-c", "import moorage")),
         Contender("python -c pass", lambda: bench.run(PY, "-c", "pass")),
     ]
     interleave(contenders, 9)
@@ -258,13 +258,13 @@ def main() -> int:
         judge("one notebook: of the time of nbconvert --execute", median(ratios(own, convert)), 0.6),
         judge("one notebook: seconds beyond the bare kernel's first cell", median(over), 0.35),
         judge(f"{options.cached} cached notebooks, seconds", median(starts[0].seconds), 0.5),
-        judge("mooring --help, seconds", median(starts[1].seconds), 0.15),
+        judge("moorage --help, seconds", median(starts[1].seconds), 0.15),
         judge(
-            "import mooring, seconds beyond the interpreter's",
+            "import moorage, seconds beyond the interpreter's",
             median(starts[2].seconds) - median(starts[3].seconds),
             0.06,
         ),
-        judge("CPU of the mooring process for each notebook, start included, seconds", share, 0.03),
+        judge("CPU of the moorage process for each notebook, start included, seconds", share, 0.03),
     ]
     content = {
         "command": " ".join(["python -m bench.render_speed", *sys.argv[1:]]),
@@ -299,7 +299,7 @@ def figures(content: dict, count: int, at_once: int) -> str:
     for key, title, first in (
         ("many", f"{count} notebooks of four small cells, {at_once} at once", OWN_TEXT),
         ("one", "One such notebook, cold", OWN),
-        ("starts", "Starts", "mooring --help"),
+        ("starts", "Starts", "moorage --help"),
     ):
         timed = content[key]
         base = timed[first]["seconds"]
@@ -331,7 +331,7 @@ def figures(content: dict, count: int, at_once: int) -> str:
     sections.append("**Targets**\n\n" + table(["what", "figure", "target", "met"], verdicts))
     cpu = content["parent cpu"]
     sections.append(
-        f"CPU of the mooring process alone: {median(cpu['one']):.2f} s for one notebook, "
+        f"CPU of the moorage process alone: {median(cpu['one']):.2f} s for one notebook, "
         f"{1000 * cpu['each further']:.0f} ms for each further one."
     )
     return "\n\n".join(sections) + "\n"

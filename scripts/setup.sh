@@ -31,7 +31,7 @@ find_python() {
             "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
             { command -v "$candidate"; return 0; }
     done
-    say "mooring needs Python 3.11 or newer. Type: sudo apt-get install python3 python3-venv"
+    say "moorage needs Python 3.11 or newer. Type: sudo apt-get install python3 python3-venv"
     return 1
 }
 

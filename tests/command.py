@@ -40,7 +40,7 @@ class Done:
 
 
 class Command:
-    """Runs ``python -m mooring`` with a runtime directory and a mark of its own."""
+    """Runs ``python -m moorage`` with a runtime directory and a mark of its own."""
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
@@ -48,16 +48,16 @@ class Command:
         self.runtime = Path(tempfile.mkdtemp(prefix="mt-", dir="/tmp"))
         self.env = {key: value for key, value in os.environ.items() if not _disturbs(key)}
         self.env |= {
-            "MOORING_TEST_RUN": self.mark,
+            "MOORAGE_TEST_RUN": self.mark,
             "XDG_RUNTIME_DIR": str(self.runtime),
-            "IPYTHONDIR": str(self.runtime.parent / "mooring-tests-ipython"),
+            "IPYTHONDIR": str(self.runtime.parent / "moorage-tests-ipython"),
             "MPLBACKEND": "agg",
         }
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: object, **rest: Any) -> subprocess.Popen[bytes]:
         """Start it; the caller ends it."""
-        return self.launch([sys.executable, "-m", "mooring", *map(str, arguments)], **rest)
+        return self.launch([sys.executable, "-m", "moorage", *map(str, arguments)], **rest)
 
     def launch(
         self,
@@ -92,8 +92,8 @@ class Command:
         done = Done(process.returncode, _text(stdout), _text(stderr))
         said = f"\n{done.stdout}\n--- stderr\n{done.stderr}"
         for sign in (
-            "mooring/render/",
-            "mooring/cli/",
+            "moorage/render/",
+            "moorage/cli/",
             "Exception ignored",
             "never retrieved",
             "Task exception",
@@ -149,7 +149,7 @@ def marked(mark: str) -> list[int]:
         if not entry.name.isdecimal():
             continue
         try:
-            if f"MOORING_TEST_RUN={mark}".encode() in (entry / "environ").read_bytes():
+            if f"MOORAGE_TEST_RUN={mark}".encode() in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -185,7 +185,7 @@ def _disturbs(key: str) -> bool:
         "NO_COLOR",
         "FORCE_COLOR",
         "DISPLAY",
-    } or key.startswith(("GITHUB_", "OMP_", "MOORING_", "JPY_", "OPENBLAS_"))
+    } or key.startswith(("GITHUB_", "OMP_", "MOORAGE_", "JPY_", "OPENBLAS_"))
 
 
 def _words(pid: int) -> str:

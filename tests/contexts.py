@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mooring.launch.local import Warden
-from mooring.render.cache.cache import Cache
-from mooring.render.context import Context
-from mooring.render.dependencies import Links
-from mooring.render.events import Event, Note
-from mooring.render.kernels import identity
-from mooring.render.output.exporter import Exporter
-from mooring.render.planning import Plan, make_plan
-from mooring.render.settings import configuration_for, merge
+from moorage.launch.local import Warden
+from moorage.render.cache.cache import Cache
+from moorage.render.context import Context
+from moorage.render.dependencies import Links
+from moorage.render.events import Event, Note
+from moorage.render.kernels import identity
+from moorage.render.output.exporter import Exporter
+from moorage.render.planning import Plan, make_plan
+from moorage.render.settings import configuration_for, merge
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Runs code in which mooring, and mooring alone, finds itself on macOS or Windows: ``SYSTEM CODE``.
+"""Runs code in which moorage, and moorage alone, finds itself on macOS or Windows: ``SYSTEM CODE``.
 
-What mooring imports by itself is exchanged: ``sys.platform`` and ``os.name`` say the other system's, modules
+What moorage imports by itself is exchanged: ``sys.platform`` and ``os.name`` say the other system's, modules
 that it has not cannot be imported, names that it has not are gone from the modules it has. Everybody else,
 the standard library and pyzmq included, goes on on Linux.
 """
@@ -45,7 +45,7 @@ SYSTEMS: dict[str, tuple[str, tuple[dict[str, str], ...], frozenset[str]]] = {
 
 
 def emulate(system: str) -> None:
-    """Let every import by a module of mooring from now on find ``system``."""
+    """Let every import by a module of moorage from now on find ``system``."""
     name, lacks, missing = SYSTEMS[system]
     changed: dict[str, ModuleType] = {}
     for real in map(__import__, ("sys", "os", "signal", "select", "socket", "time")):
@@ -64,7 +64,7 @@ def emulate(system: str) -> None:
 
     def find(module, space=None, local=None, fromlist=(), level=0):
         asks = (space or {}).get("__name__", "")
-        if level == 0 and asks.partition(".")[0] == "mooring":
+        if level == 0 and asks.partition(".")[0] == "moorage":
             first = module.partition(".")[0]
             if first in missing:
                 raise ModuleNotFoundError(f"No module named {module!r}", name=module)

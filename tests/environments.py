@@ -9,7 +9,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from mooring.discovery import Around
+from moorage.discovery import Around
 
 
 class Environments:
@@ -59,11 +59,11 @@ class Environments:
 
 
 def real_environment(prefix: Path) -> Path:
-    """Make a real virtual environment that has this one's ipykernel, and nothing of mooring itself."""
+    """Make a real virtual environment that has this one's ipykernel, and nothing of moorage itself."""
     venv.create(prefix, symlinks=True)
     here = Path(sysconfig.get_paths()["purelib"])
     there = next(prefix.glob("lib/python*/site-packages"))
     for entry in here.iterdir():
-        if "mooring" not in entry.name and not entry.name.endswith(".pth"):
+        if "moorage" not in entry.name and not entry.name.endswith(".pth"):
             (there / entry.name).symlink_to(entry)
     return prefix

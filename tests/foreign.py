@@ -1,4 +1,4 @@
-"""Launchers that are not mooring, spoken by hand: xeus's client library and Posit's kallichore.
+"""Launchers that are not moorage, spoken by hand: xeus's client library and Posit's kallichore.
 
 Each follows its own source: sockets, file, what it checks and what it answers.
 """

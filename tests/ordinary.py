@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "src" / "mooring"
+PACKAGE = Path(__file__).parents[1] / "src" / "moorage"
 DEADLINE = 120.0
 NOBODY = 65534
 
 
 class Ordinary:
-    """Runs programs as that user, in a folder of his own, with a copy of mooring he can read."""
+    """Runs programs as that user, in a folder of his own, with a copy of moorage he can read."""
 
     def __init__(self, folder: Path, uid: int) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class Ordinary:
             self._become = {"user": uid, "group": uid, "extra_groups": []}
         self.home.mkdir()
         os.chown(self.home, self.uid, self.gid)
-        shutil.copytree(PACKAGE, self.source / "mooring", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PACKAGE, self.source / "moorage", ignore=shutil.ignore_patterns("__pycache__"))
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath) + ":/usr/bin:/bin",
             "HOME": str(self.home),
@@ -63,9 +63,9 @@ class Ordinary:
                 raise
         return subprocess.CompletedProcess(argv, process.returncode, stdout.decode(), stderr.decode())
 
-    def mooring(self, *words: object, before: Sequence[object] = (), **rest: Any) -> Any:
+    def moorage(self, *words: object, before: Sequence[object] = (), **rest: Any) -> Any:
         """Run the command, perhaps by a program that prepares something ``before``."""
-        return self.run(*before, self.python, "-m", "mooring", *words, **rest)
+        return self.run(*before, self.python, "-m", "moorage", *words, **rest)
 
     def equip(self) -> None:
         """Give this user's Python what rendering needs; takes seconds where it has to be installed."""

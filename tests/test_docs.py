@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mooring import blocking
-from mooring.cli.main import build_parser
-from mooring.render.settings import load_configuration
+from moorage import blocking
+from moorage.cli.main import build_parser
+from moorage.render.settings import load_configuration
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *ROOT.glob("examples*/README.md")])
@@ -44,7 +44,7 @@ def test_the_reference_of_render_has_every_flag_and_no_other() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_use_flags_that_exist(page: Path) -> None:
-    for line in re.findall(r"^\$ mooring render .*$", page.read_text(), re.MULTILINE):
+    for line in re.findall(r"^\$ moorage render .*$", page.read_text(), re.MULTILINE):
         assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line)) <= known_flags(), line
 
 
@@ -52,8 +52,8 @@ def test_commands_use_flags_that_exist(page: Path) -> None:
 def test_configuration_shown_is_accepted(page: Path, tmp_path: Path) -> None:
     for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         tomllib.loads(block)
-        (tmp_path / "mooring.toml").write_text(block)
-        assert load_configuration(tmp_path).path == tmp_path / "mooring.toml"
+        (tmp_path / "moorage.toml").write_text(block)
+        assert load_configuration(tmp_path).path == tmp_path / "moorage.toml"
 
 
 def shown(outputs: list[dict[str, Any]]) -> str:

@@ -7,31 +7,31 @@ import re
 
 import pytest
 
-from mooring import errors
-from mooring.errors import KernelDied, MooringError, StartDeath, sentence
+from moorage import errors
+from moorage.errors import KernelDied, MoorageError, StartDeath, sentence
 
-ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, MooringError)]
+ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, MoorageError)]
 
 
 def test_codes_are_unique_and_in_the_table():
     codes = [kind.code for kind in ALL]
     assert len(set(codes)) == len(codes)
     for kind in ALL:
-        assert re.search(rf"{kind.__name__} +{kind.code}\b", errors.__doc__) or kind is MooringError
-        assert kind.fault in {"user", "kernel", "machine", "mooring"}
+        assert re.search(rf"{kind.__name__} +{kind.code}\b", errors.__doc__) or kind is MoorageError
+        assert kind.fault in {"user", "kernel", "machine", "moorage"}
 
 
 @pytest.mark.parametrize(
     ("why", "do", "text"),
     [
-        ("", "", "what (E-MOORING)."),
-        ("it is so", "", "what (E-MOORING). it is so."),
-        ("", "Do this", "what (E-MOORING). Do this."),
-        ("it is so.", "Do this?", "what (E-MOORING). it is so. Do this?"),
+        ("", "", "what (E-MOORAGE)."),
+        ("it is so", "", "what (E-MOORAGE). it is so."),
+        ("", "Do this", "what (E-MOORAGE). Do this."),
+        ("it is so.", "Do this?", "what (E-MOORAGE). it is so. Do this?"),
     ],
 )
 def test_what_why_do(why, do, text):
-    assert str(MooringError("what", why=why, do=do)) == text
+    assert str(MoorageError("what", why=why, do=do)) == text
 
 
 def test_parts_are_attributes():

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mooring.render.settings import load_configuration
+from moorage.render.settings import load_configuration
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -82,7 +82,7 @@ def test_the_pair_is_one_document() -> None:
 
 def test_the_configuration_speaks_of_files_that_exist() -> None:
     configuration = load_configuration(EXAMPLES)
-    assert configuration.path == EXAMPLES / "mooring.toml"
+    assert configuration.path == EXAMPLES / "moorage.toml"
     for pattern, _ in configuration.notebooks:
         assert any(path.is_file() for path in EXAMPLES.glob(pattern)), pattern
     topography = configuration.notebook(EXAMPLES / "convection/dynamic_topography.py")
@@ -103,7 +103,7 @@ def test_convection_runs_as_a_plain_script_and_leaves_its_state(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "convection/convection.py")],
         cwd=tmp_path,
-        env={**os.environ, "MOORING_EXAMPLE_QUICK": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "MOORAGE_EXAMPLE_QUICK": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-import mooring
-from mooring.errors import MooringError
+import moorage
+from moorage.errors import MoorageError
 
 
 def run(code):
@@ -28,35 +28,35 @@ HEAVY = {"asyncio", "zmq", "msgspec", "nbformat", "rich", "jupytext", "platformd
 
 
 def test_importing_brings_nothing_heavy():
-    loaded = run("import sys, mooring; print(*sys.modules)").split()
+    loaded = run("import sys, moorage; print(*sys.modules)").split()
     assert HEAVY.isdisjoint(loaded)
 
 
 def test_neither_does_the_command_line():
-    """``mooring --help`` imports every verb; what only carrying one out needs would be felt each time."""
-    loaded = run("import sys, mooring.cli.main as cli; cli.build_parser(); print(*sys.modules)").split()
+    """``moorage --help`` imports every verb; what only carrying one out needs would be felt each time."""
+    loaded = run("import sys, moorage.cli.main as cli; cli.build_parser(); print(*sys.modules)").split()
     assert (HEAVY | {"subprocess", "tempfile", "tomllib", "importlib.metadata"}).isdisjoint(loaded)
 
 
 def test_all_names_are_there_and_told():
-    assert set(mooring.__all__) <= set(dir(mooring))
-    for name in mooring.__all__:
-        assert getattr(mooring, name)
-    assert mooring.MooringError is MooringError
+    assert set(moorage.__all__) <= set(dir(moorage))
+    for name in moorage.__all__:
+        assert getattr(moorage, name)
+    assert moorage.MoorageError is MoorageError
 
 
 def test_other_names_are_not():
     with pytest.raises(AttributeError, match="no attribute 'lunch'"):
-        _ = mooring.lunch
+        _ = moorage.lunch
 
 
 @pytest.mark.parametrize(
     "before",
     [
-        "import mooring",
-        "import mooring.render.run, mooring.launch.local",
-        "from mooring.render import run; from mooring.launch.local import LocalLauncher; import mooring",
-        "import mooring.launch.base as base; import mooring",
+        "import moorage",
+        "import moorage.render.run, moorage.launch.local",
+        "from moorage.render import run; from moorage.launch.local import LocalLauncher; import moorage",
+        "import moorage.launch.base as base; import moorage",
     ],
 )
 def test_what_is_called_and_what_is_imported_live_under_one_name(before):
@@ -64,33 +64,33 @@ def test_what_is_called_and_what_is_imported_live_under_one_name(before):
         before
         + """
 import asyncio, inspect
-block = mooring.launch("no-such-kernel")
+block = moorage.launch("no-such-kernel")
 assert hasattr(block, "__aenter__")
-coroutine = mooring.render(["x"], out="site", jobs=8)
+coroutine = moorage.render(["x"], out="site", jobs=8)
 assert inspect.iscoroutine(coroutine)
 coroutine.close()
-import mooring.render.run, mooring.launch.local
-assert callable(mooring.render) and callable(mooring.launch)
-assert mooring.render.run.render and mooring.launch.local.LocalLauncher
+import moorage.render.run, moorage.launch.local
+assert callable(moorage.render) and callable(moorage.launch)
+assert moorage.render.run.render and moorage.launch.local.LocalLauncher
 """
     )
 
 
 def test_blocking_needs_no_import_of_its_own():
-    assert "launch" in run("import mooring; print(mooring.blocking.launch.__name__)")
+    assert "launch" in run("import moorage; print(moorage.blocking.launch.__name__)")
 
 
 def test_the_version_is_that_of_the_distribution():
     from importlib.metadata import version
 
-    assert mooring.__version__ == version("mooring")
+    assert moorage.__version__ == version("moorage")
 
 
 @pytest.mark.anyio
 async def test_launch_and_render_by_their_public_names(tmp_path):
     (tmp_path / "a.py").write_text("# %%\nprint(6 * 7)\n")
-    report = await mooring.render([tmp_path / "a.py"], out=str(tmp_path / "out"), jobs=1, no_cache=True)
+    report = await moorage.render([tmp_path / "a.py"], out=str(tmp_path / "out"), jobs=1, no_cache=True)
     assert report.ok, report
     assert "42" in (tmp_path / "out" / "a.ipynb").read_text()
-    async with mooring.launch("python3") as kernel:
+    async with moorage.launch("python3") as kernel:
         assert (await kernel.execute("1")).status == "ok"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreign import Kallichore, XeusLauncher
-from mooring import kernelside
-from mooring.errors import DeadlineExceeded, MooringError, ProtocolError, UsageError
-from mooring.wire.connection import PORTS
+from moorage import kernelside
+from moorage.errors import DeadlineExceeded, MoorageError, ProtocolError, UsageError
+from moorage.wire.connection import PORTS
 
 NUMBERS = dict(zip(PORTS, range(5001, 5006), strict=True))
 
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_written_is_the_kernels_least_trouble(launcher, fi
 def test_whatever_stands_in_the_file(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("k") / "kernel.json"
     path.write_bytes(data)
-    with pytest.raises(MooringError):
+    with pytest.raises(MoorageError):
         kernelside.register(path, NUMBERS)
 
 
@@ -117,8 +117,8 @@ def test_a_file_that_is_not_there(file):
 
 def test_it_imports_nothing_but_pyzmq_and_the_standard_library():
     code = (
-        "import sys, mooring.kernelside\n"
-        "known = sys.stdlib_module_names | {'zmq', 'mooring', 'cython_runtime'}\n"
+        "import sys, moorage.kernelside\n"
+        "known = sys.stdlib_module_names | {'zmq', 'moorage', 'cython_runtime'}\n"
         "print(*{name.partition('.')[0] for name in sys.modules} - known, 'asyncio' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-"""What mooring does on macOS and Windows, as far as Linux can show it.
+"""What moorage does on macOS and Windows, as far as Linux can show it.
 
-Every test runs in a fresh interpreter in which mooring, and nothing else, is told that it is on another
-system: see ``emulated.py``. It shows that mooring's modules use nothing at import that is not there, take the
+Every test runs in a fresh interpreter in which moorage, and nothing else, is told that it is on another
+system: see ``emulated.py``. It shows that moorage's modules use nothing at import that is not there, take the
 branches meant for that system, and that what needs Linux says so in a sentence. It does not show that
 anything works on the system itself: paths, sockets, processes and pyzmq stay Linux's.
 """
@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from mooring.kernel.kernel import launch
+from moorage.kernel.kernel import launch
 
 TESTS = Path(__file__).parent
-PACKAGE = TESTS.parent / "src" / "mooring"
+PACKAGE = TESTS.parent / "src" / "moorage"
 
 NEEDS_LINUX = frozenset(
     {
@@ -86,26 +86,26 @@ import importlib, sys
 answer = {}
 for name in arguments:
     try:
-        importlib.import_module(f"mooring.{name}".removesuffix(".__init__"))
+        importlib.import_module(f"moorage.{name}".removesuffix(".__init__"))
     except BaseException as error:
         answer[name] = repr(error)
-answer = [answer, sorted(name for name in sys.modules if name.startswith("mooring."))]
+answer = [answer, sorted(name for name in sys.modules if name.startswith("moorage."))]
 """
     failed, loaded = emulate(system, code, *wanted)
     assert failed == {}
-    assert [name for name in NEEDS_LINUX if f"mooring.{name}" in loaded] == []
+    assert [name for name in NEEDS_LINUX if f"moorage.{name}" in loaded] == []
 
 
 @systems
 def test_the_emulation_hides_what_it_says(system: str):
     code = """
-def mooring(line):
+def moorage(line):
     try:
-        exec(line, {"__name__": "mooring.somewhere"})
+        exec(line, {"__name__": "moorage.somewhere"})
     except (ImportError, AttributeError):
         return False
     return True
-answer = list(map(mooring, arguments))
+answer = list(map(moorage, arguments))
 """
     linux = ["import os; os.memfd_create", "from select import epoll", "import socket; socket.SO_PEERCRED"]
     posix = ["import fcntl", "import resource", "import os; os.fork", "from signal import SIGKILL"]
@@ -115,18 +115,18 @@ answer = list(map(mooring, arguments))
 
 LAUNCHES = {
     "Warden.open": "Warden.open()",
-    "launch": "mooring.launch('python3')",
-    "launch, forked": "mooring.launch('python3', fork=True)",
-    "launch, isolated": "mooring.launch('python3', isolate='net')",
-    "launch, by self-bind": "mooring.launch('python3', rendezvous='self-bind')",
+    "launch": "moorage.launch('python3')",
+    "launch, forked": "moorage.launch('python3', fork=True)",
+    "launch, isolated": "moorage.launch('python3', isolate='net')",
+    "launch, by self-bind": "moorage.launch('python3', rendezvous='self-bind')",
 }
 
 
 @systems
 def test_launching_is_refused_in_a_sentence(system: str):
     code = f"""
-import asyncio, mooring
-from mooring.launch.local import Warden
+import asyncio, moorage
+from moorage.launch.local import Warden
 async def enter(block):
     async with block:
         raise AssertionError("something was launched")
@@ -134,12 +134,12 @@ answer = {{}}
 for name, block in {{{", ".join(f"{name!r}: lambda: {call}" for name, call in LAUNCHES.items())}}}.items():
     try:
         asyncio.run(enter(block()))
-    except mooring.MooringError as error:
+    except moorage.MoorageError as error:
         answer[name] = [error.code, str(error)]
 try:
-    with mooring.blocking.launch("python3"):
+    with moorage.blocking.launch("python3"):
         raise AssertionError("something was launched")
-except mooring.MooringError as error:
+except moorage.MoorageError as error:
     answer["blocking"] = [error.code, str(error)]
 """
     answers = emulate(system, code)
@@ -168,7 +168,7 @@ def test_commands_that_launch_say_it_and_nothing_else(system: str, tmp_path: Pat
     (tmp_path / "demo.py").write_text("print(1)\n")
     code = """
 import contextlib, io, os
-from mooring.cli.main import main
+from moorage.cli.main import main
 os.chdir(arguments[0])
 answer = {}
 for line in arguments[1:]:
@@ -192,7 +192,7 @@ for line in arguments[1:]:
 def test_commands_that_look_do_work(system: str):
     code = """
 import contextlib, io
-from mooring.cli.main import main
+from moorage.cli.main import main
 answer = {}
 for line in arguments:
     told = io.StringIO()
@@ -217,9 +217,9 @@ def test_addresses_are_agreed_on(system: str, tmp_path: Path):
 import asyncio, json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from mooring import kernelside
-from mooring.rendezvous.choice import make
-from mooring.wire.connection import PORTS
+from moorage import kernelside
+from moorage.rendezvous.choice import make
+from moorage.wire.connection import PORTS
 numbers = dict(zip(PORTS, range(5001, 5006), strict=True))
 folder, answer = Path(arguments[0]), {}
 
@@ -254,11 +254,11 @@ for way in arguments[1:]:
 @pytest.mark.real
 @pytest.mark.anyio
 async def test_a_running_kernel_is_attached_to(system: str):
-    """mooring's client, with a kernel that Linux runs."""
+    """moorage's client, with a kernel that Linux runs."""
     code = """
-import asyncio, mooring
+import asyncio, moorage
 async def use():
-    async with mooring.attach(arguments[0]) as kernel:
+    async with moorage.attach(arguments[0]) as kernel:
         return (await kernel.execute("6 * 7")).outputs[0]["data"]["text/plain"]
 answer = asyncio.run(use())
 """

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mooring.tasks import beside, every, reaped
+from moorage.tasks import beside, every, reaped
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,7 @@ import os
 
 import numpy as np
 
-quick = os.environ.get("MOORING_EXAMPLE_QUICK") == "1"  # a coarse and short run, for testing
+quick = os.environ.get("MOORAGE_EXAMPLE_QUICK") == "1"  # a coarse and short run, for testing
 
 Ra = 1e4 if quick else 1e5
 width, depth = 2.0, 1.0

@@ -3,7 +3,7 @@
 # A convecting mantle lifts and lowers the surface above it: by a kilometre or so, without any
 # mountain building. This example reads the steady state which
 # [the convection example](convection.ipynb) left behind in `Final_State.npz` and asks what
-# shape the surface would take. mooring runs it after the other one, because the configuration says so.
+# shape the surface would take. moorage runs it after the other one, because the configuration says so.
 
 # +
 import numpy as np

@@ -20,7 +20,7 @@
 # This notebook takes parameters. Render it with other ones by, for instance,
 #
 # ```console
-# $ mooring render examples/ecology/predator_prey.py --param hares=40 --param years=60
+# $ moorage render examples/ecology/predator_prey.py --param hares=40 --param years=60
 # ```
 
 # %% tags=["parameters"]

@@ -2,7 +2,7 @@
 #
 # How fast does a quadrature rule approach the integral? This worksheet compares three of them. Its
 # questions are cells tagged `exercise`: the course hands them out, the website leaves them
-# out with `mooring render examples/exercises --remove-cells exercise`.
+# out with `moorage render examples/exercises --remove-cells exercise`.
 
 # +
 import matplotlib.pyplot as plt

@@ -11,7 +11,7 @@ from command import Command, typed_in
 
 
 @pytest.fixture
-def mooring(tmp_path: Path) -> Iterator[Command]:
+def moorage(tmp_path: Path) -> Iterator[Command]:
     """The command in an empty folder, of which nothing may be left."""
     with typed_in(tmp_path) as command:
         yield command

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.cli.complaints import FAILED, USAGE, complain
-from mooring.errors import LaunchError, UsageError
+from moorage.cli.complaints import FAILED, USAGE, complain
+from moorage.errors import LaunchError, UsageError
 
 
 @pytest.mark.parametrize(

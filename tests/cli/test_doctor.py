@@ -1,4 +1,4 @@
-"""``mooring doctor``: what it prints, and its exit code."""
+"""``moorage doctor``: what it prints, and its exit code."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 
-def test_it_prints_a_line_for_each_and_sums_up(mooring: Command):
-    done = mooring("doctor", code=0)
+def test_it_prints_a_line_for_each_and_sums_up(moorage: Command):
+    done = moorage("doctor", code=0)
     lines = done.stdout.splitlines()
     assert lines[0] == "The machine"
     assert "Kernel types" in lines
@@ -29,34 +29,34 @@ def test_it_prints_a_line_for_each_and_sums_up(mooring: Command):
     assert "\033" not in done.stdout
 
 
-def test_json_is_one_document(mooring: Command):
-    document = json.loads(mooring("doctor", "--json", code=0).stdout)
+def test_json_is_one_document(moorage: Command):
+    document = json.loads(moorage("doctor", "--json", code=0).stdout)
     assert {each["level"] for each in document["findings"]} <= {"ok", "warn"}
     native = next(each for each in document["kernels"] if each["about"] == "python3")
     assert (native["rendezvous"], native["level"], native["seconds"]) == ("ipc", "ok", None)
 
 
-def test_a_kernel_that_does_not_start_is_a_failure(mooring: Command):
-    folder = mooring.cwd / "share" / "kernels" / "broken"
+def test_a_kernel_that_does_not_start_is_a_failure(moorage: Command):
+    folder = moorage.cwd / "share" / "kernels" / "broken"
     folder.mkdir(parents=True)
     argv = [sys.executable, "-c", "raise SystemExit('no licence')", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Broken", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
-    env = {"JUPYTER_PATH": str(mooring.cwd / "share"), "JUPYTER_DATA_DIR": "/nowhere"}
-    done = mooring("doctor", "--start", "--json", env=env, code=1)
+    env = {"JUPYTER_PATH": str(moorage.cwd / "share"), "JUPYTER_DATA_DIR": "/nowhere"}
+    done = moorage("doctor", "--start", "--json", env=env, code=1)
     broken = next(each for each in json.loads(done.stdout)["kernels"] if each["about"] == "broken")
     assert broken["level"] == "fail"
     assert "no licence" in broken["says"]
 
 
-def test_a_terminal_gets_colours_and_no_line_is_too_long(mooring: Command):
+def test_a_terminal_gets_colours_and_no_line_is_too_long(moorage: Command):
     ours, theirs = pty.openpty()
     import fcntl
     import struct
     import termios
 
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = mooring.start("doctor", stdout=theirs, env={"TERM": "xterm"})
+    process = moorage.start("doctor", stdout=theirs, env={"TERM": "xterm"})
     os.close(theirs)
     shown = b""
     try:

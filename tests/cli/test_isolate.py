@@ -1,4 +1,4 @@
-"""``mooring isolate``: whatever the command is and does, it is as if it had been started by itself."""
+"""``moorage isolate``: whatever the command is and does, it is as if it had been started by itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from command import Command, until
-from mooring.cli.isolate import cut
-from mooring.launch.isolation_probe import obstacle
+from moorage.cli.isolate import cut
+from moorage.launch.isolation_probe import obstacle
 
 needs_namespaces = pytest.mark.skipif(
     sys.platform != "linux" or obstacle() is not None, reason=f"no namespaces here: {obstacle()}"
@@ -45,64 +45,64 @@ def test_the_command_line_of_somebody_else_is_left_alone(words, own, command):
     assert cut(words) == (own, command)
 
 
-def test_nothing_to_isolate_is_wrong_usage(mooring: Command):
+def test_nothing_to_isolate_is_wrong_usage(moorage: Command):
     for words in (["isolate"], ["isolate", "--"]):
-        done = mooring(*words, code=2)
-        assert done.stderr.startswith("error: there is nothing to isolate (E-USAGE). Type mooring isolate")
+        done = moorage(*words, code=2)
+        assert done.stderr.startswith("error: there is nothing to isolate (E-USAGE). Type moorage isolate")
 
 
 @pytest.mark.parametrize("range_", ["x", "1", "5-1", "1-99999", "-1-5", "1-²"])
-def test_a_wrong_port_range_is_wrong_usage(mooring: Command, range_):
-    done = mooring("isolate", f"--port-range={range_}", "true", code=2)
+def test_a_wrong_port_range_is_wrong_usage(moorage: Command, range_):
+    done = moorage("isolate", f"--port-range={range_}", "true", code=2)
     assert f"{range_} is no range of ports" in done.stderr
 
 
 @needs_namespaces
-def test_arguments_arrive_as_they_are(mooring: Command):
+def test_arguments_arrive_as_they_are(moorage: Command):
     words = ["a  b", 'c"d', "e'f", "$HOME", "*", "", "-x", "--", "--kernel-arg", "--port-range", "g\nh", "\\"]
-    done = mooring("isolate", "--", sys.executable, "-c", TELL, 0, *words, code=0)
+    done = moorage("isolate", "--", sys.executable, "-c", TELL, 0, *words, code=0)
     assert done.stdout == "".join(f"{word!r}\n" for word in words)
 
 
 @needs_namespaces
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 125, 130, 255])
-def test_the_exit_code_is_the_commands(mooring: Command, code):
-    mooring("isolate", sys.executable, "-c", TELL, code, code=code)
+def test_the_exit_code_is_the_commands(moorage: Command, code):
+    moorage("isolate", sys.executable, "-c", TELL, code, code=code)
 
 
 @needs_namespaces
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT])
-def test_a_command_that_dies_of_a_signal_is_seen_to_die_of_it(mooring: Command, signum):
+def test_a_command_that_dies_of_a_signal_is_seen_to_die_of_it(moorage: Command, signum):
     code = "import os, resource, sys; resource.setrlimit(4, (0, 0)); os.kill(os.getpid(), int(sys.argv[1]))"
     reset = f"import signal; signal.signal(2, signal.SIG_DFL); {code}"
-    mooring("isolate", "--", sys.executable, "-c", reset, int(signum), code=-signum)
+    moorage("isolate", "--", sys.executable, "-c", reset, int(signum), code=-signum)
 
 
 @needs_namespaces
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_signals_arrive(mooring: Command, signum):
+def test_signals_arrive(moorage: Command, signum):
     code = (
         "import signal, sys; signal.signal(int(sys.argv[1]), lambda *_: sys.exit(42)); "
         "print('ready', flush=True); signal.pause()"
     )
-    process = mooring.start("isolate", "--", sys.executable, "-c", code, int(signum))
+    process = moorage.start("isolate", "--", sys.executable, "-c", code, int(signum))
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signum)
-    mooring.ended(process, code=42)
+    moorage.ended(process, code=42)
 
 
 @needs_namespaces
-def test_it_takes_this_processs_place(mooring: Command):
-    process = mooring.start("isolate", "--", "sh", "-c", "echo $$")
-    done = mooring.ended(process, code=0)
+def test_it_takes_this_processs_place(moorage: Command):
+    process = moorage.start("isolate", "--", "sh", "-c", "echo $$")
+    done = moorage.ended(process, code=0)
     assert int(done.stdout) == process.pid
 
 
 @needs_namespaces
-def test_input_directory_environment_and_open_files_are_there(mooring: Command):
+def test_input_directory_environment_and_open_files_are_there(moorage: Command):
     reading, writing = os.pipe()
     script = f'cat; pwd; echo "$GIVEN"; echo kept >/dev/fd/{writing}; umask'
-    process = mooring.start(
+    process = moorage.start(
         "isolate",
         "--",
         "sh",
@@ -117,25 +117,25 @@ def test_input_directory_environment_and_open_files_are_there(mooring: Command):
     process.stdin.write(b"typed\n")
     process.stdin.close()
     process.stdin = None
-    done = mooring.ended(process, code=0)
-    assert done.stdout == f"typed\n{mooring.cwd}\na  b\nc\n0027\n"
+    done = moorage.ended(process, code=0)
+    assert done.stdout == f"typed\n{moorage.cwd}\na  b\nc\n0027\n"
     with os.fdopen(reading) as kept:
         assert kept.read() == "kept\n"
 
 
 @needs_namespaces
-def test_the_environment_is_not_touched(mooring: Command):
+def test_the_environment_is_not_touched(moorage: Command):
     env = {"PATH": os.environ["PATH"], "LANG": "C", "EMPTY": "", "PYTHONPATH": "src", "ODD": "caf\udce9"}
-    argv = [sys.executable, "-m", "mooring", "isolate", "--", "env", "-0"]
+    argv = [sys.executable, "-m", "moorage", "isolate", "--", "env", "-0"]
     done = subprocess.run(argv, env=env, capture_output=True, timeout=60, check=True)
     found = dict(entry.split(b"=", 1) for entry in done.stdout.split(b"\0") if entry)
     assert found == {key.encode(): os.fsencode(value) for key, value in env.items()}
 
 
 @needs_namespaces
-def test_a_reader_that_goes_away_ends_the_command_as_ever(mooring: Command):
+def test_a_reader_that_goes_away_ends_the_command_as_ever(moorage: Command):
     script = 'yes; echo "$? of yes" >&2'
-    process = mooring.start("isolate", "--", "sh", "-c", script)
+    process = moorage.start("isolate", "--", "sh", "-c", script)
     process.stdout.readline()
     process.stdout.close()
     process.stdout = None
@@ -145,16 +145,16 @@ def test_a_reader_that_goes_away_ends_the_command_as_ever(mooring: Command):
 
 @needs_namespaces
 @pytest.mark.parametrize(("ignored", "code"), [(True, 0), (False, -signal.SIGHUP)])
-def test_what_was_ignored_stays_ignored(mooring: Command, ignored, code):
+def test_what_was_ignored_stays_ignored(moorage: Command, ignored, code):
     def before():
         signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
 
-    process = mooring.start("isolate", "--", "sh", "-c", "kill -HUP $$; exit 0", preexec_fn=before)
-    mooring.ended(process, code=code)
+    process = moorage.start("isolate", "--", "sh", "-c", "kill -HUP $$; exit 0", preexec_fn=before)
+    moorage.ended(process, code=code)
 
 
 @needs_namespaces
-def test_a_terminal_stays_the_commands_and_ctrl_c_reaches_it(mooring: Command):
+def test_a_terminal_stays_the_commands_and_ctrl_c_reaches_it(moorage: Command):
     ours, theirs = pty.openpty()
     tty.setraw(ours)
     attributes = termios.tcgetattr(theirs)
@@ -166,14 +166,14 @@ def test_a_terminal_stays_the_commands_and_ctrl_c_reaches_it(mooring: Command):
         "print(os.isatty(0), os.isatty(1), flush=True); signal.pause()"
     )
     script = 'exec "$@" <> "$0" >&0'  # opening a terminal makes it the session's
-    argv = ["sh", "-c", script, os.ttyname(theirs), sys.executable, "-m", "mooring", "isolate", "--"]
-    process = mooring.launch([*argv, sys.executable, "-c", code])
+    argv = ["sh", "-c", script, os.ttyname(theirs), sys.executable, "-m", "moorage", "isolate", "--"]
+    process = moorage.launch([*argv, sys.executable, "-c", code])
     said = b""
     while b"\n" not in said:
         said += os.read(ours, 100)
     assert said.split() == [b"True", b"True"]
     os.write(ours, b"\x03")
-    mooring.ended(process, code=42)
+    moorage.ended(process, code=42)
     os.close(ours)
     os.close(theirs)
 
@@ -188,55 +188,55 @@ def test_a_terminal_stays_the_commands_and_ctrl_c_reaches_it(mooring: Command):
         ("/etc", 126, "Permission denied"),
     ],
 )
-def test_what_cannot_be_executed_is_a_sentence_and_the_usual_code(mooring: Command, command, code, says):
-    done = mooring("isolate", "--", command, code=code)
+def test_what_cannot_be_executed_is_a_sentence_and_the_usual_code(moorage: Command, command, code, says):
+    done = moorage("isolate", "--", command, code=code)
     assert done.stderr.startswith(f"error: {command!r} cannot be started (E-LAUNCH). {says}")
     assert done.stderr.count("\n") == 1
 
 
 @needs_namespaces
-def test_a_script_without_a_first_line_is_the_shells(mooring: Command):
-    script = mooring.cwd / "plain"
+def test_a_script_without_a_first_line_is_the_shells(moorage: Command):
+    script = moorage.cwd / "plain"
     script.write_text('echo "got $1"\n')
     script.chmod(0o755)
-    assert mooring("isolate", script, "a  b", code=0).stdout == "got a  b\n"
+    assert moorage("isolate", script, "a  b", code=0).stdout == "got a  b\n"
 
 
 @needs_namespaces
-def test_the_port_range_holds_inside_alone(mooring: Command):
+def test_the_port_range_holds_inside_alone(moorage: Command):
     place = Path("/proc/sys/net/ipv4/ip_local_port_range")
     before = place.read_text()
     code = (
         "import socket; print(sorted(socket.create_server(('127.0.0.1', 0)).getsockname()[1] for _ in 'ab'))"
     )
-    done = mooring("isolate", "--port-range", "40000-40001", "cat", place, code=0)
+    done = moorage("isolate", "--port-range", "40000-40001", "cat", place, code=0)
     assert done.stdout.split() == ["40000", "40001"]
     assert place.read_text() == before
-    done = mooring("isolate", "--port-range", "80-90", "true", code=125)
+    done = moorage("isolate", "--port-range", "80-90", "true", code=125)
     assert "no range of ports" in done.stderr
     code = code.replace("[1] for", "[1] // 1000 for")
-    done = mooring("isolate", "--port-range", "40000-40001", sys.executable, "-c", code, code=0)
+    done = moorage("isolate", "--port-range", "40000-40001", sys.executable, "-c", code, code=0)
     assert done.stdout == "[40, 40]\n"
 
 
 @needs_namespaces
-def test_two_at_once_have_a_loopback_each(mooring: Command):
+def test_two_at_once_have_a_loopback_each(moorage: Command):
     code = (
         "import socket, sys; s = socket.create_server(('127.0.0.1', 8888)); print('bound', flush=True); "
         "sys.stdin.read()"
     )
     argv = ["isolate", "--", sys.executable, "-c", code]
-    both = [mooring.start(*argv, stdin=subprocess.PIPE) for _ in range(2)]
+    both = [moorage.start(*argv, stdin=subprocess.PIPE) for _ in range(2)]
     assert [process.stdout.readline() for process in both] == [b"bound\n"] * 2
     for process in both:
         process.stdin.close()
         process.stdin = None
-        mooring.ended(process, code=0)
+        moorage.ended(process, code=0)
 
 
 @needs_namespaces
-def test_nothing_is_left_of_one_that_is_killed(mooring: Command):
-    process = mooring.start("isolate", "--", "sleep", "600")
+def test_nothing_is_left_of_one_that_is_killed(moorage: Command):
+    process = moorage.start("isolate", "--", "sleep", "600")
     process.kill()
     process.wait()
-    assert until(lambda: not mooring.left())
+    assert until(lambda: not moorage.left())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.cli.main import build_parser
+from moorage.cli.main import build_parser
 
 
 def test_without_an_action_it_lists():

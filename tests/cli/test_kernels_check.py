@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from mooring.cli.kernels_check import document, summary, told
-from mooring.cli.main import main
-from mooring.cli.table import Screen
-from mooring.testing import Check, Verdict
+from moorage.cli.kernels_check import document, summary, told
+from moorage.cli.main import main
+from moorage.cli.table import Screen
+from moorage.testing import Check, Verdict
 
 CHECKS = (
     Check("it starts", passed=True),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mooring.cli.main import main
+from moorage.cli.main import main
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def kernels(tmp_path, monkeypatch):
 
 def test_ipykernels(kernels, tmp_path, capsys):
     assert main(["kernels", "install", "--prefix", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"mooring-python3: {kernels / 'mooring-python3'}\n"
-    assert "mooring.jupyter.ipykernel" in (kernels / "mooring-python3" / "kernel.json").read_text()
+    assert capsys.readouterr().out == f"moorage-python3: {kernels / 'moorage-python3'}\n"
+    assert "moorage.jupyter.ipykernel" in (kernels / "moorage-python3" / "kernel.json").read_text()
 
 
 def test_an_adapters(kernels, tmp_path, capsys):

@@ -13,24 +13,24 @@ from pathlib import Path
 import pytest
 
 from command import Command, until
-from mooring.cli.kernels_list import about, needs
-from mooring.cli.main import main
-from mooring.cli.table import Screen
-from mooring.discovery import KernelSpec, KernelType, Lack
+from moorage.cli.kernels_list import about, needs
+from moorage.cli.main import main
+from moorage.cli.table import Screen
+from moorage.discovery import KernelSpec, KernelType, Lack
 
 BOX = Path(__file__).parents[1] / "discovery/files/box"
 ODD = BOX.parent / "odd"
 
 
 @pytest.fixture
-def typed(mooring: Command):
+def typed(moorage: Command):
     """The command with a home, a cache and other people's providers of its own."""
-    home = mooring.cwd / "home"
+    home = moorage.cwd / "home"
     home.mkdir()
-    mooring.env |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(BOX)}
+    moorage.env |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(BOX)}
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "JUPYTER_PATH", "JUPYTER_DATA_DIR"):
-        mooring.env.pop(name, None)
-    return mooring
+        moorage.env.pop(name, None)
+    return moorage
 
 
 def types(done) -> dict[str, dict]:
@@ -88,7 +88,7 @@ def test_a_slow_one_is_shown_as_it_was_once_it_has_answered(typed):
     # Late at first, for the time it takes is none; what matters is that its answer is there for the next.
     typed.env["BOX_IS_SLOW"] = "1"
     typed("kernels", "--json", code=0)
-    kept = Path(typed.env["XDG_CACHE_HOME"]) / "mooring/discovery/box.json"
+    kept = Path(typed.env["XDG_CACHE_HOME"]) / "moorage/discovery/box.json"
     assert until(kept.exists, 60)
     assert "box/python" in types(typed("kernels", "--json", code=0))
     assert b"IN_A_BOX" not in kept.read_bytes()
@@ -106,15 +106,15 @@ def test_environments_around_are_listed_with_what_they_lack(typed):
 
 
 def test_the_configuration_leaves_out(typed):
-    (typed.cwd / "mooring.toml").write_text("[discovery]\nexclude = ['box/*']")
+    (typed.cwd / "moorage.toml").write_text("[discovery]\nexclude = ['box/*']")
     assert "box/python" not in types(typed("kernels", "--json", code=0))
-    (typed.cwd / "mooring.toml").write_text("[discovery]\nexclud = []")
+    (typed.cwd / "moorage.toml").write_text("[discovery]\nexclud = []")
     done = typed("kernels", code=2)
     assert "Did you mean exclude?" in done.stderr
 
 
 def test_nothing_at_all(capsys, monkeypatch):
-    from mooring.discovery import listing
+    from moorage.discovery import listing
 
     monkeypatch.setattr(listing.Finder, "survey", lambda *_: listing.Listing(()))
     assert main(["kernels"]) == 0
@@ -134,9 +134,9 @@ def test_what_is_lacking_in_words():
 
 
 def test_the_actions_cost_nothing_before_one_is_carried_out():
-    code = "import sys; from mooring.cli import kernels, {0}; print(*sys.modules)"
+    code = "import sys; from moorage.cli import kernels, {0}; print(*sys.modules)"
     actions = ", ".join(f"kernels_{each}" for each in ("install", "list", "ps", "show", "stop"))
     done = subprocess.run(
         [sys.executable, "-c", code.format(actions)], check=True, capture_output=True, text=True
     )
-    assert set(done.stdout.split()).isdisjoint({"asyncio", "zmq", "mooring.discovery.finder", "rich"})
+    assert set(done.stdout.split()).isdisjoint({"asyncio", "zmq", "moorage.discovery.finder", "rich"})

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.cli.kernels_ps import activity, shortest, show, to_json
-from mooring.cli.main import main
-from mooring.discovery.running import RunningKernel
-from mooring.wire.connection import ConnectionInfo
+from moorage.cli.kernels_ps import activity, shortest, show, to_json
+from moorage.cli.main import main
+from moorage.discovery.running import RunningKernel
+from moorage.wire.connection import ConnectionInfo
 
 INFO = ConnectionInfo("tcp", "127.0.0.1", 1, 1, 1, 1, 1, b"secret")
 ONE = RunningKernel("abcdefghij", Path("/r/k.json"), "ir", INFO, True, 12, 70.4, 3 << 20, "jupyter")
@@ -19,7 +19,7 @@ GONE = RunningKernel("gone", Path("/r/g.json"), "", INFO, False, None, 90_000, N
 
 @pytest.fixture
 def nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("mooring.discovery.running.running", list)
+    monkeypatch.setattr("moorage.discovery.running.running", list)
 
 
 def test_nothing_runs(nothing, capsys):
@@ -39,7 +39,7 @@ def test_people_get_a_table(capsys):
 
 
 def test_ended_ones_are_counted_and_shown_on_demand(monkeypatch, capsys):
-    monkeypatch.setattr("mooring.discovery.running.running", lambda: [GONE])
+    monkeypatch.setattr("moorage.discovery.running.running", lambda: [GONE])
     assert main(["kernels", "ps"]) == 0
     shown = capsys.readouterr()
     assert "gone" not in shown.out

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mooring.cli.kernels_show import HIDDEN, shown, without_secrets
-from mooring.cli.main import main
+from moorage.cli.kernels_show import HIDDEN, shown, without_secrets
+from moorage.cli.main import main
 
 
 @pytest.fixture

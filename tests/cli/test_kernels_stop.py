@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from mooring.cli.kernels_stop import stop
-from mooring.cli.main import main
-from mooring.discovery.running import find
+from moorage.cli.kernels_stop import stop
+from moorage.cli.main import main
+from moorage.discovery.running import find
 
 # Greets like libzmq and answers nothing, as a kernel that hangs in C code that holds everything up.
 DEAF = """
@@ -50,7 +50,7 @@ def write(path, port):
 @pytest.mark.anyio
 @pytest.mark.parametrize(("on_term", "ended_by"), [("SIG_DFL", signal.SIGTERM), ("SIG_IGN", signal.SIGKILL)])
 async def test_one_that_does_not_listen_is_signalled(tmp_path, monkeypatch, on_term, ended_by):
-    monkeypatch.setattr("mooring.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
     with deaf(tmp_path / "k.json", on_term) as process:
         said = await stop(find(tmp_path / "k.json"), 0.2)
         assert process.wait(60) == -ended_by

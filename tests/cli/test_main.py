@@ -9,9 +9,9 @@ import re
 import pytest
 
 from command import Command
-from mooring.cli.complaints import FAILED, INTERRUPTED, OK, USAGE
-from mooring.cli.main import main
-from mooring.errors import KernelDied, UsageError
+from moorage.cli.complaints import FAILED, INTERRUPTED, OK, USAGE
+from moorage.cli.main import main
+from moorage.errors import KernelDied, UsageError
 
 SENTENCE = re.compile(r"^error: .+ \(E-[A-Z-]+\)\.")
 
@@ -28,10 +28,10 @@ def test_without_a_verb_it_shows_the_help(capsys):
     assert "render" in out
 
 
-def test_the_version_is_the_packages(mooring: Command):
-    from mooring import __version__
+def test_the_version_is_the_packages(moorage: Command):
+    from moorage import __version__
 
-    assert mooring("--version", code=0).stdout == f"mooring {__version__}\n"
+    assert moorage("--version", code=0).stdout == f"moorage {__version__}\n"
 
 
 def test_help_ends_well_and_names_every_flag(capsys):
@@ -50,7 +50,7 @@ def test_help_ends_well_and_names_every_flag(capsys):
         (["render"], "SRC"),
         (["render", "x.py", "--retrys", "2"], "--retries"),
         (["render", "x.py", "--no-cach"], "--no-cache"),
-        (["render", "x.py", "--zyx"], "mooring render --help"),
+        (["render", "x.py", "--zyx"], "moorage render --help"),
         (["render", "x.py", "-j", "many"], "-j"),
         (["render", "x.py", "-j"], "-j"),
         (["render", "x.py", "--isolate", "moon"], "none"),
@@ -68,7 +68,7 @@ def raising(monkeypatch, error: BaseException) -> None:
     def verb(_options: argparse.Namespace) -> int:
         raise error
 
-    monkeypatch.setattr("mooring.cli.render.run", verb)
+    monkeypatch.setattr("moorage.cli.render.run", verb)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_every_exception_becomes_an_exit_code(capsys, monkeypatch, error, code):
     assert run(capsys, "render", "x.py")[0] == code
 
 
-def test_a_defect_of_mooring_says_so_and_where(capsys, monkeypatch):
+def test_a_defect_of_moorage_says_so_and_where(capsys, monkeypatch):
     raising(monkeypatch, ZeroDivisionError("by nought"))
     _, _, err = run(capsys, "render", "x.py")
     assert SENTENCE.match(err)
@@ -104,14 +104,14 @@ def test_errors_of_a_group_are_told_one_by_one(capsys, monkeypatch):
     assert err.splitlines() == ["error: the first died (E-DIED).", "error: a second (E-USAGE)."]
 
 
-def test_a_reader_that_has_gone_is_no_error_of_the_help(mooring: Command):
+def test_a_reader_that_has_gone_is_no_error_of_the_help(moorage: Command):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as nobody:
-        done = mooring.ended(mooring.start("render", "--help", stdout=nobody))
+        done = moorage.ended(moorage.start("render", "--help", stdout=nobody))
     assert "Traceback" not in done.stderr
 
 
-def test_names_that_are_no_text_are_told_all_the_same(mooring: Command):
-    done = mooring("render", b"caf\xe9.py".decode(errors="surrogateescape"), code=2, env={"LC_ALL": "C"})
+def test_names_that_are_no_text_are_told_all_the_same(moorage: Command):
+    done = moorage("render", b"caf\xe9.py".decode(errors="surrogateescape"), code=2, env={"LC_ALL": "C"})
     assert SENTENCE.match(done.stderr)

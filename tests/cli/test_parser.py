@@ -1,22 +1,22 @@
-"""The parser complains as the rest of mooring does."""
+"""The parser complains as the rest of moorage does."""
 
 from __future__ import annotations
 
 import pytest
 
-from mooring.cli.parser import Parser, glued, unknown_flag
-from mooring.errors import UsageError
+from moorage.cli.parser import Parser, glued, unknown_flag
+from moorage.errors import UsageError
 
 
 def test_what_cannot_be_parsed_is_raised_and_says_where_help_is():
-    parser = Parser(prog="mooring render")
+    parser = Parser(prog="moorage render")
     parser.add_argument("--jobs", type=int)
-    with pytest.raises(UsageError, match="Try mooring render --help"):
+    with pytest.raises(UsageError, match="Try moorage render --help"):
         parser.parse_args(["--jobs", "many"])
 
 
 def test_an_unknown_command_is_named_with_those_there_are():
-    parser = Parser(prog="mooring")
+    parser = Parser(prog="moorage")
     parser.add_subparsers(metavar="COMMAND", parser_class=Parser).add_parser("render")
     with pytest.raises(UsageError, match=r"there is no command rendr .*Known is 'render'"):
         parser.parse_args(["rendr"])
@@ -26,8 +26,8 @@ def test_an_unknown_command_is_named_with_those_there_are():
     ("word", "verb", "advice"),
     [
         ("--jbos=3", "render", "Did you mean --jobs"),
-        ("--qwertyuiop", "render", "Try mooring render --help"),
-        ("--qwertyuiop", None, "Try mooring --help"),
+        ("--qwertyuiop", "render", "Try moorage render --help"),
+        ("--qwertyuiop", None, "Try moorage --help"),
     ],
 )
 def test_an_unknown_flag_is_answered_with_near_ones(word, verb, advice):

@@ -1,4 +1,4 @@
-"""The flags of ``mooring render``."""
+"""The flags of ``moorage render``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.cli.complaints import OK, USAGE
-from mooring.cli.main import main
-from mooring.render.settings import RenderSettings
+from moorage.cli.complaints import OK, USAGE
+from moorage.cli.main import main
+from moorage.render.settings import RenderSettings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def given(monkeypatch):
         calls.append((list(sources), dict(flags)))
         return OK
 
-    monkeypatch.setattr("mooring.cli.session.render_session", session)
+    monkeypatch.setattr("moorage.cli.session.render_session", session)
 
     def given(*words: str):
         assert main(["render", *words]) == OK

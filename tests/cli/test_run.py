@@ -1,4 +1,4 @@
-"""What is typed after ``mooring run``, as a job."""
+"""What is typed after ``moorage run``, as a job."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.cli.main import build_parser
-from mooring.cli.parser import glued
-from mooring.cli.run import job_of
-from mooring.errors import UsageError
+from moorage.cli.main import build_parser
+from moorage.cli.parser import glued
+from moorage.cli.run import job_of
+from moorage.errors import UsageError
 
 
 def job(*words):
@@ -65,7 +65,7 @@ def test_a_kernel_that_runs_already():
         (["python3", "{}"], "cannot be read"),
         (["python3", "{}/a.py", "-c", "1"], "one thing can be run"),
         (["python3", "{}/a.py", "{}/a.py"], "one thing can be run"),
-        (["python3", "{}/a.md"], "mooring render"),
+        (["python3", "{}/a.md"], "moorage render"),
         (["python3", "{}/bad.ipynb"], "cannot be read as a notebook"),
         (["python3", "{}/odd.ipynb"], "no notebook of format 4"),
         (["python3", "-c", "1", "--env", "A"], "NAME=VALUE"),

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from mooring.cli.run_session import Terminal
-from mooring.wire.messages import Header, Message
+from moorage.cli.run_session import Terminal
+from moorage.wire.messages import Header, Message
 
 
 def message(msg_type, **content):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from command import Command, script, write
-from mooring.cli.session import render_session
-from mooring.errors import UsageError
+from moorage.cli.session import render_session
+from moorage.errors import UsageError
 
 
 @pytest.fixture
@@ -50,39 +50,39 @@ def test_a_file_that_cannot_be_written_costs_none_of_the_others(folder, capsys):
 
 
 def test_wrong_configuration_is_raised_before_anything_is_done(folder):
-    write(folder, {"mooring.toml": "[render]\ncolour = 1\n"})
+    write(folder, {"moorage.toml": "[render]\ncolour = 1\n"})
     with pytest.raises(UsageError, match="colour"):
         session(".", json=Path("r.json"))
     assert not (folder / "r.json").exists()
 
 
 def test_the_configuration_beside_the_sources_counts_from_elsewhere_too(folder):
-    write(folder, {"demos/mooring.toml": '[render]\njson = "told.json"\n', "demos/x.ipynb": ""})
+    write(folder, {"demos/moorage.toml": '[render]\njson = "told.json"\n', "demos/x.ipynb": ""})
     assert session("demos")[0] == 1
     assert (folder / "demos/told.json").is_file()
 
 
 @pytest.mark.real
-def test_a_notebook_called_index_keeps_its_page(mooring: Command):
-    write(mooring.cwd, {"index.py": script("print('my own index')"), "other.py": script("print('other')")})
-    mooring("render", ".", "--to", "html", "--no-cache", code=0)
-    assert "my own index" in (mooring.cwd / "rendered/index.html").read_text()
-    (mooring.cwd / "index.py").rename(mooring.cwd / "start.py")
-    mooring("render", ".", "--to", "html", "-o", "other", "--no-cache", code=0)
-    assert "start" in (mooring.cwd / "other/index.html").read_text()
+def test_a_notebook_called_index_keeps_its_page(moorage: Command):
+    write(moorage.cwd, {"index.py": script("print('my own index')"), "other.py": script("print('other')")})
+    moorage("render", ".", "--to", "html", "--no-cache", code=0)
+    assert "my own index" in (moorage.cwd / "rendered/index.html").read_text()
+    (moorage.cwd / "index.py").rename(moorage.cwd / "start.py")
+    moorage("render", ".", "--to", "html", "-o", "other", "--no-cache", code=0)
+    assert "start" in (moorage.cwd / "other/index.html").read_text()
 
 
-def test_results_on_a_full_disk_are_an_error(mooring: Command):
-    write(mooring.cwd, {"bad.ipynb": ""})
+def test_results_on_a_full_disk_are_an_error(moorage: Command):
+    write(moorage.cwd, {"bad.ipynb": ""})
     with Path("/dev/full").open("wb") as full:
-        done = mooring.ended(mooring.start("render", "bad.ipynb", "--json", "-", stdout=full), code=1)
+        done = moorage.ended(moorage.start("render", "bad.ipynb", "--json", "-", stdout=full), code=1)
     assert (
         "error: the results cannot be written to stdout (E-OUTPUT). No space left on device." in done.stderr
     )
 
 
-def test_from_another_folder_names_are_as_the_user_would_write_them(mooring: Command):
-    write(mooring.cwd, {"demos/bad.ipynb": "", "else/x": ""})
-    done = mooring("render", "../demos", "--json", "-", cwd=mooring.cwd / "else", code=1)
+def test_from_another_folder_names_are_as_the_user_would_write_them(moorage: Command):
+    write(moorage.cwd, {"demos/bad.ipynb": "", "else/x": ""})
+    done = moorage("render", "../demos", "--json", "-", cwd=moorage.cwd / "else", code=1)
     assert done.statuses == {"bad.ipynb": "failed"}
-    assert (mooring.cwd / "demos/.mooring").exists() or not (mooring.cwd / "else/.mooring").exists()
+    assert (moorage.cwd / "demos/.moorage").exists() or not (moorage.cwd / "else/.moorage").exists()

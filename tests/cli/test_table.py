@@ -8,7 +8,7 @@ import pty
 
 import pytest
 
-from mooring.cli.table import Column, Screen, columns_of, lines, plain, short_path
+from moorage.cli.table import Column, Screen, columns_of, lines, plain, short_path
 
 COLUMNS = [Column("NAME", 6), Column("N"), Column("FROM", 8, "front")]
 ROWS = [["short", "1", "/a/very/long/path/indeed"], ["a name that is long", "22", ""]]

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from mooring.discovery import activation
-from mooring.discovery.activation import Activation
+from moorage.discovery import activation
+from moorage.discovery.activation import Activation
 
 BASE = {"PATH": "/usr/bin:/bin", "HOME": "/h", "PYTHONHOME": "/p", "JUST": "this"}
 

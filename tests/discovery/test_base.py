@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import Around, KernelSpec, KernelType, from_blocking
-from mooring.discovery.base import in_thread, named
+from moorage.discovery import Around, KernelSpec, KernelType, from_blocking
+from moorage.discovery.base import in_thread, named
 
 SPEC = KernelSpec("box", ("x", "{connection_file}"), "Box", "box", provider="my")
 BOX = KernelType(SPEC)
@@ -78,7 +78,7 @@ async def test_cancelling_abandons_the_thread():
 def test_a_thread_that_hangs_does_not_keep_the_program_alive():
     program = """if True:
         import asyncio, threading
-        from mooring.discovery.base import in_thread
+        from moorage.discovery.base import in_thread
         async def main():
             try:
                 async with asyncio.timeout(0.05):
@@ -93,7 +93,7 @@ def test_a_thread_that_hangs_does_not_keep_the_program_alive():
 
 
 def test_the_package_offers_the_words_of_who_writes_a_provider():
-    import mooring.discovery as offered
+    import moorage.discovery as offered
 
     assert all(getattr(offered, name) is not None for name in offered.__all__)
     with pytest.raises(AttributeError):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import KernelSpec, KernelType, Lack
-from mooring.discovery.cache import Cache
+from moorage.discovery import KernelSpec, KernelType, Lack
+from moorage.discovery.cache import Cache
 
 SPEC = KernelSpec(
     "box/ir",
@@ -102,4 +102,4 @@ def test_what_is_no_json_is_not_kept(cache):
 
 def test_the_users_cache_is_where_it_is_by_default(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Cache().folder == tmp_path / "mooring" / "discovery"
+    assert Cache().folder == tmp_path / "moorage" / "discovery"

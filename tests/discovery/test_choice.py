@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from mooring.discovery import kernelspec
-from mooring.discovery.choice import choose_kernel
-from mooring.discovery.kernelspec import native
-from mooring.errors import KernelTypeNotFound, LaunchError
+from moorage.discovery import kernelspec
+from moorage.discovery.choice import choose_kernel
+from moorage.discovery.kernelspec import native
+from moorage.errors import KernelTypeNotFound, LaunchError
 
 
 @pytest.fixture
@@ -78,20 +78,20 @@ def test_the_rule(here, named, language, wanted, gets, hears):
     assert bool(told) is bool(hears)
 
 
-def test_python_is_the_interpreter_mooring_runs_in(here):
+def test_python_is_the_interpreter_moorage_runs_in(here):
     assert choose_kernel("gone", "python")[0] == native()
     assert native().argv[0] == sys.executable
 
 
 @pytest.mark.parametrize("named", [None, "python3", "gone"])
-def test_without_ipykernel_beside_mooring_the_nearest_environment_has_it(here, monkeypatch, named):
+def test_without_ipykernel_beside_moorage_the_nearest_environment_has_it(here, monkeypatch, named):
     monkeypatch.setattr(kernelspec, "native", lambda: None)
     here.venv(here.home / ".virtualenvs/other")
     spec, told = choose_kernel(named, "python")
     assert spec.called == "env/.venv"
     assert told.endswith("env/.venv (Python 3.12 (.venv)) runs it")
     assert told.startswith(
-        "no kernel is installed beside mooring" if named is None else "it names the kernel"
+        "no kernel is installed beside moorage" if named is None else "it names the kernel"
     )
 
 
@@ -113,7 +113,7 @@ def test_an_environment_that_cannot_run_anything_is_passed_over_unless_it_is_nam
 
 
 def test_what_the_configuration_leaves_out_is_no_choice(here):
-    (here.project / "mooring.toml").write_text("[discovery]\nexclude = 'env/.venv'")
+    (here.project / "moorage.toml").write_text("[discovery]\nexclude = 'env/.venv'")
     assert choose_kernel(".venv", "python")[0].called == "python3"
     assert choose_kernel("env/.venv", "python")[0].called == "env/.venv"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from mooring.discovery import elsewhere, processes
+from moorage.discovery import elsewhere, processes
 
 
 def test_it_answers_the_same_questions():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import Around, KernelSpec, KernelType, from_blocking
-from mooring.discovery.entries import GROUP, OWN, aside, ask, ask_for, installed, load, own
+from moorage.discovery import Around, KernelSpec, KernelType, from_blocking
+from moorage.discovery.entries import GROUP, OWN, aside, ask, ask_for, installed, load, own
 
 BOX = Path(__file__).parent / "files/box"
 ODD = Path(__file__).parent / "files/odd"
@@ -44,7 +44,7 @@ def box(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_moorings_own_are_there_without_a_look_at_entry_points():
+def test_moorages_own_are_there_without_a_look_at_entry_points():
     assert [own(name)().name for name in OWN] == list(OWN)
     assert own("box") is None
 
@@ -67,7 +67,7 @@ def test_one_of_somebody_else(box):
     [
         ("broken", ModuleNotFoundError, "no_such_module_anywhere"),
         ("misnamed", ValueError, "calls itself hanging"),
-        ("spec (hanging_provider:provider)", ValueError, "belongs to mooring"),
+        ("spec (hanging_provider:provider)", ValueError, "belongs to moorage"),
     ],
 )
 def test_what_cannot_be_loaded_says_why(box, name, error, says):

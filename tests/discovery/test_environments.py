@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import environments
-from mooring.discovery.activation import Activation
-from mooring.discovery.environments import get, has_ipykernel, install_command, python_version
-from mooring.discovery.places import Place, at
+from moorage.discovery import environments
+from moorage.discovery.activation import Activation
+from moorage.discovery.environments import get, has_ipykernel, install_command, python_version
+from moorage.discovery.places import Place, at
 
 UV = "uv = 0.8.0\n"
 
@@ -153,7 +153,7 @@ def test_interpreters_of_pyenv_are_listed_when_they_can_run_something(made):
     assert get("3.11.1", made.around).lack.do.endswith("pip install ipykernel")
 
 
-def test_kernelspecs_of_moorings_own_environment_are_not_listed_twice(made, monkeypatch):
+def test_kernelspecs_of_moorages_own_environment_are_not_listed_twice(made, monkeypatch):
     prefix = made.venv(".venv")
     made.kernel(prefix, "ir", ["R", "{connection_file}"])
     monkeypatch.setattr(sys, "prefix", str(prefix))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import finder, kernelspec
-from mooring.discovery.finder import entered, find, find_type, resolve
-from mooring.errors import ConfigurationError, DeadlineExceeded, KernelTypeNotFound, LaunchError
+from moorage.discovery import finder, kernelspec
+from moorage.discovery.finder import entered, find, find_type, resolve
+from moorage.errors import ConfigurationError, DeadlineExceeded, KernelTypeNotFound, LaunchError
 
 BOX = Path(__file__).parent / "files/box"
 ODD = Path(__file__).parent / "files/odd"
@@ -101,9 +101,9 @@ def test_a_broken_kernelspec_is_told_as_that(here):
 
 def test_configured_paths_are_searched_by_name_too(here):
     here.venv(here.home / "envs/far")
-    (here.project / "mooring.toml").write_text("[discovery]\npaths = '~/envs'\nexclude = 'env/far'")
+    (here.project / "moorage.toml").write_text("[discovery]\npaths = '~/envs'\nexclude = 'env/far'")
     assert find("env/far").name == "far"  # what is named in full is found, listed or not
-    (here.project / "mooring.toml").write_text("[discovery]\npath = 3")
+    (here.project / "moorage.toml").write_text("[discovery]\npath = 3")
     with pytest.raises(ConfigurationError):
         find("env/far")
     assert find("scheme").name == "scheme"  # the configuration is none of Jupyter's
@@ -126,9 +126,9 @@ async def test_entering_is_done_beside_the_loop(here):
 
 
 def test_a_running_kernel_is_attached_to_not_launched(here, monkeypatch):
-    from mooring.discovery import running
-    from mooring.discovery.base import KernelType, Lack
-    from mooring.discovery.kernelspec import KernelSpec
+    from moorage.discovery import running
+    from moorage.discovery.base import KernelType, Lack
+    from moorage.discovery.kernelspec import KernelSpec
 
     one = KernelType(
         KernelSpec("abc", (), "", "", provider="running"), lack=Lack("it runs already", "Attach")
@@ -172,7 +172,7 @@ def test_a_third_party_that_hangs_has_a_deadline(box, monkeypatch):
 
 COST = """
 import json, sys
-from mooring.discovery.finder import find
+from moorage.discovery.finder import find
 assert find(sys.argv[1]).argv
 print(json.dumps(sorted(sys.modules)))
 """
@@ -187,22 +187,22 @@ def loaded(*arguments, code=COST):
 @pytest.mark.parametrize("name", ["python3", "spec/python3"])
 def test_a_kernelspec_is_found_without_loading_anything_for_others(name):
     modules = loaded(name)
-    ours = {each for each in modules if each.startswith("mooring")}
+    ours = {each for each in modules if each.startswith("moorage")}
     assert ours == {
-        "mooring",
-        "mooring.discovery",
-        "mooring.discovery.finder",
-        "mooring.discovery.kernelspec",
-        "mooring.errors",
-        "mooring.launch",
-        "mooring.render",
+        "moorage",
+        "moorage.discovery",
+        "moorage.discovery.finder",
+        "moorage.discovery.kernelspec",
+        "moorage.errors",
+        "moorage.launch",
+        "moorage.render",
     }
     assert modules.isdisjoint(
         {"asyncio", "importlib.metadata", "concurrent.futures", "tomllib", "subprocess"}
     )
 
 
-def test_one_of_moorings_own_is_found_without_reading_entry_points(tmp_path, monkeypatch, made):
+def test_one_of_moorages_own_is_found_without_reading_entry_points(tmp_path, monkeypatch, made):
     made.venv(".venv")
     monkeypatch.chdir(made.project)
     assert loaded("env/.venv").isdisjoint({"importlib.metadata", "zmq"})

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import kernelspec
-from mooring.discovery.kernelspec import KernelSpec, data_directories, find, find_by_language, names, native
-from mooring.errors import KernelTypeNotFound
+from moorage.discovery import kernelspec
+from moorage.discovery.kernelspec import KernelSpec, data_directories, find, find_by_language, names, native
+from moorage.errors import KernelTypeNotFound
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from mooring.discovery import Finder, KernelSpec, KernelType, from_blocking, list_types
-from mooring.discovery.cache import Cache
-from mooring.discovery.listing import FRESH, ago
-from mooring.discovery.settings import DiscoverySettings
-from mooring.errors import LaunchError
+from moorage.discovery import Finder, KernelSpec, KernelType, from_blocking, list_types
+from moorage.discovery.cache import Cache
+from moorage.discovery.listing import FRESH, ago
+from moorage.discovery.settings import DiscoverySettings
+from moorage.errors import LaunchError
 
 GENEROUS = 8.0
 """Seconds: less than the ten for which a provider hangs, and more than a busy machine needs."""
@@ -184,9 +184,9 @@ def test_what_the_configuration_leaves_out_is_not_listed(finder):
 
 
 def test_the_configuration_of_the_folder_counts_and_one_that_is_wrong_hides_nothing(finder, tmp_path):
-    (tmp_path / "mooring.toml").write_text("[discovery]\ninclude = ['b/*']")
+    (tmp_path / "moorage.toml").write_text("[discovery]\ninclude = ['b/*']")
     assert names(finder(steady("a"), steady("b"), settings=None).survey(GENEROUS)) == ["b/k"]
-    (tmp_path / "mooring.toml").write_text("[discovery]\ninclude = 3")
+    (tmp_path / "moorage.toml").write_text("[discovery]\ninclude = 3")
     assert names(finder(steady("a"), steady("b"), settings=None).survey(GENEROUS)) == ["a/k", "b/k"]
 
 

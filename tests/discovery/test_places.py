@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.discovery.places import Place, at, places, project_environments, project_folders
+from moorage.discovery.places import Place, at, places, project_environments, project_folders
 
 UV = "uv = 0.8.0\n"
 

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from command import until
-from mooring.discovery.processes import began, is_private, listener, memory, named_files, private_files
-from mooring.launch.berth import make
+from moorage.discovery.processes import began, is_private, listener, memory, named_files, private_files
+from moorage.launch.berth import make
 
 
 def test_files_on_command_lines_are_found_by_their_whole_path(tmp_path):

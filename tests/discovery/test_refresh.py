@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from command import until
-from mooring.discovery import refresh as module
-from mooring.discovery.cache import Cache
-from mooring.discovery.refresh import refresh, refresh_behind
+from moorage.discovery import refresh as module
+from moorage.discovery.cache import Cache
+from moorage.discovery.refresh import refresh, refresh_behind
 
 BOX = Path(__file__).parent / "files/box"
 ODD = Path(__file__).parent / "files/odd"
@@ -70,7 +70,7 @@ def test_it_ends_whatever_happens(cache, monkeypatch):
     assert ended == [60, ["box"]]
 
 
-def test_moorings_own_are_not_asked_behind(monkeypatch):
+def test_moorages_own_are_not_asked_behind(monkeypatch):
     monkeypatch.setattr(module.os, "posix_spawn", lambda *_, **__: pytest.fail("it was"))
     refresh_behind([])
     refresh_behind(["env", "running", "spec"])

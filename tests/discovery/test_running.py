@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from command import until
-from mooring.discovery import Around
-from mooring.discovery import running as module
-from mooring.discovery.running import find, look, running, runtime_directory
-from mooring.errors import KernelTypeNotFound
-from mooring.launch.berth import Berth
-from mooring.launch.berth import make as make_berth
+from moorage.discovery import Around
+from moorage.discovery import running as module
+from moorage.discovery.running import find, look, running, runtime_directory
+from moorage.errors import KernelTypeNotFound
+from moorage.launch.berth import Berth
+from moorage.launch.berth import make as make_berth
 
 # What a kernel's heartbeat does, as far as anybody looks: libzmq greets at once, and says no more.
 STAND_IN = """
@@ -110,12 +110,12 @@ def test_no_key_is_shown(machine):
     assert "secret" not in repr(machine.here())
 
 
-def test_a_kernel_of_mooring_lies_in_a_directory_of_its_own(machine, berth):
+def test_a_kernel_of_moorage_lies_in_a_directory_of_its_own(machine, berth):
     folder = berth / secrets.token_hex(4)
     folder.mkdir()
     process = machine.start(folder / "kernel.json", f"{folder}/k-5", transport="ipc", ip=f"{folder}/k")
     (found,) = machine.here()
-    assert (found.id, found.owner, found.alive, found.pid) == (folder.name, "mooring", True, process.pid)
+    assert (found.id, found.owner, found.alive, found.pid) == (folder.name, "moorage", True, process.pid)
 
 
 def test_a_file_elsewhere_is_found_on_the_command_line(machine, tmp_path):

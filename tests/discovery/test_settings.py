@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import KernelSpec, KernelType
-from mooring.discovery.settings import DiscoverySettings, load_settings
-from mooring.errors import ConfigurationError
+from moorage.discovery import KernelSpec, KernelType
+from moorage.discovery.settings import DiscoverySettings, load_settings
+from moorage.errors import ConfigurationError
 
 
 def kernel_type(name, where=""):
@@ -17,7 +17,7 @@ def kernel_type(name, where=""):
 
 def test_paths_count_from_the_files_folder_and_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/h")
-    (tmp_path / "mooring.toml").write_text(
+    (tmp_path / "moorage.toml").write_text(
         '[discovery]\npaths = ["envs", "~/e", "/abs"]\nexclude = "~/old/*"\ninclude = ["spec/*"]'
     )
     (tmp_path / "below").mkdir()
@@ -27,9 +27,9 @@ def test_paths_count_from_the_files_folder_and_home(tmp_path, monkeypatch):
 
 
 def test_without_a_table_everything_is_listed(tmp_path):
-    (tmp_path / "pyproject.toml").write_text("[tool.mooring.render]\njobs = 2")
+    (tmp_path / "pyproject.toml").write_text("[tool.moorage.render]\njobs = 2")
     assert load_settings(tmp_path) == DiscoverySettings()
-    (tmp_path / "pyproject.toml").write_text("[tool.mooring.discovery]\nexclude = 'x'")
+    (tmp_path / "pyproject.toml").write_text("[tool.moorage.discovery]\nexclude = 'x'")
     assert load_settings(tmp_path) == DiscoverySettings(exclude=("x",))
     assert DiscoverySettings().lists(kernel_type("x"))
 
@@ -61,8 +61,8 @@ def test_patterns_are_of_names_or_places(include, exclude, listed):
     ],
 )
 def test_what_cannot_be_is_told(tmp_path, text, says):
-    (tmp_path / "mooring.toml").write_text(text)
+    (tmp_path / "moorage.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path)
     assert says in str(caught.value)
-    assert "mooring.toml: discovery" in str(caught.value)
+    assert "moorage.toml: discovery" in str(caught.value)

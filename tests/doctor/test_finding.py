@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mooring.doctor.finding import Finding, refused, worst
-from mooring.errors import LaunchError
+from moorage.doctor.finding import Finding, refused, worst
+from moorage.errors import LaunchError
 
 
 def test_the_gravest_counts():

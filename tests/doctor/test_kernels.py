@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from command import write
-from mooring.discovery.base import KernelType, Lack
-from mooring.discovery.kernelspec import KernelSpec
-from mooring.doctor.kernels import kernels, looked_at, started
+from moorage.discovery.base import KernelType, Lack
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.doctor.kernels import kernels, looked_at, started
 
 pytestmark = [
     pytest.mark.anyio,

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from mooring.doctor import machine as examined
-from mooring.doctor.machine import machine
-from mooring.launch.isolation_probe import obstacle
+from moorage.doctor import machine as examined
+from moorage.doctor.machine import machine
+from moorage.launch.isolation_probe import obstacle
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")
 
@@ -48,7 +48,7 @@ def test_isolation_is_tried():
 def limited(limit: str, look: str) -> str:
     """Return what is found below a limit, by a process that may be limited."""
     show = "print(found.level, found.says, found.do)"
-    code = f"from mooring.doctor.machine import {look} as look; found = look(); {show}"
+    code = f"from moorage.doctor.machine import {look} as look; found = look(); {show}"
     argv = ["sh", "-c", f'{limit} && exec "$@"', "sh", sys.executable, "-c", code]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
 
@@ -81,7 +81,7 @@ async def test_without_xvfb_the_package_is_named(monkeypatch):
     ("told", "says"),
     [
         ("GNU Make 4.4.1\n", "GNU Make 4.4: its job server reaches every recipe"),
-        ("GNU Make 4.3\n", "GNU Make 4.3: mark recipes that run mooring with +"),
+        ("GNU Make 4.3\n", "GNU Make 4.3: mark recipes that run moorage with +"),
         ("bmake\n", "GNU make is not here"),
     ],
 )
@@ -96,7 +96,7 @@ def test_makes_of_all_ages(monkeypatch, tmp_path, told, says):
 def test_what_render_needs_is_named(monkeypatch):
     monkeypatch.setattr(examined, "_RENDER", ("json", "no_such_module"))
     found = examined.rendering()
-    assert (found.level, found.do) == ("warn", 'Type: pip install "mooring[render]"')
+    assert (found.level, found.do) == ("warn", 'Type: pip install "moorage[render]"')
     assert "no_such_module" in found.says
     assert "json" not in found.says
 
@@ -104,10 +104,10 @@ def test_what_render_needs_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("names", "environ", "level"),
     [
-        (["mooring"], {}, "ok"),
-        (["mooring"], {"JUPYTER_DEFAULT_PROVISIONER_NAME": "mooring"}, "ok"),
+        (["moorage"], {}, "ok"),
+        (["moorage"], {"JUPYTER_DEFAULT_PROVISIONER_NAME": "moorage"}, "ok"),
         ([], {}, "warn"),
-        ([], {"JUPYTER_DEFAULT_PROVISIONER_NAME": "mooring"}, "fail"),
+        ([], {"JUPYTER_DEFAULT_PROVISIONER_NAME": "moorage"}, "fail"),
     ],
 )
 def test_the_plug_into_jupyter(monkeypatch, names, environ, level):

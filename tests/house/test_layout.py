@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "src" / "mooring"
+PACKAGE = ROOT / "src" / "moorage"
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"configuration", "errors", "tasks", "version"}),
@@ -98,7 +98,7 @@ def project_sources() -> list[Source]:
 
 def imports(source: Source) -> Iterator[tuple[int, str]]:
     """Yield line and full dotted name of all that ``source`` imports, inside functions too."""
-    package = ["mooring", *source.path.split("/")[:-1]]
+    package = ["moorage", *source.path.split("/")[:-1]]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -111,9 +111,9 @@ def imports(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def room_of(dotted: str) -> str | None:
-    """Return which room of mooring a dotted name lives in, or None for other people's modules."""
+    """Return which room of moorage a dotted name lives in, or None for other people's modules."""
     first, _, rest = dotted.partition(".")
-    if first != "mooring":
+    if first != "moorage":
         return None
     room = rest.partition(".")[0]
     known = any(room in storey for storey in STOREYS)
@@ -334,11 +334,11 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (pure_rooms, "wire/codec.py", "import os.path"),
     (pure_rooms, "plan/pool.py", "def f():\n    from time import monotonic"),
     (zmq_files, "launch/local.py", "def f():\n    import zmq.asyncio"),
-    (storeys, "launch/local.py", "from mooring.render import events"),
+    (storeys, "launch/local.py", "from moorage.render import events"),
     (storeys, "launch/local.py", "from ..render.events import Event"),
-    (storeys, "wire/codec.py", "from mooring import __version__"),
-    (storeys, "render/batch.py", "import mooring.temp.pages"),
-    (storeys, "kernelside.py", "from mooring.launch import base"),
+    (storeys, "wire/codec.py", "from moorage import __version__"),
+    (storeys, "render/batch.py", "import moorage.temp.pages"),
+    (storeys, "kernelside.py", "from moorage.launch import base"),
     (storeys, "helpers.py", ""),
     (sizes, "plan/pool.py", "\n" * 401),
     (sizes, "plan/pool.py", "def f():\n" + "    x = 1\n" * 40),
@@ -361,7 +361,7 @@ INNOCENT: list[tuple[Rule, str, str]] = [
     (
         storeys,
         "render/batch.py",
-        "from mooring import errors\nfrom mooring.launch.base import Handle\nimport zlib",
+        "from moorage import errors\nfrom moorage.launch.base import Handle\nimport zlib",
     ),
     (sizes, "plan/pool.py", "def f():\n    '''" + "\n" * 60 + "    '''\n" + "    x = 1\n" * 35),
     (
@@ -401,7 +401,7 @@ def test_the_rule_lets_pass(rule: Rule, path: str, text: str) -> None:
 
 
 def test_two_rooms_of_one_storey_may_not_import_each_other() -> None:
-    one = Source("launch/a.py", "import mooring.discovery")
-    other = Source("discovery/b.py", "import mooring.launch")
+    one = Source("launch/a.py", "import moorage.discovery")
+    other = Source("discovery/b.py", "import moorage.launch")
     assert storeys([one]) == []
     assert storeys([one, other])

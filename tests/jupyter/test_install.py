@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, find
-from mooring.errors import OutputError, UsageError
-from mooring.jupyter.install import adapter_content, install, ipykernel_content, kernels_directory
-from mooring.rendezvous.choice import dialect_of, is_ipykernel, registers
+from moorage.discovery.kernelspec import KernelSpec, find
+from moorage.errors import OutputError, UsageError
+from moorage.jupyter.install import adapter_content, install, ipykernel_content, kernels_directory
+from moorage.rendezvous.choice import dialect_of, is_ipykernel, registers
 
 SPEC = KernelSpec(
     name="bash",
@@ -24,7 +24,7 @@ SPEC = KernelSpec(
 
 
 def found(directory, name):
-    """The kernelspec as mooring finds it."""
+    """The kernelspec as moorage finds it."""
     return find(name, {"JUPYTER_PATH": str(directory.parent)})
 
 
@@ -34,11 +34,11 @@ def directory(tmp_path):
 
 
 def test_ipykernels(directory):
-    assert install(directory, "mooring-python3", ipykernel_content()) == directory / "mooring-python3"
-    spec = found(directory, "mooring-python3")
+    assert install(directory, "moorage-python3", ipykernel_content()) == directory / "moorage-python3"
+    spec = found(directory, "moorage-python3")
     assert registers(spec)
     assert is_ipykernel(spec.argv)
-    assert (spec.language, spec.display_name) == ("python", "Python 3 (mooring)")
+    assert (spec.language, spec.display_name) == ("python", "Python 3 (moorage)")
     assert spec.protocol_version == "5.6"
 
 

@@ -12,10 +12,10 @@ import time
 import pytest
 
 from foreign import Kallichore, XeusLauncher, session
-from mooring import kernelside
-from mooring.rendezvous.files import read_connection_file
-from mooring.rendezvous.hold import HoldRendezvous
-from mooring.wire.connection import PORTS
+from moorage import kernelside
+from moorage.rendezvous.files import read_connection_file
+from moorage.rendezvous.hold import HoldRendezvous
+from moorage.wire.connection import PORTS
 
 pytestmark = pytest.mark.real
 
@@ -26,7 +26,7 @@ def start(tmp_path):
     processes = []
 
     def start(path):
-        command = [sys.executable, "-m", "mooring.jupyter.ipykernel", "-f", str(path)]
+        command = [sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", str(path)]
         env = {key: value for key, value in os.environ.items() if key != "JPY_PARENT_PID"}
         process = subprocess.Popen(
             command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyter_client.kernelspec import NoSuchKernel, _is_valid_kernel_name
 
-from mooring.jupyter.kernelspecs import MooringKernelSpecManager, decode, encode
+from moorage.jupyter.kernelspecs import MoorageKernelSpecManager, decode, encode
 
 # bash_kernel's own kernelspec holds a key that traitlets does not know.
 pytestmark = pytest.mark.filterwarnings("ignore:Passing unrecognized arguments:DeprecationWarning")
@@ -58,12 +58,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
-    monkeypatch.setenv("MOORING_STATE", "seen")
+    monkeypatch.setenv("MOORAGE_STATE", "seen")
     return tmp_path
 
 
 def test_environments_are_listed_beside_jupyters_own(project: Path) -> None:
-    manager = MooringKernelSpecManager()
+    manager = MoorageKernelSpecManager()
     names = manager.find_kernel_specs()
     assert {"python3", "env--.venv"} <= set(names)
     assert "env--venv" not in names  # it cannot be launched
@@ -72,12 +72,12 @@ def test_environments_are_listed_beside_jupyters_own(project: Path) -> None:
     spec = specs["env--.venv"]["spec"]
     assert spec["argv"][0] == str(project / ".venv" / "bin" / "python")
     assert "(.venv)" in spec["display_name"]
-    assert spec["metadata"]["kernel_provisioner"]["provisioner_name"] == "mooring"
+    assert spec["metadata"]["kernel_provisioner"]["provisioner_name"] == "moorage"
     json.dumps(specs)
 
 
 def test_one_is_found_by_either_name(project: Path) -> None:
-    manager = MooringKernelSpecManager()
+    manager = MoorageKernelSpecManager()
     assert manager.get_kernel_spec("env--.venv").to_dict() == manager.get_kernel_spec("env/.venv").to_dict()
     assert (
         manager.get_kernel_spec("python3").display_name
@@ -86,7 +86,7 @@ def test_one_is_found_by_either_name(project: Path) -> None:
 
 
 def test_what_is_not_there_or_lacks_something_is_said(project: Path, caplog: Any) -> None:
-    manager = MooringKernelSpecManager()
+    manager = MoorageKernelSpecManager()
     for name in ("nowhere", "env--nowhere", "env/nowhere"):
         with pytest.raises(NoSuchKernel):
             manager.get_kernel_spec(name)
@@ -99,15 +99,15 @@ def test_a_kernelspec_of_jupyters_keeps_its_name(project: Path) -> None:
     folder = project / "share" / "kernels" / "env--.venv"
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text(json.dumps({"argv": ["mine"], "display_name": "M", "language": "x"}))
-    manager = MooringKernelSpecManager()
+    manager = MoorageKernelSpecManager()
     assert manager.get_kernel_spec("env--.venv").argv == ["mine"]
     assert manager.find_kernel_specs()["env--.venv"] == str(folder)
 
 
 def test_what_is_not_allowed_is_left_out(project: Path) -> None:
-    manager = MooringKernelSpecManager(allowed_kernelspecs={"python3"})
+    manager = MoorageKernelSpecManager(allowed_kernelspecs={"python3"})
     assert set(manager.find_kernel_specs()) == {"python3"}
-    manager = MooringKernelSpecManager(allowed_kernelspecs={"env--.venv"})
+    manager = MoorageKernelSpecManager(allowed_kernelspecs={"env--.venv"})
     assert set(manager.find_kernel_specs()) == {"env--.venv"}
 
 
@@ -115,7 +115,7 @@ def test_what_is_not_allowed_is_left_out(project: Path) -> None:
 def test_a_line_of_configuration_shows_them_to_every_tool(project: Path) -> None:
     config = project / "config"
     config.mkdir()
-    (config / "jupyter_config.py").write_text("import mooring.jupyter.kernelspecs as k\nk.everywhere()\n")
+    (config / "jupyter_config.py").write_text("import moorage.jupyter.kernelspecs as k\nk.everywhere()\n")
     env = {**os.environ, "JUPYTER_CONFIG_DIR": str(config)}
     tool = Path(sys.executable).with_name("jupyter")
 

@@ -10,10 +10,10 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.multikernelmanager import MultiKernelManager
 from traitlets.config import Config
 
-from mooring.discovery.kernelspec import KernelSpec
-from mooring.errors import UsageError
-from mooring.jupyter.meeting import Meeting, Told, meet
-from mooring.kernel.blocking import portal
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import UsageError
+from moorage.jupyter.meeting import Meeting, Told, meet
+from moorage.kernel.blocking import portal
 
 PYTHON = KernelSpec(
     "python3", ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}"), "P", "python"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from command import until
-from mooring.errors import LaunchError
-from mooring.jupyter.process import KernelProcess, Streams, keep_warden, start
-from mooring.kernel.blocking import portal
-from mooring.launch.base import ExitStatus, LaunchSpec
+from moorage.errors import LaunchError
+from moorage.jupyter.process import KernelProcess, Streams, keep_warden, start
+from moorage.kernel.blocking import portal
+from moorage.launch.base import ExitStatus, LaunchSpec
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from jupyter_client.multikernelmanager import MultiKernelManager
 from traitlets.config import Config
 
 from command import until
-from mooring.errors import UsageError
-from mooring.jupyter.provisioner import DiedStarting, MooringProvisioner, NoSuchProgram
+from moorage.errors import UsageError
+from moorage.jupyter.provisioner import DiedStarting, MoorageProvisioner, NoSuchProgram
 
 pytestmark = pytest.mark.real
 
@@ -33,7 +33,7 @@ ENDS = [sys.executable, "-c", "import sys; print('last words', flush=True); sys.
 
 @pytest.fixture(autouse=True)
 def plugged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "mooring")
+    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "moorage")
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     from jupyter_client.provisioning import KernelProvisionerFactory
@@ -86,7 +86,7 @@ def run(manager: KernelManager, code: str) -> str:
 def test_a_tools_kernel_gets_unix_sockets_and_everything_is_given_back(started: Any) -> None:
     context = zmq.Context()  # its own is closed by the first shutdown
     manager = started(KernelManager(context=context))
-    assert isinstance(manager.provisioner, MooringProvisioner)
+    assert isinstance(manager.provisioner, MoorageProvisioner)
     assert (manager.transport, manager.cache_ports) == ("ipc", False)
     directory = Path(manager.ip).parent
     content = json.loads(Path(manager.connection_file).read_text())
@@ -109,7 +109,7 @@ WAYS = [("python3", "ipc"), ("python3", "hold"), ("python3", "self-bind"), ("xpy
 
 def agreed_by(way: str, kernel: str) -> KernelManager:
     config = Config()
-    config.MooringProvisioner.rendezvous = way
+    config.MoorageProvisioner.rendezvous = way
     if kernel not in KernelSpecManager().find_kernel_specs():
         pytest.skip(f"{kernel} is not installed")
     return KernelManager(config=config, kernel_name=kernel)
@@ -143,7 +143,7 @@ def test_ports_are_nobody_elses_while_no_kernel_lives(started: Any, kernel: str,
 
 @pytest.mark.parametrize("said", ["config", "port", "argument"])
 def test_who_asks_for_tcp_gets_it(started: Any, said: str) -> None:
-    from mooring.rendezvous.hold import hold_port, port_of
+    from moorage.rendezvous.hold import hold_port, port_of
 
     config, rest = Config(), {}
     if said == "config":
@@ -224,7 +224,7 @@ def test_what_is_not_there_is_file_not_found(kernelspec: Any, tmp_path: Path) ->
 
 def test_a_rendezvous_that_cannot_be_had_is_refused() -> None:
     config = Config()
-    config.MooringProvisioner.rendezvous = "handshake"
+    config.MoorageProvisioner.rendezvous = "handshake"
     with pytest.raises(UsageError, match="the handshake rendezvous cannot be used with the address"):
         KernelManager(config=config, ip="0.0.0.0").start_kernel()
 
@@ -274,7 +274,7 @@ def test_what_it_is_can_be_saved_and_loaded(started: Any) -> None:
     info = asyncio.run(manager.provisioner.get_provisioner_info())
     assert info["pid"] == manager.provisioner.pid
     assert info["connection_info"]["ip"] == manager.ip
-    other = MooringProvisioner(kernel_spec=manager.kernel_spec)
+    other = MoorageProvisioner(kernel_spec=manager.kernel_spec)
     asyncio.run(other.load_provisioner_info(info))
     assert (other.pid, other.kernel_id) == (info["pid"], manager.kernel_id)
 

@@ -8,10 +8,10 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from mooring.kernel.client import Client
-from mooring.rendezvous.ipc import IpcRendezvous
-from mooring.wire.codec import Signer
-from mooring.wire.session import Session
+from moorage.kernel.client import Client
+from moorage.rendezvous.ipc import IpcRendezvous
+from moorage.wire.codec import Signer
+from moorage.wire.session import Session
 
 KEY = b"0123456789"
 DATE = "2026-01-01T00:00:00+00:00"

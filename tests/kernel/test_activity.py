@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mooring.kernel.activity import Activity
-from mooring.wire.messages import Header, Message
+from moorage.kernel.activity import Activity
+from moorage.wire.messages import Header, Message
 
 
 def says(state, parent, kind="status"):

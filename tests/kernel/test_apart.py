@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.errors import UsageError
-from mooring.kernel.apart import FIRST_PORT, meeting_by, settled
-from mooring.launch.isolation import IsolatedLauncher
-from mooring.rendezvous.files import read_connection_file
-from mooring.rendezvous.ipc import IpcRendezvous
+from moorage.errors import UsageError
+from moorage.kernel.apart import FIRST_PORT, meeting_by, settled
+from moorage.launch.isolation import IsolatedLauncher
+from moorage.rendezvous.files import read_connection_file
+from moorage.rendezvous.ipc import IpcRendezvous
 
 
 class NoLauncher:

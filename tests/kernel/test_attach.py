@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mooring.errors import KernelDied, KernelTypeNotFound, UsageError
-from mooring.kernel.attach import attach
+from moorage.errors import KernelDied, KernelTypeNotFound, UsageError
+from moorage.kernel.attach import attach
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from mooring.errors import KernelDied, KernelTypeNotFound, UsageError
-from mooring.kernel import blocking, kernel
-from mooring.plan.lifecycle import Exited, Running
+from moorage.errors import KernelDied, KernelTypeNotFound, UsageError
+from moorage.kernel import blocking, kernel
+from moorage.plan.lifecycle import Exited, Running
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_threads_share_one_portal(python):
     for thread in threads:
         thread.join(20)
     assert sorted(results) == [f"{n}\n" for n in range(8)]
-    assert sum(thread.name == "mooring" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "moorage" for thread in threading.enumerate()) == 1
 
 
 def test_interrupting_from_another_thread(python):
@@ -176,12 +176,12 @@ def test_ctrl_c_while_a_kernel_starts_leaves_nothing(tmp_path):
 
 
 SCRIPT = """
-import os, mooring
-with mooring.blocking.launch() as kernel:
+import os, moorage
+with moorage.blocking.launch() as kernel:
     assert kernel.execute("1").status == "ok"
     child = os.fork()
     if child == 0:
-        with mooring.blocking.launch() as own:
+        with moorage.blocking.launch() as own:
             os._exit(0 if own.execute("1").status == "ok" else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert kernel.execute("1").status == "ok"
@@ -202,16 +202,16 @@ def test_a_forked_child_gets_a_portal_of_its_own_and_the_end_is_quiet(flags):
 
 
 FORGOTTEN = """
-import os, mooring
-block = mooring.blocking.launch()
+import os, moorage
+block = moorage.blocking.launch()
 kernel = block.__enter__()
 print(kernel.process.pid)
 """
 
 UNWOUND = """
-import os, sys, mooring
-from mooring.errors import UsageError
-with mooring.blocking.launch() as kernel:
+import os, sys, moorage
+from moorage.errors import UsageError
+with moorage.blocking.launch() as kernel:
     child = os.fork()
     if child == 0:
         try:

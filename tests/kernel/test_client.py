@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from mooring.errors import KernelDied, MooringError
-from mooring.kernel.client import error_of
-from mooring.kernel.kernel import launch
-from mooring.kernel.request import LOST
-from mooring.wire import messages
+from moorage.errors import KernelDied, MoorageError
+from moorage.kernel.client import error_of
+from moorage.kernel.kernel import launch
+from moorage.kernel.request import LOST
+from moorage.wire import messages
 
 pytestmark = pytest.mark.anyio
 INFO = messages.kernel_info_request()
@@ -199,11 +199,11 @@ async def test_the_end_is_told_to_everyone_who_waits(client, by_hand):
 
 
 async def test_closing_ends_what_is_under_way(addresses):
-    from mooring.kernel.client import Client
+    from moorage.kernel.client import Client
 
     async with Client(addresses, "client", lambda: "1") as client:
         asked = client.request("shell", INFO)
-    with pytest.raises(MooringError, match="closed"):
+    with pytest.raises(MoorageError, match="closed"):
         await asked.done
 
 

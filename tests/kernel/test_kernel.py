@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.errors import (
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.errors import (
     DeadlineExceeded,
     KernelDied,
     KernelTypeNotFound,
     LaunchError,
-    MooringError,
+    MoorageError,
     StartDeath,
 )
-from mooring.kernel.kernel import launch
-from mooring.launch import procfs
-from mooring.plan.lifecycle import Exited, Running
+from moorage.kernel.kernel import launch
+from moorage.launch import procfs
+from moorage.plan.lifecycle import Exited, Running
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def anyio_backend():
 @pytest.fixture(scope="module", autouse=True)
 async def warden(anyio_backend):
     """One for all of these tests: held open by somebody, it is shared by the launches."""
-    from mooring.launch.local import shared_warden
+    from moorage.launch.local import shared_warden
 
     async with shared_warden() as warden:
         yield warden
@@ -105,9 +105,9 @@ async def test_the_first_output_is_never_lost():
 
 
 async def test_directory_and_environment(tmp_path):
-    env = {"MOORING_TEST": "yes", "JPY_PARENT_PID": "1"}
+    env = {"MOORAGE_TEST": "yes", "JPY_PARENT_PID": "1"}
     async with launch("python3", cwd=tmp_path, env=env) as kernel:
-        result = await kernel.execute("import os; print(os.getcwd(), os.environ['MOORING_TEST'])")
+        result = await kernel.execute("import os; print(os.getcwd(), os.environ['MOORAGE_TEST'])")
     assert text(result) == f"{tmp_path} yes\n"
 
 
@@ -151,7 +151,7 @@ async def test_a_restart_keeps_addresses_and_client(way):
 async def failure(awaitable):
     try:
         await awaitable
-    except MooringError as error:
+    except MoorageError as error:
         return error
     raise AssertionError("it went well")
 
@@ -339,7 +339,7 @@ async def test_nothing_is_left_open():
         async with launch("python3", rendezvous=way, kernel_args=MEMORY) as kernel:
             await kernel.restart() if way == "ipc" else await kernel.execute("1")
     for spec in (kernel_of("false", "{connection_file}"), kernel_of("no-such-program")):
-        with pytest.raises(MooringError):
+        with pytest.raises(MoorageError):
             async with launch(spec):
                 pass
     await settled(lambda: descriptors() <= before)
@@ -393,7 +393,7 @@ async def test_nothing_survives_us(tmp_path):
     script = tmp_path / "us.py"
     script.write_text(
         "import asyncio, sys\n"
-        "from mooring.kernel.kernel import launch\n"
+        "from moorage.kernel.kernel import launch\n"
         "async def main():\n"
         "    async with launch('python3') as kernel:\n"
         "        await kernel.execute('import signal; signal.signal(15, signal.SIG_IGN)')\n"

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from mooring.errors import DeadlineExceeded, KernelDied, MooringError, UsageError
-from mooring.kernel import onlooker
-from mooring.kernel.onlooker import looking
-from mooring.plan.lifecycle import Exited, Lost, Running
-from mooring.wire import messages
+from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
+from moorage.kernel import onlooker
+from moorage.kernel.onlooker import looking
+from moorage.plan.lifecycle import Exited, Lost, Running
+from moorage.wire import messages
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ async def test_a_line_that_comes_back_costs_what_was_under_way_and_nothing_else(
     await by_hand.hear()
     by_hand.hang_up("iopub")
     async with asyncio.timeout(10):
-        with pytest.raises(MooringError, match="the line to the kernel was cut"):
+        with pytest.raises(MoorageError, match="the line to the kernel was cut"):
             await request.reply
         await connected(by_hand, client)
     assert isinstance(other.status, Running)

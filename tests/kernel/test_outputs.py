@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from mooring.kernel.outputs import Displays, OutputArea
-from mooring.wire.messages import Header, Message
+from moorage.kernel.outputs import Displays, OutputArea
+from moorage.wire.messages import Header, Message
 
 
 def say(msg_type, **content):

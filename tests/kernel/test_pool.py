@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import mooring
-from mooring.discovery.kernelspec import names, native
-from mooring.errors import LaunchError, MooringError, StartDeath, WardenLost
-from mooring.kernel.pool import Pool
-from mooring.launch.local import shared_warden
+import moorage
+from moorage.discovery.kernelspec import names, native
+from moorage.errors import LaunchError, MoorageError, StartDeath, WardenLost
+from moorage.kernel.pool import Pool
+from moorage.launch.local import shared_warden
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def said(kernel, code: str) -> str:
 
 
 async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:
-    async with mooring.pool("python3", size=1) as pool:
+    async with moorage.pool("python3", size=1) as pool:
         await filled(pool, 1)
         async with pool.launch() as one, pool.launch() as other:
             assert one.process.pid != other.process.pid
@@ -45,7 +45,7 @@ async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:
 
 async def test_a_kernel_is_put_where_it_is_wanted_and_stays_there_when_restarted(tmp_path) -> None:
     probe = "import os, time; print(os.getcwd(), os.environ['WHAT'], time.strftime('%Z'), *map(repr, _dh))"
-    async with mooring.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
+    async with moorage.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
         async with pool.launch(cwd=tmp_path, env={"WHAT": "this", "TZ": "XYZ-3"}) as kernel:
             there = Path(os.path.realpath(tmp_path))
             moved = await said(kernel, probe)
@@ -60,7 +60,7 @@ async def test_a_kernel_is_put_where_it_is_wanted_and_stays_there_when_restarted
 
 
 async def test_another_environment_from_the_first_moment_on_is_launched_afresh() -> None:
-    async with mooring.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
+    async with moorage.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
         await filled(pool, 1)
         async with pool.launch(env={"PYTHONUTF8": "1", "LC_ALL": "C"}) as kernel:
             assert pool.ready == 1
@@ -69,14 +69,14 @@ async def test_another_environment_from_the_first_moment_on_is_launched_afresh()
 
 
 async def test_a_directory_that_is_not_there_is_told() -> None:
-    async with mooring.pool("python3", size=1) as pool:
+    async with moorage.pool("python3", size=1) as pool:
         with pytest.raises(LaunchError, match="/nowhere"):
             async with pool.launch(cwd="/nowhere"):
                 pass
 
 
 async def test_one_that_dies_while_it_is_ready_is_replaced() -> None:
-    async with mooring.pool("python3", size=1) as pool:
+    async with moorage.pool("python3", size=1) as pool:
         await filled(pool, 1)
         (place,) = pool._ready.values()
         place.kernel.process.send_signal(9)
@@ -91,7 +91,7 @@ async def test_whoever_waits_hears_why_no_kernel_starts() -> None:
     spec = native()
     assert spec is not None
     broken = replace(spec, argv=(spec.argv[0], "-c", "raise SystemExit('no way')"))
-    async with mooring.pool(broken, size=1) as pool:
+    async with moorage.pool(broken, size=1) as pool:
         with pytest.raises(StartDeath, match="no way"):
             async with pool.launch():
                 pass
@@ -101,7 +101,7 @@ async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    async with mooring.pool("python3", size=0) as pool:
+    async with moorage.pool("python3", size=0) as pool:
         monkeypatch.setattr("tempfile.mkdtemp", full)
         for _ in range(2):
             with pytest.raises(OSError, match="No space left"):
@@ -110,7 +110,7 @@ async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
         monkeypatch.undo()
         async with pool.launch() as kernel:
             assert await said(kernel, "print(1)") == "1\n"
-    with pytest.raises(MooringError, match="closed"):
+    with pytest.raises(MoorageError, match="closed"):
         async with pool.launch():
             pass
 
@@ -123,20 +123,20 @@ async def test_nothing_is_run_ahead_in_a_shell(tmp_path) -> None:
     program.write_text("#!/bin/sh\ntouch ran")
     program.chmod(0o755)
     env = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    async with mooring.pool("bash", size=1, env=env, cwd=tmp_path) as pool, pool.launch() as kernel:
+    async with moorage.pool("bash", size=1, env=env, cwd=tmp_path) as pool, pool.launch() as kernel:
         assert (await kernel.execute("echo hello")).status == "ok"
     assert not (tmp_path / "ran").exists()
 
 
 async def test_what_goes_wrong_at_its_end_reaches_who_had_it() -> None:
-    async with shared_warden() as warden, mooring.pool("python3", size=0, warden=warden) as pool:
+    async with shared_warden() as warden, moorage.pool("python3", size=0, warden=warden) as pool:
         with pytest.raises(WardenLost):
             async with pool.launch():
                 os.kill(warden.pid, signal.SIGKILL)
 
 
 async def test_cancelled_while_it_waits_leaves_the_kernel_to_the_next() -> None:
-    async with mooring.pool("python3", size=0) as pool:
+    async with moorage.pool("python3", size=0) as pool:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01), pool.launch():
                 pass
@@ -146,7 +146,7 @@ async def test_cancelled_while_it_waits_leaves_the_kernel_to_the_next() -> None:
 
 
 async def test_nothing_of_it_is_left() -> None:
-    async with mooring.pool("python3", size=2) as pool:
+    async with moorage.pool("python3", size=2) as pool:
         await filled(pool, 2)
         processes = [place.kernel.process for place in pool._ready.values()]
     assert all(process.exit_status is not None for process in processes)

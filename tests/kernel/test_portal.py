@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mooring.errors import UsageError
-from mooring.kernel.portal import portal
+from moorage.errors import UsageError
+from moorage.kernel.portal import portal
 
 
 async def name():
@@ -18,8 +18,8 @@ async def name():
 
 def test_work_is_done_in_one_thread_of_its_own():
     assert portal() is portal()
-    assert portal().run(name()) == "mooring"
-    assert portal().call(lambda: threading.current_thread().name) == "mooring"
+    assert portal().run(name()) == "moorage"
+    assert portal().call(lambda: threading.current_thread().name) == "moorage"
 
 
 def test_what_the_work_raises_is_raised():
@@ -34,7 +34,7 @@ def test_a_loop_of_ones_own_can_await_it():
     async def main():
         return await portal().reach(name())
 
-    assert asyncio.run(main()) == "mooring"
+    assert asyncio.run(main()) == "moorage"
 
 
 def test_a_block_is_entered_and_left_once_and_hears_how():

@@ -6,8 +6,8 @@ import signal
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from mooring.kernel.quirks import interrupt_mode, preparation, trail
-from mooring.kernel.trail import Trail
+from moorage.kernel.quirks import interrupt_mode, preparation, trail
+from moorage.kernel.trail import Trail
 
 
 def test_deno_is_interrupted_by_message_whatever_its_kernelspec_says():

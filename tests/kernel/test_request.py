@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.kernel.request import Request
-from mooring.wire.messages import Header, Message
+from moorage.kernel.request import Request
+from moorage.wire.messages import Header, Message
 
 pytestmark = pytest.mark.anyio
 

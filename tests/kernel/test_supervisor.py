@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mooring.errors import KernelDied, LaunchError, MooringError, StartDeath
-from mooring.kernel.client import Client
-from mooring.kernel.supervisor import Supervisor, last_words
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, shared_warden
-from mooring.plan.lifecycle import Answered, DeadlinePassed, Exited, Lost, Registering
-from mooring.tasks import beside
+from moorage.errors import KernelDied, LaunchError, MoorageError, StartDeath
+from moorage.kernel.client import Client
+from moorage.kernel.supervisor import Supervisor, last_words
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, shared_warden
+from moorage.plan.lifecycle import Answered, DeadlinePassed, Exited, Lost, Registering
+from moorage.tasks import beside
 
 pytestmark = pytest.mark.anyio
 
@@ -125,7 +125,7 @@ async def test_leaving_during_a_restart_tells_who_waits(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()
         supervisor.restart()
-    with pytest.raises(MooringError):
+    with pytest.raises(MoorageError):
         await asyncio.wait_for(supervisor.wait(), 10)
 
 
@@ -161,7 +161,7 @@ async def test_a_launcher_with_a_fault_of_its_own_hangs_nobody():
 
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is about the block
         async with kept(sleeping(), Faulty()) as supervisor:
-            with pytest.raises(MooringError, match="fault"):
+            with pytest.raises(MoorageError, match="fault"):
                 await supervisor.started()
 
 

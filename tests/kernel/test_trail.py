@@ -7,7 +7,7 @@ from itertools import repeat
 
 import pytest
 
-from mooring.kernel.trail import Trail
+from moorage.kernel.trail import Trail
 
 pytestmark = pytest.mark.anyio
 MARK = Trail("print {}", quiet=0.05)

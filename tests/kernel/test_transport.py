@@ -14,10 +14,10 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from mooring.errors import MooringError, ProtocolError
-from mooring.kernel.transport import Transport
-from mooring.rendezvous.hold import HoldRendezvous
-from mooring.rendezvous.ipc import IpcRendezvous
+from moorage.errors import MoorageError, ProtocolError
+from moorage.kernel.transport import Transport
+from moorage.rendezvous.hold import HoldRendezvous
+from moorage.rendezvous.ipc import IpcRendezvous
 
 pytestmark = pytest.mark.anyio
 
@@ -215,7 +215,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
                 filling.append(os.open(os.devnull, os.O_RDONLY))
         for _ in range(3):
             os.close(filling.pop())
-            with pytest.raises(MooringError, match="no more connections"):
+            with pytest.raises(MoorageError, match="no more connections"):
                 async with Transport(info, b"me", lambda *_: None):
                     pass
     finally:

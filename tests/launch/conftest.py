@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import procfs
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.launch import procfs
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
 
 FILES = Path(__file__).parent / "files"
 DEADLINE = 10.0

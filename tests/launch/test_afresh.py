@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import afresh
+from moorage.launch import afresh
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")
 
@@ -41,30 +41,30 @@ class TestImage:
     def test_others_see_exactly_these_words_and_variables(self, long):
         argv, env = [b"python", b"-m", b"", b"caf\xe9"], {b"A": b"1", b"LONG": long.encode(), b"B": b""}
         argv.append(long.encode())
-        done = run(self.LOOK.format(argv=argv, env=env), MOORING_LAUNCH="mr-x.000001")
+        done = run(self.LOOK.format(argv=argv, env=env), MOORAGE_LAUNCH="mr-x.000001")
         cmdline, environ = done.stdout.splitlines()
         assert eval(cmdline) == b"".join(word + b"\0" for word in argv), done.stderr
         assert eval(environ) == b"".join(b"%b=%b\0" % entry for entry in env.items())
 
     def test_a_child_that_was_only_forked_shows_the_same(self):
-        code = self.LOOK.format(argv=[b"me"], env={b"MOORING_LAUNCH": b"mr-x.000002"})
+        code = self.LOOK.format(argv=[b"me"], env={b"MOORAGE_LAUNCH": b"mr-x.000002"})
         code = code.replace(
             "for name",
             "import os\nif pid := os.fork(): os.waitpid(pid, 0); os._exit(0)\nos.setsid()\nfor name",
         )
-        assert run(code, MOORING_LAUNCH="mr-x.000001").stdout.splitlines() == [
+        assert run(code, MOORAGE_LAUNCH="mr-x.000001").stdout.splitlines() == [
             "b'me\\x00'",
-            "b'MOORING_LAUNCH=mr-x.000002\\x00'",
+            "b'MOORAGE_LAUNCH=mr-x.000002\\x00'",
         ]
 
     def test_where_the_system_refuses_there_is_what_fits(self):
         code = "afresh.PR_SET_MM_MAP = 9999\n" + self.LOOK.format(
-            argv=[b"y" * 50, b"z" * 5000], env={b"MOORING_LAUNCH": b"mr-x.000002", b"MORE": b"1"}
+            argv=[b"y" * 50, b"z" * 5000], env={b"MOORAGE_LAUNCH": b"mr-x.000002", b"MORE": b"1"}
         )
-        done = run(code, MOORING_LAUNCH="mr-x.000001")
+        done = run(code, MOORAGE_LAUNCH="mr-x.000001")
         cmdline, environ = done.stdout.splitlines()
         assert eval(cmdline).startswith(b"y" * 50 + b"\0zzz"), done.stderr
-        assert b"MOORING_LAUNCH=mr-x.000002\0" in eval(environ)
+        assert b"MOORAGE_LAUNCH=mr-x.000002\0" in eval(environ)
 
 
 class TestEnvironment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.launch.base import ExitStatus, LaunchSpec
+from moorage.launch.base import ExitStatus, LaunchSpec
 
 
 @pytest.mark.parametrize(

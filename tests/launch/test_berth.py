@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import berth
+from moorage.launch import berth
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from mooring.launch.capture import Capture
+from moorage.launch.capture import Capture
 
 pytestmark = pytest.mark.anyio
 

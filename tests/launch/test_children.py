@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mooring.launch import children, warden_process
+from moorage.launch import children, warden_process
 
 FORGET = """
 import json, os, select, signal, sys
@@ -194,7 +194,7 @@ report = expect("x")
 hear, tell = os.pipe()
 if (pid := os.fork()) == 0:  # a spare: first it is the template's, then it shows another marker
     os.setsid()
-    os.execve(sys.executable, ["python", "-c", "import time; time.sleep(60)"], {"MOORING_LAUNCH": "x"})
+    os.execve(sys.executable, ["python", "-c", "import time; time.sleep(60)"], {"MOORAGE_LAUNCH": "x"})
 deadline = time.monotonic() + 10
 while procfs.marker(pid) != "x" and time.monotonic() < deadline:
     time.sleep(0.001)

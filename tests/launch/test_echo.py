@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from mooring.launch.echo import Echo
+from moorage.launch.echo import Echo
 
 pytestmark = pytest.mark.anyio
 

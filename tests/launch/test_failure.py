@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from mooring.launch.base import LaunchSpec
-from mooring.launch.failure import explain
+from moorage.launch.base import LaunchSpec
+from moorage.launch.failure import explain
 
 SPEC = LaunchSpec(("prog",), "/somewhere", {"PATH": "/bin"})
 

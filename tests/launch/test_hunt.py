@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 
-from mooring.launch import procfs
-from mooring.launch.hunt import Hunt
+from moorage.launch import procfs
+from moorage.launch.hunt import Hunt
 
 
 def test_all_are_stopped_before_one_is_killed():

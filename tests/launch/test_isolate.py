@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch.isolation_probe import HELPER, obstacle
+from moorage.launch.isolation_probe import HELPER, obstacle
 from ordinary import NOBODY, Ordinary, ordinary_user
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +68,7 @@ def entered(user: Ordinary, *ports: int, before=(), **rest):
         "-c",
         TOLD,
         "enter",
-        user.source / "mooring" / "launch",
+        user.source / "moorage" / "launch",
         *ports,
         env={"TOLD": TOLD},
         **rest,
@@ -110,8 +110,8 @@ def test_the_ports_handed_out_can_be_told(user):
 
 def test_each_gets_one_of_its_own(user):
     inner = "readlink /proc/self/ns/net"
-    script = f"{inner}; {user.python} -m mooring isolate -- {inner}"
-    names = user.mooring("isolate", "--", "sh", "-c", script).stdout.split()
+    script = f"{inner}; {user.python} -m moorage isolate -- {inner}"
+    names = user.moorage("isolate", "--", "sh", "-c", script).stdout.split()
     assert len({*names, outside("net")}) == 3
 
 
@@ -157,7 +157,7 @@ def test_the_root_of_a_container_may_still_use_other_peoples_files(user, tmp_pat
     file.chmod(0o600)
     os.chown(file, NOT_ROOT, NOT_ROOT)
     command = ["isolate", "--", "sh", "-c", f"echo y >> {file} && chown 1:1 {file} && stat -c %u:%g {file}"]
-    done = user.mooring(*command, before=with_rights(CONTAINER), as_root=True)
+    done = user.moorage(*command, before=with_rights(CONTAINER), as_root=True)
     assert (done.returncode, done.stdout) == (0, "1:1\n"), done.stderr
 
 
@@ -166,7 +166,7 @@ NOT_ROOT = 12345
 
 @as_root
 def test_groups_stay_where_they_can_be_mapped(user):
-    done = user.mooring(
+    done = user.moorage(
         "isolate", "--", "id", "-G", before=with_rights(CONTAINER), as_root=True, extra_groups=[0, 4, 6]
     )
     assert sorted(done.stdout.split()) == ["0", "4", "6"]
@@ -174,7 +174,7 @@ def test_groups_stay_where_they_can_be_mapped(user):
 
 @as_root
 def test_a_root_without_any_rights_is_told_what_is_missing(user):
-    done = user.mooring("isolate", "--", "true", before=with_rights(""), as_root=True)
+    done = user.moorage("isolate", "--", "true", before=with_rights(""), as_root=True)
     if done.returncode == 0:
         pytest.skip("before Linux 5.12 he may map himself")
     assert done.returncode == 125
@@ -202,7 +202,7 @@ def limited(**limits: int) -> list[str]:
 
 @pytest.mark.parametrize("name", ["max_user_namespaces", "max_net_namespaces"])
 def test_where_a_limit_forbids_it_the_limit_is_named(user, name):
-    done = user.mooring("isolate", "--", "true", before=limited(**{name: 0}))
+    done = user.moorage("isolate", "--", "true", before=limited(**{name: 0}))
     assert done.returncode == 125
     assert f"(E-ISOLATE). The limit user.{name} is 0. As root, type `sysctl user.{name}=" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -210,19 +210,19 @@ def test_where_a_limit_forbids_it_the_limit_is_named(user, name):
 
 def test_where_a_filter_forbids_it_the_container_is_named(user):
     forbidding = shutil.copy(FILES / "forbidding.py", user.folder)
-    done = user.mooring("isolate", "--", "true", before=[user.python, forbidding])
+    done = user.moorage("isolate", "--", "true", before=[user.python, forbidding])
     assert done.returncode == 125
     assert "The container's system call filter forbids it (Operation not permitted)" in done.stderr
     assert "seccomp=unconfined" in done.stderr
 
 
 def test_it_nests(user):
-    done = user.mooring("isolate", "--", user.python, "-m", "mooring", "isolate", "--", "id", "-u")
+    done = user.moorage("isolate", "--", user.python, "-m", "moorage", "isolate", "--", "id", "-u")
     assert (done.returncode, done.stdout) == (0, f"{user.uid}\n"), done.stderr
 
 
 def test_run_by_its_path_it_tells_the_step_and_the_errno(user):
-    helper = user.source / "mooring" / "launch" / "isolate.py"
+    helper = user.source / "moorage" / "launch" / "isolate.py"
     flags = ["-I", "-S", "-E"]
     assert user.run(user.python, *flags, helper).returncode == 0
     done = user.run(*limited(max_net_namespaces=0), user.python, *flags, helper)

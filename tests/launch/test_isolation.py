@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from command import until as becomes
-from mooring.errors import LaunchError
-from mooring.launch.isolation import IsolatedLauncher, Relay
-from mooring.launch.isolation_probe import obstacle
-from mooring.launch.local import LocalLauncher
-from mooring.testing import check_launcher
+from moorage.errors import LaunchError
+from moorage.launch.isolation import IsolatedLauncher, Relay
+from moorage.launch.isolation_probe import obstacle
+from moorage.launch.local import LocalLauncher
+from moorage.testing import check_launcher
 from ordinary import ordinary_user
 
 pytestmark = [
@@ -153,9 +153,9 @@ async def test_a_process_that_ends_at_once_is_told_as_it_is(warden, spec):
 
 REFUSED = """
 import asyncio, os
-from mooring.launch.base import LaunchSpec
-from mooring.launch.isolation import IsolatedLauncher
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.launch.base import LaunchSpec
+from moorage.launch.isolation import IsolatedLauncher
+from moorage.launch.local import LocalLauncher, Warden
 async def main():
     async with Warden.open() as warden:
         try:

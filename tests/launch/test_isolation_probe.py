@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from mooring.errors import IsolationError, UsageError
-from mooring.launch.isolation_probe import Locks, explain, locks, obstacle
+from moorage.errors import IsolationError, UsageError
+from moorage.launch.isolation_probe import Locks, explain, locks, obstacle
 from ordinary import ordinary_user
 
 EPERM = errno.EPERM
@@ -73,7 +73,7 @@ def test_the_probe_tells_or_is_content():
 
 @pytest.mark.skipif(sys.platform != "linux" or obstacle() is not None, reason="only Linux has namespaces")
 def test_the_probe_tells_which_limit(monkeypatch):
-    script = "from mooring.launch.isolation_probe import obstacle; print(obstacle())"
+    script = "from moorage.launch.isolation_probe import obstacle; print(obstacle())"
     limit = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --ambient-caps -all --inh-caps -all"
     before = ["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", f'{limit} "$@"', "sh"]
     with ordinary_user() as user:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from mooring.errors import WardenLost
-from mooring.launch.base import ExitStatus, ProcessId
-from mooring.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.errors import WardenLost
+from moorage.launch.base import ExitStatus, ProcessId
+from moorage.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
 
 pytestmark = pytest.mark.anyio
 EXITED = {"tell": "exited", "code": 3, "signal": None, "oom": False, "maxrss": 9}

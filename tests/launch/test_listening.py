@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mooring.launch.listening import Listener, at_path, at_port
+from moorage.launch.listening import Listener, at_path, at_port
 
 LISTENS = """
 import os, socket, sys

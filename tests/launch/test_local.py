@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import LaunchError, WardenLost
-from mooring.launch import procfs
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.errors import LaunchError, WardenLost
+from moorage.launch import procfs
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")]
 
@@ -87,7 +87,7 @@ async def test_arguments_directory_and_environment_arrive_intact(launcher, tmp_p
         arguments, cwd, seen = json.loads(handle.output())
     assert arguments == ["", "a b", odd]
     assert cwd == str(tmp_path)
-    assert seen.pop("MOORING_LAUNCH") == handle.id
+    assert seen.pop("MOORAGE_LAUNCH") == handle.id
     seen.pop("LC_CTYPE", None)  # CPython's own, PEP 538
     assert seen == env
 
@@ -382,7 +382,7 @@ def _limited_group() -> Path:
     own = procfs.oom_file(os.getpid())
     if own is None or os.geteuid() != 0:
         pytest.skip("no memory controller that this user may use")
-    group = Path(own).parent / f"mooring-test-{os.getpid()}"
+    group = Path(own).parent / f"moorage-test-{os.getpid()}"
     try:
         group.mkdir()
         limit = next(name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists())
@@ -399,8 +399,8 @@ def _limited_group() -> Path:
 
 DRIVER = """
 import asyncio, json, os, sys
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
 async def main():
     async with Warden.open() as warden:
         for code in ("x = b'x' * 200_000_000", "import os; os.kill(os.getpid(), 9)"):

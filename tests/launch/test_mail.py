@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from mooring.launch.mail import Mail
+from moorage.launch.mail import Mail
 
 
 @pytest.fixture

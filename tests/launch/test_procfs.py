@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from mooring.launch import procfs
+from moorage.launch import procfs
 
 
 def row(pid, ppid, session=0):
@@ -59,7 +59,7 @@ def test_a_zombie_is_dead_and_a_gone_process_is_nothing():
 
 def test_the_marker_is_read_from_the_environment():
     child = subprocess.Popen(
-        ["sleep", "3600"], env={"MOORING_LAUNCH": "mr-outer.1/mr-inner.2", "PATH": os.environ["PATH"]}
+        ["sleep", "3600"], env={"MOORAGE_LAUNCH": "mr-outer.1/mr-inner.2", "PATH": os.environ["PATH"]}
     )
     deadline = time.monotonic() + 10
     while procfs.marker(child.pid) != "mr-outer.1/mr-inner.2":  # exec is not done yet

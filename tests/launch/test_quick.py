@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import quick
+from moorage.launch import quick
 
 FOLDER = str(Path(quick.__file__).parent)
 
@@ -335,7 +335,7 @@ print(type(displayhook.sys).__name__, type(kernelbase.sys).__name__, type(kernel
 print(kernelbase.Kernel._execute_sleep.default_value == quick.NAP)
 with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(zmq.ROUTER) as other:
     for port, socket in enumerate((out, other), 1):
-        kernelapp.IPKernelApp(transport="ipc", ip="@mooring-test")._try_bind_socket(socket, port)
+        kernelapp.IPKernelApp(transport="ipc", ip="@moorage-test")._try_bind_socket(socket, port)
     print(out.sndhwm, other.sndhwm == zmq.Context.instance().socket(zmq.ROUTER).sndhwm)
 """
     assert run(code).splitlines() == ["True", "Streams Streams Clock", "True", "0 True"]

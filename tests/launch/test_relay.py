@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch.isolation import HELPER
-from mooring.launch.isolation_probe import HELPER as ISOLATE
-from mooring.launch.isolation_probe import obstacle
+from moorage.launch.isolation import HELPER
+from moorage.launch.isolation_probe import HELPER as ISOLATE
+from moorage.launch.isolation_probe import obstacle
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or obstacle() is not None, reason=f"no namespaces here: {obstacle()}"

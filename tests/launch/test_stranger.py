@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch.base import ExitStatus
-from mooring.launch.stranger import named_by, names, watching
+from moorage.launch.base import ExitStatus
+from moorage.launch.stranger import named_by, names, watching
 
 pytestmark = pytest.mark.anyio
 

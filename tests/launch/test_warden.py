@@ -1,4 +1,4 @@
-"""The warden as a process: nothing outlives mooring, whatever ends it and whatever its children do."""
+"""The warden as a process: nothing outlives moorage, whatever ends it and whatever its children do."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import procfs
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.launch import procfs
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
 
@@ -33,7 +33,7 @@ def _marked(run: str) -> list[int]:
             environ = procfs.read(f"/proc/{process.pid}/environ")
         except OSError:
             continue
-        if f"MOORING_TEST_RUN={run}".encode() in environ.split(b"\0") and not process.dead:
+        if f"MOORAGE_TEST_RUN={run}".encode() in environ.split(b"\0") and not process.dead:
             found.append(process.pid)
     return found
 
@@ -47,7 +47,7 @@ class Moored:
             [sys.executable, str(FILES / "moored.py"), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "MOORING_TEST_RUN": self.run},
+            env={**os.environ, "MOORAGE_TEST_RUN": self.run},
             start_new_session=True,
         )
         self.told = self.read()
@@ -81,7 +81,7 @@ def moored():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_nothing_outlives_mooring(moored, until, alive, signum):
+async def test_nothing_outlives_moorage(moored, until, alive, signum):
     one = moored("plain", "setsid", "daemon", "stopped", "wiped")
     family = one.read()["family"]
     assert len(family) == 6
@@ -94,14 +94,14 @@ async def test_nothing_outlives_mooring(moored, until, alive, signum):
 
 
 @pytest.mark.parametrize("turn", range(4))
-async def test_nothing_outlives_mooring_when_it_dies_while_a_child_starts(moored, until, turn):
+async def test_nothing_outlives_moorage_when_it_dies_while_a_child_starts(moored, until, turn):
     one = moored("early", "plain", "setsid", "daemon")
     time.sleep(turn * 0.003)  # somewhere in the start, a little later each time
     one.process.kill()
     await until(one.nothing_left)
 
 
-async def test_a_fork_bomb_does_not_outlive_mooring(moored, until):
+async def test_a_fork_bomb_does_not_outlive_moorage(moored, until):
     one = moored("bomb", "daemon")
     one.process.kill()
     await until(one.nothing_left)
@@ -216,7 +216,7 @@ async def test_a_warden_without_descriptors_says_so(warden, launcher, spec, unti
     used = len(list(Path(f"/proc/{warden.pid}/fd").iterdir()))
     before = resource.prlimit(warden.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(warden.pid, resource.RLIMIT_NOFILE, (used + 2, before[1]))
-    from mooring.errors import LaunchError
+    from moorage.errors import LaunchError
 
     with pytest.raises(LaunchError, match="too many files"):
         async with launcher.launch(spec(["true"])):
@@ -245,7 +245,7 @@ async def test_it_works_in_the_loop_of_any_thread(spec):
 
 
 @pytest.mark.parametrize("kinds", [("plain", "setsid", "daemon", "stopped"), ("wiped",)])
-async def test_sigkill_of_mooring_leaves_no_fork_no_spare_and_no_template(moored, until, kinds):
+async def test_sigkill_of_moorage_leaves_no_fork_no_spare_and_no_template(moored, until, kinds):
     one = moored("forked", *kinds)
     family = one.read()["family"]
     assert len(family) == len(kinds) + 1
@@ -254,7 +254,7 @@ async def test_sigkill_of_mooring_leaves_no_fork_no_spare_and_no_template(moored
     await until(one.nothing_left, "something is left")
 
 
-async def test_sigkill_of_mooring_at_any_moment_of_a_fork_leaves_nothing(moored, until):
+async def test_sigkill_of_moorage_at_any_moment_of_a_fork_leaves_nothing(moored, until):
     for number in range(12):
         one = moored("early", "forked", "plain", "daemon")
         await asyncio.sleep(0.06 * number)

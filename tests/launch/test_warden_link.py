@@ -1,4 +1,4 @@
-"""mooring's end of the warden: guards, sharing, leaving."""
+"""moorage's end of the warden: guards, sharing, leaving."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import WardenLost
-from mooring.launch.local import LocalLauncher, Warden, shared_warden
-from mooring.launch.warden_process import started_ahead
+from moorage.errors import WardenLost
+from moorage.launch.local import LocalLauncher, Warden, shared_warden
+from moorage.launch.warden_process import started_ahead
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
 
@@ -61,7 +61,7 @@ async def test_thousands_of_guards_pass_through_a_small_socket(tmp_path):
 
 
 async def test_a_stopped_warden_is_killed_rather_than_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr("mooring.launch.warden_link.END", 0.2)
+    monkeypatch.setattr("moorage.launch.warden_link.END", 0.2)
     async with Warden.open() as warden:
         os.kill(warden.pid, signal.SIGSTOP)
     assert not warden.directory.exists()

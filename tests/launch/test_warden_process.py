@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import MooringError
-from mooring.launch import warden_process
+from moorage.errors import MoorageError
+from moorage.launch import warden_process
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def test_the_warden_loads_no_package_and_little_else():
 import sys
 path = sys.argv[1]
 exec(compile(open(path).read(), path, "exec"), {"__name__": "warden", "__package__": None, "__file__": path})
-heavy = ("mooring", "typing", "pathlib", "subprocess", "shutil", "asyncio")
+heavy = ("moorage", "typing", "pathlib", "subprocess", "shutil", "asyncio")
 print([name for name in heavy if name in sys.modules])
 """
     command = [sys.executable, "-I", "-S", "-E", "-c", code, str(program)]
@@ -55,5 +55,5 @@ print([name for name in heavy if name in sys.modules])
 
 async def test_other_systems_are_refused_in_a_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(MooringError, match="works on Linux only so far"):
+    with pytest.raises(MoorageError, match="works on Linux only so far"):
         warden_process.start()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch import zygote
-from mooring.launch.warden_process import payload
+from moorage.launch import zygote
+from moorage.launch.warden_process import payload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import LaunchError
-from mooring.launch import procfs, zygote_link
-from mooring.launch.base import LaunchSpec
-from mooring.launch.launched import Ended
-from mooring.launch.local import LocalLauncher
-from mooring.launch.zygote_link import Template, template_of
+from moorage.errors import LaunchError
+from moorage.launch import procfs, zygote_link
+from moorage.launch.base import LaunchSpec
+from moorage.launch.launched import Ended
+from moorage.launch.local import LocalLauncher
+from moorage.launch.zygote_link import Template, template_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")]
 
@@ -385,7 +385,7 @@ class TestLaunchesNotYetBorn:
         assert not born.exists()
 
     async def test_its_end_is_told_once_although_asked_twice(self, forker, kernel, stuck, warden):
-        from mooring.launch.capture import Capture
+        from moorage.launch.capture import Capture
 
         capture = Capture(asyncio.get_running_loop(), 100)
         launched = forker._spawn(kernel(STAY), capture, zygote_link.zygote_for(warden, kernel(STAY), True))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.plan.lifecycle import (
+from moorage.plan.lifecycle import (
     Answered,
     AskToStop,
     DeadlinePassed,

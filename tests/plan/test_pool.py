@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.plan.pool import (
+from moorage.plan.pool import (
     LONGEST_PAUSE,
     Died,
     Failed,

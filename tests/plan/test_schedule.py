@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.errors import UsageError
-from mooring.plan.schedule import (
+from moorage.errors import UsageError
+from moorage.plan.schedule import (
     AllDone,
     Begin,
     Command,

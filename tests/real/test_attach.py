@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from mooring import blocking
-from mooring.discovery.kernelspec import names
-from mooring.errors import KernelDied, KernelTypeNotFound, MooringError, UsageError
-from mooring.kernel.attach import attach
-from mooring.kernel.kernel import launch
-from mooring.plan.lifecycle import Exited, Running
+from moorage import blocking
+from moorage.discovery.kernelspec import names
+from moorage.errors import KernelDied, KernelTypeNotFound, MoorageError, UsageError
+from moorage.kernel.attach import attach
+from moorage.kernel.kernel import launch
+from moorage.plan.lifecycle import Exited, Running
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
@@ -131,7 +131,7 @@ async def test_everybody_who_waits_hears_of_its_death_and_of_its_cause():
             assert not first.status.expected
             with pytest.raises(KernelDied):
                 await first.execute("1")
-    with pytest.raises(MooringError):
+    with pytest.raises(MoorageError):
         async with attach(path):
             pass
 
@@ -201,7 +201,7 @@ async def test_without_async():
 
 
 def command_of(name):
-    from mooring.discovery.kernelspec import find
+    from moorage.discovery.kernelspec import find
 
     if name not in names():
         pytest.skip(f"there is no {name} here")

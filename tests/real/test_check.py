@@ -1,4 +1,4 @@
-"""``mooring kernels check`` on real kernels."""
+"""``moorage kernels check`` on real kernels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from command import Command
-from mooring.discovery.kernelspec import names
+from moorage.discovery.kernelspec import names
 
 pytestmark = pytest.mark.real
 
@@ -26,12 +26,12 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_kernel(mooring: Command, name: str):
+def test_a_kernel(moorage: Command, name: str):
     if name not in names():
         pytest.skip(f"there is no {name} here")
-    mooring.env["DENO_DIR"] = str(mooring.runtime.parent / "mooring-tests-deno")
-    mooring.env.pop("PYTEST_CURRENT_TEST", None)  # under pytest ipykernel reads no child's output
-    done = mooring("kernels", "check", name, "--starts", "2", "--json")
+    moorage.env["DENO_DIR"] = str(moorage.runtime.parent / "moorage-tests-deno")
+    moorage.env.pop("PYTEST_CURRENT_TEST", None)  # under pytest ipykernel reads no child's output
+    done = moorage("kernels", "check", name, "--starts", "2", "--json")
     told = json.loads(done.stdout)
     failed = {each["name"]: each["why"] for each in told["checks"] if each["outcome"] == "FAIL"}
     assert set(failed) <= KNOWN[name], failed

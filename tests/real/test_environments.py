@@ -1,4 +1,4 @@
-"""Kernels of environments: launched inside them, activated, with nothing of mooring in them."""
+"""Kernels of environments: launched inside them, activated, with nothing of moorage in them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import mooring
+import moorage
 from command import Command, typed_in
 from environments import real_environment
-from mooring.errors import LaunchError
+from moorage.errors import LaunchError
 
 pytestmark = pytest.mark.real
 
@@ -55,11 +55,11 @@ async def asked(kernel):
 @pytest.mark.anyio
 @pytest.mark.parametrize("fork", [False, True])
 async def test_a_virtual_environment(inside, fork):
-    async with mooring.launch("env/.venv", fork=fork) as kernel:
+    async with moorage.launch("env/.venv", fork=fork) as kernel:
         told = await asked(kernel)
         assert told["prefix"] == told["venv"] == str(inside / ".venv")
         assert told["python"] == str(inside / ".venv/bin/python")
-        missing = await kernel.execute("import mooring")
+        missing = await kernel.execute("import moorage")
         assert missing.error.ename == "ModuleNotFoundError"
 
 
@@ -67,7 +67,7 @@ async def test_a_virtual_environment(inside, fork):
 @pytest.mark.parametrize("fork", [False, True])
 async def test_one_of_condas_with_the_effect_of_its_scripts(inside, fork):
     prefix = str(inside / "conda/envs/work")
-    async with mooring.launch("env/work", fork=fork) as kernel:
+    async with moorage.launch("env/work", fork=fork) as kernel:
         told = await asked(kernel)
     assert (told["conda"], told["venv"]) == (prefix, None)
     assert told["data"] == f"{prefix}/share/yes"
@@ -76,13 +76,13 @@ async def test_one_of_condas_with_the_effect_of_its_scripts(inside, fork):
 @pytest.mark.anyio
 async def test_by_its_path_and_from_elsewhere(inside, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    async with mooring.launch(f"env/{inside}/.venv", cwd=tmp_path) as kernel:
+    async with moorage.launch(f"env/{inside}/.venv", cwd=tmp_path) as kernel:
         assert (await asked(kernel))["prefix"] == str(inside / ".venv")
 
 
 @pytest.mark.anyio
 async def test_variables_of_the_caller_win_over_what_surrounds_and_not_over_the_environment(inside):
-    async with mooring.launch("env/.venv", env={"MY_DATA": "mine", "VIRTUAL_ENV": "/x"}) as kernel:
+    async with moorage.launch("env/.venv", env={"MY_DATA": "mine", "VIRTUAL_ENV": "/x"}) as kernel:
         told = await asked(kernel)
     assert (told["data"], told["venv"]) == ("mine", str(inside / ".venv"))
 
@@ -93,7 +93,7 @@ async def test_one_without_ipykernel_says_what_to_type(inside):
 
     venv.create(inside / "venv", symlinks=True)
     with pytest.raises(LaunchError, match=r"It has no ipykernel\. Type: .*/venv/bin/python -m ensurepip"):
-        async with mooring.launch("env/venv"):
+        async with moorage.launch("env/venv"):
             pass
 
 
@@ -102,7 +102,7 @@ async def test_a_third_partys_type_and_its_launcher(tmp_path, monkeypatch):
     (tmp_path / "wrapped.py").write_text("""
 import sys
 from dataclasses import replace
-from mooring.discovery import KernelSpec, KernelType, from_blocking
+from moorage.discovery import KernelSpec, KernelType, from_blocking
 
 class Around:
     def __init__(self, inner):
@@ -119,9 +119,9 @@ provider = from_blocking("wrapped", look)
     info = tmp_path / "wrapped-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrapped\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mooring.providers]\nwrapped = wrapped:provider\n")
+    (info / "entry_points.txt").write_text("[moorage.providers]\nwrapped = wrapped:provider\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    async with mooring.launch("wrapped/python") as kernel:
+    async with moorage.launch("wrapped/python") as kernel:
         assert (await asked(kernel))["data"] == "from the launcher"
     sys.modules.pop("wrapped", None)
 
@@ -173,7 +173,7 @@ def test_a_notebook_that_names_an_environment_gets_it_and_hears_so(typed, inside
     assert printed(inside / "rendered/b.ipynb") == str(inside / ".venv")
 
 
-def test_one_that_names_python3_gets_moorings_interpreter_whatever_lies_around(typed, inside):
+def test_one_that_names_python3_gets_moorages_interpreter_whatever_lies_around(typed, inside):
     notebook(inside, "c.ipynb", "python3")
     done = typed("render", "c.ipynb", "--no-cache", code=0)
     assert "it names" not in done.stdout + done.stderr

@@ -8,10 +8,10 @@ import signal
 import pytest
 from bench.dialects import DIALECTS, Dialect
 
-from mooring.errors import KernelDied
-from mooring.kernel.kernel import Kernel, launch
-from mooring.launch import procfs
-from mooring.plan.lifecycle import Exited
+from moorage.errors import KernelDied
+from moorage.kernel.kernel import Kernel, launch
+from moorage.launch import procfs
+from moorage.plan.lifecycle import Exited
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from mooring import blocking
-from mooring.errors import KernelDied
-from mooring.launch import procfs
+from moorage import blocking
+from moorage.errors import KernelDied
+from moorage.launch import procfs
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")]
 
@@ -90,7 +90,7 @@ def shown(kernel: blocking.Kernel, cell: str) -> list[dict[str, Any]]:
         (str(kernel.process.pid), "PID"),
         (Path(kernel.connection_file).parent.name, "DIRECTORY"),
         (
-            kernel.execute("import os; os.environ['MOORING_LAUNCH']").outputs[0]["data"]["text/plain"][1:-1],
+            kernel.execute("import os; os.environ['MOORAGE_LAUNCH']").outputs[0]["data"]["text/plain"][1:-1],
             "LAUNCH",
         ),
     ):
@@ -154,7 +154,7 @@ class TestWhatDiffers:
     def test_the_seed_of_hashes_and_the_layout_of_memory_are_the_templates(
         self, kernels: tuple[blocking.Kernel, ...]
     ) -> None:
-        hashes = [value(kernel, "hash('mooring'), id(sys)") for kernel in kernels]
+        hashes = [value(kernel, "hash('moorage'), id(sys)") for kernel in kernels]
         assert hashes[1] == hashes[2] != hashes[0]
 
     def test_the_outermost_frames_are_the_zygotes(self, kernels: tuple[blocking.Kernel, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Kernels that register: mooring's launcher with other people's, other people's launchers with mooring's."""
+"""Kernels that register: moorage's launcher with other people's, other people's launchers with moorage's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from foreign import Kallichore, XeusLauncher, session
-from mooring.discovery.kernelspec import KernelSpec, names
-from mooring.errors import StartDeath
-from mooring.kernel.kernel import launch
-from mooring.rendezvous.files import read_connection_file
-from mooring.rendezvous.memory import memory
-from mooring.wire.connection import PORTS
+from moorage.discovery.kernelspec import KernelSpec, names
+from moorage.errors import StartDeath
+from moorage.kernel.kernel import launch
+from moorage.rendezvous.files import read_connection_file
+from moorage.rendezvous.memory import memory
+from moorage.wire.connection import PORTS
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
@@ -56,7 +56,7 @@ def xpython():
 
 @pytest.fixture
 def own():
-    argv = (sys.executable, "-m", "mooring.jupyter.ipykernel", "-f", "{connection_file}")
+    argv = (sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", "{connection_file}")
     return kernel_of(*argv, protocol_version="5.6")
 
 
@@ -95,7 +95,7 @@ async def test_ark(ark):
         await a_whole_life(kernel)
 
 
-async def test_mooring_s_own(own):
+async def test_moorage_s_own(own):
     async with launch(own) as kernel, asyncio.timeout(60):
         await a_whole_life(kernel)
         assert memory().recall(own.argv) == "registers"
@@ -105,7 +105,7 @@ async def test_mooring_s_own(own):
 async def test_ark_started_as_ever(ark, way):
     """A file with all five ports is no registration file, and one without is."""
     if way == "self-bind":
-        ark = kernel_of(*ark.argv, metadata={"mooring": {"rendezvous": "hold"}})
+        ark = kernel_of(*ark.argv, metadata={"moorage": {"rendezvous": "hold"}})
     async with launch(ark, rendezvous="auto" if way == "self-bind" else way) as kernel:
         assert kernel.rendezvous == "hold"
         assert (await kernel.execute("1 + 1")).status == "ok"
@@ -139,7 +139,7 @@ runpy.run_module("ipykernel_launcher", run_name="__main__")
 
 @pytest.mark.parametrize("what", ["time.sleep(60)", "sys.exit(3)"])
 async def test_one_that_says_it_registers_and_does_not(what, tmp_path, monkeypatch):
-    monkeypatch.setattr("mooring.kernel.kernel._REGISTERED", 0.5)
+    monkeypatch.setattr("moorage.kernel.kernel._REGISTERED", 0.5)
     program = tmp_path / "liar.py"
     program.write_text(SILENT.format(what=what))
     liar = kernel_of(sys.executable, program, "{connection_file}", protocol_version="5.6")
@@ -149,7 +149,7 @@ async def test_one_that_says_it_registers_and_does_not(what, tmp_path, monkeypat
         await kernel.restart()
         assert (await kernel.execute("1 + 1")).status == "ok"
     assert memory().recall(liar.argv) == "does not register"
-    monkeypatch.setattr("mooring.kernel.kernel._REGISTERED", 60)
+    monkeypatch.setattr("moorage.kernel.kernel._REGISTERED", 60)
     async with asyncio.timeout(30), launch(liar) as kernel:  # at once: it is remembered
         assert kernel.rendezvous == "hold"
 
@@ -193,11 +193,11 @@ def start(tmp_path):
 
 
 def installed(tmp_path, *arguments):
-    """Run ``mooring kernels install``; returns the kernelspec's folder."""
+    """Run ``moorage kernels install``; returns the kernelspec's folder."""
     command = [
         sys.executable,
         "-m",
-        "mooring",
+        "moorage",
         "kernels",
         "install",
         "--prefix",
@@ -222,7 +222,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize("launcher_kind", LAUNCHERS)
-async def test_mooring_s_ipykernel_by_somebody_elses_launcher(launcher_kind, start, tmp_path):
+async def test_moorage_s_ipykernel_by_somebody_elses_launcher(launcher_kind, start, tmp_path):
     path = tmp_path / "kernel.json"
     with launcher_kind() as launcher:
         path.write_text(json.dumps(launcher.file()))
@@ -322,7 +322,7 @@ async def test_an_adapter_that_cannot_begin_says_why(what, tmp_path):
     path = tmp_path / "kernel.json"
     path.write_text("{}")
     env = {**os.environ, "JUPYTER_PATH": str(tmp_path / "share" / "jupyter")}
-    command = [sys.executable, "-m", "mooring.jupyter.adapter", "-f", path]
+    command = [sys.executable, "-m", "moorage.jupyter.adapter", "-f", path]
     command += what.format(adapter=folder.name).split()
     done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True)
     assert done.returncode == 1

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.kernel.kernel import launch
-from mooring.launch import procfs
-from mooring.launch.local import shared_warden
+from moorage.kernel.kernel import launch
+from moorage.launch import procfs
+from moorage.launch.local import shared_warden
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
@@ -32,10 +32,10 @@ KINDS = ("Kernel", "Client", "Supervisor", "Transport", "IpcRendezvous", "Handle
 
 
 def kept() -> dict[str, int]:
-    """How many of mooring's own objects of each kind are alive: other tests may have left some."""
+    """How many of moorage's own objects of each kind are alive: other tests may have left some."""
     gc.collect()
     kinds = [type(each) for each in gc.get_objects()]
-    own = [each.__name__ for each in kinds if str(each.__module__).startswith("mooring.")]
+    own = [each.__name__ for each in kinds if str(each.__module__).startswith("moorage.")]
     return {kind: own.count(kind) for kind in KINDS}
 
 
@@ -77,8 +77,8 @@ async def test_launches_by_ports_leave_none_bound(way: str):
 
 
 async def test_launches_that_fail_leave_nothing():
-    from mooring.discovery.kernelspec import KernelSpec
-    from mooring.errors import MooringError
+    from moorage.discovery.kernelspec import KernelSpec
+    from moorage.errors import MoorageError
 
     specs = [
         KernelSpec("dies", ("false", "{connection_file}"), "", "none"),
@@ -90,7 +90,7 @@ async def test_launches_that_fail_leave_nothing():
         before, alive, files = descriptors(), kept(), sorted(warden.directory.rglob("*"))
         family = procfs.roots(procfs.table(), os.getpid())
         for spec in specs * 4:
-            with pytest.raises(MooringError):
+            with pytest.raises(MoorageError):
                 async with launch(spec, timeout=0.5):
                     pass
         assert sorted(warden.directory.rglob("*")) == files

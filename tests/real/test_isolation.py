@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import mooring as package
+import moorage as package
 from command import Command, printed, script, typed_in, until, write
-from mooring.errors import KernelDied
-from mooring.launch.isolation_probe import obstacle
+from moorage.errors import KernelDied
+from moorage.launch.isolation_probe import obstacle
 from ordinary import ordinary_user
 
 pytestmark = [
@@ -36,7 +36,7 @@ KERNELS = {
 
 @pytest.fixture
 def kernel_type(request):
-    from mooring.discovery.kernelspec import names
+    from moorage.discovery.kernelspec import names
 
     if request.param not in names():
         pytest.skip(f"there is no kernel {request.param} here")
@@ -130,14 +130,14 @@ print("bound")
 """
 
 
-def test_two_notebooks_that_bind_one_port_at_once_both_succeed(mooring: Command):
+def test_two_notebooks_that_bind_one_port_at_once_both_succeed(moorage: Command):
     both = {f"{name}.py": script(f"NAME = '{name}.bound'\n{BIND}") for name in "ab"}
-    write(mooring.cwd, both)
-    done = mooring("render", ".", "-o", "out", "-j", 2, "--isolate", "net", "--json", "-", code=0)
+    write(moorage.cwd, both)
+    done = moorage("render", ".", "-o", "out", "-j", 2, "--isolate", "net", "--json", "-", code=0)
     assert set(done.statuses.values()) == {"ok"}
     assert {each["rendezvous"] for each in done.notebooks.values()} == {"ipc"}
     for name in "ab":
-        assert printed(mooring.cwd / "out" / f"{name}.ipynb") == "bound\n"
+        assert printed(moorage.cwd / "out" / f"{name}.ipynb") == "bound\n"
 
 
 AROUND = """\
@@ -147,50 +147,50 @@ pathlib.Path("made.txt").write_text("made")
 """
 
 
-def test_directory_home_environment_outputs_and_needs_are_as_without(mooring: Command):
+def test_directory_home_environment_outputs_and_needs_are_as_without(moorage: Command):
     configuration = '[notebook."b.py"]\nneeds = ["a.py"]\n[notebook."a.py"]\noutputs = ["made.txt"]\n'
     sources = {"a.py": script(AROUND), "b.py": script("print(open('made.txt').read())"), "data.txt": "data"}
     for isolate in ("none", "net"):
-        folder = write(mooring.cwd / isolate, {**sources, "mooring.toml": configuration})
+        folder = write(moorage.cwd / isolate, {**sources, "moorage.toml": configuration})
         options = ["--isolate", isolate, "--env", "GIVEN=a  b", "--no-cache", "-o", "out"]
-        mooring("render", ".", *options, cwd=folder, code=0)
+        moorage("render", ".", *options, cwd=folder, code=0)
         home = os.environ["HOME"]
         assert printed(folder / "out" / "a.ipynb") == f"{folder} {home} {os.getuid()} a  b data\n"
         assert printed(folder / "out" / "b.ipynb") == "made\n"
         assert (folder / "out" / "made.txt").read_text() == "made"
 
 
-def test_deadlines_interrupt_and_end_what_runs_inside(mooring: Command):
+def test_deadlines_interrupt_and_end_what_runs_inside(moorage: Command):
     stubborn = "import signal, time; signal.signal(2, signal.SIG_IGN)\nwhile True: time.sleep(1)"
-    write(mooring.cwd, {"a.py": script("import time; time.sleep(600)"), "b.py": script(stubborn)})
+    write(moorage.cwd, {"a.py": script("import time; time.sleep(600)"), "b.py": script(stubborn)})
     options = ["--isolate", "net", "--cell-timeout", 1, "--no-cache", "--json", "-", "-j", 2]
-    done = mooring("render", ".", *options, code=1)
+    done = moorage("render", ".", *options, code=1)
     assert done.statuses == {"a.py": "timeout", "b.py": "timeout"}
 
 
-def test_a_result_from_outside_is_no_proof_that_the_network_is_not_needed(mooring: Command):
-    write(mooring.cwd, {"a.py": script("print(len(open('/proc/net/dev').readlines()))")})
+def test_a_result_from_outside_is_no_proof_that_the_network_is_not_needed(moorage: Command):
+    write(moorage.cwd, {"a.py": script("print(len(open('/proc/net/dev').readlines()))")})
     for isolate, status in (("none", "ok"), ("net", "ok"), ("net", "cached"), ("none", "cached")):
-        done = mooring("render", "a.py", "--isolate", isolate, "--json", "-", code=0)
+        done = moorage("render", "a.py", "--isolate", isolate, "--json", "-", code=0)
         assert done.statuses == {"a.py": status}
 
 
-def test_a_rendezvous_that_cannot_cross_is_refused(mooring: Command):
-    write(mooring.cwd, {"a.py": script("1")})
+def test_a_rendezvous_that_cannot_cross_is_refused(moorage: Command):
+    write(moorage.cwd, {"a.py": script("1")})
     for way in ("hold", "handshake", "self-bind"):
-        done = mooring("render", "a.py", "--isolate", "net", "--rendezvous", way, code=2)
+        done = moorage("render", "a.py", "--isolate", "net", "--rendezvous", way, code=2)
         assert f"the {way} rendezvous cannot be used with isolation (E-USAGE)" in done.stderr
-    assert [path.name for path in mooring.cwd.iterdir()] == ["a.py"]
+    assert [path.name for path in moorage.cwd.iterdir()] == ["a.py"]
 
 
-def test_jupytexts_own_execution_runs_isolated(mooring: Command):
-    write(mooring.cwd, {"a b.py": script("import os; print(os.getuid(), os.environ['HOME'])")})
+def test_jupytexts_own_execution_runs_isolated(moorage: Command):
+    write(moorage.cwd, {"a b.py": script("import os; print(os.getuid(), os.environ['HOME'])")})
     command = [sys.executable, "-m", "jupytext", "--execute", "a b.py", "--to", "ipynb"]
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     kernelspec = json.dumps({"argv": argv, "display_name": "mine", "language": "python"})
-    write(mooring.cwd / "share" / "kernels" / "mine", {"kernel.json": kernelspec})
-    mooring("isolate", "--", *command, code=0, env={"JUPYTER_PATH": str(mooring.cwd / "share")})
-    assert printed(mooring.cwd / "a b.ipynb") == f"{os.getuid()} {os.environ['HOME']}\n"
+    write(moorage.cwd / "share" / "kernels" / "mine", {"kernel.json": kernelspec})
+    moorage("isolate", "--", *command, code=0, env={"JUPYTER_PATH": str(moorage.cwd / "share")})
+    assert printed(moorage.cwd / "a b.ipynb") == f"{os.getuid()} {os.environ['HOME']}\n"
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_an_ordinary_user_renders_isolated(user):
         {"a.py": script("import os; print(os.getuid(), os.getgid(), os.environ['HOME'], os.getcwd())")},
     )
     os.chown(folder, user.uid, user.gid)
-    done = user.mooring("render", "a.py", "-o", "a.ipynb", "--isolate", "net", cwd=folder)
+    done = user.moorage("render", "a.py", "-o", "a.ipynb", "--isolate", "net", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert printed(folder / "a.ipynb") == f"{user.uid} {user.gid} {user.home} {folder}\n"
     assert (folder / "a.ipynb").stat().st_uid == user.uid
@@ -224,7 +224,7 @@ def test_the_root_of_a_container_renders_isolated(user):
     os.chown(folder, 1001, 1001)  # as GitHub's runner owns the checkout
     rights = ["setpriv", "--inh-caps", "-all", "--bounding-set", CONTAINER]
     options = ["a.py", "-o", "a.ipynb", "--isolate", "net"]
-    done = user.mooring("render", *options, before=rights, cwd=folder, as_root=True)
+    done = user.moorage("render", *options, before=rights, cwd=folder, as_root=True)
     assert done.returncode == 0, done.stderr
     assert printed(folder / "a.ipynb") == "0\n"
 
@@ -233,7 +233,7 @@ def test_where_it_is_forbidden_nothing_is_done(user):
     folder = user.home / "forbidden"
     write(folder, {"a.py": script("1")})
     os.chown(folder, user.uid, user.gid)
-    done = user.mooring("render", "a.py", "--isolate", "net", before=FORBIDDEN, cwd=folder)
+    done = user.moorage("render", "a.py", "--isolate", "net", before=FORBIDDEN, cwd=folder)
     assert done.returncode == 2
     start = (
         "error: no network namespace can be had here (E-ISOLATE). The limit user.max_user_namespaces is 0."
@@ -246,9 +246,9 @@ def test_where_it_is_forbidden_nothing_is_done(user):
 
 def test_nothing_is_left_when_a_run_is_killed(tmp_path):
     write(tmp_path, {"a.py": script("import time; open('started', 'w'); time.sleep(600)")})
-    with typed_in(tmp_path) as mooring:
-        process = mooring.start("render", "a.py", "--isolate", "net", "--no-cache")
+    with typed_in(tmp_path) as moorage:
+        process = moorage.start("render", "a.py", "--isolate", "net", "--no-cache")
         assert until((tmp_path / "started").exists, 60)
         process.kill()
         process.wait()
-        assert until(lambda: not mooring.left())
+        assert until(lambda: not moorage.left())

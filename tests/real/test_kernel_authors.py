@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from foreign import Kallichore, XeusLauncher, session
-from mooring.discovery.kernelspec import KernelSpec
-from mooring.kernel.kernel import launch
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.kernel.kernel import launch
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
@@ -29,7 +29,7 @@ def kernel_py(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["auto", "handshake", "hold"])
-async def test_by_mooring(way, kernel_py):
+async def test_by_moorage(way, kernel_py):
     argv = (sys.executable, str(kernel_py), "{connection_file}")
     spec = KernelSpec("shout", argv, "Shout", "shout", protocol_version="5.6")
     async with launch(spec, rendezvous=way) as kernel:

@@ -50,7 +50,7 @@ needs = ["nowhere.h5"]
 """
 KERNELSPEC = '{"cells": [], "metadata": {"kernelspec": {"name": "%s"}}, "nbformat": 4, "nbformat_minor": 5}'
 FILES: dict[str, str | bytes] = {
-    "mooring.toml": CONFIGURATION,
+    "moorage.toml": CONFIGURATION,
     "plain.py": script("print('plain')"),
     "seen.py": SEEN,
     "raises.py": script("print('before')", "1 / 0", "print('after')"),
@@ -271,4 +271,4 @@ def test_the_bundle_holds_documents_artefacts_and_hidden_files(tree: Tree) -> No
 
 
 def test_the_document_on_stdout_is_all_there_is(tree: Tree) -> None:
-    assert set(json.loads(tree.first.stdout)) == {"mooring", "seconds", "notebooks"}
+    assert set(json.loads(tree.first.stdout)) == {"moorage", "seconds", "notebooks"}

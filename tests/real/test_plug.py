@@ -15,7 +15,7 @@ from command import Command, until, write
 pytestmark = pytest.mark.real
 
 BIN = Path(sys.executable).parent
-PLUGGED = {"JUPYTER_DEFAULT_PROVISIONER_NAME": "mooring", "PATH": f"{BIN}:{os.environ['PATH']}"}
+PLUGGED = {"JUPYTER_DEFAULT_PROVISIONER_NAME": "moorage", "PATH": f"{BIN}:{os.environ['PATH']}"}
 WHO = """
 import os
 from ipykernel.kernelapp import IPKernelApp
@@ -68,61 +68,61 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_tool_starts_its_kernel_race_free(mooring: Command, name: str) -> None:
-    write(mooring.cwd, {"in.ipynb": notebook(WHO)})
+def test_a_tool_starts_its_kernel_race_free(moorage: Command, name: str) -> None:
+    write(moorage.cwd, {"in.ipynb": notebook(WHO)})
     program, *arguments = TOOLS[name]
-    mooring.ended(mooring.launch([tool(program), *arguments], env=PLUGGED), code=0)
-    written = mooring.cwd / ("in.ipynb" if name == "nbmake" else "out.ipynb")
+    moorage.ended(moorage.launch([tool(program), *arguments], env=PLUGGED), code=0)
+    written = moorage.cwd / ("in.ipynb" if name == "nbmake" else "out.ipynb")
     assert PROOF in written.read_text()
 
 
-def test_jupyter_run_and_console(mooring: Command) -> None:
-    write(mooring.cwd, {"who.py": WHO, "typed": f"exec({WHO!r})\nexit\n"})
-    done = mooring.ended(mooring.launch([tool("jupyter-run"), "who.py"], env=PLUGGED), code=0)
+def test_jupyter_run_and_console(moorage: Command) -> None:
+    write(moorage.cwd, {"who.py": WHO, "typed": f"exec({WHO!r})\nexit\n"})
+    done = moorage.ended(moorage.launch([tool("jupyter-run"), "who.py"], env=PLUGGED), code=0)
     assert PROOF in done.stdout
-    with (mooring.cwd / "typed").open() as typed:
+    with (moorage.cwd / "typed").open() as typed:
         command = [tool("jupyter-console"), "--simple-prompt"]
-        done = mooring.ended(mooring.launch(command, env=PLUGGED, stdin=typed), code=0)
+        done = moorage.ended(moorage.launch(command, env=PLUGGED, stdin=typed), code=0)
     assert PROOF in done.stdout
 
 
-def test_workers_of_one_pytest_each_own_theirs(mooring: Command) -> None:
-    write(mooring.cwd, {f"{number}.ipynb": notebook(WHO) for number in range(4)})
+def test_workers_of_one_pytest_each_own_theirs(moorage: Command) -> None:
+    write(moorage.cwd, {f"{number}.ipynb": notebook(WHO) for number in range(4)})
     names = [f"{number}.ipynb" for number in range(4)]
     command = [tool("pytest"), "-q", "-p", "no:cacheprovider", "--nbmake", "--overwrite", "-n", "2", *names]
-    mooring.ended(mooring.launch(command, env=PLUGGED), code=0)
-    assert all(PROOF in (mooring.cwd / name).read_text() for name in names)
+    moorage.ended(moorage.launch(command, env=PLUGGED), code=0)
+    assert all(PROOF in (moorage.cwd / name).read_text() for name in names)
 
 
-def test_a_kernelspec_can_name_it_instead(mooring: Command) -> None:
+def test_a_kernelspec_can_name_it_instead(moorage: Command) -> None:
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    named = {"kernel_provisioner": {"provisioner_name": "mooring", "config": {"rendezvous": "hold"}}}
-    write(mooring.cwd, kernelspec("held", argv, metadata=named) | {"in.ipynb": notebook(WHO, kernel="held")})
+    named = {"kernel_provisioner": {"provisioner_name": "moorage", "config": {"rendezvous": "hold"}}}
+    write(moorage.cwd, kernelspec("held", argv, metadata=named) | {"in.ipynb": notebook(WHO, kernel="held")})
     command = [tool("jupyter-execute"), "--output=out", "in.ipynb"]
-    path = {"JUPYTER_PATH": str(mooring.cwd / "share"), "PATH": PLUGGED["PATH"]}
-    mooring.ended(mooring.launch(command, env=path), code=0)
-    assert "agreed by tcp under True" in (mooring.cwd / "out.ipynb").read_text()
+    path = {"JUPYTER_PATH": str(moorage.cwd / "share"), "PATH": PLUGGED["PATH"]}
+    moorage.ended(moorage.launch(command, env=path), code=0)
+    assert "agreed by tcp under True" in (moorage.cwd / "out.ipynb").read_text()
 
 
 @pytest.mark.parametrize("name", ["nbclient", "papermill", "nbconvert"])
 def test_a_kernel_that_dies_while_starting_is_an_error_with_its_last_words(
-    mooring: Command, name: str
+    moorage: Command, name: str
 ) -> None:
-    write(mooring.cwd, kernelspec("dying", DYING) | {"in.ipynb": notebook("1", kernel="dying")})
+    write(moorage.cwd, kernelspec("dying", DYING) | {"in.ipynb": notebook("1", kernel="dying")})
     program, *arguments = TOOLS[name]
-    env = {**PLUGGED, "JUPYTER_PATH": str(mooring.cwd / "share")}
-    done = mooring.ended(mooring.launch([tool(program), *arguments], env=env))
+    env = {**PLUGGED, "JUPYTER_PATH": str(moorage.cwd / "share")}
+    done = moorage.ended(moorage.launch([tool(program), *arguments], env=env))
     assert done.code != 0
     assert "died while starting: exit code 1 (E-START). no such thing." in done.stderr
 
 
-def test_nothing_is_left_of_a_tool_that_was_killed(mooring: Command) -> None:
+def test_nothing_is_left_of_a_tool_that_was_killed(moorage: Command) -> None:
     family = "import os, subprocess, time\nsubprocess.Popen(['setsid', 'sleep', '600'])\n"
     family += "open('up', 'w').close()\ntime.sleep(600)"
-    write(mooring.cwd, {"in.ipynb": notebook(family)})
-    running = mooring.launch([tool("jupyter-execute"), "in.ipynb"], env=PLUGGED)
-    assert until((mooring.cwd / "up").exists, 60)
-    assert len(mooring.left()) > 3
+    write(moorage.cwd, {"in.ipynb": notebook(family)})
+    running = moorage.launch([tool("jupyter-execute"), "in.ipynb"], env=PLUGGED)
+    assert until((moorage.cwd / "up").exists, 60)
+    assert len(moorage.left()) > 3
     running.send_signal(signal.SIGKILL)
     running.wait()
-    assert until(lambda: not mooring.left()), mooring.left()
+    assert until(lambda: not moorage.left()), moorage.left()

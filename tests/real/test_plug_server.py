@@ -147,28 +147,28 @@ class Notebook:
 
 
 @pytest.fixture
-def server(mooring: Command) -> Iterator[Server]:
-    started = Server(mooring)
+def server(moorage: Command) -> Iterator[Server]:
+    started = Server(moorage)
     yield started
     started.stop()
 
 
-def addresses(mooring: Command, kernel: str) -> dict[str, Any]:
-    return json.loads((mooring.cwd / f"run/kernel-{kernel}.json").read_text())
+def addresses(moorage: Command, kernel: str) -> dict[str, Any]:
+    return json.loads((moorage.cwd / f"run/kernel-{kernel}.json").read_text())
 
 
 PID = "import os; print(os.getpid())"
 
 
 @pytest.mark.parametrize("name", ["python3", "xpython"])
-def test_a_websocket_lives_through_restart_and_death(mooring: Command, server: Server, name: str) -> None:
+def test_a_websocket_lives_through_restart_and_death(moorage: Command, server: Server, name: str) -> None:
     if name not in server.ask("GET", "/api/kernelspecs")["kernelspecs"]:
         pytest.skip(f"{name} is not installed")
     kernel = server.ask("POST", "/api/kernels", {"name": name})["id"]
     notebook = Notebook(server, kernel)
     first = int(notebook.run(PID))
     assert "warden.py" in notebook.run("print(open(f'/proc/{os.getppid()}/cmdline').read())")
-    agreed = addresses(mooring, kernel)
+    agreed = addresses(moorage, kernel)
 
     server.ask("POST", f"/api/kernels/{kernel}/restart")
     notebook.hear()
@@ -180,48 +180,48 @@ def test_a_websocket_lives_through_restart_and_death(mooring: Command, server: S
     third = int(notebook.run(PID))
 
     assert len({first, second, third}) == 3
-    assert addresses(mooring, kernel) == agreed
+    assert addresses(moorage, kernel) == agreed
     server.ask("POST", f"/api/kernels/{kernel}/interrupt")
     server.ask("DELETE", f"/api/kernels/{kernel}")
     assert not Path(f"/proc/{third}").exists()
-    assert not (mooring.cwd / f"run/kernel-{kernel}.json").exists()
+    assert not (moorage.cwd / f"run/kernel-{kernel}.json").exists()
 
 
-def test_the_second_kernel_of_a_server_is_forked(mooring: Command, server: Server) -> None:
+def test_the_second_kernel_of_a_server_is_forked(moorage: Command, server: Server) -> None:
     kernels = [server.ask("POST", "/api/kernels", {"name": "python3"})["id"] for _ in range(3)]
     notebooks = [Notebook(server, kernel) for kernel in kernels]
     pids = [int(notebook.run(PID)) for notebook in notebooks]
     parents = [int(notebook.run("print(os.getppid())")) for notebook in notebooks]
     assert len(set(pids)) == 3
     assert len(set(parents)) == 1
-    assert any("zygote.py" in each for each in mooring.left())
+    assert any("zygote.py" in each for each in moorage.left())
     for kernel in kernels:
         server.ask("DELETE", f"/api/kernels/{kernel}")
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
-def test_nothing_is_left_of_a_server_that_was_killed(mooring: Command, server: Server) -> None:
+def test_nothing_is_left_of_a_server_that_was_killed(moorage: Command, server: Server) -> None:
     kernel = server.ask("POST", "/api/kernels", {"name": "python3"})["id"]
     Notebook(server, kernel).run("import subprocess; print(subprocess.Popen(['setsid', 'sleep', '600']).pid)")
     server.process.kill()
     server.process.wait()
-    assert until(lambda: not any(each.startswith("process") for each in mooring.left())), mooring.left()
+    assert until(lambda: not any(each.startswith("process") for each in moorage.left())), moorage.left()
 
 
-def test_an_environment_of_the_project_can_be_chosen(mooring: Command) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(mooring.cwd / ".venv")], check=True)
-    (site,) = (mooring.cwd / ".venv" / "lib").glob("python*/site-packages")
+def test_an_environment_of_the_project_can_be_chosen(moorage: Command) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(moorage.cwd / ".venv")], check=True)
+    (site,) = (moorage.cwd / ".venv" / "lib").glob("python*/site-packages")
     (own,) = (Path(path) for path in sys.path if path.endswith("site-packages"))
     (site / "all.pth").write_text(str(own))
     (site / "ipykernel_launcher.py").symlink_to(own / "ipykernel_launcher.py")
-    name = "mooring.jupyter.kernelspecs.MooringKernelSpecManager"
-    server = Server(mooring, f"--ServerApp.kernel_spec_manager_class={name}")
+    name = "moorage.jupyter.kernelspecs.MoorageKernelSpecManager"
+    server = Server(moorage, f"--ServerApp.kernel_spec_manager_class={name}")
     try:
         specs = server.ask("GET", "/api/kernelspecs")["kernelspecs"]
         assert {"python3", "env--.venv"} <= set(specs)
         kernel = server.ask("POST", "/api/kernels", {"name": "env--.venv"})["id"]
         said = Notebook(server, kernel).run("import os, sys; print(sys.prefix, os.environ['VIRTUAL_ENV'])")
-        assert said == f"{mooring.cwd}/.venv {mooring.cwd}/.venv"
+        assert said == f"{moorage.cwd}/.venv {moorage.cwd}/.venv"
         server.ask("DELETE", f"/api/kernels/{kernel}")
     finally:
         server.stop()

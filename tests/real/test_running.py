@@ -1,4 +1,4 @@
-"""``mooring kernels ps`` and ``stop`` with real kernels: mooring's own and jupyter_client's."""
+"""``moorage kernels ps`` and ``stop`` with real kernels: moorage's own and jupyter_client's."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from command import Command, until
 pytestmark = pytest.mark.real
 
 MOORED = """
-import asyncio, sys, mooring
+import asyncio, sys, moorage
 
 async def main():
-    async with mooring.launch("python3", rendezvous=sys.argv[1], fork=False) as kernel:
+    async with moorage.launch("python3", rendezvous=sys.argv[1], fork=False) as kernel:
         print(kernel.connection_file, kernel.process.pid, flush=True)
         try:
             if sys.argv[2]:
                 await kernel.execute(sys.argv[2])
             else:
                 await kernel.process.wait()
-        except mooring.MooringError:
+        except moorage.MoorageError:
             pass
         print((await kernel.process.wait()).describe(), flush=True)
 
@@ -46,9 +46,9 @@ manager.shutdown_kernel(now=True)
 
 
 @contextmanager
-def running(mooring: Command, program: str, *arguments: str):
+def running(moorage: Command, program: str, *arguments: str):
     """Run a program that launches a kernel; yields the kernel's file and pid, and the program."""
-    process = mooring.launch([sys.executable, "-c", program, *arguments], stdin=-1)
+    process = moorage.launch([sys.executable, "-c", program, *arguments], stdin=-1)
     try:
         file, pid = process.stdout.readline().decode().split()
         yield Path(file), int(pid), process
@@ -58,23 +58,23 @@ def running(mooring: Command, program: str, *arguments: str):
         process.wait(60)
 
 
-def listed(mooring: Command) -> dict[str, dict]:
-    kernels = json.loads(mooring("kernels", "ps", "--json", code=0).stdout)["kernels"]
+def listed(moorage: Command) -> dict[str, dict]:
+    kernels = json.loads(moorage("kernels", "ps", "--json", code=0).stdout)["kernels"]
     return {each["connection_file"]: each for each in kernels}
 
 
 @pytest.fixture
-def typed(mooring: Command) -> Command:
-    mooring.env["JUPYTER_RUNTIME_DIR"] = str(mooring.cwd / "runtime")
-    return mooring
+def typed(moorage: Command) -> Command:
+    moorage.env["JUPYTER_RUNTIME_DIR"] = str(moorage.cwd / "runtime")
+    return moorage
 
 
 @pytest.mark.parametrize("way", ["ipc", "self-bind", "hold"])
-def test_a_kernel_of_mooring_is_seen_and_stopped(typed, way):
+def test_a_kernel_of_moorage_is_seen_and_stopped(typed, way):
     with running(typed, MOORED, way, "") as (file, pid, process):
         found = listed(typed)[str(file)]
         assert (found["pid"], found["type"], found["alive"]) == (pid, "python3", True)
-        assert (found["status"], found["owner"]) == ("idle", "mooring")
+        assert (found["status"], found["owner"]) == ("idle", "moorage")
         assert found["memory"] > 10 << 20
         name = file.parent.name
         assert found["id"] == name

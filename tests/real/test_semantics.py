@@ -148,9 +148,9 @@ def _shown(output: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rendered]:
     folder = write(tmp_path_factory.mktemp("semantics"), NOTEBOOKS)
-    with typed_in(folder) as mooring:
+    with typed_in(folder) as moorage:
         options = ["-o", "out", "-j", 2, "--no-cache", "--retries", 0, "--json", "-"]
-        yield Rendered(folder, mooring("render", *sorted(NOTEBOOKS), *options, code=1))
+        yield Rendered(folder, moorage("render", *sorted(NOTEBOOKS), *options, code=1))
 
 
 def test_two_notebooks_that_wait_for_each_other_finish(rendered: Rendered) -> None:

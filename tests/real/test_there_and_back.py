@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from command import typed_in, write
-from mooring.render.documents.document import load
-from mooring.render.documents.formats import load_jupytext
+from moorage.render.documents.document import load
+from moorage.render.documents.formats import load_jupytext
 
 pytestmark = pytest.mark.real
 
@@ -53,9 +53,9 @@ def name(form: str) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = write(tmp_path_factory.mktemp("formats"), {name(form): source(form) for form in FORMATS})
-    with typed_in(folder) as mooring:
+    with typed_in(folder) as moorage:
         names = [name(form) for form in FORMATS]
-        mooring("render", *names, "-o", "out", "--no-cache", "-j", 2, "--json", "-", code=0)
+        moorage("render", *names, "-o", "out", "--no-cache", "-j", 2, "--json", "-", code=0)
         yield folder
 
 

@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from mooring.render.events import (
+from moorage.render.events import (
     CellStarted,
     Event,
     Failure,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import native
-from mooring.launch.local import shared_warden
-from mooring.render.ahead import kernels_ahead, launch_options
-from mooring.render.settings import RenderSettings
+from moorage.discovery.kernelspec import native
+from moorage.launch.local import shared_warden
+from moorage.render.ahead import kernels_ahead, launch_options
+from moorage.render.settings import RenderSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -11,16 +11,16 @@ import pytest
 
 from command import write
 from contexts import Planned, planned
-from mooring.render.batch import Batch
-from mooring.render.events import NotebookFinished, NotebookStarted, Outcome
-from mooring.render.jobserver import Fifo
+from moorage.render.batch import Batch
+from moorage.render.events import NotebookFinished, NotebookStarted, Outcome
+from moorage.render.jobserver import Fifo
 
 pytestmark = pytest.mark.anyio
 
 
-def nothing(**mooring: object) -> str:
+def nothing(**moorage: object) -> str:
     """Return a document whose settings can be read but that has a kernel nobody has."""
-    metadata = {"kernelspec": {"name": "x", "language": "nolang", "display_name": "X"}, "mooring": mooring}
+    metadata = {"kernelspec": {"name": "x", "language": "nolang", "display_name": "X"}, "moorage": moorage}
     return json.dumps({"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
 
 
@@ -40,7 +40,7 @@ async def test_outcomes_come_in_the_order_of_the_sources(tmp_path):
 async def test_longest_first(tmp_path):
     seconds = {"a.ipynb": 1.0, "b.ipynb": 9.0, "c.ipynb": 4.0}
     timings = json.dumps({"version": 1, "seconds": seconds})
-    write(tmp_path, {**dict.fromkeys(seconds, ""), ".mooring/timings.json": timings})
+    write(tmp_path, {**dict.fromkeys(seconds, ""), ".moorage/timings.json": timings})
     async with planned(tmp_path, ["."]) as made:
         await run(made)
     assert [e.source for e in made.events if isinstance(e, NotebookStarted)] == [

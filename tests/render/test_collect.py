@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import UsageError
-from mooring.render.collect import collect
-from mooring.render.settings import Configuration
+from moorage.errors import UsageError
+from moorage.render.collect import collect
+from moorage.render.settings import Configuration
 
 CELLS = "# %%\n1 + 1\n"
 
@@ -174,7 +174,7 @@ def test_rendering_beside_the_texts_works_again_and_again(tmp_path):
         ("demo/x.py", "demo/x.py is not there (E-USAGE). Did you mean {}/demos?"),
         ("demos/xx.py", "Did you mean {}/demos/x.py?"),
         ("q*.py", "q*.py is not there (E-USAGE)."),
-        ("data.csv", "data.csv is no document mooring knows (E-USAGE). its suffix is '.csv'. Known are"),
+        ("data.csv", "data.csv is no document moorage knows (E-USAGE). its suffix is '.csv'. Known are"),
         ("Makefile", "it has no suffix"),
         ("loop.py", "loop.py cannot be reached (E-USAGE). Too many levels of symbolic links."),
         ("demos/x.py/y.py", "demos/x.py/y.py is not there"),

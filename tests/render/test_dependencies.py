@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import OutputError, UsageError
-from mooring.plan.schedule import Job, ordered
-from mooring.render.dependencies import (
+from moorage.errors import OutputError, UsageError
+from moorage.plan.schedule import Job, ordered
+from moorage.render.dependencies import (
     Declared,
     Link,
     Links,
@@ -16,7 +16,7 @@ from mooring.render.dependencies import (
     missing_outputs,
     resolve,
 )
-from mooring.render.settings import Configuration
+from moorage.render.settings import Configuration
 
 ROOT = Path("/demos")
 

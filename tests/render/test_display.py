@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mooring.errors import LaunchError
-from mooring.launch.local import Warden
-from mooring.render.display import display
+from moorage.errors import LaunchError
+from moorage.launch.local import Warden
+from moorage.render.display import display
 
 pytestmark = pytest.mark.anyio
 xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")

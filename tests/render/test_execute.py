@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.kernel.kernel import launch
-from mooring.plan.lifecycle import Exited
-from mooring.render.execute import Executor, Limits
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.kernel.kernel import launch
+from moorage.plan.lifecycle import Exited
+from moorage.render.execute import Executor, Limits
 
 pytestmark = pytest.mark.anyio
 

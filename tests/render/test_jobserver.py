@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from mooring.render.jobserver import (
+from moorage.render.jobserver import (
     Fifo,
     GiveBackPlan,
     Jobserver,
@@ -160,7 +160,7 @@ def test_giving_back_to_a_make_that_is_gone_is_no_error(tmp_path):
 
 CLIENT = """
     import asyncio, os, sys
-    from mooring.render.jobserver import Jobserver, find
+    from moorage.render.jobserver import Jobserver, find
 
     def log(word):
         descriptor = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -194,7 +194,7 @@ CLIENT = """
 
 KILLED = """
     import asyncio, os, signal, subprocess, sys
-    from mooring.render.jobserver import GiveBackPlan, Jobserver, find, give_back
+    from moorage.render.jobserver import GiveBackPlan, Jobserver, find, give_back
 
     async def main():
         def told(plan):
@@ -256,7 +256,7 @@ def test_tokens_of_a_killed_client_can_be_given_back_by_another(tmp_path, how):
 
 @needs_make
 def test_a_recipe_without_the_mark_is_told_what_to_do(tmp_path):
-    script = "import os\nfrom mooring.render.jobserver import find\nprint(find(os.environ))\n"
+    script = "import os\nfrom moorage.render.jobserver import find\nprint(find(os.environ))\n"
     done = make(tmp_path, "all:\n\tPYTHON client.py\n", script, "-j4")
     newer = done.stdout.startswith("Fifo")
     assert newer or "mark the recipe with +" in done.stdout

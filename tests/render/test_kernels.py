@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.activation import Activation
-from mooring.discovery.kernelspec import KernelSpec
-from mooring.render.kernels import identity, kernel_names, lasting_name, name_kernel
+from moorage.discovery.activation import Activation
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.render.kernels import identity, kernel_names, lasting_name, name_kernel
 
 SCHEME = KernelSpec("scheme9", ("scheme9", "{connection_file}"), "Scheme 9", "scheme9")
 

@@ -9,8 +9,8 @@ import pytest
 
 from command import printed, script, write
 from contexts import Planned, planned
-from mooring.render.events import CellStarted, Outcome
-from mooring.render.notebook import Place, Rendering
+from moorage.render.events import CellStarted, Outcome
+from moorage.render.notebook import Place, Rendering
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_it_runs_the_source_as_it_is_now_and_remembers_it_as_that(tmp_path
     async with planned(tmp_path, ["x.py"]) as made:
         item = made.plan.items["x.py"]
         assert made.context.cache is not None
-        from mooring.render.remember import Remember
+        from moorage.render.remember import Remember
 
         assert Remember(made.context, item, made.context.cache).finished() is None
 
@@ -88,7 +88,7 @@ async def test_its_folder_that_went_away_fails_with_a_sentence(tmp_path):
 
 async def test_something_in_the_place_of_its_link_fails_it_and_stays(tmp_path):
     write(tmp_path, {"x.py": script("1"), "data.h5": "data", "start.h5": "mine"})
-    write(tmp_path, {"mooring.toml": '[notebook."x.py"]\nneeds = [{file = "data.h5", as = "start.h5"}]\n'})
+    write(tmp_path, {"moorage.toml": '[notebook."x.py"]\nneeds = [{file = "data.h5", as = "start.h5"}]\n'})
     async with planned(tmp_path, ["x.py"]) as made:
         outcome, _ = await run(made, "x.py")
     assert (outcome.status, outcome.error.ename) == ("failed", "OutputError")

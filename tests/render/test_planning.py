@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from command import script, write
-from mooring.errors import ConfigurationError, UsageError
-from mooring.render.planning import Plan, make_plan, named_from
-from mooring.render.settings import configuration_for, merge
+from moorage.errors import ConfigurationError, UsageError
+from moorage.render.planning import Plan, make_plan, named_from
+from moorage.render.settings import configuration_for, merge
 
 
 def plan(folder: Path, *sources: str, **flags) -> Plan:
@@ -34,14 +34,14 @@ def test_planning_reads_every_source_and_writes_nothing(tmp_path):
 
 
 def test_settings_come_from_metadata_and_configuration_wins(tmp_path):
-    mine = {"mooring": {"cores": 2, "memory": "1GiB", "retries": 5}}
-    write(tmp_path, {"a.ipynb": notebook(mine), "mooring.toml": '[notebook."a.ipynb"]\ncores = 3\n'})
+    mine = {"moorage": {"cores": 2, "memory": "1GiB", "retries": 5}}
+    write(tmp_path, {"a.ipynb": notebook(mine), "moorage.toml": '[notebook."a.ipynb"]\ncores = 3\n'})
     (job,) = plan(tmp_path, "a.ipynb").jobs
     assert (job.cores, job.memory, job.retries) == (3, 2**30, 5)
 
 
 def test_the_flag_says_how_often_unless_the_notebook_does(tmp_path):
-    write(tmp_path, {"a.py": script("1"), "b.ipynb": notebook({"mooring": {"retries": 0}})})
+    write(tmp_path, {"a.py": script("1"), "b.ipynb": notebook({"moorage": {"retries": 0}})})
     retries = {job.id: job.retries for job in plan(tmp_path, ".", retries=4).jobs}
     assert retries == {"a.py": 4, "b.ipynb": 0}
 
@@ -51,8 +51,8 @@ def test_who_is_waited_for_knows_it(tmp_path):
         tmp_path,
         {
             "a.py": script("1"),
-            "b.ipynb": notebook({"mooring": {"needs": ["a.py"]}}),
-            "c.ipynb": notebook({"mooring": {"needs": ["d.h5"]}}),
+            "b.ipynb": notebook({"moorage": {"needs": ["a.py"]}}),
+            "c.ipynb": notebook({"moorage": {"needs": ["d.h5"]}}),
         },
     )
     made = plan(tmp_path, ".")
@@ -66,7 +66,7 @@ def test_who_is_waited_for_knows_it(tmp_path):
 
 
 def test_wrong_metadata_is_told_before_anything_is_done(tmp_path):
-    write(tmp_path, {"a.ipynb": notebook({"mooring": {"cores": "many"}})})
+    write(tmp_path, {"a.ipynb": notebook({"moorage": {"cores": "many"}})})
     with pytest.raises(ConfigurationError, match="cores"):
         plan(tmp_path, "a.ipynb")
 
@@ -79,13 +79,13 @@ def test_an_artefact_pattern_that_cannot_be_is_told_before_anything_is_done(tmp_
 
 
 def test_a_source_that_is_no_notebook_is_left_for_its_turn(tmp_path):
-    write(tmp_path, {"a.ipynb": '{"mooring": '})
+    write(tmp_path, {"a.ipynb": '{"moorage": '})
     assert list(plan(tmp_path, "a.ipynb").items) == ["a.ipynb"]
 
 
 def test_timings_are_known_whichever_sources_are_named_beside_it(tmp_path):
     timings = {"version": 1, "seconds": {"demos/a.py": 7.5}}
-    files = {"mooring.toml": "", "demos/a.py": script("1"), ".mooring/timings.json": json.dumps(timings)}
+    files = {"moorage.toml": "", "demos/a.py": script("1"), ".moorage/timings.json": json.dumps(timings)}
     write(tmp_path, files)
     for sources in (["."], ["demos"], ["demos/a.py"]):
         made = plan(tmp_path, *sources)
@@ -99,7 +99,7 @@ def test_the_project_is_the_configurations_folder_else_the_repository_else_the_s
     assert plan(tmp_path, "demos").home == tmp_path / "demos"
     write(tmp_path, {".git/HEAD": ""})
     assert plan(tmp_path, "demos").home == tmp_path
-    write(tmp_path, {"demos/mooring.toml": ""})
+    write(tmp_path, {"demos/moorage.toml": ""})
     assert plan(tmp_path, "demos").home == tmp_path / "demos"
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from command import script, write
 from contexts import planned
-from mooring.errors import OutputError
-from mooring.render.events import Failure, Outcome
-from mooring.render.publish import Publisher, count_cells, documents_of, not_made, unwritten
+from moorage.errors import OutputError
+from moorage.render.events import Failure, Outcome
+from moorage.render.publish import Publisher, count_cells, documents_of, not_made, unwritten
 
 pytestmark = pytest.mark.anyio
 

@@ -8,12 +8,12 @@ import pytest
 
 from command import script, write
 from contexts import Planned, planned
-from mooring.discovery.kernelspec import native
-from mooring.kernel.kernel import launch
-from mooring.render.cache.environment import Environment
-from mooring.render.cache.stored import Ran
-from mooring.render.documents.document import load
-from mooring.render.remember import Remember, _recipe
+from moorage.discovery.kernelspec import native
+from moorage.kernel.kernel import launch
+from moorage.render.cache.environment import Environment
+from moorage.render.cache.stored import Ran
+from moorage.render.documents.document import load
+from moorage.render.remember import Remember, _recipe
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ def remember(made: Planned) -> Remember:
 
 async def test_what_is_said_about_the_notebook_is_part_of_its_recipe(tmp_path):
     configuration = '[notebook."x.py"]\nparam = {a = 1, b = 2}\nenv = {ONE = "1"}\ninputs = ["data/*.csv"]\n'
-    write(tmp_path, {"x.py": script("1"), "mooring.toml": configuration, "data/t.csv": "1"})
+    write(tmp_path, {"x.py": script("1"), "moorage.toml": configuration, "data/t.csv": "1"})
     made = await recipe(tmp_path, "x.py", param=["b=3"], env=["TWO=2"], kernel_arg=["--x"])
     assert made.params == {"a": 1, "b": 3}
     assert made.env.items() >= {("ONE", "1"), ("TWO", "2")}
@@ -38,18 +38,18 @@ async def test_what_is_said_about_the_notebook_is_part_of_its_recipe(tmp_path):
 
 
 async def test_a_notebook_is_the_same_one_whichever_sources_are_named(tmp_path):
-    write(tmp_path, {"mooring.toml": "", "a/x.py": script("1"), "b/y.py": script("2")})
+    write(tmp_path, {"moorage.toml": "", "a/x.py": script("1"), "b/y.py": script("2")})
     digests = {(await recipe(tmp_path, *sources)).digest for sources in (["."], ["a"], ["a/x.py"])}
     assert len(digests) == 1
 
 
 async def test_the_same_text_elsewhere_is_another_notebook(tmp_path):
-    write(tmp_path, {"mooring.toml": "", "a/x.py": script("1"), "b/x.py": script("1")})
+    write(tmp_path, {"moorage.toml": "", "a/x.py": script("1"), "b/x.py": script("1")})
     assert (await recipe(tmp_path, "a")).digest != (await recipe(tmp_path, "b")).digest
 
 
 async def test_a_project_that_moved_keeps_its_recipes(tmp_path):
-    one, two = (write(tmp_path / name, {"x.py": script("1"), "mooring.toml": ""}) for name in ("one", "two"))
+    one, two = (write(tmp_path / name, {"x.py": script("1"), "moorage.toml": ""}) for name in ("one", "two"))
     assert (await recipe(one, "x.py")).digest == (await recipe(two, "x.py")).digest
 
 

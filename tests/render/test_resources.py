@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.resources import available_memory, carried, thread_environment, usable_cores
+from moorage.render.resources import available_memory, carried, thread_environment, usable_cores
 
 GIB = 2**30
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -152,7 +152,7 @@ def test_where_it_may_not_fewer_run_at_once(most, says):
     code = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))\n"
-        "from mooring.render.resources import carried\n"
+        "from moorage.render.resources import carried\n"
         "print(carried(9))\n"
     )
     done = subprocess.run(

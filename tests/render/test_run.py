@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from command import printed, script, write
-from mooring.errors import OutputError, UsageError
-from mooring.render.events import Note, RunFinished, RunStarted
-from mooring.render.run import render
+from moorage.errors import OutputError, UsageError
+from moorage.render.events import Note, RunFinished, RunStarted
+from moorage.render.run import render
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_what_is_well_is_there(folder):
     assert report.ok
     assert printed(folder / "a.ipynb") == "42\n"
     assert report.executed == {"a.py": folder / "a.ipynb"}
-    assert not (folder / ".mooring").exists()
+    assert not (folder / ".moorage").exists()
 
 
 async def test_the_report_comes_although_the_bundle_cannot_be_written(folder):

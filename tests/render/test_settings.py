@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import ConfigurationError, UsageError
-from mooring.render.settings import (
+from moorage.errors import ConfigurationError, UsageError
+from moorage.render.settings import (
     Configuration,
     Need,
     NotebookSettings,
@@ -16,7 +16,7 @@ from mooring.render.settings import (
 )
 
 
-def write(folder: Path, text: str, name: str = "mooring.toml") -> Path:
+def write(folder: Path, text: str, name: str = "moorage.toml") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(text)
@@ -25,8 +25,8 @@ def write(folder: Path, text: str, name: str = "mooring.toml") -> Path:
 
 def test_the_nearest_file_from_the_start_upward_counts(tmp_path):
     write(tmp_path, "exclude = ['far']")
-    write(tmp_path / "a", "[tool.mooring]\nexclude = ['near']", "pyproject.toml")
-    write(tmp_path / "a/b", "[project]\nname = 'no mooring here'", "pyproject.toml")
+    write(tmp_path / "a", "[tool.moorage]\nexclude = ['near']", "pyproject.toml")
+    write(tmp_path / "a/b", "[project]\nname = 'no moorage here'", "pyproject.toml")
     (tmp_path / "a/b/c").mkdir()
     configuration = load_configuration(tmp_path / "a/b/c")
     assert configuration.path == tmp_path / "a/pyproject.toml"
@@ -34,8 +34,8 @@ def test_the_nearest_file_from_the_start_upward_counts(tmp_path):
     assert configuration.exclude == ("near",)
 
 
-def test_mooring_toml_beats_pyproject_in_one_folder(tmp_path):
-    write(tmp_path, "[tool.mooring]\npairs = 'both'", "pyproject.toml")
+def test_moorage_toml_beats_pyproject_in_one_folder(tmp_path):
+    write(tmp_path, "[tool.moorage]\npairs = 'both'", "pyproject.toml")
     write(tmp_path, "pairs = 'ipynb'")
     assert load_configuration(tmp_path).pairs == "ipynb"
 
@@ -45,9 +45,9 @@ def test_without_a_file_the_start_is_the_root(tmp_path):
 
 
 def test_a_broken_pyproject_of_somebody_elses_does_not_matter(tmp_path):
-    write(tmp_path, "mooring = ", "pyproject.toml")
+    write(tmp_path, "moorage = ", "pyproject.toml")
     assert load_configuration(tmp_path).path is None
-    write(tmp_path, "[tool.mooring\n", "pyproject.toml")
+    write(tmp_path, "[tool.moorage\n", "pyproject.toml")
     with pytest.raises(ConfigurationError, match=r"pyproject\.toml is no valid TOML"):
         load_configuration(tmp_path)
 
@@ -127,10 +127,10 @@ def test_no_secret_is_shown():
     [
         (
             "[render]\ncell-timeuot = 1",
-            ["mooring.toml: render has no cell-timeuot", "Did you mean cell_timeout"],
+            ["moorage.toml: render has no cell-timeuot", "Did you mean cell_timeout"],
         ),
-        ("[render]\njobs = 'many'", ["mooring.toml: render: jobs = many cannot be", "whole number"]),
-        ("pears = 'text'", ["mooring.toml has no pears", "pairs"]),
+        ("[render]\njobs = 'many'", ["moorage.toml: render: jobs = many cannot be", "whole number"]),
+        ("pears = 'text'", ["moorage.toml has no pears", "pairs"]),
         ("pairs = 'none'", ["pairs = none", "text or ipynb or both"]),
         ("render = 1", ["render = 1", "a table"]),
         ("[notebook.'x.py']\nmemry = 1", ['notebook."x.py" has no memry', "memory"]),
@@ -177,7 +177,7 @@ def test_notebook_tables_by_glob_and_path_over_metadata(tmp_path):
 
 
 def test_wrong_metadata_names_the_notebook(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"x\.ipynb: metadata\.mooring has no coers.*cores"):
+    with pytest.raises(ConfigurationError, match=r"x\.ipynb: metadata\.moorage has no coers.*cores"):
         Configuration(None, tmp_path).notebook(tmp_path / "x.ipynb", {"coers": 2})
 
 

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from mooring.render.timings import load_timings, save_timings
+from moorage.render.timings import load_timings, save_timings
 
 
 def test_what_is_saved_is_loaded_and_merged(tmp_path):
-    path = tmp_path / ".mooring/timings.json"
+    path = tmp_path / ".moorage/timings.json"
     assert save_timings(path, {"a.py": 1.23456, "b.py": 2})
     assert save_timings(path, {"b.py": 3})
     assert load_timings(path) == {"a.py": 1.235, "b.py": 3}

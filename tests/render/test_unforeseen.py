@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from mooring.errors import UsageError
-from mooring.render.unforeseen import unforeseen
+from moorage.errors import UsageError
+from moorage.render.unforeseen import unforeseen
 
 
 def caught(call) -> Exception:
@@ -18,7 +18,7 @@ def caught(call) -> Exception:
     raise AssertionError("nothing came up")
 
 
-def test_an_error_of_mooring_stays_what_it_is():
+def test_an_error_of_moorage_stays_what_it_is():
     error = UsageError("no")
     assert unforeseen(error) is error
 
@@ -26,7 +26,7 @@ def test_an_error_of_mooring_stays_what_it_is():
 def test_a_defect_says_what_and_where():
     text = str(unforeseen(caught(lambda: {}["key"])))
     assert text.startswith(
-        "Mooring failed where it should not (E-MOORING). KeyError: 'key' at test_unforeseen.py:"
+        "Moorage failed where it should not (E-MOORAGE). KeyError: 'key' at test_unforeseen.py:"
     )
     assert "report" in text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.values import Need, count, env, listed, literal, needs, param, path, seconds, size
+from moorage.render.values import Need, count, env, listed, literal, needs, param, path, seconds, size
 
 HERE = Path("/here")
 

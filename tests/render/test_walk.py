@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import UsageError
-from mooring.render.walk import walk
+from moorage.errors import UsageError
+from moorage.render.walk import walk
 
 
 def touch(root, *names):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mooring.render.widgets import MIMETYPE, Widgets
-from mooring.wire.messages import Header, Message
+from moorage.render.widgets import MIMETYPE, Widgets
+from moorage.wire.messages import Header, Message
 
 
 def say(msg_type, content, parent="", buffers=()):

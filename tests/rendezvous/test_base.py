@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from mooring.rendezvous.base import Choice, Way
-from mooring.rendezvous.choice import make
+from moorage.rendezvous.base import Choice, Way
+from moorage.rendezvous.choice import make
 
 WAYS = ["ipc", "hold", "self-bind"]
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.errors import UsageError
-from mooring.rendezvous import choice
-from mooring.rendezvous.choice import check, choose, dialect_of, is_ipykernel, make, registers, ways
-from mooring.rendezvous.memory import Memory
+from moorage.errors import UsageError
+from moorage.rendezvous import choice
+from moorage.rendezvous.choice import check, choose, dialect_of, is_ipykernel, make, registers, ways
+from moorage.rendezvous.memory import Memory
 
 IPYKERNEL = ("/opt/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
 XPYTHON = ("python3.11", "-m", "xpython_launcher", "-f", "{connection_file}")
@@ -44,7 +44,7 @@ def remembered(tmp_path, monkeypatch):
         (("python", "-m", "ipykernel", "-f", "x"), True),
         (("python", "-m", "ipykernel.kernelapp", "-f", "x"), True),
         (("python", "-m", "bash_kernel", "-f", "x"), True),
-        (("python", "-m", "mooring.jupyter.ipykernel", "-f", "x"), True),
+        (("python", "-m", "moorage.jupyter.ipykernel", "-f", "x"), True),
         (XPYTHON, False),
         (("R", "--slave", "-e", "IRkernel::main()", "--args", "x"), False),
         (("python", "-m", "my_ipykernel_thing"), False),
@@ -80,11 +80,11 @@ def test_ipykernel_and_its_wrappers_are_known(argv, is_one):
         (Spec(metadata={"handshake": "yes"}), ("hold",)),
         (Spec(XPYTHON, metadata={"handshake": False}), ("hold",)),
         (Spec(protocol_version="5.6", metadata={"handshake": False}), ("hold",)),
-        (Spec(XPYTHON, metadata={"mooring": {"rendezvous": "hold"}}), ("hold",)),
-        (Spec(metadata={"mooring": {"rendezvous": "handshake"}}), ("handshake",)),
-        (Spec(metadata={"mooring": {"rendezvous": "auto"}}), ("hold",)),
-        (Spec(metadata={"mooring": {"rendezvous": ["odd"]}}), ("hold",)),
-        (Spec(metadata={"mooring": "odd"}), ("hold",)),
+        (Spec(XPYTHON, metadata={"moorage": {"rendezvous": "hold"}}), ("hold",)),
+        (Spec(metadata={"moorage": {"rendezvous": "handshake"}}), ("handshake",)),
+        (Spec(metadata={"moorage": {"rendezvous": "auto"}}), ("hold",)),
+        (Spec(metadata={"moorage": {"rendezvous": ["odd"]}}), ("hold",)),
+        (Spec(metadata={"moorage": "odd"}), ("hold",)),
     ],
     ids=str,
 )
@@ -108,9 +108,9 @@ def test_what_worked_is_remembered(remembered):
         (Spec(ARK), "posit"),
         (Spec(("C:/positron/ark.exe",)), "posit"),
         (Spec(display_name="Ark R Kernel"), "posit"),
-        (Spec(metadata={"mooring": {"dialect": "posit"}}), "posit"),
-        (Spec(ARK, metadata={"mooring": {"dialect": "docs"}}), "docs"),
-        (Spec(ARK, metadata={"mooring": {"dialect": "latin"}}), "posit"),
+        (Spec(metadata={"moorage": {"dialect": "posit"}}), "posit"),
+        (Spec(ARK, metadata={"moorage": {"dialect": "docs"}}), "docs"),
+        (Spec(ARK, metadata={"moorage": {"dialect": "latin"}}), "posit"),
     ],
     ids=str,
 )
@@ -142,7 +142,7 @@ async def test_ark_is_given_its_own_form_of_file(directory):
 @settings(deadline=None)
 @given(
     st.text(max_size=20),
-    st.dictionaries(st.sampled_from(["handshake", "mooring", "x"]), st.integers() | st.none()),
+    st.dictionaries(st.sampled_from(["handshake", "moorage", "x"]), st.integers() | st.none()),
 )
 def test_any_kernelspec_gets_one(version, metadata):
     spec = Spec(protocol_version=version, metadata=metadata)

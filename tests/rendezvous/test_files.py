@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from mooring.rendezvous.files import read_connection_file, write_connection_file
-from mooring.wire.connection import PORTS
+from moorage.rendezvous.files import read_connection_file, write_connection_file
+from moorage.wire.connection import PORTS
 
 WHOLE = {
     **{name: number for number, name in enumerate(PORTS, 5000)},

@@ -8,13 +8,13 @@ import stat
 
 import pytest
 
-from mooring import kernelside
-from mooring.errors import DeadlineExceeded, ProtocolError
-from mooring.rendezvous.files import read_connection_file, write_connection_file
-from mooring.rendezvous.handshake import HandshakeRendezvous
-from mooring.rendezvous.registration import shared_registrar
-from mooring.wire.connection import PORTS
-from mooring.wire.registration import Terms
+from moorage import kernelside
+from moorage.errors import DeadlineExceeded, ProtocolError
+from moorage.rendezvous.files import read_connection_file, write_connection_file
+from moorage.rendezvous.handshake import HandshakeRendezvous
+from moorage.rendezvous.registration import shared_registrar
+from moorage.wire.connection import PORTS
+from moorage.wire.registration import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from mooring.errors import LaunchError
-from mooring.rendezvous.hold import HoldRendezvous, hold_port, port_of
-from mooring.wire.connection import PORTS
+from moorage.errors import LaunchError
+from moorage.rendezvous.hold import HoldRendezvous, hold_port, port_of
+from moorage.wire.connection import PORTS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="holding is Linux's")
 

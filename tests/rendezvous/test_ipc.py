@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from mooring.errors import LaunchError
-from mooring.rendezvous.ipc import LONGEST_PREFIX, IpcRendezvous
-from mooring.wire.connection import PORTS
+from moorage.errors import LaunchError
+from moorage.rendezvous.ipc import LONGEST_PREFIX, IpcRendezvous
+from moorage.wire.connection import PORTS
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.rendezvous import memory as module
-from mooring.rendezvous.memory import KEPT, MOST, Memory, memory
+from moorage.rendezvous import memory as module
+from moorage.rendezvous.memory import KEPT, MOST, Memory, memory
 
 ARGV = ("/opt/bin/some", "-f", "{connection_file}")
 
@@ -79,4 +79,4 @@ def test_it_is_the_users_cache_of_now(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     memory().remember(ARGV, "does not register")
     assert memory() is memory()
-    assert (tmp_path / "mooring" / "handshakes.json").is_file()
+    assert (tmp_path / "moorage" / "handshakes.json").is_file()

@@ -14,12 +14,12 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from mooring.errors import LaunchError, ProtocolError
-from mooring.rendezvous.registration import MOST_PEERS, Registrar, shared_registrar
-from mooring.wire import zmtp
-from mooring.wire.connection import PORTS
-from mooring.wire.handshake import Agreed, Ask, Handshake, Heard, parse
-from mooring.wire.registration import Terms
+from moorage.errors import LaunchError, ProtocolError
+from moorage.rendezvous.registration import MOST_PEERS, Registrar, shared_registrar
+from moorage.wire import zmtp
+from moorage.wire.connection import PORTS
+from moorage.wire.handshake import Agreed, Ask, Handshake, Heard, parse
+from moorage.wire.registration import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ import socket
 
 import pytest
 
-from mooring.rendezvous.hold import hold_port, port_of
-from mooring.rendezvous.self_bind import SelfBindRendezvous
-from mooring.wire.connection import PORTS
+from moorage.rendezvous.hold import hold_port, port_of
+from moorage.rendezvous.self_bind import SelfBindRendezvous
+from moorage.wire.connection import PORTS
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.rendezvous import watch
-from mooring.rendezvous.watch import DirectoryWatch
+from moorage.rendezvous import watch
+from moorage.rendezvous.watch import DirectoryWatch
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.errors import KernelTypeNotFound
-from mooring.testing import check_kernel
-from mooring.testing.snippets import Snippets
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.errors import KernelTypeNotFound
+from moorage.testing import check_kernel
+from moorage.testing.snippets import Snippets
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.launch.base import ExitStatus
-from mooring.launch.local import LocalLauncher, Warden
-from mooring.testing import check_launcher
+from moorage.launch.base import ExitStatus
+from moorage.launch.local import LocalLauncher, Warden
+from moorage.testing import check_launcher
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 

@@ -1,4 +1,4 @@
-"""The check of providers finds each way of being wrong, and passes mooring's own."""
+"""The check of providers finds each way of being wrong, and passes moorage's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery import Around, KernelSpec, KernelType, Lack, environments, from_blocking, kernelspec
-from mooring.discovery import running as runs
-from mooring.testing import check_provider
+from moorage.discovery import Around, KernelSpec, KernelType, Lack, environments, from_blocking, kernelspec
+from moorage.discovery import running as runs
+from moorage.testing import check_provider
 
 SPEC = KernelSpec("box", (sys.executable, "{connection_file}"), "Box", "box", provider="my")
 BOX = KernelType(SPEC, where="here")
@@ -34,7 +34,7 @@ def spec(**changes):
 
 
 @pytest.mark.parametrize("module", [kernelspec, environments, runs], ids=lambda module: module.__name__)
-def test_moorings_own_conform(module, tmp_path):
+def test_moorages_own_conform(module, tmp_path):
     home = {"HOME": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path)}
     check_provider(module.provider, Around(tmp_path, home)).require()
 

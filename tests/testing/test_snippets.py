@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.testing.snippets import LANGUAGES, MANY
+from moorage.testing.snippets import LANGUAGES, MANY
 
 
 def test_every_language_has_what_must_be():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.discovery.kernelspec import KernelSpec, native
-from mooring.testing.storm import brave, job_of, spec_of
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.testing.storm import brave, job_of, spec_of
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ MADE = KernelSpec(
     "odd",
     env={"A": "b"},
     interrupt_mode="message",
-    metadata={"mooring": {"rendezvous": "hold"}},
+    metadata={"moorage": {"rendezvous": "hold"}},
     resource_dir=Path("/tmp"),
     protocol_version="5.6",
     provider="env",
@@ -50,7 +50,7 @@ def test_as_a_program(tmp_path):
     job, result = tmp_path / "job", tmp_path / "result"
     job.write_text(json.dumps(job_of(native(), 2)))
     done = subprocess.run(
-        [sys.executable, "-m", "mooring.testing.storm", job, result],
+        [sys.executable, "-m", "moorage.testing.storm", job, result],
         timeout=100,
         capture_output=True,
         check=False,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.kernel.kernel import launch
-from mooring.testing.talk import Talk
-from mooring.testing.trial import attempt
+from moorage.kernel.kernel import launch
+from moorage.testing.talk import Talk
+from moorage.testing.trial import attempt
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from mooring.errors import LaunchError
-from mooring.testing.trial import NotTried, Unmet, attempt, expect
+from moorage.errors import LaunchError
+from moorage.testing.trial import NotTried, Unmet, attempt, expect
 
 pytestmark = pytest.mark.anyio
 

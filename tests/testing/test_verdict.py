@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.testing import Check, Verdict
+from moorage.testing import Check, Verdict
 
 GOOD, BAD = Check("it floats", passed=True), Check("it is tight", passed=False, why="water in\nthe hold")
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mooring.errors import ProtocolError
-from mooring.wire.codec import DELIMITER, Signer, decode, dumps, encode, loads
-from mooring.wire.messages import Header, Message
+from moorage.errors import ProtocolError
+from moorage.wire.codec import DELIMITER, Signer, decode, dumps, encode, loads
+from moorage.wire.messages import Header, Message
 
 KEY = b"5f1b9c3a-a0f6-4c6e-8e57-8f0e8d8d8a61"
 SIGNER = Signer(KEY)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.errors import ProtocolError
-from mooring.wire.connection import PORTS, ConnectionInfo, is_complete
+from moorage.errors import ProtocolError
+from moorage.wire.connection import PORTS, ConnectionInfo, is_complete
 
 quick = settings(max_examples=200, deadline=None)
 FILE = {

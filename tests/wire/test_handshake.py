@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mooring.errors import ProtocolError
-from mooring.wire.connection import PORTS
-from mooring.wire.handshake import (
+from moorage.errors import ProtocolError
+from moorage.wire.connection import PORTS
+from moorage.wire.handshake import (
     DELIMITER,
     MOST_BYTES,
     REMEMBERED,
@@ -29,7 +29,7 @@ from mooring.wire.handshake import (
     Send,
     parse,
 )
-from mooring.wire.registration import Terms
+from moorage.wire.registration import Terms
 
 NOW = 1_790_000_000.0
 PEER = b"\x00peer"

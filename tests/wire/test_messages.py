@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.wire import messages
-from mooring.wire.messages import Header, Message
+from moorage.wire import messages
+from moorage.wire.messages import Header, Message
 
 HEADER = Header("id-1", "stream")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.errors import ProtocolError
-from mooring.wire.connection import PORTS
-from mooring.wire.registration import Terms, asks_for_registration, completed
+from moorage.errors import ProtocolError
+from moorage.wire.connection import PORTS
+from moorage.wire.registration import Terms, asks_for_registration, completed
 
 DOCS = Terms("docs", "127.0.0.1", 51587, b"secret", "kid")
 POSIT = Terms("posit", "127.0.0.1", 51587, b"secret")

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from mooring.errors import ProtocolError
-from mooring.wire.codec import Signer
-from mooring.wire.messages import Header, execute_request, input_reply
-from mooring.wire.session import Session
+from moorage.errors import ProtocolError
+from moorage.wire.codec import Signer
+from moorage.wire.messages import Header, execute_request, input_reply
+from moorage.wire.session import Session
 
 NOW = "2026-01-02T03:04:05.000006Z"
 
@@ -21,7 +21,7 @@ def test_a_request_carries_a_new_id_and_the_session():
     ours = session()
     first = ours.request("shell", *execute_request("1"), date=NOW)
     second = ours.request("control", "interrupt_request", {}, date=NOW, metadata={"a": 1}, buffers=[b"x"])
-    assert first.header == Header("client-1-1", "execute_request", "client-1", "mooring", NOW, "5.3")
+    assert first.header == Header("client-1-1", "execute_request", "client-1", "moorage", NOW, "5.3")
     assert first.content["code"] == "1"
     assert first.parent_header == {}
     assert (second.channel, second.header.msg_id) == ("control", "client-1-2")

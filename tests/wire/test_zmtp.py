@@ -9,8 +9,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.errors import ProtocolError
-from mooring.wire.zmtp import MOST_BYTES, Listener, greeting, message, ready
+from moorage.errors import ProtocolError
+from moorage.wire.zmtp import MOST_BYTES, Listener, greeting, message, ready
 
 frames = st.lists(st.binary(max_size=400), min_size=1, max_size=12)
 

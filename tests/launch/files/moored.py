@@ -1,4 +1,4 @@
-"""A process that uses mooring, to be killed from outside.
+"""A process that uses moorage, to be killed from outside.
 
 Prints one JSON object when its warden is up, another when its family is complete.
 Arguments: kinds of family members; `early` first: prints nothing more and launches at once; `fork`: forks a child that keeps every
@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from mooring.launch.base import LaunchSpec
-from mooring.launch.local import LocalLauncher, Warden
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
 
 FAMILY = str(Path(__file__).with_name("family.py"))
 FORKING = str(Path(__file__).with_name("forking"))

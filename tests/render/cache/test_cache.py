@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.cache.cache import Cache
-from mooring.render.cache.environment import Environment, built
-from mooring.render.cache.recipe import Recipe, ambient, content_of
-from mooring.render.cache.stored import Ran
+from moorage.render.cache.cache import Cache
+from moorage.render.cache.environment import Environment, built
+from moorage.render.cache.recipe import Recipe, ambient, content_of
+from moorage.render.cache.stored import Ran
 
 
 def notebook(*sources, markdown="Text", tags=()):
@@ -79,7 +79,7 @@ class Tree:
         return {name: str(value) for name, value in vars(self).items() if isinstance(value, Path)}
 
     def cache(self, **options):
-        return Cache(self.root / ".mooring" / "cache", root=self.root, **options)
+        return Cache(self.root / ".moorage" / "cache", root=self.root, **options)
 
     def recipe(self, **changes):
         settings = {"inputs": ("demos/data.csv",), "source": "demos/a.py", **changes}
@@ -123,7 +123,7 @@ def tree(tmp_path):
 
 def test_nothing_is_there_at_first_and_looking_makes_no_folder(tree):
     assert tree.hit() is None
-    assert not (tree.root / ".mooring").exists()
+    assert not (tree.root / ".moorage").exists()
 
 
 def test_an_unchanged_source_is_a_hit_and_its_output_is_not_touched(tree):
@@ -164,12 +164,12 @@ def test_the_tree_may_move(tree, tmp_path_factory):
     tree.render()
     new = tmp_path_factory.mktemp("other") / "clone"
     tree.root.rename(new)
-    environment_moved = Cache(new / ".mooring" / "cache", root=new)
+    environment_moved = Cache(new / ".moorage" / "cache", root=new)
     hit = environment_moved.lookup_fast(tree_recipe(new))
     assert hit is None  # its site-packages were inside the tree and are gone
     (tree.root / "venv").mkdir(parents=True)
     (new / "venv" / "site-packages").rename(tree.site)
-    moved = Cache(new / ".mooring" / "cache", root=new)
+    moved = Cache(new / ".moorage" / "cache", root=new)
     assert moved.restore(moved.lookup_fast(tree_recipe(new)), {"ipynb": new / "rendered" / "a.ipynb"}) == ()
 
 
@@ -392,7 +392,7 @@ def everything(cache):
 
 
 def test_any_damage_is_a_miss_and_heals(tree):
-    folder = tree.root / ".mooring" / "cache"
+    folder = tree.root / ".moorage" / "cache"
     tree.render()
     tree.output.unlink()
     chance = random.Random(1)
@@ -423,8 +423,8 @@ def test_any_damage_is_a_miss_and_heals(tree):
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tree):
-    (tree.root / ".mooring").mkdir()
-    (tree.root / ".mooring" / "cache").write_bytes(b"a file")
+    (tree.root / ".moorage").mkdir()
+    (tree.root / ".moorage" / "cache").write_bytes(b"a file")
     assert "could not be written" in tree.render()
     assert tree.hit() is None
 
@@ -491,11 +491,11 @@ def test_sigkill_at_any_moment_breaks_nothing_and_leaves_nothing(tree):
     reason="needs root and unshare to mount a file system",
 )
 def test_a_full_disk_is_a_sentence_and_what_was_stored_before_still_serves(tree):
-    (tree.root / ".mooring").mkdir()
+    (tree.root / ".moorage").mkdir()
     code = f"""
         import subprocess, sys
         from pathlib import Path
-        disk = {str(tree.root / ".mooring")!r}
+        disk = {str(tree.root / ".moorage")!r}
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import test_cache
@@ -505,7 +505,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_stored_before_still_serves(tree)
         print(repr(tree.render()))
         print(tree.render(recipe=tree.recipe(params={{"big": 1}}), documents={{"ipynb": b"x" * 200_000}}))
         print(tree.hit() is not None, tree.hit(params={{"big": 1}}) is None)
-        print(list((tree.root / ".mooring" / "cache" / "tmp").iterdir()))
+        print(list((tree.root / ".moorage" / "cache" / "tmp").iterdir()))
     """
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", sys.executable, "-c", textwrap.dedent(code)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.render.cache.distributions import Distributions, canonical
+from moorage.render.cache.distributions import Distributions, canonical
 
 
 @pytest.fixture

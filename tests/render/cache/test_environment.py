@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.cache.distributions import Distributions
-from mooring.render.cache.environment import (
+from moorage.render.cache.distributions import Distributions
+from moorage.render.cache.environment import (
     PROBE,
     changed_files,
     changed_packages,
@@ -19,7 +19,7 @@ from mooring.render.cache.environment import (
     of_python,
     read_probe,
 )
-from mooring.render.cache.store import Files
+from moorage.render.cache.store import Files
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -54,8 +54,8 @@ def run(client, code, **options):
 
 
 def probe(client):
-    reply = run(client, "", silent=True, store_history=False, user_expressions={"mooring": PROBE})
-    return read_probe(reply["user_expressions"]["mooring"])
+    reply = run(client, "", silent=True, store_history=False, user_expressions={"moorage": PROBE})
+    return read_probe(reply["user_expressions"]["moorage"])
 
 
 def environment(client, place, code=()):

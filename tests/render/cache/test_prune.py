@@ -8,9 +8,9 @@ import time
 import msgspec
 import pytest
 
-from mooring.render.cache.prune import prune
-from mooring.render.cache.store import Store
-from mooring.render.cache.stored import Record, decode, encode
+from moorage.render.cache.prune import prune
+from moorage.render.cache.store import Store
+from moorage.render.cache.stored import Record, decode, encode
 
 
 @pytest.fixture

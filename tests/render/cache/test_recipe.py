@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.render.cache.recipe import Recipe, ambient, content_of
-from mooring.render.resources import thread_environment
+from moorage.render.cache.recipe import Recipe, ambient, content_of
+from moorage.render.resources import thread_environment
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mooring.render.cache.store import Files, FileState, Store
+from moorage.render.cache.store import Files, FileState, Store
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_reading_counts_as_use_once_a_day(store):
 
 def test_what_a_killed_run_left_is_collected(store):
     store.add(b"x")
-    stray = store.folder / "tmp" / ".x.mooring-1-ffffffffffff"
+    stray = store.folder / "tmp" / ".x.moorage-1-ffffffffffff"
     stray.write_bytes(b"half")
     os.utime(stray, (0, 0))
     Store(store.folder)

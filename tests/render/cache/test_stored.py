@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mooring.render.cache.recipe import Recipe
-from mooring.render.cache.store import FileState
-from mooring.render.cache.stored import (
+from moorage.render.cache.recipe import Recipe
+from moorage.render.cache.store import FileState
+from moorage.render.cache.stored import (
     Entry,
     Record,
     Stored,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import DocumentError
-from mooring.render.documents.document import dumps, is_document, load
-from mooring.render.documents.tags import inject_parameters, without_cells
+from moorage.errors import DocumentError
+from moorage.render.documents.document import dumps, is_document, load
+from moorage.render.documents.tags import inject_parameters, without_cells
 
 FILES = Path(__file__).parent / "files"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import DocumentError
-from mooring.render.documents import formats
-from mooring.render.documents.layout import dumps
+from moorage.errors import DocumentError
+from moorage.render.documents import formats
+from moorage.render.documents.layout import dumps
 
 FILES = Path(__file__).parent / "files"
 TEXTS = sorted(path for path in FILES.iterdir() if path.suffix != ".ipynb")
@@ -209,7 +209,7 @@ def test_the_table_of_scripts_is_jupytexts():
 def test_jupytext_is_loaded_lean_and_stays_complete():
     script = """
 import sys, threading
-from mooring.render.documents.formats import load_jupytext
+from moorage.render.documents.formats import load_jupytext
 threads = [threading.Thread(target=load_jupytext) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]

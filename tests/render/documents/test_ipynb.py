@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.errors import DocumentError
-from mooring.render.documents import ipynb
+from moorage.errors import DocumentError
+from moorage.render.documents import ipynb
 
 FILES = Path(__file__).parent / "files"
 
@@ -156,7 +156,7 @@ def test_format_3_that_cannot_be_converted_says_so():
 
 def test_nbformat_is_not_imported_for_a_notebook():
     script = (
-        "import sys; from pathlib import Path; from mooring.render.documents.document import load, dumps;"
+        "import sys; from pathlib import Path; from moorage.render.documents.document import load, dumps;"
         "dumps(load(Path(sys.argv[1])).notebook);"
         "print([m for m in ('nbformat', 'jupytext', 'jsonschema', 'yaml') if m in sys.modules])"
     )

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.render.documents import ipynb
-from mooring.render.documents.formats import lean_imports
-from mooring.render.documents.layout import dumps
+from moorage.render.documents import ipynb
+from moorage.render.documents.formats import lean_imports
+from moorage.render.documents.layout import dumps
 
 FILES = Path(__file__).parent / "files"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.errors import UsageError
-from mooring.render.documents import tags
+from moorage.errors import UsageError
+from moorage.render.documents import tags
 
 
 def cell(*names, source="1", kind="code", outputs=(), **metadata):
@@ -73,7 +73,7 @@ def test_removed_cells_are_gone_before_execution():
 
 
 def test_the_order_of_preprocessors_is_nbconverts():
-    from mooring.render.documents.formats import lean_imports
+    from moorage.render.documents.formats import lean_imports
 
     with lean_imports():
         from nbconvert.exporters import Exporter

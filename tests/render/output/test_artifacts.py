@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.errors import UsageError
-from mooring.render.output.artifacts import Artifact, collect, compare, place, snapshot
+from moorage.errors import UsageError
+from moorage.render.output.artifacts import Artifact, collect, compare, place, snapshot
 
 
 @pytest.fixture

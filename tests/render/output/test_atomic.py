@@ -12,8 +12,8 @@ import textwrap
 
 import pytest
 
-from mooring.errors import OutputError
-from mooring.render.output.atomic import copy_whole, sweep, temporary_name, whole_file, write_whole
+from moorage.errors import OutputError
+from moorage.render.output.atomic import copy_whole, sweep, temporary_name, whole_file, write_whole
 
 SUDO = os.geteuid() == 0 and shutil.which("unshare") is not None
 in_namespace = pytest.mark.skipif(not SUDO, reason="needs root and unshare to mount a file system of its own")
@@ -41,7 +41,7 @@ def test_guard_is_told_before_the_file_exists_and_unguard_after_it_is_gone(tmp_p
     assert (first, second, existed, exists) == ("guard", "unguard", False, False)
     assert temporary == same
     assert temporary.parent == tmp_path
-    assert temporary.name.startswith(f".x.mooring-{os.getpid()}-")
+    assert temporary.name.startswith(f".x.moorage-{os.getpid()}-")
 
 
 def test_a_new_file_obeys_the_umask_and_an_old_one_keeps_its_mode(tmp_path):
@@ -152,8 +152,8 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path):
     code = f"""
         import os, subprocess
         from pathlib import Path
-        from mooring.errors import OutputError
-        from mooring.render.output.atomic import write_whole
+        from moorage.errors import OutputError
+        from moorage.render.output.atomic import write_whole
         place = Path({str(tmp_path)!r})
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=True)
         write_whole(place / "x", b"old")
@@ -175,8 +175,8 @@ def test_a_read_only_place_is_told(tmp_path):
     code = f"""
         import subprocess
         from pathlib import Path
-        from mooring.errors import OutputError
-        from mooring.render.output.atomic import write_whole
+        from moorage.errors import OutputError
+        from moorage.render.output.atomic import write_whole
         place = Path({str(tmp_path)!r})
         subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", place], check=True)
         for target in (place / "x", place / "a" / "x"):
@@ -203,7 +203,7 @@ def test_sigkill_leaves_the_old_file_and_sweep_collects_the_rest(tmp_path):
     code = f"""
         import os, signal
         from pathlib import Path
-        from mooring.render.output.atomic import whole_file
+        from moorage.render.output.atomic import whole_file
         with whole_file(Path({str(tmp_path / "x")!r})) as file:
             file.write(b"half")
             file.flush()
@@ -219,9 +219,9 @@ def test_sigkill_leaves_the_old_file_and_sweep_collects_the_rest(tmp_path):
 def test_sweep_leaves_the_living_and_the_foreign_alone(tmp_path):
     mine = tmp_path / temporary_name("x")
     mine.write_bytes(b"")
-    foreign = tmp_path / f".x.mooring-{2**22 - 1}-ffffffffffff"
+    foreign = tmp_path / f".x.moorage-{2**22 - 1}-ffffffffffff"
     foreign.write_bytes(b"")
-    (tmp_path / ".x.mooring-notes").write_bytes(b"")
+    (tmp_path / ".x.moorage-notes").write_bytes(b"")
     assert sweep(tmp_path) == 0
     os.utime(foreign, (0, 0))
     assert sweep(tmp_path) == 1

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from mooring.errors import OutputError, UsageError
-from mooring.render.output.bundle import Member, bundle_format, flattened, hidden_files, layout, write_bundle
+from moorage.errors import OutputError, UsageError
+from moorage.render.output.bundle import Member, bundle_format, flattened, hidden_files, layout, write_bundle
 
 
 def fill(folder, *names):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.output.artifacts import Artifact
-from mooring.render.output.conflicts import Conflicts
+from moorage.render.output.artifacts import Artifact
+from moorage.render.output.conflicts import Conflicts
 
 
 def artifact(name, changed=True):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import OutputError
-from mooring.render.output.export import ExportClient, convert
+from moorage.errors import OutputError
+from moorage.render.output.export import ExportClient, convert
 from render.made_up import encoded, notebook, png, write_notebook
 
 pytest.importorskip("nbconvert")
@@ -103,7 +103,7 @@ async def test_a_client_and_its_process(tmp_path, monkeypatch):
     with (
         theirs,
         subprocess.Popen(
-            [sys.executable, "-m", "mooring.render.output.export_worker"], stdin=theirs, cwd="/"
+            [sys.executable, "-m", "moorage.render.output.export_worker"], stdin=theirs, cwd="/"
         ) as process,
     ):
         theirs.close()

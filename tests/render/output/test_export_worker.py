@@ -11,7 +11,7 @@ from render.made_up import notebook, write_notebook
 
 pytest.importorskip("nbconvert")
 
-WORKER = [sys.executable, "-m", "mooring.render.output.export_worker"]
+WORKER = [sys.executable, "-m", "moorage.render.output.export_worker"]
 
 
 def request(source, out, **options):
@@ -52,7 +52,7 @@ def test_it_ends_quietly_when_its_client_is_gone(tmp_path):
 
 def test_the_grammar_nobody_needs_is_not_loaded(tmp_path):
     code = (
-        "import sys, mooring.render.output.export_worker as w\n"
+        "import sys, moorage.render.output.export_worker as w\n"
         "w.main()\n"
         "import nbconvert, nbformat\n"
         "assert sys.modules.get('rfc3987_syntax') is None and 'lark' not in sys.modules, 'loaded'\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from command import until
-from mooring.errors import OutputError
-from mooring.launch.local import Warden
-from mooring.render.output.exporter import Exporter
+from moorage.errors import OutputError
+from moorage.launch.local import Warden
+from moorage.render.output.exporter import Exporter
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ def workers() -> set[int]:
         except OSError:
             continue
         if (
-            b"mooring.render.output.export_worker" in words
+            b"moorage.render.output.export_worker" in words
             and f"EXPORTER_TEST={os.getpid()}".encode() in environment
         ):
             found.add(int(entry.name))

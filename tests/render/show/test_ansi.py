@@ -6,7 +6,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.render.show import ansi
+from moorage.render.show import ansi
 
 
 def test_strip_takes_out_colours_titles_and_cursor_movement():

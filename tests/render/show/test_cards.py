@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.render.events import Failure
-from mooring.render.show import cards
-from mooring.render.show.cards import make_cards, relative
+from moorage.render.events import Failure
+from moorage.render.show import cards
+from moorage.render.show.cards import make_cards, relative
 from render.made_up import (
     ALL,
     CACHED,

@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mooring.render.events import Failure
-from mooring.render.show import failure
-from mooring.render.show.failure import ASCII, Symbols, failure_block
+from moorage.render.events import Failure
+from moorage.render.show import failure
+from moorage.render.show.failure import ASCII, Symbols, failure_block
 from render.made_up import CACHED, DIED, FAILED, FAILURE, LOST, OK, SKIPPED, TIMEOUT
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.render.show.figures import clock, counted, duration, size
+from moorage.render.show.figures import clock, counted, duration, size
 
 
 @pytest.mark.parametrize(

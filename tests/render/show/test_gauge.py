@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from mooring.render.events import RunStarted
-from mooring.render.show.failure import ASCII, Symbols
-from mooring.render.show.gauge import bar, fitted, more_line, running_line, total_line
-from mooring.render.show.tally import Running, Tally
+from moorage.render.events import RunStarted
+from moorage.render.show.failure import ASCII, Symbols
+from moorage.render.show.gauge import bar, fitted, more_line, running_line, total_line
+from moorage.render.show.tally import Running, Tally
 from render.made_up import ALL, run
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.render.show.gist import Gist, Picture, gist, read_gist, reduced
+from moorage.render.show.gist import Gist, Picture, gist, read_gist, reduced
 from render.made_up import encoded, notebook, png, write_notebook
 
 

@@ -4,11 +4,11 @@ import io
 import re
 from dataclasses import replace
 
-from mooring.render.events import Failure, Note, NotebookFinished, Outcome, RunStarted
-from mooring.render.show.github import GitHub, annotation, escape_data, escape_property, step_summary
-from mooring.render.show.plain import Plain, Quiet
-from mooring.render.show.sink import Sink
-from mooring.render.show.tally import Tally
+from moorage.render.events import Failure, Note, NotebookFinished, Outcome, RunStarted
+from moorage.render.show.github import GitHub, annotation, escape_data, escape_property, step_summary
+from moorage.render.show.plain import Plain, Quiet
+from moorage.render.show.sink import Sink
+from moorage.render.show.tally import Tally
 from render.made_up import ALL, FAILED, FAILURE, HOSTILE, OK, SKIPPED, run
 
 

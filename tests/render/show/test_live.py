@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from mooring.render.events import (
+from moorage.render.events import (
     CellStarted,
     Note,
     NotebookFinished,
@@ -16,8 +16,8 @@ from mooring.render.events import (
     RunFinished,
     RunStarted,
 )
-from mooring.render.show.live import Live
-from mooring.render.show.sink import Sink
+from moorage.render.show.live import Live
+from moorage.render.show.sink import Sink
 from render.made_up import ALL, FAILED, OK, run
 
 

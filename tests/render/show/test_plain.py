@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import io
 
-from mooring.render.events import CellStarted, MemorySampled, NotebookStarted, RunStarted
-from mooring.render.show.plain import Plain, Quiet
-from mooring.render.show.sink import Sink
+from moorage.render.events import CellStarted, MemorySampled, NotebookStarted, RunStarted
+from moorage.render.show.plain import Plain, Quiet
+from moorage.render.show.sink import Sink
 from render.made_up import ALL, CACHED, FAILED, OK, run
 
 

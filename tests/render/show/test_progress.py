@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from mooring.render.show.github import GitHub
-from mooring.render.show.live import Live
-from mooring.render.show.plain import Plain, Quiet
-from mooring.render.show.progress import choose_presenter
+from moorage.render.show.github import GitHub
+from moorage.render.show.live import Live
+from moorage.render.show.plain import Plain, Quiet
+from moorage.render.show.progress import choose_presenter
 from render.made_up import FAILED, run
 
 
@@ -80,7 +80,7 @@ def test_github_logs_are_coloured_unless_told_otherwise():
 
 def test_plain_lines_import_nothing_heavy():
     heavy = "{'rich', 'nbformat', 'nbconvert', 'jinja2', 'zmq', 'asyncio'}"
-    code = f"import mooring.render.show.progress, sys; print(sorted({heavy} & sys.modules.keys()))"
+    code = f"import moorage.render.show.progress, sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

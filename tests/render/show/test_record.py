@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mooring.render.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
-from mooring.render.show.record import Attempt, Record
+from moorage.render.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
+from moorage.render.show.record import Attempt, Record
 from render.made_up import ALL, DIED, OK, run
 
 

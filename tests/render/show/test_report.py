@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mooring.errors import OutputError
-from mooring.render.events import Failure, Note, Outcome, RunFinished, RunStarted
-from mooring.render.show.record import Record
-from mooring.render.show.report import About, report_page, write_index, write_report
+from moorage.errors import OutputError
+from moorage.render.events import Failure, Note, Outcome, RunFinished, RunStarted
+from moorage.render.show.record import Record
+from moorage.render.show.report import About, report_page, write_index, write_report
 from render.made_up import (
     ALL,
     CACHED,
@@ -210,7 +210,7 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_colour_is_readable_on_every_ground(scheme):
-    css = (files("mooring.render.show") / "pages" / "style.css").read_text("utf-8")
+    css = (files("moorage.render.show") / "pages" / "style.css").read_text("utf-8")
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in css.split("@media", 2)[:2]
     )

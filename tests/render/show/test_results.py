@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.render.events import Failure, Outcome
-from mooring.render.show.results import exit_code, to_json, to_junit
+from moorage.render.events import Failure, Outcome
+from moorage.render.show.results import exit_code, to_json, to_junit
 from render.made_up import ALL, CACHED, DIED, FAILED, HOSTILE, OK, SKIPPED, TIMEOUT
 
 # What Jenkins' junit-10.xsd allows: attributes and children of each element, and what must be there.
@@ -51,8 +51,8 @@ def checked(data):
 
 def test_json_is_the_documented_shape():
     document = json.loads(json.dumps(to_json([FAILED, OK], 3.14159, "1.2.3")))
-    assert list(document) == ["mooring", "seconds", "notebooks"]
-    assert document["mooring"] == "1.2.3"
+    assert list(document) == ["moorage", "seconds", "notebooks"]
+    assert document["moorage"] == "1.2.3"
     assert document["seconds"] == 3.142
     failed, fine = document["notebooks"]
     assert list(failed) == [

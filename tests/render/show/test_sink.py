@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 import os
 
-from mooring.render.show.failure import ASCII, Symbols
-from mooring.render.show.sink import Sink
+from moorage.render.show.failure import ASCII, Symbols
+from moorage.render.show.sink import Sink
 
 
 def test_what_the_encoding_lacks_is_escaped():

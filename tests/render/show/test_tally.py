@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mooring.render.events import (
+from moorage.render.events import (
     CellStarted,
     MemorySampled,
     NotebookFinished,
@@ -11,7 +11,7 @@ from mooring.render.events import (
     Outcome,
     RunStarted,
 )
-from mooring.render.show.tally import Tally
+from moorage.render.show.tally import Tally
 from render.made_up import ALL, run
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.render.show.record import Record
-from mooring.render.show.timeline import timeline
+from moorage.render.show.record import Record
+from moorage.render.show.timeline import timeline
 from render.made_up import ALL, CACHED, DIED, FAILED, OK, SKIPPED, run
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mooring.discovery import KernelSpec, KernelType, from_blocking
+from moorage.discovery import KernelSpec, KernelType, from_blocking
 
 
 def look(around):

@@ -1,0 +1,28 @@
+"""What a command says when it cannot go on, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from moorage.errors import UsageError
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def complain(error: Exception) -> int:
+    """Print an error as one sentence on stderr, each of a group by itself.
+
+    Args:
+        error: what ended a command, or one of its last steps.
+
+    Returns:
+        The exit code for it.
+    """
+    from moorage.render.unforeseen import unforeseen
+
+    if isinstance(error, ExceptionGroup):
+        return min(complain(each) for each in error.exceptions)
+    with suppress(OSError):  # nobody reads that either
+        print(f"error: {unforeseen(error)}", file=sys.stderr)
+    return USAGE if isinstance(error, UsageError) else FAILED

@@ -1,0 +1,165 @@
+"""``moorage doctor``: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+    from moorage.doctor.finding import Finding
+    from moorage.doctor.kernels import KernelFinding
+
+_EPILOGUE = """\
+ok is as it should be; warn: something would not work if it were asked for; fail: kernels are not launched as
+they should be. Exit codes: 0 nothing failed; 1 something did.
+"""
+_START_SECONDS = 60.0
+_ABOUT, _LEVEL = 14, 6
+
+
+def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "doctor",
+        help="what works on this machine, and what to do about what does not",
+        description="Looks at what works on this machine, and says what to do about what does not.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--start", action="store_true", help="also start every kernel type, and an X display")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage doctor``."""
+    import asyncio
+
+    from moorage.cli.complaints import FAILED, OK
+    from moorage.doctor.finding import worst
+
+    told = _Silent() if options.json else _Told()
+    found, kernels = asyncio.run(_examine(told, start=options.start))
+    if options.json:
+        print(json.dumps(_document(found, kernels), indent=1))
+    everything = [*found, *(each.finding for each in kernels)]
+    told.end(everything)
+    return FAILED if worst(everything) == "fail" else OK
+
+
+async def _examine(told: _Silent, *, start: bool) -> tuple[list[Finding], list[KernelFinding]]:
+    from moorage.doctor.kernels import kernels
+    from moorage.doctor.machine import machine
+
+    told.head("The machine")
+    found = []
+    async for finding in machine(start=start):
+        found.append(finding)
+        told.finding(finding)
+    told.head("Kernel types")
+    types = []
+    async for kernel in kernels(start=start, timeout=_START_SECONDS):
+        types.append(kernel)
+        told.kernel(kernel)
+    return found, types
+
+
+class _Silent:
+    """Tells nothing on the way."""
+
+    def head(self, text: str) -> None:
+        """Begin a part."""
+
+    def finding(self, finding: Finding) -> None:
+        """Tell of a finding as soon as it is there."""
+
+    def kernel(self, kernel: KernelFinding) -> None:
+        """Tell of a kernel type as soon as it has been looked at."""
+
+    def end(self, findings: list[Finding]) -> None:
+        """Sum up."""
+
+
+class _Told(_Silent):
+    """Tells line by line, as it is found."""
+
+    def __init__(self) -> None:
+        from moorage.cli.table import Screen
+
+        self._screen = Screen.of(sys.stdout)
+        self._first = True
+
+    def head(self, text: str) -> None:
+        """Print a heading."""
+        print(("" if self._first else "\n") + self._screen.styled(text, "1"), flush=True)
+        self._first = False
+
+    def finding(self, finding: Finding) -> None:
+        """Print a finding, and below it what to do."""
+        seconds = "" if finding.seconds is None else f" ({_shown(finding.seconds)})"
+        self._line(finding, f"{finding.says}{seconds}")
+
+    def kernel(self, kernel: KernelFinding) -> None:
+        """Print a kernel type."""
+        finding = kernel.finding
+        seconds = "" if finding.seconds is None else f"in {_shown(finding.seconds)}"
+        parts = [kernel.display_name, kernel.rendezvous, finding.says, seconds]
+        self._line(finding, ", ".join(part for part in parts if part))
+
+    def end(self, findings: list[Finding]) -> None:
+        """Print how many there were of each kind."""
+        counts = {level: sum(each.level == level for each in findings) for level in ("ok", "warn", "fail")}
+        print("\n" + ", ".join(f"{count} {level}" for level, count in counts.items() if count))
+
+    def _line(self, finding: Finding, text: str) -> None:
+        from moorage.cli.table import GREEN, RED, YELLOW, plain
+        from moorage.errors import sentence
+
+        screen = self._screen
+        style = {"ok": GREEN, "warn": YELLOW, "fail": RED}[finding.level]
+        about = plain(finding.about)
+        start = f"{finding.level:<{_LEVEL}}{about:<{_ABOUT}}"
+        body = screen.wrapped(plain(text), len(start))[len(start) :]
+        print(f"{screen.styled(finding.level, style)}{start[len(finding.level) :]}{body}", flush=True)
+        if finding.do:
+            print(screen.wrapped(plain(sentence(finding.do)), len(start)), flush=True)
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _document(found: list[Finding], kernels: list[KernelFinding]) -> dict[str, Any]:
+    import platform
+
+    from moorage.version import __version__
+
+    return {
+        "moorage": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "findings": [_about(each) for each in found],
+        "kernels": [
+            {
+                **_about(each.finding),
+                "display_name": each.display_name,
+                "rendezvous": each.rendezvous,
+            }
+            for each in kernels
+        ],
+    }
+
+
+def _about(finding: Finding) -> dict[str, Any]:
+    seconds = None if finding.seconds is None else round(finding.seconds, 3)
+    return {
+        "about": finding.about,
+        "level": finding.level,
+        "says": finding.says,
+        "do": finding.do or None,
+        "seconds": seconds,
+    }

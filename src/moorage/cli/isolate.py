@@ -1,0 +1,148 @@
+"""``moorage isolate``: any command in a network namespace of its own, executed in this process's place."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from moorage.errors import LaunchError, MoorageError, UsageError
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+
+CANNOT, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
+"""Exit codes of env(1), nice(1) and timeout(1): nothing that the command itself is likely to use."""
+
+_USAGE = "moorage isolate [--port-range LO-HI] [--] COMMAND [ARGUMENT ...]"
+_EPILOGUE = """\
+The command sees a loopback and nothing else of the network. It keeps user, HOME, working directory,
+environment, terminal and open files, and takes this process's place: its exit code and signals are its own.
+
+Exit codes: the command's own; 125 no network namespace can be had; 126 the command cannot be executed;
+127 there is no such command.
+
+Example: moorage isolate -- jupytext --execute demo.py --to ipynb
+"""
+_WITH_VALUE = frozenset({"--port-range"})
+
+
+def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "isolate",
+        help="run any command in a network namespace of its own",
+        description="Runs a command in a network namespace of its own, as the same user.",
+        usage=_USAGE,
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run, command=())
+    parser.add_argument("--port-range", metavar="LO-HI", help="the ports that the system hands out inside")
+
+
+def cut(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Cut a command line where that of somebody else begins, of which argparse must see nothing.
+
+    Returns:
+        moorage's own words, and the command to isolate (empty for every other verb).
+    """
+    if not words or words[0] != "isolate":
+        return words, ()
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        if words[at] == "--":
+            return words[:at], words[at + 1 :]
+        at += 2 if words[at] in _WITH_VALUE else 1
+    return words[:at], words[at:]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage isolate``: returns only when it could not.
+
+    Raises:
+        UsageError: there is no command, or the port range is none.
+    """
+    from moorage.cli.complaints import complain
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it would end the command
+    if not options.command:
+        raise UsageError("there is nothing to isolate", do=f"Type {_USAGE}")
+    ports = _port_range(options.port_range)
+    try:
+        _enter(ports)
+    except MoorageError as error:
+        complain(error)
+        return CANNOT
+    try:
+        _become(options.command)
+    except OSError as error:
+        found = isinstance(error, FileNotFoundError | NotADirectoryError)
+        complain(_not_started(options.command[0], error))
+        return NOT_FOUND if found else NOT_EXECUTABLE
+
+
+def _port_range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= 65535):
+        raise UsageError(f"{text} is no range of ports", do="Give the first and the last: 40000-40099")
+    return int(first), int(last)
+
+
+def _enter(ports: tuple[int, int] | None) -> None:
+    from moorage.launch import isolation_probe
+
+    if sys.platform == "linux":
+        from moorage.launch import isolate
+
+        locks = isolation_probe.locks()  # seen from half-way in they look different
+        try:
+            isolate.enter(ports)
+        except isolate.Refused as error:
+            raise isolation_probe.explain(error.stage, error.errno or 0, locks) from None
+    elif (error := isolation_probe.obstacle()) is not None:
+        raise error
+
+
+def _become(command: Sequence[str]) -> NoReturn:
+    """Execute the command in this process's place, with everything as this process found it."""
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and exec would pass that on
+        if (signum := getattr(signal, name, None)) is not None:
+            signal.signal(signum, signal.SIG_DFL)
+    environment = _environment()
+    try:
+        os.execvpe(command[0], list(command), environment)  # noqa: S606 - a shell would only stand in the way
+    except OSError as error:
+        script = shutil.which(command[0])
+        if error.errno != errno.ENOEXEC or script is None:
+            raise
+        # A script without a #! line is the shell's, as execvp(3) has it.
+        os.execve("/bin/sh", ["sh", script, *command[1:]], environment)  # noqa: S606 - it is the shell this time
+
+
+def _environment() -> dict[bytes, bytes]:
+    """Return the environment this process was started with: Python adds LC_CTYPE to that of the C locale."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - nothing here needs pathlib
+            entries = file.read().split(b"\0")
+    except OSError:
+        return {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
+    return {name: value for name, is_one, value in (each.partition(b"=") for each in entries) if is_one}
+
+
+def _not_started(program: str, error: OSError) -> LaunchError:
+    why = "No directory of the PATH holds a program of that name"
+    if "/" in program or not isinstance(error, FileNotFoundError):
+        why = str(error.strerror)
+    return LaunchError(
+        f"{program!r} cannot be started", why=why, do="Correct its name, or give its whole path"
+    )

@@ -1,0 +1,160 @@
+"""``moorage kernels list``: the kernel types of every provider."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+    from moorage.cli.table import Screen
+    from moorage.discovery.base import KernelType
+    from moorage.discovery.listing import Listing
+
+_EPILOGUE = """\
+Who takes longer than a third of a second is shown as last known and asked behind the list; --wait waits.
+What is searched and what is left out stands under [discovery] in moorage.toml.
+"""
+
+
+def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
+    """Add the action."""
+    parser = actions.add_parser(
+        "list",
+        help="every kernel type, and what it would take to launch it (the default)",
+        description="Lists the kernel types of all providers.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    # Not given here must not hide that it was given before the action.
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout"
+    )
+    parser.add_argument("--wait", action="store_true", help="wait for every provider, a minute at most")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage kernels list``."""
+    from pathlib import Path
+
+    from moorage.discovery.listing import LONGEST, PATIENCE, Finder
+    from moorage.discovery.settings import load_settings
+
+    settings = load_settings(Path.cwd())
+    patience = LONGEST if getattr(options, "wait", False) else PATIENCE
+    listing = Finder(settings=settings).survey(patience)
+    # What runs is no kernel type to launch: `moorage kernels ps` lists it.
+    types = [each for each in listing.types if each.attach is None]
+    if options.json:
+        print(json.dumps(to_json(types, listing), indent=1))
+    else:
+        show(types)
+        tell(listing)
+    if listing.late and sys.platform != "win32":
+        from moorage.discovery.refresh import refresh_behind
+
+        refresh_behind(listing.late)
+    return 0
+
+
+def tell(listing: Listing) -> None:
+    """Say on stderr which providers failed, and which are late."""
+    from moorage.cli.table import Screen, plain
+
+    screen = Screen.of(sys.stderr)
+    for each in listing.remarks:
+        text = f"{'warning' if each.broken else 'note'}: {each.provider} {each.text}"
+        print(screen.wrapped(plain(text)), file=sys.stderr)
+
+
+def show(types: list[KernelType]) -> None:
+    """Print the table, and below it what it would take to launch the rest."""
+    from moorage.cli.table import DIM, YELLOW, Column, Screen, lines, short_path
+
+    screen = Screen.of(sys.stdout)
+    columns = [
+        Column("TYPE", 16),
+        Column("NAME", 14),
+        Column("LANGUAGE", 8),
+        Column("RENDEZVOUS", 10),
+        Column("FROM", 12, "front"),
+    ]
+    rows, styles = [], []
+    for each in types:
+        spec = each.spec
+        # That a kernelspec lies in kernels/NAME is said by its name; which folder it is, by nothing else.
+        where = short_path(each.where.removesuffix(f"/kernels/{spec.name}"))
+        rows.append([spec.called, spec.display_name, spec.language or "-", rendezvous(each) or "-", where])
+        style = DIM if each.stale else YELLOW if each.lack else ""
+        styles.append([style, style, style, style, DIM])
+    if not rows:
+        print("No kernel is installed here. Try: pip install ipykernel")
+        return
+    print("\n".join(lines(columns, rows, screen, styles)))
+    lacking = [each for each in types if each.lack is not None]
+    if lacking:
+        print("\n" + screen.styled("Cannot be launched as things are", "1"))
+    for each in lacking:
+        print("\n".join(needs(each, screen)))
+
+
+def needs(kernel_type: KernelType, screen: Screen) -> list[str]:
+    """Return the lines that say what a kernel type lacks; a command to type stands in a line of its own."""
+    from moorage.cli.table import plain
+    from moorage.errors import sentence
+
+    lack = kernel_type.lack
+    if lack is None:
+        return []
+    told = [screen.wrapped(plain(sentence(f"{kernel_type.spec.called}: {lack.why}")), 2)]
+    if lack.do.startswith("Type: "):
+        return [*told, "    " + plain(lack.do.removeprefix("Type: "))]
+    return [*told, screen.wrapped(plain(sentence(lack.do)), 4)] if lack.do else told
+
+
+def rendezvous(kernel_type: KernelType) -> str:
+    """Return how moorage would agree on addresses with it; empty where it cannot be launched."""
+    from moorage.errors import UsageError
+    from moorage.rendezvous.choice import choose
+
+    if kernel_type.lack is not None or not kernel_type.spec.argv:
+        return ""
+    try:
+        return choose(kernel_type.spec)
+    except UsageError:
+        return ""
+
+
+def to_json(types: list[KernelType], listing: Listing) -> dict[str, Any]:
+    """Return the document of ``--json``."""
+    from moorage.version import __version__
+
+    return {
+        "moorage": __version__,
+        "types": [about(each) for each in types],
+        "remarks": [
+            {"provider": each.provider, "text": each.text, "broken": each.broken} for each in listing.remarks
+        ],
+    }
+
+
+def about(kernel_type: KernelType) -> dict[str, Any]:
+    """Return what ``--json`` tells of one kernel type."""
+    spec, lack = kernel_type.spec, kernel_type.lack
+    return {
+        "type": kernel_type.name,
+        "called": spec.called,
+        "display_name": spec.display_name,
+        "language": spec.language,
+        "where": kernel_type.where,
+        "rendezvous": rendezvous(kernel_type) or None,
+        "launchable": lack is None,
+        "why": None if lack is None else lack.why,
+        "do": None if lack is None else lack.do,
+        "stale": kernel_type.stale,
+        "resource_dir": None if spec.resource_dir is None else str(spec.resource_dir),
+    }

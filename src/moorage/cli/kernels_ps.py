@@ -1,0 +1,147 @@
+"""``moorage kernels ps``: the kernels that run, and what each is doing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+    from moorage.discovery.running import RunningKernel
+
+# A kernel that has nothing to do answers within milliseconds; who takes longer is computing (s).
+_ANSWER_SECONDS = 0.5
+
+
+def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
+    """Add the action."""
+    parser = actions.add_parser(
+        "ps",
+        help="the kernels of yours that run on this machine",
+        description="Lists the kernels of yours that run on this machine, whoever started them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--all", action="store_true", help="also files whose kernels have ended")
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage kernels ps``."""
+    import asyncio
+
+    from moorage.discovery.running import running
+
+    kernels = running()
+    states = asyncio.run(activity([each for each in kernels if each.alive]))
+    if options.json:
+        print(json.dumps(to_json(kernels, states), indent=1))
+        return 0
+    show([each for each in kernels if each.alive or options.all], states)
+    if (ended := sum(not each.alive for each in kernels)) and not options.all:
+        files = "file is" if ended == 1 else "files are"
+        print(
+            f"note: {ended} connection {files} left of kernels that have ended; --all shows", file=sys.stderr
+        )
+    return 0
+
+
+async def activity(kernels: list[RunningKernel]) -> dict[str, str]:
+    """Ask every kernel at once whether it has time.
+
+    Returns:
+        By id: ``idle``, or ``busy`` for those that live and did not answer in half a second.
+    """
+    import asyncio
+
+    async with asyncio.TaskGroup() as group:
+        asked = {each.id: group.create_task(_activity(each)) for each in kernels}
+    return {name: task.result() for name, task in asked.items()}
+
+
+async def _activity(kernel: RunningKernel) -> str:
+    import asyncio
+    import secrets
+
+    from moorage.errors import MoorageError
+    from moorage.kernel.client import Client
+    from moorage.wire.messages import kernel_info_request
+
+    try:
+        async with Client(kernel.info, secrets.token_hex(8), lambda: secrets.token_hex(16)) as client:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await client.request("shell", kernel_info_request()).reply
+    except TimeoutError:
+        return "busy"
+    except MoorageError:
+        return "unknown"
+    return "idle"
+
+
+def show(kernels: list[RunningKernel], states: dict[str, str]) -> None:
+    """Print the table."""
+    from moorage.cli.table import DIM, GREEN, YELLOW, Column, Screen, lines, short_path
+    from moorage.discovery.listing import ago
+
+    if not kernels:
+        print("No kernel of yours runs here.")
+        return
+    columns = [
+        Column("ID", 8),
+        Column("PID"),
+        Column("TYPE", 8),
+        Column("STATUS"),
+        Column("AGE"),
+        Column("MEMORY"),
+        Column("CONNECTION FILE", 12, "front"),
+    ]
+    rows, styles = [], []
+    names = shortest([each.id for each in kernels])
+    for each, name in zip(kernels, names, strict=True):
+        status = states.get(each.id, "unknown") if each.alive else "ended"
+        memory = "-" if each.memory is None else f"{each.memory / 2**20:.0f} MiB"
+        pid = "-" if each.pid is None else str(each.pid)
+        file = short_path(str(each.connection_file))
+        rows.append([name, pid, each.kernel_name or "-", status, ago(each.age), memory, file])
+        colour = {"idle": GREEN, "busy": YELLOW}.get(status, DIM)
+        styles.append(["", "", "", colour, "", "", DIM])
+    print("\n".join(lines(columns, rows, Screen.of(sys.stdout), styles)))
+
+
+def shortest(names: list[str], least: int = 8) -> list[str]:
+    """Return of each name as much as no other begins with, at least eight characters."""
+    result = []
+    for name in names:
+        length = least
+        while length < len(name) and sum(other.startswith(name[:length]) for other in names) > 1:
+            length += 1
+        result.append(name[:length])
+    return result
+
+
+def to_json(kernels: list[RunningKernel], states: dict[str, str]) -> dict[str, Any]:
+    """Return the document of ``--json``: the ended ones too, and no key."""
+    from moorage.version import __version__
+
+    return {
+        "moorage": __version__,
+        "kernels": [
+            {
+                "id": each.id,
+                "pid": each.pid,
+                "type": each.kernel_name or None,
+                "alive": each.alive,
+                "status": states.get(each.id) if each.alive else "ended",
+                "age": round(each.age, 1),
+                "memory": each.memory,
+                "owner": each.owner,
+                "transport": each.info.transport,
+                "connection_file": str(each.connection_file),
+            }
+            for each in kernels
+        ],
+    }

@@ -1,0 +1,113 @@
+"""``moorage kernels stop ID``: ends a kernel of this user, whoever started it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+    from moorage.discovery.running import RunningKernel
+    from moorage.launch.base import ExitStatus
+
+# Seconds until a kernel must have said that it is there, before it is signalled without being asked.
+_HELLO_SECONDS = 3.0
+
+
+def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
+    """Add the action."""
+    parser = actions.add_parser(
+        "stop",
+        help="end a running kernel: ask it, then signal it",
+        description="Ends a running kernel of yours: it is asked to end, then gets SIGTERM, then SIGKILL.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "ids", nargs="+", metavar="ID", help="as `moorage kernels ps` shows it, a pid, or a connection file"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=5.0, metavar="S", help="seconds between these three (default: 5)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage kernels stop``."""
+    import asyncio
+
+    from moorage.discovery.running import find
+    from moorage.errors import KernelTypeNotFound
+
+    # All are found before one is stopped: a name that is wrong stops nothing.
+    kernels = [find(each) for each in options.ids]
+    for each in kernels:
+        if not each.alive:
+            raise KernelTypeNotFound(
+                f"the kernel {each.id} runs no more", do=f"What is left is its file: {each.connection_file}"
+            )
+    stopped = []
+    for each in kernels:
+        ended = asyncio.run(stop(each, max(0.0, options.grace)))
+        stopped.append({"id": each.id, "pid": each.pid, "ended": ended})
+        if not options.json:
+            print(f"stopped {each.id}: {ended}")
+    if options.json:
+        from moorage.version import __version__
+
+        print(json.dumps({"moorage": __version__, "stopped": stopped}, indent=1))
+    return 0
+
+
+async def stop(kernel: RunningKernel, grace: float) -> str:
+    """End a kernel.
+
+    Args:
+        kernel: a living one.
+        grace: seconds after asking, and after SIGTERM.
+
+    Returns:
+        How it ended, in words.
+
+    Raises:
+        DeadlineExceeded: it does not listen, and its process is out of reach.
+    """
+    from moorage.errors import DeadlineExceeded, KernelDied
+    from moorage.kernel.attach import attach
+
+    try:
+        async with attach(kernel.connection_file, timeout=_HELLO_SECONDS) as attached:
+            return (await attached.shutdown(grace=grace)).describe()
+    except KernelDied:
+        return "it had just ended"
+    except DeadlineExceeded:
+        if kernel.pid is None:
+            raise
+        return (await _signalled(kernel.pid, kernel, grace)).describe()
+
+
+async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatus:
+    """End a kernel that does not listen: SIGTERM, then SIGKILL."""
+    import asyncio
+    import signal
+
+    from moorage.errors import DeadlineExceeded
+    from moorage.launch.base import ExitStatus
+
+    if sys.platform == "linux":  # elsewhere no pid is known
+        from moorage.launch.stranger import watching
+
+        with watching(pid, kernel.connection_file) as process:
+            if process is not None:
+                if not process.try_signal(signal.SIGTERM):
+                    raise DeadlineExceeded(f"the process {pid} of {kernel.id} may not be signalled from here")
+                try:
+                    async with asyncio.timeout(grace):
+                        return await process.wait()
+                except TimeoutError:
+                    return await process.kill()
+    return ExitStatus()

@@ -1,0 +1,225 @@
+"""``moorage run``: its flags, and the call."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moorage.errors import UsageError
+
+if TYPE_CHECKING:
+    from moorage.cli.parser import Parser
+
+_USAGE = """\
+moorage run TYPE (-c CODE | FILE | -) [options]
+       moorage run --existing KERNEL (-c CODE | FILE | -) [options]"""
+_EPILOGUE = """\
+What the code prints appears as it comes; of a result its plain text, and on stderr what else there was.
+Questions of the code are asked here. The first Ctrl-C interrupts the code, the second ends the kernel.
+
+Exit codes: 0 all well; 1 the code raised or the kernel died; 2 wrong usage, nothing was done; 130
+interrupted.
+"""
+_PROSE = frozenset({".md", ".Rmd", ".qmd", ".markdown", ".rst", ".mystnb"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run, where and how.
+
+    Attributes:
+        kernel_type: what to launch, or None for an existing kernel.
+        existing: what to attach to, as :func:`moorage.attach` takes it; or None.
+        cells: the code, in order; an error ends it.
+        asks: whether standard input is free for the code's questions.
+        env, kernel_args, cwd, isolate, rendezvous: as :func:`moorage.launch` takes them.
+        timeout: seconds the code may take; 0 for no limit.
+        json: print one document of all outputs, and nothing else.
+    """
+
+    kernel_type: str | None
+    existing: str | None
+    cells: tuple[str, ...]
+    asks: bool
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    kernel_args: tuple[str, ...] = ()
+    cwd: str | None = None
+    isolate: str = "none"
+    rendezvous: str = "auto"
+    timeout: float = 0.0
+    json: bool = False
+
+
+def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "run",
+        help="run code in a kernel, and print what comes of it",
+        description="Runs code in a kernel of its own, or in one that runs already, and prints its output.",
+        usage=_USAGE,
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    _flags(parser)
+
+
+def _flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "sources",
+        nargs="*",
+        metavar="TYPE FILE",
+        help="kernel type; script or notebook, - for standard input",
+    )
+    add("-c", dest="code", metavar="CODE", help="run this")
+    add(
+        "--existing",
+        metavar="KERNEL",
+        help="connection file, id or pid of a running kernel; it is left running",
+    )
+    add("--cwd", metavar="DIR", help="the kernel's working directory (default: the present one)")
+    add("--env", action="append", default=[], metavar="K=V", help="set an environment variable (repeatable)")
+    add("--kernel-arg", action="append", default=[], metavar="A", help="add an argument to its command")
+    add(
+        "--isolate", choices=["none", "net"], default="none", help="net: no network but a loopback of its own"
+    )
+    add(
+        "--rendezvous",
+        choices=["auto", "handshake", "self-bind", "hold", "ipc"],
+        default="auto",
+        help="how to agree on addresses (default: what suits the kernel)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds the code may take (default: no limit)",
+    )
+    add("--json", action="store_true", help="print one JSON document of all outputs, and nothing else")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage run``."""
+    # What is imported stays: looking for garbage in it costs 8 % of the start.
+    gc.disable()
+    from moorage.cli.run_session import run_session
+
+    gc.freeze()
+    gc.enable()
+    return run_session(job_of(options), sys.stdin, sys.stdout, sys.stderr)
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """Return what was typed as a job.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    words = list(options.sources)
+    existing = options.existing
+    kernel_type = None
+    if existing is None:
+        if not words:
+            raise UsageError(
+                "no kernel type was given", do=f"Type moorage run TYPE -c CODE. {_types()}".strip()
+            )
+        kernel_type = words.pop(0)
+        if kernel_type.startswith("running/"):
+            kernel_type, existing = None, kernel_type
+    else:
+        _refuse_launching(options)
+    cells, asks = _cells(options.code, words, kernel_type)
+    return Job(
+        kernel_type,
+        existing,
+        cells,
+        asks,
+        env=_variables(options.env),
+        kernel_args=tuple(options.kernel_arg),
+        cwd=options.cwd,
+        isolate=options.isolate,
+        rendezvous=options.rendezvous,
+        timeout=options.timeout,
+        json=options.json,
+    )
+
+
+def _refuse_launching(options: argparse.Namespace) -> None:
+    given = {
+        "--cwd": options.cwd is not None,
+        "--env": bool(options.env),
+        "--kernel-arg": bool(options.kernel_arg),
+        "--isolate": options.isolate != "none",
+        "--rendezvous": options.rendezvous != "auto",
+    }
+    wrong = [flag for flag, there in given.items() if there]
+    if wrong:
+        raise UsageError(f"{' and '.join(wrong)} cannot be with --existing", why="That kernel runs already")
+
+
+def _cells(code: str | None, words: Sequence[str], kernel_type: str | None) -> tuple[tuple[str, ...], bool]:
+    """Return the code, and whether standard input is still free."""
+    if len(words) > 1 or (words and code is not None):
+        raise UsageError(f"one thing can be run, and {words[-1]} is another", do="Give -c CODE or one FILE")
+    if code is not None:
+        return (code,), True
+    if not words:
+        if kernel_type is not None and Path(kernel_type).is_file():
+            raise UsageError(
+                f"{kernel_type} is a file and no kernel type",
+                do=f"Type moorage run TYPE {kernel_type}. {_types()}",
+            )
+        raise UsageError("there is nothing to run", do="Give -c CODE, a FILE, or - for standard input")
+    if words[0] == "-":
+        return (sys.stdin.read(),), False
+    return _read(Path(words[0])), True
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read", why=getattr(error, "strerror", "") or str(error)
+        ) from error
+    if path.suffix in _PROSE:
+        raise UsageError(f"{path} is prose with code in it", do=f"Type moorage render {path}")
+    return _code_cells(path, text) if path.suffix == ".ipynb" else (text,)
+
+
+def _code_cells(path: Path, text: str) -> tuple[str, ...]:
+    import json
+
+    try:
+        cells = json.loads(text)["cells"]
+        sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+        return tuple(each if isinstance(each, str) else "".join(each) for each in sources)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        why = (
+            "It is not JSON" if isinstance(error, ValueError) else f"It is no notebook of format 4: {error!r}"
+        )
+        raise UsageError(f"{path} cannot be read as a notebook", why=why) from error
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    for each in given:
+        if "=" not in each or each.startswith("="):
+            raise UsageError(f"--env {each} sets nothing", do="Write --env NAME=VALUE")
+    return {name: value for name, _, value in (each.partition("=") for each in given)}
+
+
+def _types() -> str:
+    from moorage.discovery.kernelspec import names
+
+    known = names()
+    return (
+        f"Here are: {', '.join(known[:12])}" if known else "No kernel is installed: try pip install ipykernel"
+    )

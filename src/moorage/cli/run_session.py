@@ -1,0 +1,332 @@
+"""Code in a kernel, with this terminal around it: output as it comes, questions, Ctrl-C, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TextIO
+
+from moorage.cli.complaints import FAILED, INTERRUPTED, OK
+from moorage.errors import DeadlineExceeded, KernelDied, MoorageError
+from moorage.kernel.client import Result
+from moorage.kernel.outputs import OutputArea, traceback_of
+from moorage.version import __version__
+from moorage.wire.messages import Message
+
+if TYPE_CHECKING:
+    from moorage.cli.run import Job
+    from moorage.kernel.attach import AttachedKernel
+    from moorage.kernel.kernel import Kernel
+
+    AnyKernel = Kernel | AttachedKernel
+
+# Seconds the code has to end after it was interrupted because its time was over.
+_GRACE = 5.0
+# How often a kernel is asked whether output of children is still on its way; its threads get a turn then.
+_LOOKS = 3
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+    """Run the code and show what comes of it.
+
+    Args:
+        job: what is to be run.
+        stdin: answers the code's questions.
+        stdout: for what the code prints, and for results.
+        stderr: for what it prints there, for errors and for notes.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        MoorageError: the kernel could not be had, or died.
+    """
+    return asyncio.run(Conversation(job, Terminal(stdin, stdout, stderr, quiet=job.json)).run())
+
+
+class Terminal:
+    """Standard input and output of this command."""
+
+    def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, *, quiet: bool) -> None:
+        """Take the streams; ``quiet`` shows nothing of what comes."""
+        self.stdout = stdout
+        self._stdin = stdin
+        self._stderr = stderr
+        self._quiet = quiet
+        self._colours = stderr.isatty() and not os.environ.get("NO_COLOR")
+        self._mid_line = False
+
+    def show(self, message: Message) -> None:
+        """Show one iopub message as far as a terminal can."""
+        if self._quiet:
+            return
+        content = message.content
+        match message.msg_type:
+            case "stream" if content.get("name") == "stderr":
+                self._write(self._stderr, str(content.get("text", "")))
+            case "stream":
+                text = str(content.get("text", ""))
+                self._write(self.stdout, text)
+                self._mid_line = not text.endswith("\n") if text else self._mid_line
+            case "execute_result" | "display_data":
+                self._bundle(content.get("data"))
+            case "error":
+                self._error(
+                    "\n".join(traceback_of(content)) or f"{content.get('ename')}: {content.get('evalue')}"
+                )
+
+    def fail(self, result: Result) -> None:
+        """Show an error that was in the reply and not among the outputs."""
+        if result.error is not None and not self._quiet:
+            self._error(f"{result.error.ename}: {result.error.evalue}")
+
+    def note(self, text: str) -> None:
+        """Say something on standard error."""
+        self._write(self._stderr, text + "\n")
+
+    def ask(self, prompt: str, *, hidden: bool) -> str:
+        """Ask and return the answer.
+
+        Raises:
+            EOFError: there is none.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        if hidden and self._stdin.isatty():
+            from getpass import getpass
+
+            return getpass(prompt, self._stderr)
+        self._write(self._stderr if self._quiet else self.stdout, prompt)
+        line = self._stdin.readline()
+        if not line:
+            raise EOFError
+        self._mid_line = False
+        return line.rstrip("\n")
+
+    def _bundle(self, data: object) -> None:
+        if not isinstance(data, dict):
+            return
+        plain = data.get("text/plain")
+        if plain is not None:
+            text = plain if isinstance(plain, str) else "".join(map(str, plain))
+            before = "\n" if self._mid_line else ""
+            self._write(self.stdout, f"{before}{text}\n")
+            self._mid_line = False
+        richer = [
+            f"{kind} ({_size(kind, content)})" for kind, content in data.items() if kind != "text/plain"
+        ]
+        if richer:
+            also = "" if plain is None else "also "
+            self.note(f"[{also}{', '.join(richer)}]")
+
+    def _error(self, text: str) -> None:
+        self._write(self._stderr, (text if self._colours else _SEQUENCE.sub("", text)).rstrip("\n") + "\n")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        other = self.stdout if stream is self._stderr else self._stderr
+        with suppress(OSError):
+            other.flush()
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+
+
+@dataclass
+class _Cell:
+    """What came of one piece of code."""
+
+    area: OutputArea = field(default_factory=OutputArea)
+    result: Result | None = None
+
+    def told(self) -> dict[str, Any]:
+        result = self.result
+        return {
+            "status": "interrupted" if result is None else result.status,
+            "seconds": None if result is None else round(result.seconds, 6),
+            "execution_count": self.area.execution_count,
+            "outputs": self.area.outputs,
+            "error": None if result is None or result.error is None else asdict(result.error),
+        }
+
+
+class Conversation:
+    """One run: a kernel, the code, and this terminal."""
+
+    def __init__(self, job: Job, terminal: Terminal) -> None:
+        """Take what is to be run, and where it is shown."""
+        self._job = job
+        self._terminal = terminal
+        self._cells: list[_Cell] = []
+        self._kernel: AnyKernel | None = None
+        self._interrupts = 0
+        self._answered_by_interrupt = False
+        self._late = False
+
+    async def run(self) -> int:
+        """Run it all and return the exit code."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        with _handling(loop, signal.SIGINT, lambda: self._on_interrupt(task.cancel)):
+            try:
+                code = await self._run()
+            except asyncio.CancelledError:
+                if not self._interrupts:
+                    raise
+                task.uncancel()
+                code = INTERRUPTED
+        return INTERRUPTED if self._interrupts else code
+
+    async def _run(self) -> int:
+        began = monotonic()
+        death: KernelDied | None = None
+        try:
+            async with self._had() as kernel:
+                self._kernel = kernel
+                try:
+                    await self._execute(kernel)
+                except KernelDied as error:
+                    death = error
+        finally:
+            self._kernel = None
+            if self._job.json:
+                self._tell(monotonic() - began, death)
+        if death is not None:
+            raise death
+        failed = any(cell.result is None or cell.result.status != "ok" for cell in self._cells)
+        return FAILED if failed else OK
+
+    def _had(self) -> AbstractAsyncContextManager[AnyKernel]:
+        job = self._job
+        if job.existing is not None:
+            from moorage.kernel.attach import attach
+
+            return attach(job.existing)
+        from moorage.kernel.kernel import launch
+
+        return launch(
+            job.kernel_type or "",
+            cwd=job.cwd,
+            env=job.env,
+            kernel_args=job.kernel_args,
+            isolate=job.isolate,  # type: ignore[arg-type]  # argparse has let one of its choices pass
+            rendezvous=job.rendezvous,  # type: ignore[arg-type]  # as above
+        )
+
+    async def _execute(self, kernel: AnyKernel) -> None:
+        deadline = self._job.timeout or None
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(deadline, self._expire, kernel) if deadline else None
+        try:
+            async with asyncio.timeout(deadline + _GRACE if deadline else None):
+                for source in self._job.cells:
+                    result = await self._one(kernel, source)
+                    if result.status != "ok" or self._interrupts:
+                        break
+                for _ in range(_LOOKS if self._cells and not self._late else 0):
+                    await kernel.client.flush(self._cells_receive)
+        except TimeoutError:
+            self._late = True
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if self._late:
+            raise DeadlineExceeded(f"the code did not end within {deadline:g} s")
+
+    async def _one(self, kernel: AnyKernel, source: str) -> Result:
+        cell = _Cell()
+        self._cells.append(cell)
+        result = cell.result = await kernel.execute(
+            source, receive=self._cells_receive, stdin=self._answer if self._job.asks else None
+        )
+        if not any(output["output_type"] == "error" for output in cell.area.outputs):
+            self._terminal.fail(result)
+        return result
+
+    def _cells_receive(self, message: Message) -> None:
+        self._cells[-1].area.handle(message)
+        self._terminal.show(message)
+
+    def _answer(self, prompt: str, hidden: bool) -> str:  # noqa: FBT001 - the signature of a provider
+        """Ask in the terminal, in the loop's thread: nothing else is to be done meanwhile."""
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return self._terminal.ask(prompt, hidden=hidden)
+        except KeyboardInterrupt:
+            self._answered_by_interrupt = True  # the loop will hear of this signal too
+            self._interrupt()
+            return ""
+        except EOFError:
+            raise MoorageError(
+                "the code asks for input and there is none", why="Standard input has ended"
+            ) from None
+        finally:
+            signal.signal(signal.SIGINT, handler)
+
+    def _expire(self, kernel: AnyKernel) -> None:
+        self._late = True
+        kernel.interrupt()
+
+    def _on_interrupt(self, cancel: Callable[[], object]) -> None:
+        if self._answered_by_interrupt:
+            self._answered_by_interrupt = False
+            return
+        if self._kernel is None or self._interrupts:
+            self._interrupts += 1
+            cancel()
+        else:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        if self._kernel is not None:
+            with suppress(MoorageError):  # it has just died: whoever waits hears of it
+                self._kernel.interrupt()
+
+    def _tell(self, seconds: float, death: KernelDied | None) -> None:
+        document = {
+            "moorage": __version__,
+            "kernel": self._job.kernel_type or self._job.existing,
+            "status": self._status(death),
+            "seconds": round(seconds, 3),
+            "cells": [cell.told() for cell in self._cells],
+            "died": None if death is None else str(death),
+        }
+        json.dump(document, self._terminal.stdout, indent=1)
+        self._terminal.stdout.write("\n")
+
+    def _status(self, death: KernelDied | None) -> str:
+        if death is not None:
+            return "died"
+        if self._late:
+            return "timeout"
+        if self._interrupts:
+            return "interrupted"
+        return next((cell.result.status for cell in self._cells if cell.result and cell.result.error), "ok")
+
+
+def _size(kind: str, content: object) -> str:
+    size = len(content) if isinstance(content, str) else len(json.dumps(content))
+    if kind.startswith(("image/", "application/pdf")) and kind != "image/svg+xml":
+        size = size * 3 // 4  # base64
+    return f"{size} bytes" if size < 1000 else f"{size / 1000:.1f} kB"
+
+
+@contextmanager
+def _handling(loop: asyncio.AbstractEventLoop, signum: int, handle: Callable[[], None]) -> Iterator[None]:
+    """Call ``handle`` in the loop when a signal arrives, for as long as the block lasts."""
+    loop.add_signal_handler(signum, handle)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signum)

@@ -1,0 +1,168 @@
+"""A run of ``moorage render`` in this terminal: presenter, report files, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from moorage.cli.complaints import complain
+from moorage.errors import MoorageError, OutputError
+from moorage.launch.warden_link import shared_warden
+from moorage.launch.warden_process import WardenProcess
+from moorage.render.events import Event
+from moorage.render.output.atomic import write_whole
+from moorage.render.run import Report, render
+from moorage.render.settings import RenderSettings, configuration_for, merge
+from moorage.render.show.progress import Presenter, choose_presenter
+from moorage.render.show.record import Record
+from moorage.render.show.results import exit_code, to_json, to_junit
+from moorage.render.show.sink import Sink
+from moorage.render.unforeseen import unforeseen
+from moorage.tasks import every
+from moorage.version import __version__
+
+_TICK_SECONDS = 0.125
+
+
+def render_session(
+    sources: Sequence[str],
+    flags: Mapping[str, Any],
+    stdout: IO[str],
+    stderr: IO[str],
+    *,
+    warden: WardenProcess | None = None,
+) -> int:
+    """Render, show it, write what was asked for.
+
+    Args:
+        sources: as on the command line.
+        flags: those that were given, by name with underscores.
+        stdout: for results.
+        stderr: for errors, and for progress when it is a terminal.
+        warden: started ahead, to be used by this run.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        MoorageError: the run could not be carried out.
+    """
+    settings = merge(flags, configuration_for(sources, Path.cwd()))
+    to_stdout = settings.json == Path("-")
+    presenter = choose_presenter(
+        stdout=stdout,
+        stderr=stderr,
+        environ=os.environ,
+        quiet=settings.quiet,
+        plain=settings.plain,
+        json_to_stdout=to_stdout,
+    )
+    record = Record()
+    began = datetime.now(UTC)
+    complaints: list[MoorageError] = []
+
+    def emit(event: Event) -> None:
+        record.handle(event)
+        presenter.handle(event)
+
+    def finish(report: Report) -> None:
+        complaints.extend(Files(record, report, began, stdout).write(settings))
+
+    try:
+        with presenter:
+            report = asyncio.run(_run(sources, flags, emit, finish, presenter, warden))
+    finally:
+        failed = [complain(error) for error in complaints]
+    return max(exit_code(report.outcomes, interrupted=report.interrupted), *failed, 0)
+
+
+async def _run(
+    sources: Sequence[str],
+    flags: Mapping[str, Any],
+    emit: Callable[[Event], None],
+    finish: Callable[[Report], None],
+    presenter: Presenter,
+    warden: WardenProcess | None,
+) -> Report:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    # Without one the run starts its own, after it has looked at what was asked for.
+    async with nullcontext() if warden is None else shared_warden(warden):
+        with every(_TICK_SECONDS, lambda: presenter.tick(loop.time() - began)):
+            return await render(sources, emit=emit, finish=finish, catch_signals=True, **flags)
+
+
+class Files:
+    """The files that tell of a run."""
+
+    def __init__(self, record: Record, report: Report, began: datetime, stdout: IO[str]) -> None:
+        """Take what is to be told; ``stdout`` is for ``--json -``."""
+        self._record = record
+        self._report = report
+        self._began = began
+        self._stdout = stdout
+
+    def write(self, settings: RenderSettings) -> list[MoorageError]:
+        """Write everything that was asked for, and return what could not be written."""
+        report = self._report
+        # With a notebook called index, that page is the index.
+        index = not any(Path(each.source).with_suffix("") == Path("index") for each in report.outcomes)
+        wanted: list[tuple[Callable[[Path], None], Path | None]] = [
+            (self.json, settings.json),
+            (self.junit, settings.junit),
+            (self.report, settings.report),
+        ]
+        if "html" in settings.to and len(report.outcomes) > 1 and index:
+            wanted.append((self.index, report.out_dir / "index.html"))
+        complaints = []
+        for write, path in wanted:
+            try:
+                if path is not None:
+                    write(path)
+            except Exception as error:  # noqa: BLE001 - the boundary between one file and the next
+                complaints.append(unforeseen(error))
+        return complaints
+
+    def report(self, path: Path) -> None:
+        """Write the report page."""
+        from moorage.render.show.report import write_report
+
+        write_report(path, self._record, self._about(), executed=self._report.executed)
+
+    def index(self, path: Path) -> None:
+        """Write the index of all pages."""
+        from moorage.render.show.report import write_index
+
+        write_index(path, self._record, self._about(), executed=self._report.executed)
+
+    def junit(self, path: Path) -> None:
+        """Write the results for a CI system."""
+        name = Path(self._record.plan.root).name or "moorage"
+        write_whole(
+            path, to_junit(self._report.outcomes, self._report.seconds, name=name, started=self._began)
+        )
+
+    def json(self, path: Path) -> None:
+        """Write the results as JSON; ``-`` is stdout."""
+        content = to_json(self._report.outcomes, self._report.seconds, __version__)
+        text = json.dumps(content, indent=1) + "\n"
+        if path != Path("-"):
+            write_whole(path, text.encode())
+            return
+        sink = Sink(self._stdout)
+        sink.write(text)
+        sink.flush()
+        if sink.lost is not None and not isinstance(sink.lost, BrokenPipeError):  # `| head` is no error
+            raise OutputError("the results cannot be written to stdout", why=str(sink.lost.strerror))
+
+    def _about(self) -> Any:
+        from moorage.render.show.report import About
+
+        project = Path(self._record.plan.root).name
+        return About(project=project, version=__version__, made=datetime.now(UTC).astimezone())

@@ -1,0 +1,36 @@
+"""What :mod:`moorage.discovery.processes` tells, where the system tells nothing: files and sockets remain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def private_files() -> Iterator[Path]:
+    """Yield nothing: moorage launches kernels on Linux."""
+    return iter(())
+
+
+def is_private(_path: Path) -> bool:
+    """Return False, for the same reason."""
+    return False
+
+
+def named_files() -> dict[Path, int]:
+    """Return nothing: command lines of processes are not looked at here."""
+    return {}
+
+
+def listener(_transport: str, _ip: str, _port: int, _named: int | None) -> int | None:
+    """Return None: who listens is not known here."""
+    return None
+
+
+def began(_pid: int) -> float | None:
+    """Return None: when a process began is not known here."""
+    return None
+
+
+def memory(_pid: int) -> int | None:
+    """Return None: what a process holds is not known here."""
+    return None

@@ -1,0 +1,236 @@
+"""Kernels that run already, found by their connection files: for ``ps``, ``stop`` and attaching.
+
+Files are looked for where Jupyter and moorage put them, and on the command lines of this user's processes.
+A file says nothing of whether its kernel lives: the sockets do, and /proc says whose they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
+from moorage.discovery.kernelspec import KernelSpec, user_data_directory
+from moorage.errors import KernelTypeNotFound, ProtocolError
+from moorage.wire.connection import ConnectionInfo, is_complete
+
+if sys.platform == "linux":
+    from moorage.discovery import processes
+else:
+    from moorage.discovery import elsewhere as processes
+
+NAME = "running"
+
+# A connection file has half a kilobyte; what is a megabyte long is something else.
+_LARGEST = 64 * 1024
+# Seconds a listening kernel may take to say that it speaks ZMTP. libzmq's own thread says it, however busy
+# the kernel is.
+_GREETING_SECONDS = 0.25
+# The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
+_ZMTP = b"\xff"
+
+
+@dataclass(frozen=True)
+class RunningKernel:
+    """A connection file and what is known of its kernel.
+
+    Attributes:
+        id: what it is called here: its file's name without ``kernel-`` and ``.json``, for kernels of moorage
+            the name of their private directory.
+        connection_file: absolute.
+        kernel_name: what the file or the command line says; empty where neither does.
+        info: its addresses; the key is in it.
+        alive: whether something that speaks ZMTP listens at its heartbeat.
+        pid: of its process; None where that cannot be known, or it has ended.
+        age: seconds since its process began, else since its file was written.
+        memory: resident bytes of it and its descendants; None where the pid is not known.
+        owner: ``moorage``, ``jupyter`` or ``other``: whose place the file lies in.
+    """
+
+    id: str
+    connection_file: Path
+    kernel_name: str
+    info: ConnectionInfo
+    alive: bool
+    pid: int | None
+    age: float
+    memory: int | None
+    owner: str
+
+
+def running(around: Around | None = None) -> list[RunningKernel]:
+    """Return all kernels of this user on this machine whose connection file can be found.
+
+    Those whose kernel has ended are among them, with ``alive`` False; oldest first.
+
+    Args:
+        around: whose environment says where Jupyter's files are; by default this process's.
+    """
+    around = around or Around(Path.cwd())
+    commands = processes.named_files()
+    files = dict.fromkeys([*_files(around), *commands])
+    found = [one for path in files if (one := _look(path, commands.get(path))) is not None]
+    return sorted(_told_apart(found), key=lambda one: -one.age)
+
+
+def find(wanted: str | Path, around: Around | None = None) -> RunningKernel:
+    """Return one running kernel.
+
+    Args:
+        wanted: its id or the beginning of it that no other has, ``running/ID``, its pid, or the path of its
+            connection file.
+        around: see :func:`running`.
+
+    Raises:
+        KernelTypeNotFound: there is none, or there are several; or the file is no connection file.
+    """
+    text = str(wanted).removeprefix(f"{NAME}/")
+    if isinstance(wanted, Path) or "/" in text or text.endswith(".json"):
+        return _by_file(Path(text))
+    known = running(around)
+    for fits in (
+        [one for one in known if one.id == text],
+        [one for one in known if text and str(one.pid) == text],
+        [one for one in known if text and one.id.startswith(text)],
+        # What it was called before another of that name came.
+        [one for one in known if text and _id(one.connection_file).startswith(text)],
+    ):
+        living = [one for one in fits if one.alive] or fits
+        if len(living) == 1:
+            return living[0]
+        if living:
+            names = ", ".join(one.id for one in living[:5])
+            raise KernelTypeNotFound(f"several kernels begin with {text}", do=f"Say more: {names}")
+    do = f"Here are: {', '.join(one.id for one in known if one.alive)}" if any(o.alive for o in known) else ""
+    raise KernelTypeNotFound(
+        f"no running kernel is called {text}", why="" if do else "No kernel of yours runs here", do=do
+    )
+
+
+def look(around: Around) -> list[KernelType]:
+    """Return the living kernels as kernel types that can be attached to."""
+    return [
+        KernelType(
+            KernelSpec(one.id, (), f"{one.kernel_name or 'kernel'} ({one.id[:8]})", "", provider=NAME),
+            where=str(one.connection_file),
+            lack=Lack("it runs already", f'Attach to it: moorage.attach("{one.connection_file}")'),
+            attach=one.connection_file,
+        )
+        for one in running(around)
+        if one.alive
+    ]
+
+
+def provider() -> Provider:
+    """Return this provider, for whoever lists all."""
+    return from_blocking(NAME, look)
+
+
+def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where Jupyter puts connection files. Source: ``jupyter_runtime_dir`` in jupyter_core."""
+    if directory := environ.get("JUPYTER_RUNTIME_DIR"):
+        return Path(directory)
+    return user_data_directory(environ) / "runtime"
+
+
+def _by_file(path: Path) -> RunningKernel:
+    path = path.absolute()
+    kernel = _look(path, processes.named_files().get(path))
+    if kernel is None:
+        why = "There is no such file"
+        with suppress(OSError):
+            why = "It is no connection file" if _is_mine(path.stat()) else "It belongs to another user"
+        raise KernelTypeNotFound(f"no kernel can be found by {path}", why=why)
+    return kernel
+
+
+def _files(around: Around) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from sorted(runtime_directory(around.environ).glob("*.json"))
+    yield from processes.private_files()
+
+
+def _look(path: Path, pid: int | None) -> RunningKernel | None:
+    """Return what a file and its sockets tell; None when it is no connection file of this user."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+            return None
+        if not _is_mine(status):
+            return None
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or not is_complete(content):
+            return None
+        info = ConnectionInfo.from_dict(content)
+    except (OSError, ValueError, ProtocolError, RecursionError):
+        return None
+    alive = _answers(info)
+    pid = processes.listener(info.transport, _reachable(info.ip), info.hb_port, pid) if alive else None
+    began = None if pid is None else processes.began(pid)
+    return RunningKernel(
+        id=_id(path),
+        connection_file=path,
+        kernel_name=info.kernel_name,
+        info=info,
+        alive=alive,
+        pid=pid,
+        age=max(0.0, time.time() - (began or status.st_mtime)),
+        memory=None if pid is None else processes.memory(pid),
+        owner=_owner(path),
+    )
+
+
+def _told_apart(kernels: list[RunningKernel]) -> Iterator[RunningKernel]:
+    """Yield the kernels, each with an id of its own: files of one name lie in folders of several."""
+    names = Counter(one.id for one in kernels)
+    for one in kernels:
+        folder = one.connection_file.parent
+        path = "-".join([*folder.parts[1:], one.id])
+        yield one if names[one.id] == 1 else replace(one, id=path)
+
+
+def _is_mine(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == os.getuid()
+
+
+def _id(path: Path) -> str:
+    if _owner(path) == "moorage":
+        return path.parent.name
+    return path.stem.removeprefix("kernel-")
+
+
+def _owner(path: Path) -> str:
+    if processes.is_private(path):
+        return "moorage"
+    return "jupyter" if path.name.startswith("kernel-") else "other"
+
+
+def _answers(info: ConnectionInfo) -> bool:
+    """Tell whether a kernel listens at its heartbeat."""
+    family = socket.AF_INET6 if ":" in info.ip else socket.AF_INET
+    address: tuple[str, int] | str = (_reachable(info.ip), info.hb_port)
+    if info.transport == "ipc":
+        if not hasattr(socket, "AF_UNIX"):
+            return False
+        family, address = socket.AF_UNIX, f"{info.ip}-{info.hb_port}"
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_GREETING_SECONDS)
+            probe.connect(address)
+            return probe.recv(1) == _ZMTP
+    except (OSError, ValueError, TypeError):  # the last two: what stands in the file is no address
+        return False
+
+
+def _reachable(ip: str) -> str:
+    """Return where to connect for a kernel that listens everywhere."""
+    return {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}.get(ip, ip.strip("[]"))  # noqa: S104 - compared, not bound

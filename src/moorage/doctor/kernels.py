@@ -1,0 +1,93 @@
+"""The kernel types found here: which rendezvous each gets, and whether it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from moorage.discovery.base import KernelType
+from moorage.discovery.listing import Finder
+from moorage.doctor.finding import Finding, refused
+from moorage.errors import MoorageError, UsageError
+from moorage.kernel.kernel import launch
+from moorage.rendezvous.choice import choose
+
+_PATIENCE = 5.0
+"""Seconds that slow providers get: this is no list that somebody waits for with a finger on the key."""
+
+
+@dataclass(frozen=True)
+class KernelFinding:
+    """One kernel type.
+
+    Attributes:
+        finding: how it stands; ``about`` is what the type is called.
+        display_name: what its author calls it.
+        rendezvous: how moorage agrees with it, or did; None where it cannot be launched.
+    """
+
+    finding: Finding
+    display_name: str = ""
+    rendezvous: str | None = None
+
+
+async def kernels(*, start: bool, timeout: float) -> AsyncIterator[KernelFinding]:  # noqa: ASYNC109 - for each
+    """Look at every kernel type of every provider.
+
+    Args:
+        start: launch each, one after the other.
+        timeout: seconds that each may take to answer.
+
+    Yields:
+        Finding after finding, those on providers last. Cancelling ends what was launched.
+    """
+    listing = await Finder().list_types(_PATIENCE)
+    types = [each for each in listing.types if each.attach is None]
+    for kernel_type in types:
+        if kernel_type.lack is None and start:
+            yield await started(kernel_type, timeout)
+        else:
+            yield looked_at(kernel_type)
+    if not types:
+        says = "no kernel type is found here"
+        yield KernelFinding(Finding("kernels", "fail", says, "Type: pip install ipykernel"))
+    for remark in listing.remarks:
+        says = f"the provider {remark.provider} {remark.text}"
+        yield KernelFinding(Finding(remark.provider, "warn" if remark.broken else "ok", says))
+
+
+def looked_at(kernel_type: KernelType) -> KernelFinding:
+    """Return what is known of a kernel type without launching it."""
+    spec, lack = kernel_type.spec, kernel_type.lack
+    if lack is not None:
+        return KernelFinding(Finding(spec.called, "warn", lack.why, lack.do), spec.display_name)
+    try:
+        way = choose(spec)
+    except UsageError as error:
+        return KernelFinding(refused(spec.called, error), spec.display_name)
+    return KernelFinding(Finding(spec.called, "ok", ""), spec.display_name, way)
+
+
+async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # noqa: ASYNC109 - for both steps
+    """Launch a kernel type and end it; how long it took until it had answered.
+
+    Args:
+        kernel_type: launchable.
+        timeout: seconds until it must have answered.
+    """
+    spec = kernel_type.spec
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with launch(spec, timeout=timeout, fork=False) as kernel:
+            seconds = loop.time() - began
+            implementation = kernel.info.get("implementation", "")
+            version = kernel.info.get("implementation_version", "")
+            says = f"{implementation} {version}".strip()
+            finding = Finding(spec.called, "ok", says, seconds=seconds)
+            return KernelFinding(finding, spec.display_name, kernel.rendezvous)
+    except MoorageError as error:
+        return KernelFinding(
+            refused(spec.called, error), spec.display_name, looked_at(kernel_type).rendezvous
+        )

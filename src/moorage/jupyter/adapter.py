@@ -1,0 +1,149 @@
+"""The adapter: registers on behalf of a kernel that cannot.
+
+``python -m moorage.jupyter.adapter --type TYPE -f FILE`` is the command of a kernelspec that
+``moorage kernels install --adapt TYPE`` writes, so that somebody else's launcher which wants a registration
+(JEP 66) can start that kernel. Given a registration file, it holds five ports, starts the kernel with them,
+and reports them once the kernel answers; it passes signals on, and ends as the kernel ends. The kernel is a
+child of a warden of its own: whatever happens to the adapter, nothing stays behind. Given an ordinary
+connection file, it becomes the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
+
+from moorage import kernelside
+from moorage.discovery.finder import find
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import KernelDied, MoorageError, UsageError
+from moorage.kernel.client import Client
+from moorage.launch.base import ExitStatus, LaunchSpec
+from moorage.launch.failure import explain
+from moorage.launch.launched import Ended, Launched, Pending, Refused
+from moorage.launch.warden_link import Warden
+from moorage.rendezvous.files import write_connection_file
+from moorage.rendezvous.hold import HoldRendezvous
+from moorage.tasks import beside
+from moorage.wire.connection import PORTS, ConnectionInfo
+
+MODULE = "moorage.jupyter.adapter"
+
+_PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the kernel, and end as it ends.
+
+    Args:
+        arguments: without the program's name; default is the command line's.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--type", required=True, metavar="TYPE", help="the kernel type to start")
+    parser.add_argument("-f", dest="file", type=Path, required=True, metavar="FILE", help="what it is given")
+    options = parser.parse_args(arguments)
+    try:
+        spec = find(options.type)
+        if MODULE in spec.argv:
+            raise UsageError(f"{options.type} is an adapter itself", do="Name the kernel type it stands for")
+        terms = kernelside.terms(options.file)
+        if terms is None:
+            _become(spec, options.file.absolute())
+        status = asyncio.run(stand_in(spec, options.file, terms))
+    except (MoorageError, OSError) as error:
+        sys.exit(f"error: {error}")
+    _end_like(status)
+
+
+async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> ExitStatus:
+    """Start a kernel at ports that are held for it, register them, and wait for its end.
+
+    Args:
+        spec: the kernel's kernelspec.
+        file: the registration file.
+        terms: what it says.
+
+    Returns:
+        How the kernel ended. Cancelling ends it and all that it has started.
+
+    Raises:
+        LaunchError: it cannot be started, or there are no ports.
+        DeadlineExceeded, ProtocolError: nobody acknowledges, or the registration makes no sense.
+    """
+    async with Warden.open() as warden:
+        directory = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+        with closing(HoldRendezvous(directory, terms.key, spec.name, terms.ip)) as held:
+            info = await held.addresses()
+            content = {**info.to_dict(), "signature_scheme": terms.signature_scheme}
+            write_connection_file(held.connection_file, content)
+            # The warden is the parent that ipykernel watches.
+            env = spec.environment({**os.environ, "JPY_PARENT_PID": str(warden.pid)})
+            process = LaunchSpec(spec.command(held.connection_file), str(Path.cwd()), env)
+            launched = warden.spawn(process, 1, 2, lambda: None)
+            for name in _PASSED_ON:
+                signum = getattr(signal, name)
+                asyncio.get_running_loop().add_signal_handler(signum, warden.signal, launched.id, signum)
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+            if isinstance(launched.state, Refused):
+                raise explain(process, launched.state.stage, launched.state.number)
+            if await _answers(info, launched):
+                ports = {name: getattr(info, name) for name in PORTS}
+                await asyncio.to_thread(kernelside.register, file, ports)
+            await launched.until(lambda: isinstance(launched.state, Ended))
+            assert isinstance(launched.state, Ended)
+            return launched.state.status
+
+
+async def _answers(info: ConnectionInfo, launched: Launched) -> bool:
+    """Wait until the kernel answers; False when it has ended instead.
+
+    A registration says that the ports are bound, and clients count on that: jupyter_client's takes a
+    heartbeat that is missing at first for the kernel's death.
+    """
+    client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+
+    async def watch() -> None:
+        await launched.until(lambda: isinstance(launched.state, Ended))
+        client.end(KernelDied("the kernel ended while starting"))
+
+    async with client, beside(watch(), name="watch the kernel"):
+        try:
+            await client.ready()
+        except KernelDied:
+            return False
+    return True
+
+
+def _become(spec: KernelSpec, file: Path) -> NoReturn:
+    """Replace this process by the kernel: what it was given suits it as it is."""
+    argv = spec.command(file)
+    try:
+        os.execvpe(argv[0], argv, spec.environment(os.environ))  # noqa: S606 - a kernelspec's command is no shell's
+    except OSError as error:
+        process = LaunchSpec(argv, str(Path.cwd()), dict(os.environ))
+        raise explain(process, "exec", error.errno or 0) from None
+
+
+def _end_like(status: ExitStatus) -> None:
+    """End this process as the kernel ended, by the same signal if it was one."""
+    if sys.platform != "win32" and status.signal is not None:
+        import resource  # noqa: PLC0415 - not there on Windows
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core file, the kernel's, is enough
+        if status.signal not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(status.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), status.signal)
+    sys.exit(1 if status.code is None else status.code)
+
+
+if __name__ == "__main__":
+    main()

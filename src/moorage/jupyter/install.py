@@ -1,0 +1,112 @@
+"""Kernelspecs of kernels that register: ipykernel's, and the adapter's for any other kernel type.
+
+Source: "Kernel specs", https://jupyter-client.readthedocs.io/en/stable/kernels.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moorage.discovery.kernelspec import KernelSpec, user_data_directory
+from moorage.errors import OutputError, UsageError
+
+PROTOCOL = "5.6"
+"""Where the documentation puts registration. Not 5.6.0: kallichore reads two numbers, no more."""
+
+_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
+
+
+def kernels_directory(*, user: bool = False, sys_prefix: bool = False, prefix: Path | None = None) -> Path:
+    """Return where kernelspecs are to go.
+
+    Args:
+        user: among the user's own.
+        sys_prefix: into this interpreter's environment.
+        prefix: into another one.
+
+    Without any of them it is the virtual environment, where this is one, else the user's.
+    """
+    if prefix is not None:
+        return prefix / "share" / "jupyter" / "kernels"
+    if sys_prefix or (not user and sys.prefix != sys.base_prefix):
+        return Path(sys.prefix) / "share" / "jupyter" / "kernels"
+    return user_data_directory(os.environ) / "kernels"
+
+
+def ipykernel_content(display_name: str = "") -> dict[str, Any]:
+    """Return the kernel.json of this interpreter's ipykernel, as one that registers."""
+    return {
+        "argv": [sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", "{connection_file}"],
+        "display_name": display_name or "Python 3 (moorage)",
+        "language": "python",
+        "metadata": {"debugger": True, "handshake": True},
+        "kernel_protocol_version": PROTOCOL,
+    }
+
+
+def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
+    """Return the kernel.json of an adapter that registers on behalf of a kernel type.
+
+    Raises:
+        UsageError: it is an adapter itself.
+    """
+    if "moorage.jupyter.adapter" in spec.argv:
+        raise UsageError(f"{spec.name} is an adapter itself", do="Name the kernel type it stands for")
+    # Who provisions it is for the adapted kernelspec to say; how it is signalled and shown is the kernel's.
+    metadata = {name: value for name, value in spec.metadata.items() if name != "kernel_provisioner"}
+    command = [sys.executable, "-m", "moorage.jupyter.adapter", "--type", spec.kernel_type]
+    return {
+        "argv": [*command, "-f", "{connection_file}"],
+        "display_name": display_name or f"{spec.display_name} (moorage)",
+        "language": spec.language,
+        "interrupt_mode": spec.interrupt_mode,
+        "metadata": {**metadata, "handshake": True},
+        "kernel_protocol_version": PROTOCOL,
+    }
+
+
+def install(directory: Path, name: str, content: Mapping[str, Any], resources: Path | None = None) -> Path:
+    """Write a kernelspec, whole or not at all; one of that name is replaced.
+
+    Args:
+        directory: a ``kernels`` directory; it need not exist.
+        name: of the kernelspec.
+        content: its kernel.json.
+        resources: a folder whose logos are copied.
+
+    Returns:
+        The kernelspec's folder.
+
+    Raises:
+        UsageError: the name is none that Jupyter takes.
+        OutputError: the folder cannot be written.
+    """
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise UsageError(f"{name!r} is no name for a kernelspec", do="Use letters, digits, dots, - and _")
+    folder = directory / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=directory) as made:
+            new = Path(made) / name
+            new.mkdir()
+            for logo in [] if resources is None else sorted(resources.glob("logo-*")):
+                shutil.copyfile(logo, new / logo.name)
+            (new / "kernel.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+            if folder.exists():
+                folder.rename(Path(made) / "old")
+            new.rename(folder)
+    except OSError as error:
+        raise OutputError(
+            f"the kernelspec {name} cannot be written",
+            why=str(error),
+            do="Choose another place with --user, --sys-prefix or --prefix",
+        ) from error
+    return folder

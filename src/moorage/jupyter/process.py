@@ -1,0 +1,335 @@
+"""A kernel's process as Jupyter's tools know one: the face of subprocess.Popen, a warden's child behind it.
+
+It is owned by a block in the portal's loop, where nothing stops between two calls of a synchronous tool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Protocol, Self, TypeVar
+from weakref import WeakSet
+
+from moorage.errors import WardenLost
+from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
+from moorage.tasks import beside
+
+T = TypeVar("T")
+
+
+class Portal(Protocol):
+    """What is needed of :func:`moorage.kernel.blocking.portal`."""
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Call a function in the loop's thread."""
+        ...
+
+    async def reach(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work in the loop's thread."""
+        ...
+
+    async def step_in(self, block: AbstractAsyncContextManager[T]) -> T:
+        """Enter a block there."""
+        ...
+
+    async def step_out(self, block: Any) -> None:
+        """Leave a block there."""
+        ...
+
+
+@dataclass
+class Streams:
+    """What a kernel's standard streams are to be, and the caller's ends of those that are pipes.
+
+    Attributes:
+        stdin: descriptor for the kernel's standard input; None for /dev/null.
+        echo: where its stdout and its stderr go besides being kept.
+        files: the caller's ends, by name.
+    """
+
+    stdin: int | None = None
+    echo: tuple[int | None, int | None] = (None, None)
+    files: dict[str, IO[bytes]] = field(default_factory=dict)
+    _ours: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, stdin: Any = None, stdout: Any = None, stderr: Any = None) -> Self:
+        """Read the arguments of subprocess.Popen of these names.
+
+        As everywhere in Jupyter, a kernel that is given no standard input gets none.
+
+        Raises:
+            OSError: no descriptors are left.
+        """
+        streams = cls()
+        try:
+            streams._take(stdin, stdout, stderr)
+        except BaseException:
+            streams.close()
+            for file in streams.files.values():
+                file.close()
+            raise
+        return streams
+
+    def close(self) -> None:
+        """Close what the kernel has duplicates of by now."""
+        while self._ours:
+            os.close(self._ours.pop())
+
+    def _take(self, stdin: Any, stdout: Any, stderr: Any) -> None:
+        if stdin == subprocess.PIPE:
+            self.stdin, writer = os.pipe()
+            self._ours.append(self.stdin)
+            self.files["stdin"] = os.fdopen(writer, "wb", buffering=0)
+        elif stdin is not None and stdin != subprocess.DEVNULL:
+            self.stdin = _number(stdin)
+        out = self._out("stdout", stdout, 1)
+        self.echo = (out, out if stderr == subprocess.STDOUT else self._out("stderr", stderr, 2))
+
+    def _out(self, name: str, wanted: Any, inherited: int) -> int | None:
+        if wanted is None:
+            with suppress(OSError):  # a daemon may have none
+                os.fstat(inherited)
+                return inherited
+            return None
+        if wanted == subprocess.DEVNULL:
+            return None
+        if wanted != subprocess.PIPE:
+            return _number(wanted)
+        reader, writer = os.pipe()
+        self._ours.append(writer)
+        self.files[name] = os.fdopen(reader, "rb")
+        return writer
+
+
+def _number(stream: Any) -> int:
+    return stream if isinstance(stream, int) else int(stream.fileno())
+
+
+class PopenFace:
+    """A kernel's process as subprocess.Popen shows one, for tools that look; any thread may."""
+
+    def __init__(
+        self, through: Portal, handle: Handle, ended: Future[int], files: dict[str, IO[bytes]]
+    ) -> None:
+        """Made by :func:`start`."""
+        self._portal = through
+        self._handle = handle
+        self._ended = ended
+        self.pid = handle.pid
+        self.stdin = files.get("stdin")
+        self.stdout = files.get("stdout")
+        self.stderr = files.get("stderr")
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal, or None while it lives."""
+        return self._ended.result() if self._ended.done() else None
+
+    def poll(self) -> int | None:
+        """Return :attr:`returncode`."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end.
+
+        Args:
+            timeout: seconds; None for as long as it takes.
+
+        Raises:
+            subprocess.TimeoutExpired: it still lives.
+        """
+        try:
+            return self._ended.result(timeout)
+        except Late:
+            raise subprocess.TimeoutExpired("kernel", timeout or 0.0) from None
+
+    def send_signal(self, signum: int) -> None:
+        """Signal it and its process group; nothing happens if it has ended."""
+        if self.returncode is None:
+            self._portal.call(self._handle.send_signal, signum)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(KILL)
+
+
+class KernelProcess:
+    """A kernel's process; every method may be awaited in any loop."""
+
+    def __init__(
+        self,
+        through: Portal,
+        block: AbstractAsyncContextManager[Handle],
+        handle: Handle,
+        ended: Future[int],
+        files: dict[str, IO[bytes]],
+    ) -> None:
+        """Made by :func:`start`."""
+        self._portal = through
+        self._block = block
+        self._handle = handle
+        self._ended = ended
+        self.face = PopenFace(through, handle, ended, files)
+
+    async def over(self) -> int:
+        """Wait for its end; returns its exit code. Cancelling is safe."""
+        return await asyncio.wrap_future(self._ended)
+
+    async def signalled(self, signum: int) -> None:
+        """Signal it and its process group; nothing happens if it has ended."""
+        if not self._ended.done():
+            await self._portal.reach(_called(self._handle.send_signal, signum))
+
+    async def end(self) -> int:
+        """Kill what is left of it and of all it started; returns its exit code when nothing is.
+
+        Cancelling stops the waiting, not the killing.
+        """
+        await self._portal.step_out(self._block)
+        for stream in (self.face.stdin, self.face.stdout, self.face.stderr):
+            if stream is not None:
+                stream.close()
+        return await asyncio.wrap_future(self._ended)
+
+    async def outlive(self, work: Coroutine[Any, Any, T], seconds: float) -> T | None:
+        """Await work in the portal's loop, at most until the process ends.
+
+        Args:
+            work: what to await.
+            seconds: when to give up all the same.
+
+        Returns:
+            its result, or None when it was given up.
+        """
+        return await self._portal.reach(_outlived(work, self._ended, seconds))
+
+    async def obituary(self) -> tuple[ExitStatus, str]:
+        """Return how it ended, and the newest part of what it said."""
+        text = await self._portal.reach(_called(self._handle.output))
+        return self._handle.exit_status or ExitStatus(), text
+
+
+async def start(
+    through: Portal,
+    spec: LaunchSpec,
+    streams: Streams,
+    *,
+    fork: Fork,
+    on_end: Callable[[ExitStatus], None],
+    launcher: Callable[[Launcher], Launcher] | None = None,
+) -> KernelProcess:
+    """Start a kernel's process.
+
+    Args:
+        through: the portal in whose loop it is owned.
+        spec: the process; its streams are taken from the next.
+        streams: its standard streams; those ends that are the kernel's are closed.
+        fork: as in :func:`moorage.kernel.kernel.launch`.
+        on_end: called in the portal's thread with how it ended, before anybody hears of it.
+        launcher: makes what starts it, from the launcher of this machine.
+
+    Raises:
+        LaunchError, WardenLost: it cannot be started.
+
+    Cancelling leaves nothing behind.
+    """
+    made = launcher or _as_it_is
+    ended: Future[int] = Future()
+    ended.set_running_or_notify_cancel()  # whoever stops waiting for it must not cancel it for the others
+    whole = replace(spec, stdin=streams.stdin, echo=streams.echo)
+    block = _living(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
+    try:
+        handle = await through.step_in(block)
+    except BaseException:
+        for file in streams.files.values():
+            file.close()
+        raise
+    finally:
+        streams.close()
+    return KernelProcess(through, block, handle, ended, streams.files)
+
+
+@asynccontextmanager
+async def _living(
+    spec: LaunchSpec,
+    launcher: Callable[[Warden], Launcher],
+    ended: Future[int],
+    on_end: Callable[[ExitStatus], None],
+) -> AsyncIterator[Handle]:
+    """Own the process; ``ended`` is set when it has ended, at the latest when the block is left."""
+    async with shared_warden() as warden:
+        # ipykernel watches that process, and without this explains Ctrl-C on stdout.
+        env = {**spec.env, "JPY_PARENT_PID": str(warden.pid)}
+        handle = None
+        try:
+            async with (
+                launcher(warden).launch(replace(spec, env=env)) as handle,
+                beside(_tell(handle, ended, on_end), name=f"watch {handle.pid}"),
+            ):
+                yield handle
+        finally:
+            if not ended.done():
+                ended.set_result(_code(None if handle is None else handle.exit_status))
+
+
+def _as_it_is(launcher: Launcher) -> Launcher:
+    return launcher
+
+
+async def keep_warden(through: Portal) -> None:
+    """Keep the loop's warden until the process ends, so that later kernels are forked from its zygotes."""
+    if through not in _keeping:
+        _keeping.add(through)
+        await through.step_in(shared_warden())
+
+
+_keeping: WeakSet[Portal] = WeakSet()
+
+
+async def _called(function: Callable[..., T], *arguments: Any) -> T:
+    return function(*arguments)
+
+
+async def _tell(handle: Handle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
+    status = ExitStatus()
+    with suppress(WardenLost):  # it was killed together with its warden, and nobody knows how
+        status = await handle.wait()
+    on_end(status)
+    ended.set_result(_code(status))
+
+
+def _code(status: ExitStatus | None) -> int:
+    if status is None or (status.code is None and status.signal is None):
+        return -KILL
+    return status.code if status.code is not None else -(status.signal or 0)
+
+
+async def _outlived(work: Coroutine[Any, Any, T], ended: Future[int], seconds: float) -> T | None:
+    waiting = True
+    try:
+        async with asyncio.timeout(seconds) as patience:
+
+            def over(_: object) -> None:
+                if waiting and not patience.expired():
+                    patience.reschedule(0)  # the end moves the deadline to now
+
+            # It is set in this very thread, so the callback may touch the loop.
+            ended.add_done_callback(over)
+            return await work
+    except TimeoutError:
+        return None
+    finally:
+        waiting = False

@@ -1,0 +1,304 @@
+"""The kernel provisioner ``moorage``: every tool on jupyter_client starts its kernels here.
+
+Found by the entry point group ``jupyter_client.kernel_provisioners``; used where
+``JUPYTER_DEFAULT_PROVISIONER_NAME`` or a kernelspec's ``metadata.kernel_provisioner`` names it.
+
+Source: "Customizing the kernel's runtime environment" in jupyter_client's documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from traitlets import CaselessStrEnum
+
+from moorage.discovery.finder import entered, resolve
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
+from moorage.jupyter.meeting import Meeting, Told, meet
+from moorage.jupyter.process import KernelProcess, Streams, keep_warden, start
+from moorage.kernel.blocking import portal
+from moorage.kernel.supervisor import last_words
+from moorage.launch.base import KILL, ExitStatus, LaunchSpec
+from moorage.rendezvous.base import Way
+from moorage.rendezvous.memory import memory
+
+# Seconds a kernel may take to listen before its tool is told that it was started, whatever becomes of it.
+_PATIENCE = 60.0
+
+
+class DiedStarting(StartDeath, RuntimeError):
+    """The kernel ended before it listened; a RuntimeError because that is what Jupyter's tools catch."""
+
+
+class NoSuchProgram(LaunchError, FileNotFoundError):
+    """The kernel's program or its directory does not exist; what subprocess.Popen raises then, too."""
+
+
+class MoorageProvisioner(LocalProvisioner):
+    """Starts a manager's kernel under a warden, at addresses nobody else can take.
+
+    It is a local provisioner with another way to choose addresses and another owner of the process. Its
+    coroutines may be awaited in any loop, a new one each time: the process belongs to the portal's.
+    """
+
+    parent: Any  # a jupyter_client.KernelManager, or None
+    process: Any  # a PopenFace, or subprocess.Popen for an independent kernel
+    connection_info: Any
+
+    rendezvous = CaselessStrEnum(
+        ["auto", "handshake", "self-bind", "hold", "ipc"],
+        default_value="auto",
+        config=True,
+        help="How to agree with the kernel on addresses; 'auto' picks what suits it.",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._portal = portal()
+        self._meeting: Meeting | None = None
+        self._type: KernelSpec | None = None
+        self._owned: KernelProcess | None = None
+        self._options: tuple[Way, ...] = ()
+        self._extra: list[str] = []
+        self._foreseen = False
+        self._again = False
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Agree on addresses, write the connection file and make the command.
+
+        Returns:
+            the arguments for :meth:`launch_kernel`, ``cmd`` and ``env`` among them.
+
+        Raises:
+            LaunchError: no addresses can be had.
+            UsageError: the rendezvous asked for cannot work.
+        """
+        manager = self.parent
+        if manager is None:
+            return await super().pre_launch(**kwargs)
+        meeting = await self._meet(independent=bool(kwargs.get("independent")))
+        meeting.write_into(manager)
+        if self._type is not None and self._type.provider != "spec":
+            kwargs["env"] = await entered(self._type, kwargs.get("env", os.environ))
+        if meeting.file is None:
+            self.ports_cached = True  # chosen and held already: the cache would choose and let go
+            return await super().pre_launch(**kwargs)
+        kwargs.pop("transport_encryption", None)  # where it is wanted the addresses are known beforehand
+        self._extra = kwargs.pop("extra_arguments", [])
+        return await KernelProvisionerBase.pre_launch(self, cmd=self._command(meeting.file), **kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """Start the process and, where nobody would start it again, wait until it listens.
+
+        Args:
+            cmd: its command.
+            kwargs: as for subprocess.Popen: cwd, env, stdin, stdout, stderr; and ``independent`` for a
+                kernel that shall outlive this process, which no warden can own.
+
+        Returns:
+            the connection information.
+
+        Raises:
+            DiedStarting: it ended before it listened.
+            LaunchError: it cannot be started.
+
+        Cancelling kills it.
+        """
+        if self._meeting is None or kwargs.get("independent"):
+            return await super().launch_kernel(cmd, **kwargs)
+        try:
+            await self._start(cmd, **kwargs)
+            if self._meeting.file is not None:
+                self.connection_info = await self._registered(**kwargs)
+            elif not self._watched():
+                await self._outlived(self._meeting.listening(self.parent))
+        except BaseException:
+            self._foreseen = True
+            await self._end()
+            await self._part()
+            raise
+        return self.connection_info
+
+    async def wait(self) -> int | None:
+        """Wait for the end of the process; then nothing of what it started is left either.
+
+        Returns:
+            its exit code, negative for a signal; 0 where there is none.
+
+        Cancelling stops the waiting.
+        """
+        if self._owned is None:
+            return await super().wait()
+        await self._owned.over()
+        return await self._end()
+
+    async def send_signal(self, signum: int) -> None:
+        """Send a signal to the kernel's process group; nothing happens if it has ended."""
+        if self._owned is None:
+            await super().send_signal(signum)
+            return
+        self._foreseen |= signum in (signal.SIGTERM, KILL)
+        await self._owned.signalled(signum)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's
+        """Know that the kernel has been asked to end."""
+        self._foreseen = True
+
+    async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
+        """Let go of the addresses, unless the kernel is about to be started again or still lives."""
+        if restart or (self.process is not None and self.process.poll() is None):
+            return
+        await self._end()
+        await self._part()
+
+    async def _meet(self, *, independent: bool) -> Meeting:
+        """Return the agreement on addresses, the same for every start until the final shutdown."""
+        if self._meeting is not None and self._meeting.stands:
+            return self._meeting
+        if self._meeting is not None:
+            self.log.warning("kernel %s gets new addresses: its private directory is gone", self.kernel_id)
+            await self._part()
+        self._portal = portal()
+        await keep_warden(self._portal)
+        told = Told.of(self.parent)
+        kernel = self._type = await self._kernel_type()
+        self._options = ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous)
+        self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel)
+        return self._meeting
+
+    async def _part(self) -> None:
+        meeting, self._meeting = self._meeting, None
+        self.ports_cached = self._again = False
+        if meeting is not None:
+            await meeting.end(self.parent)
+
+    async def _start(self, cmd: list[str], *, env: Mapping[str, str], **rest: Any) -> None:
+        streams = Streams.of(*(rest.pop(name, None) for name in ("stdin", "stdout", "stderr")))
+        self.cwd = os.fspath(rest.pop("cwd", None) or Path.cwd())
+        for name in rest.keys() - {"independent", "kernel_id", "extra_arguments"}:
+            self.log.warning("moorage starts no process with the argument %s: it is left out", name)
+        spec = _spec(cmd, self.cwd, env)
+        self._foreseen = False
+        try:
+            self._owned = await start(
+                self._portal,
+                spec,
+                streams,
+                # Nobody who restarts a kernel waits for a template to be made.
+                fork="made" if self._again else "auto",
+                on_end=self._ended,
+                launcher=None if self._type is None else self._type.launcher,
+            )
+        except LaunchError as error:
+            if _is_there(spec):
+                raise
+            raise NoSuchProgram(error.what, why=error.why, do=error.do) from None
+        self._again = True
+        self.process = self._owned.face
+        self.pid = self.pgid = self.process.pid
+        self.ip = self.parent.ip
+
+    async def _registered(self, **kwargs: Any) -> dict[str, Any]:
+        """Wait for the addresses the kernel chooses; start it otherwise if it does not say any."""
+        assert self._meeting is not None
+        if len(self._options) == 1:
+            told = await self._outlived(self._meeting.chosen())
+        else:
+            assert self._owned is not None
+            told = await self._owned.outlive(self._meeting.chosen(), _PATIENCE)
+        if told is not None:
+            return dict(told)
+        if len(self._options) == 1:
+            raise DeadlineExceeded(
+                f"the kernel {self.parent.kernel_name} said no address within {_PATIENCE:g} s",
+                do="Set MoorageProvisioner.rendezvous to hold",
+            )
+        return await self._instead(**kwargs)
+
+    async def _instead(self, **kwargs: Any) -> dict[str, Any]:
+        """Start the kernel once more, by what fits one that does not register."""
+        memory().remember(self.kernel_spec.argv, "does not register")
+        self._foreseen = True
+        await self._end()
+        await self._part()
+        arguments = await self.pre_launch(extra_arguments=self._extra, **kwargs)
+        info: dict[str, Any] = await self.launch_kernel(**arguments)
+        return info
+
+    async def _outlived(self, work: Any) -> Any:
+        """Await work, at most until the process ends, which is an error."""
+        assert self._owned is not None
+        done = await self._owned.outlive(work, _PATIENCE)
+        if self.process.returncode is not None:
+            status, output = await self._owned.obituary()
+            raise DiedStarting(
+                f"the kernel {self.parent.kernel_name} died while starting: {status.describe()}",
+                why=last_words(output) or "It said nothing",
+                exit_status=status,
+                output=output,
+            )
+        return done
+
+    async def _end(self) -> int:
+        """Have nothing left of the process; returns its exit code, 0 where there is none."""
+        owned, self._owned, self.process = self._owned, None, None
+        code = 0 if owned is None else await owned.end()
+        if self._meeting is not None:
+            self._meeting.hold()
+        return code
+
+    def _ended(self, status: ExitStatus) -> None:
+        """Hold its ports at once, and say so if nobody wanted it to end. In the portal's thread."""
+        if self._meeting is not None:
+            self._meeting.hold()
+        if not self._foreseen:
+            say = self.log.info if status.code == 0 else self.log.warning
+            say("kernel %s (%s) ended: %s", self.kernel_id, self.parent.kernel_name, status.describe())
+
+    def _watched(self) -> bool:
+        """Whether a restarter looks after the kernel, and wants to find it dead itself."""
+        return bool(getattr(self.parent, "restarter_class", None) and self.parent.autorestart)
+
+    def _command(self, file: Path) -> list[str]:
+        """Return the command with a connection file that is not the manager's."""
+        own, self.parent.connection_file = self.parent.connection_file, str(file)
+        try:
+            command: list[str] = self.parent.format_kernel_cmd(extra_arguments=self._extra)
+        finally:
+            self.parent.connection_file = own
+        return command
+
+    async def _kernel_type(self) -> KernelSpec:
+        """Return what is launched: the kernelspec, or what a provider says is behind it."""
+        spec = self.kernel_spec
+        ours = spec.metadata.get("moorage")
+        if isinstance(ours, dict) and isinstance(named := ours.get("kernel_type"), str):
+            return await resolve(named)
+        return KernelSpec(
+            name=self.parent.kernel_name,
+            argv=tuple(spec.argv),
+            display_name=spec.display_name,
+            language=spec.language,
+            interrupt_mode=spec.interrupt_mode,
+            metadata=spec.metadata,
+            protocol_version=getattr(spec, "kernel_protocol_version", ""),
+        )
+
+
+def _spec(cmd: list[str], cwd: str, env: Mapping[str, str]) -> LaunchSpec:
+    """Describe the process; ``~`` in the command is expanded, as everywhere in Jupyter."""
+    argv = tuple(os.path.expanduser(word) for word in cmd)  # noqa: PTH111 - most of the words are no paths
+    return LaunchSpec(argv, str(Path(cwd).absolute()), env)
+
+
+def _is_there(spec: LaunchSpec) -> bool:
+    found = shutil.which(spec.argv[0], path=spec.env.get("PATH")) if spec.argv else None
+    return found is not None and Path(spec.cwd).is_dir()

@@ -1,0 +1,392 @@
+"""A client of one kernel: requests as awaitables, outputs as they come.
+
+A request is done when its reply *and* its idle have arrived, in whichever order. What arrives later
+still with that request as parent (deno prints after idle) goes to the same receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Self
+
+from moorage.errors import MoorageError, ProtocolError
+from moorage.kernel.outputs import Output, OutputArea, traceback_of
+from moorage.kernel.request import InputProvider, Receiver, Request
+from moorage.kernel.trail import Trail
+from moorage.kernel.transport import LineReceiver, Transport
+from moorage.wire import messages
+from moorage.wire.codec import Signer
+from moorage.wire.connection import ConnectionInfo
+from moorage.wire.messages import Channel, Message
+from moorage.wire.session import Session
+
+__all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "Result", "error_of"]
+
+# How many finished requests are still known, so that late output finds its cell; with each its outputs.
+_REMEMBERED = 256
+# When a kernel that does not answer is asked once more (s): what was sent to the process before a restart may
+# have been lost with it. It doubles up to the second figure. What is sent to the first process waits for it:
+# where a hundred start at once, each would only have more to answer.
+_ASK_AGAIN, _ASK_AGAIN_MOST, _ASK_FIRST_AGAIN = 1.0, 10.0, 5.0
+# How long a kernel's last words may take to get here (s) once its process is known to have ended.
+_LAST_WORDS = 0.25
+# How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
+# publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
+_IDLE_LATE = 2.0
+
+
+@dataclass(frozen=True)
+class ExecutionError:
+    """What the kernel said of an exception.
+
+    Attributes:
+        ename, evalue: type and text of the exception.
+        traceback: lines, often with ANSI colours.
+    """
+
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One execution.
+
+    Attributes:
+        outputs: nbformat output dicts.
+        status: ``ok`` or ``error``; ``aborted`` from kernels that drop what is queued behind an error, which
+            some spell ``abort``.
+        error: the exception, where there was one.
+        seconds: from sending the request to reply and idle.
+        execution_count: the kernel's counter, or None.
+        expressions: the reply's ``user_expressions``.
+    """
+
+    outputs: list[Output]
+    status: str
+    error: ExecutionError | None
+    seconds: float
+    execution_count: int | None
+    expressions: Mapping[str, Any]
+
+
+class Client:
+    """Speaks to one kernel. Use as ``async with``; all methods belong to the loop it was entered in."""
+
+    def __init__(
+        self,
+        info: ConnectionInfo,
+        session_id: str,
+        new_id: Callable[[], str],
+        *,
+        on_line: LineReceiver | None = None,
+    ) -> None:
+        """Describe the conversation; nothing is opened before ``async with``.
+
+        Args:
+            info: the kernel's addresses and key.
+            session_id: names this client to the kernel.
+            new_id: makes message ids that never repeat.
+            on_line: told of the line, see :meth:`moorage.kernel.transport.Transport.on_line`.
+        """
+        self._session = Session(Signer(info.key, info.signature_scheme), session_id, new_id)
+        self._transport = Transport(info, session_id.encode(), self._on_frames)
+        if on_line is not None:
+            self._transport.on_line(on_line)
+        self._requests: OrderedDict[str, Request] = OrderedDict()
+        self._listeners: list[Receiver] = []
+        self._welcomed = asyncio.Event()
+        self._shown = asyncio.Event()
+        self._answered = False
+        self._ended: BaseException | None = None
+        self.rejected = 0
+        """How many arrivals were no valid message: malformed, badly signed, or repeated."""
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.end(MoorageError("the client was closed while a request was under way"))
+        await self._transport.__aexit__(None, None, None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of ours on the shell channel is still under way."""
+        return any(r.message.channel == "shell" and not r.done.done() for r in self._requests.values())
+
+    def end(self, error: BaseException) -> None:
+        """Fail every request under way and every later one with ``error``: the kernel is gone."""
+        self._ended = self._ended or error
+        self.fail(self._ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Fail every request under way with ``error``; later ones are sent as usual."""
+        for request in self._requests.values():
+            request.fail(error)
+
+    async def hear_out(self) -> None:
+        """Take in what the kernel said before its process ended. Cancelling is safe."""
+        await self._transport.hear_out(_LAST_WORDS)
+
+    def listen(self, receive: Receiver) -> None:
+        """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
+        self._listeners.append(receive)
+
+    def request(
+        self,
+        channel: Channel,
+        request: messages.Request,
+        receive: Receiver | None = None,
+        stdin: InputProvider | None = None,
+    ) -> Request:
+        """Send a request.
+
+        Args:
+            channel: ``shell`` or ``control``.
+            request: message type and content, from :mod:`moorage.wire.messages`.
+            receive: called with each iopub message this request causes; what it raises fails the request.
+            stdin: answers the kernel's input requests for it.
+
+        Returns:
+            The request; await its ``reply`` or its ``done``. Abandoning it is safe: the kernel goes on.
+
+        Raises:
+            KernelDied: there is no kernel any more.
+            ProtocolError: what listens at its address is no kernel.
+        """
+        if self._ended is not None:
+            raise self._ended
+        kind, content = request
+        date = datetime.now(UTC).isoformat()
+        message = self._session.request(channel, kind, content, date=date)
+        entry = Request(message, receive, stdin)
+        self._transport.send(channel, self._session.pack(message))
+        self._requests[message.header.msg_id] = entry
+        self._forget_old()
+        return entry
+
+    def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
+        """Send a message that has no reply, such as ``input_reply`` or ``comm_msg``."""
+        kind, content = message
+        date = datetime.now(UTC).isoformat()
+        packed = self._session.request(channel, kind, content, date=date, parent=parent)
+        self._transport.send(channel, self._session.pack(packed))
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        receive: Receiver | None = None,
+        silent: bool = False,
+        store_history: bool = True,
+        expressions: Mapping[str, str] | None = None,
+        stdin: InputProvider | None = None,
+        trail: Trail | None = None,
+    ) -> Result:
+        """Run code and wait until it and its output are complete.
+
+        Args:
+            code: what to run.
+            receive: called with every message of the execution, beside the collection in the result.
+            silent: broadcast no output and count nothing.
+            store_history: let the kernel keep it in its history.
+            expressions: evaluated afterwards; their values come back in ``Result.expressions``.
+            stdin: answers the kernel's input requests, given prompt and whether it is a password; None
+                makes ``input()`` an error in the kernel. Called in the loop's thread.
+            trail: how to find the end of the output of a kernel that publishes some after its reply.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile.
+            Exception: whatever ``receive`` or ``stdin`` raised.
+
+        Cancelling stops the wait, not the kernel: interrupt it for that.
+        """
+        area = OutputArea()
+
+        def take(message: Message) -> None:
+            area.handle(message)
+            if receive is not None:
+                receive(message)
+
+        began = monotonic()
+        message = messages.execute_request(
+            code,
+            silent=silent,
+            store_history=store_history,
+            user_expressions=expressions,
+            allow_stdin=stdin is not None,
+            stop_on_error=False,  # what is sent after an interrupt is to be run
+        )
+        reply = (await self.request("shell", message, take, stdin).done).content
+        seconds = monotonic() - began
+        if trail is not None:
+            await trail.end(self, take)
+        return Result(
+            outputs=area.outputs,
+            status=str(reply.get("status", "ok")),
+            error=error_of(reply),
+            seconds=seconds,
+            execution_count=area.execution_count or reply.get("execution_count"),
+            expressions=reply.get("user_expressions") or {},
+        )
+
+    async def ready(
+        self, moved_to: ConnectionInfo | None = None, *, channel: Channel = "shell"
+    ) -> dict[str, Any]:
+        """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
+
+        The proof is ``iopub_welcome`` (JEP 65), or a status caused by one of our own requests. Where a
+        reply came without either, the subscription was late: the kernel is asked again, at growing
+        intervals.
+
+        Args:
+            moved_to: connect there first, if that is elsewhere: the kernel has been started again.
+            channel: where to ask; on ``control`` many kernels answer while they compute.
+
+        Returns:
+            The content of the kernel's ``kernel_info_reply``.
+
+        Raises:
+            KernelDied: the kernel's process ended first. Cancelling is safe.
+        """
+        if moved_to is not None:
+            self._transport.move(moved_to)
+        # A new one: what was true of the process before a restart proves nothing.
+        heard = self._welcomed = asyncio.Event()
+        ask_again, patience = _ASK_AGAIN if self._answered else _ASK_FIRST_AGAIN, 0.02
+        questions: list[Request] = []
+        while True:
+            asked = self.request(channel, messages.kernel_info_request(), lambda _: heard.set())
+            questions.append(asked)
+            try:
+                async with asyncio.timeout(ask_again):
+                    info = (await asyncio.shield(asked.reply)).content  # late, it still ends the request
+            except TimeoutError:
+                ask_again = min(2 * ask_again, _ASK_AGAIN_MOST)
+                continue
+            try:
+                async with asyncio.timeout(patience):
+                    await heard.wait()
+            except TimeoutError:
+                patience = min(2 * patience, 1.0)
+                continue
+            for question in questions:
+                question.give_up_idle()
+            self._answered = True
+            return info
+
+    async def flush(self, receive: Receiver | None = None) -> None:
+        """Wait until everything the kernel has published so far has arrived.
+
+        Args:
+            receive: called with what the kernel publishes in this request's name: ipykernel does so with
+                what a child process printed just before.
+        """
+        await self.request("shell", messages.kernel_info_request(), receive).done
+
+    async def shown(self, seconds: float) -> bool:
+        """Wait for output of the kernel, whoever caused it, since this was last asked.
+
+        Args:
+            seconds: how long.
+
+        Returns:
+            False when there was none. Cancelling is safe.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._shown.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._shown.clear()
+
+    def _forget_old(self) -> None:
+        while len(self._requests) > _REMEMBERED:
+            oldest, request = next(iter(self._requests.items()))
+            if not request.done.done() and not request.reply.cancelled():
+                self._requests.move_to_end(oldest)
+                return
+            del self._requests[oldest]
+
+    def _on_frames(self, channel: Channel, frames: list[bytes]) -> None:
+        try:
+            message = self._session.receive(channel, frames)
+        except ProtocolError:
+            self.rejected += 1
+            return
+        if channel == "iopub":
+            self._on_iopub(message)
+        elif channel == "stdin":
+            self._on_input_request(message)
+        else:
+            self._on_reply(message)
+
+    def _on_reply(self, message: Message) -> None:
+        request = self._requests.get(message.parent_id)
+        if request is not None and not request.reply.done():
+            request.reply.set_result(message)
+            request.settle()
+            if not request.done.done():
+                look = asyncio.get_running_loop().call_later(_IDLE_LATE, self._look_for_idle, request)
+                request.done.add_done_callback(lambda _: look.cancel())
+
+    def _look_for_idle(self, request: Request) -> None:
+        """Ask something else: once that has its idle, one that was to come before it never will."""
+        if self._ended is None and not request.done.done():
+            channel: Channel = "control" if request.message.channel == "control" else "shell"
+            # deno gives what is late to whoever asked last.
+            later = self.request(channel, messages.kernel_info_request(), request.receive)
+            later.done.add_done_callback(lambda done: request.miss_idle() if Request.finished(done) else None)
+
+    def _on_iopub(self, message: Message) -> None:
+        try:
+            for listener in self._listeners:
+                listener(message)
+        finally:
+            # A listener that raises is told of by the loop, and costs the request nothing.
+            self._on_published(message)
+
+    def _on_published(self, message: Message) -> None:
+        if message.msg_type == "iopub_welcome":
+            self._welcomed.set()
+        elif message.msg_type != "status":
+            self._shown.set()
+        request = self._requests.get(message.parent_id)
+        if request is None:
+            return
+        if request.receive is not None:
+            try:
+                request.receive(message)
+            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+                request.fail(error)
+        if message.msg_type == "status" and message.content.get("execution_state") == "idle":
+            request.idle = True
+            request.settle()
+
+    def _on_input_request(self, message: Message) -> None:
+        request = self._requests.get(message.parent_id)
+        if message.msg_type != "input_request" or request is None or request.stdin is None:
+            return
+        value = ""  # the kernel waits for some answer, even where there is none
+        try:
+            prompt = str(message.content.get("prompt", ""))
+            value = request.stdin(prompt, bool(message.content.get("password")))
+        except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+            request.fail(error)
+        self.send("stdin", messages.input_reply(value), parent=message)
+
+
+def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
+    """Return the exception an ``execute_reply`` tells of, or None."""
+    if reply.get("status") != "error":
+        return None
+    traceback = tuple(traceback_of(reply))
+    return ExecutionError(str(reply.get("ename", "")), str(reply.get("evalue", "")), traceback)

@@ -1,0 +1,252 @@
+"""Kernels started ahead of need, for those who cannot wait for one.
+
+    async with moorage.pool("python3", size=2) as pool:
+        async with pool.launch(cwd="demos") as kernel:
+            await kernel.execute("1 + 1")
+
+A kernel is given out once, and ends with the block it was given to; another is started in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, assert_never
+
+from moorage.discovery.finder import resolve
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import LaunchError, MoorageError
+from moorage.kernel.kernel import Kernel, launch
+from moorage.launch.zygote_link import early
+from moorage.plan import pool as plan
+from moorage.plan.pool import Spare, Wish
+from moorage.rendezvous.choice import is_ipykernel
+from moorage.tasks import beside
+
+# Run unseen in an ipykernel before it is given out: first cell and result cost three times the second ones.
+_WARM = {"warm": "1"}
+
+# Puts a kernel that runs already where its user wants it, and leaves no name behind.
+_MOVE = """\
+(lambda os, sys, cwd, env: (
+    os.chdir(cwd),
+    os.environ.update(env),
+    __import__("time").tzset() if "TZ" in env else None,
+    setattr(sys.modules["tempfile"], "tempdir", None) if "tempfile" in sys.modules else None,
+    (lambda dh: dh.__setitem__(slice(None), [type(dh[0])(os.getcwd())]))(get_ipython().user_ns["_dh"]),
+))(__import__("os"), __import__("sys"), *__import__("json").loads({said!r}))
+"""
+
+
+class Pool:
+    """Some kernels of one type, always ready; made by :func:`pool`."""
+
+    def __init__(self, spec: KernelSpec, size: int, options: Mapping[str, Any]) -> None:
+        """Describe them; ``options`` are those of :func:`moorage.kernel.kernel.launch`."""
+        self.spec = spec
+        self._options = dict(options)
+        self._size = size
+        self._closed = False
+        self._machine = plan.Pool()
+        self._loop = asyncio.get_running_loop()
+        self._wishes = itertools.count(1)
+        self._waiting: dict[Wish, asyncio.Future[_Place]] = {}
+        self._ready: dict[Spare, _Place] = {}
+        self._to_start: asyncio.Queue[Spare] = asyncio.Queue()
+
+    @property
+    def ready(self) -> int:
+        """How many kernels can be given out without any waiting."""
+        return self._machine.ready
+
+    def resize(self, size: int) -> None:
+        """Keep so many ready from now on; those that are too many stay until somebody takes them."""
+        self._size = size
+        self._feed(plan.Resized(size))
+
+    @asynccontextmanager
+    async def launch(
+        self, *, cwd: str | Path | None = None, env: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Kernel]:
+        """Take a kernel; it ends with the ``async with`` block.
+
+        Args:
+            cwd: its working directory; default is the pool's.
+            env: added to the pool's environment.
+
+        Yields:
+            A kernel nobody had before. One that cannot be had by moving a kernel of the pool (another
+            environment from its first moment on; another directory for a kernel that is not ipykernel)
+            is launched afresh.
+
+        Raises:
+            LaunchError, StartDeath, DeadlineExceeded: as from :func:`moorage.kernel.kernel.launch`.
+
+        Cancelling while it waits leaves what was started to others.
+        """
+        env = env or {}
+        if (cwd is None and not env) or self._movable(env):
+            place = await self._take()
+            try:
+                if cwd is not None or env:
+                    await _move(place.kernel, cwd, env)
+                yield place.kernel
+            finally:
+                place.left.set()
+                await place.gone.wait()
+            if place.error is not None:
+                raise place.error
+        else:
+            inherited = self._options.get("env") or {}
+            options = self._options | ({} if cwd is None else {"cwd": cwd}) | {"env": {**inherited, **env}}
+            async with launch(self.spec, **options) as kernel:
+                yield kernel
+
+    async def run(self) -> None:
+        """Keep the pool filled until cancelled, which ends every kernel of it."""
+        self._feed(plan.Resized(self._size))
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    spare = await self._to_start.get()
+                    group.create_task(self._keep(spare), name=f"pool {self.spec.name} {spare}")
+        finally:
+            self._closed = True
+            for given in self._waiting.values():
+                if not given.done():
+                    given.set_exception(_closed())
+
+    async def _take(self) -> _Place:
+        if self._closed:
+            raise _closed()
+        wish = Wish(next(self._wishes))
+        given: asyncio.Future[_Place] = self._loop.create_future()
+        self._waiting[wish] = given
+        self._feed(plan.Wanted(wish))
+        try:
+            return await given
+        except asyncio.CancelledError:
+            if given.done() and not given.cancelled() and given.exception() is None:
+                given.result().left.set()  # it came at the same moment
+            raise
+        finally:
+            del self._waiting[wish]
+            self._feed(plan.Withdrawn(wish))
+
+    def _movable(self, env: Mapping[str, str]) -> bool:
+        """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
+        python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
+        return python and not early(env)
+
+    def _feed(self, event: plan.Event, error: Exception | None = None) -> None:
+        for command in self._machine.handle(event, self._loop.time()):
+            match command:
+                case plan.Start(spare):
+                    self._to_start.put_nowait(spare)
+                case plan.Give(spare, wish):
+                    self._give(self._waiting[wish], self._ready.pop(spare))
+                case plan.Refuse(wish, _):
+                    if not self._waiting[wish].done():
+                        self._waiting[wish].set_exception(error or MoorageError("no kernel was started"))
+                case plan.WakeAt(at):
+                    self._loop.call_at(at, self._feed, plan.Tick())
+                case _:
+                    assert_never(command)
+
+    @staticmethod
+    def _give(given: asyncio.Future[_Place], place: _Place) -> None:
+        if given.done():  # cancelled, and not yet withdrawn
+            place.left.set()
+        else:
+            given.set_result(place)
+
+    async def _keep(self, spare: Spare) -> None:
+        """Start a kernel, and keep it until whoever got it leaves it or it dies before."""
+        place = None
+        try:
+            async with launch(self.spec, **self._options) as kernel:
+                place = self._ready[spare] = _Place(kernel)
+                if is_ipykernel(kernel.spec.argv):
+                    # In a shell this might be a program of the user's.
+                    code = "pass" if self.spec.language == "python" else ""
+                    await kernel.client.execute(code, silent=True, store_history=False, expressions=_WARM)
+                self._feed(plan.Ready(spare))
+                async with beside(self._watch(spare, place), name=f"watch {spare}"):
+                    await place.left.wait()
+        except Exception as error:  # noqa: BLE001 - boundary: who waits for it, or has it, gets this
+            self._ready.pop(spare, None)
+            if place is not None:
+                place.error = error
+            self._feed(plan.Failed(spare), error)
+        finally:
+            if place is not None:
+                place.gone.set()
+
+    async def _watch(self, spare: Spare, place: _Place) -> None:
+        """Replace a kernel that dies before anybody got it."""
+        with suppress(MoorageError):
+            await place.kernel.process.wait()
+        if self._ready.pop(spare, None) is not None:
+            place.left.set()
+            self._feed(plan.Died(spare))
+
+
+def _closed() -> MoorageError:
+    return MoorageError("the pool is closed: no kernel can be had from it")
+
+
+def _absolute(path: str | Path) -> str:
+    """Return a path as seen from the root."""
+    return str(Path(path).absolute())
+
+
+class _Place:
+    """A kernel of the pool, and what becomes of it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.left = asyncio.Event()
+        self.error: Exception | None = None
+        self.gone = asyncio.Event()
+
+
+async def _move(kernel: Kernel, cwd: str | Path | None, env: Mapping[str, str]) -> None:
+    """Change a running ipykernel's directory and environment, and those of its restarts."""
+    where = "." if cwd is None else _absolute(cwd)
+    code = _MOVE.format(said=json.dumps([where, dict(env)]))
+    result = await kernel.client.execute(code, silent=True, store_history=False)
+    if result.error is not None:
+        raise LaunchError(
+            f"the kernel {kernel.spec.kernel_type} cannot be put into {where!r}",
+            why=f"{result.error.ename}: {result.error.evalue}",
+        )
+    kernel._supervisor.relocate(None if cwd is None else where, env)  # noqa: SLF001 - the kernel's other half
+
+
+@asynccontextmanager
+async def pool(
+    kernel_type: str | KernelSpec = "python3", *, size: int = 1, **options: Any
+) -> AsyncIterator[Pool]:
+    """Keep kernels ready for as long as the ``async with`` block lasts.
+
+    Args:
+        kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
+        size: how many are ready when nobody has taken one.
+        **options: as for :func:`moorage.kernel.kernel.launch`.
+
+    Yields:
+        The pool, at once: its first kernels are starting.
+
+    Raises:
+        KernelTypeNotFound: there is no such kernel type.
+
+    Leaving or cancelling the block ends every kernel of the pool.
+    """
+    spec = await resolve(kernel_type) if isinstance(kernel_type, str) else kernel_type
+    result = Pool(spec, size, {"fork": True, **options})
+    async with beside(result.run(), name=f"pool of {spec.name}"):
+        yield result

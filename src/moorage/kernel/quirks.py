@@ -1,0 +1,68 @@
+"""What particular kernels need beside the protocol, known by the implementation they say they are.
+
+Each was met in a real kernel; docs/reference/kernels-tried.md has what every one of them can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from moorage.kernel.trail import Trail
+from moorage.rendezvous.choice import is_ipykernel
+
+InterruptMode = Literal["signal", "message"]
+
+# Kernels that have published all output of a request before they say idle, by how their ``implementation``
+# begins. Of others nobody knows: deno, evcxr and more read what was printed from a pipe, in their own time.
+_IN_ORDER = ("ipython", "xeus", "irkernel", "ark")
+
+# What prints a mark, by the way that everything else printed takes.
+_MARKS = {"Deno kernel": "console.log('{}')"}
+
+# Their kernelspecs ask for a signal, of which they die; the message is what they know (deno issue 24491).
+_BY_MESSAGE = frozenset({"Deno kernel"})
+
+# xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). As in
+# ipykernel, Python's handler shall stand while a cell runs, and none between cells: it would end xeus's loop.
+_PREPARATIONS = {
+    "xeus-python": """(lambda signal, events: [
+    events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler)),
+    events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)),
+])(__import__("signal"), get_ipython().events);""",
+}
+
+
+def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptMode:
+    """Return how a kernel is to be interrupted.
+
+    Args:
+        stated: what its kernelspec says.
+        info: its ``kernel_info_reply``.
+    """
+    return "message" if info.get("implementation") in _BY_MESSAGE else stated
+
+
+def trail(argv: Sequence[str], info: Mapping[str, Any]) -> Trail | None:
+    """Return how to find the end of what a kernel publishes of a request that it has answered already.
+
+    Args:
+        argv: its kernelspec's command.
+        info: its ``kernel_info_reply``.
+
+    Returns:
+        None for kernels that publish everything before they say idle.
+    """
+    named = str(info.get("implementation"))
+    if named.lower().startswith(_IN_ORDER) or is_ipykernel(argv):
+        return None
+    return Trail(_MARKS.get(named, ""))
+
+
+def preparation(info: Mapping[str, Any]) -> str | None:
+    """Return code to run, silently, in a kernel that has just started; None for most.
+
+    Args:
+        info: its ``kernel_info_reply``.
+    """
+    return _PREPARATIONS.get(str(info.get("implementation")))

@@ -1,0 +1,71 @@
+"""One request under way: its two halves, the reply and the idle, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from moorage.wire.messages import Message
+
+Receiver = Callable[[Message], None]
+InputProvider = Callable[[str, bool], str]
+
+LOST = "moorage: the kernel published faster than it could send, and dropped some of this output\n"
+"""Told on stderr of an execution whose end got lost, as what was published just before it may be."""
+
+
+class Request:
+    """One request under way.
+
+    Attributes:
+        message: what was sent.
+        reply: resolves with the reply.
+        done: resolves when reply and idle have both arrived.
+    """
+
+    def __init__(self, message: Message, receive: Receiver | None, stdin: InputProvider | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.message = message
+        self.receive = receive
+        self.stdin = stdin
+        self.reply: asyncio.Future[Message] = loop.create_future()
+        self.done: asyncio.Future[Message] = loop.create_future()
+        self.idle = False
+
+    def settle(self) -> None:
+        """Finish when both halves are there."""
+        if self.idle and self.finished(self.reply) and not self.done.done():
+            self.done.set_result(self.reply.result())
+
+    def give_up_idle(self) -> None:
+        """Nobody is to wait for an idle that was published before anybody listened."""
+        if self.finished(self.reply):
+            self.done.cancel()
+
+    def miss_idle(self) -> None:
+        """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
+        if self.done.done() or self.idle:
+            return
+        self.idle = True
+        if self.receive is not None and self.message.msg_type == "execute_request":
+            content = {"name": "stderr", "text": LOST}
+            note = msgspec.structs.replace(self.message.header, msg_type="stream")
+            try:
+                self.receive(Message("iopub", note, content=content))
+            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+                self.fail(error)
+        self.settle()
+
+    @staticmethod
+    def finished(future: asyncio.Future[Message]) -> bool:
+        """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
+        return future.done() and not future.cancelled() and future.exception() is None
+
+    def fail(self, error: BaseException) -> None:
+        """End every wait with ``error``."""
+        for future in (self.reply, self.done):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # retrieved: a request nobody waits for is no leak worth a warning

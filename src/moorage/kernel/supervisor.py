@@ -1,0 +1,231 @@
+"""Watches one kernel's process: carries out what its lifecycle says, and tells everybody of its death."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import assert_never
+
+from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
+from moorage.kernel.client import Client
+from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.plan import lifecycle
+from moorage.plan.lifecycle import Lifecycle, Status
+from moorage.wire import messages
+from moorage.wire.messages import Channel
+
+
+class Supervisor:
+    """One kernel's process from its launch to its end, restarts included."""
+
+    def __init__(
+        self,
+        kernel_type: str,
+        spec: LaunchSpec,
+        launcher: Launcher,
+        *,
+        ends_by_shell: bool = False,
+        renew: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Describe the process; :meth:`keep` starts it.
+
+        Args:
+            kernel_type: for messages.
+            spec: the process.
+            launcher: starts it.
+            ends_by_shell: ask it to end on its shell channel where it is idle, for the sake of ipykernel:
+                asked on control, its main thread may end the thread that prints while the control
+                thread still waits ten seconds for that one (seen in 1 of 25 with ipykernel 7.4).
+            renew: called before each start, when nothing of an earlier process lives.
+        """
+        self._renew = renew
+        self._ends_by_shell = ends_by_shell
+        self._kernel_type = kernel_type
+        self._spec = spec
+        self._launcher = launcher
+        self._loop = asyncio.get_running_loop()
+        self._lifecycle = Lifecycle(self._loop.time())
+        self._started: asyncio.Future[Handle] = self._loop.create_future()
+        self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._processes: list[Handle] = []
+        self._clients: list[Client] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        self.on_end(self._disarm)
+
+    @property
+    def status(self) -> Status:
+        """What is true of the kernel now."""
+        return self._lifecycle.status
+
+    @property
+    def handle(self) -> Handle:
+        """The process last started; raises what prevented its start."""
+        return self._processes[-1] if self._processes else self._started.result()
+
+    def relocate(self, cwd: str | None, env: Mapping[str, str]) -> None:
+        """Have restarts begin elsewhere: in another directory, with ``env`` added to the environment."""
+        env = {**self._spec.env, **env}
+        self._spec = replace(self._spec, env=env, cwd=self._spec.cwd if cwd is None else cwd)
+
+    def attach(self, client: Client) -> None:
+        """Tell ``client`` when the kernel dies; at once if it has."""
+        if self._ended.done():
+            raise self.start_death()
+        self._clients.append(client)
+
+    async def started(self) -> Handle:
+        """Wait until there is a process. Cancelling is safe.
+
+        Raises:
+            LaunchError, WardenLost: there never will be one.
+        """
+        return await asyncio.shield(self._started)
+
+    async def wait(self) -> ExitStatus:
+        """Wait until the process has ended for good. Cancelling is safe.
+
+        Raises:
+            WardenLost: nobody can know any more.
+        """
+        return await asyncio.shield(self._ended)
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call ``call`` soon after the process has ended for good."""
+        self._ended.add_done_callback(lambda _: call())
+
+    def tell(self, event: lifecycle.Answered | lifecycle.DeadlinePassed) -> None:
+        """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause."""
+        self._feed(event)
+
+    def stop(self, *, grace: float, at_once: bool) -> None:
+        """Begin to end the kernel; see :meth:`moorage.kernel.kernel.Kernel.shutdown`."""
+        self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
+
+    def restart(self) -> None:
+        """Kill the tree and start the process again; requests under way fail.
+
+        Raises:
+            KernelDied: it has ended or is being ended, and stays so.
+        """
+        self._feed(lifecycle.RestartRequested())
+        if not isinstance(self.status, lifecycle.Restarting | lifecycle.Starting):
+            raise KernelDied("the kernel cannot be restarted", why="It has ended or is about to")
+        if self._started.done():
+            self._started = self._loop.create_future()
+        error = MoorageError("the kernel was restarted while a request was under way")
+        for client in self._clients:
+            client.fail(error)
+
+    async def keep(self) -> None:
+        """Run the process, and again for every restart, until it ends for good.
+
+        Cancelling ends the process and everything it started, and tells everybody who waits for it.
+        """
+        try:
+            while await self._run():
+                pass
+        except MoorageError as error:
+            self._give_up(error)
+        except BaseException as error:
+            self._give_up(MoorageError("the kernel is no longer watched", why=repr(error)))
+            raise
+
+    def start_death(self) -> MoorageError:
+        """Return the error that tells of a process that ended before the kernel answered."""
+        if self._ended.done() and (error := self._ended.exception()) is not None:
+            return error if isinstance(error, MoorageError) else WardenLost(str(error))
+        exit_status = self.handle.exit_status or ExitStatus()
+        output = self.handle.output()
+        return StartDeath(
+            f"the kernel {self._kernel_type} died while starting: {exit_status.describe()}",
+            why=last_words(output) or "It said nothing",
+            exit_status=exit_status,
+            output=output,
+        )
+
+    async def _run(self) -> bool:
+        """Run the process once; True when it is to run again."""
+        self._renew()
+        async with self._launcher.launch(self._spec) as handle:
+            self._processes[:] = [handle]
+            self._feed(lifecycle.Launched(handle.pid))
+            if not self._started.done():
+                self._started.set_result(handle)
+            try:
+                exit_status = await handle.wait()
+                if isinstance(self.status, lifecycle.Running):
+                    # What the kernel said before it died may still be on its way.
+                    for client in self._clients:
+                        await client.hear_out()
+            except asyncio.CancelledError:
+                # The block is left: it ends here, and whoever still waits for it hears so.
+                self._on_exit(await handle.kill(), handle.output())
+                raise
+            return self._on_exit(exit_status, handle.output())
+
+    def _feed(self, event: lifecycle.Event) -> bool:
+        """Give the machine an event and carry out what it says; True when the process is to run again."""
+        again = False
+        for command in self._lifecycle.handle(event, self._loop.time()):
+            match command:
+                case lifecycle.AskToStop():
+                    # No client, or one that is closed, cannot ask: the ladder's next rung will do.
+                    with suppress(MoorageError):
+                        for client in self._clients[:1]:
+                            by_shell = self._ends_by_shell and not client.busy
+                            channel: Channel = "shell" if by_shell else "control"
+                            client.request(channel, messages.shutdown_request(restart=False))
+                case lifecycle.Terminate():
+                    self.handle.send_signal(signal.SIGTERM)
+                case lifecycle.KillTree():
+                    # The leader falls; leaving the launcher's block takes the rest of the tree.
+                    self.handle.send_signal(KILL)
+                case lifecycle.Launch():
+                    again = True
+                case lifecycle.WakeAt(at):
+                    self._timers.append(self._loop.call_at(at, self._feed, lifecycle.Tick()))
+                case _:
+                    assert_never(command)
+        return again
+
+    def _on_exit(self, exit_status: ExitStatus, output: str) -> bool:
+        again = self._feed(
+            lifecycle.Died(exit_status.code, exit_status.signal, exit_status.out_of_memory, output)
+        )
+        if not again:
+            error = KernelDied(
+                f"the kernel died: {exit_status.describe()}",
+                why=last_words(output),
+                exit_status=exit_status,
+                output=output,
+            )
+            for client in self._clients:
+                client.end(error)
+            self._ended.set_result(exit_status)
+            if not self._started.done():  # told to end while it was being restarted
+                self._started.set_exception(error)
+                self._started.exception()  # whoever waits gets it; nobody waiting is no leak
+        return again
+
+    def _disarm(self) -> None:
+        """Let go of the timers: each keeps all that is here until it is due, clients and what they heard."""
+        while self._timers:
+            self._timers.pop().cancel()
+
+    def _give_up(self, error: MoorageError) -> None:
+        self._feed(lifecycle.WatcherLost())
+        for client in self._clients:
+            client.end(error)
+        for future in (self._started, self._ended):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whoever waits gets it; nobody waiting is no leak
+
+
+def last_words(output: str, most: int = 2000) -> str:
+    """Return the end of a process's output, fit for an error message."""
+    text = output.strip()
+    return text if len(text) <= most else "…" + text[-most:]

@@ -1,0 +1,102 @@
+"""Why a process could not be started, in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moorage.errors import LaunchError, UsageError
+from moorage.launch import isolation_probe
+
+if TYPE_CHECKING:
+    from moorage.launch.base import LaunchSpec
+
+
+def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError | UsageError:
+    """Turn a failed step into an error somebody can act on.
+
+    Args:
+        spec: what should have been started.
+        stage: ``descriptors``, ``fork``, ``chdir``, ``exec`` or a :class:`moorage.launch.isolate.Refused`'s.
+        number: the errno the step failed with.
+    """
+    if stage.startswith("isolate/"):
+        return isolation_probe.explain(stage, number)
+    program = spec.argv[0] if spec.argv else ""
+    what = f"{program!r} cannot be started"
+    if stage == "chdir":
+        return LaunchError(what, **_directory(spec.cwd, number))
+    if stage == "exec":
+        return LaunchError(what, **_program(spec, program, number))
+    if number in (errno.EMFILE, errno.ENFILE):
+        return LaunchError(
+            what, why="too many files are open", do="Raise `ulimit -n` or launch fewer at once"
+        )
+    if number == errno.EAGAIN:
+        return LaunchError(
+            what, why="this user may start no more processes", do="Raise `ulimit -u` or launch fewer at once"
+        )
+    return LaunchError(what, why=os.strerror(number), do="Free memory or launch fewer at once")
+
+
+def _directory(cwd: str, number: int) -> dict[str, str]:
+    match number:
+        case errno.ENOENT:
+            return {"why": f"there is no directory {cwd!r} to start it in", "do": "Create it or name another"}
+        case errno.ENOTDIR:
+            return {"why": f"{cwd!r} is not a directory", "do": "Name a directory to start it in"}
+        case errno.EACCES:
+            return {"why": f"the directory {cwd!r} may not be entered", "do": f"Try `chmod u+x {cwd}`"}
+        case _:
+            return {"why": f"{cwd!r}: {os.strerror(number)}", "do": "Name another directory to start it in"}
+
+
+def _program(spec: LaunchSpec, program: str, number: int) -> dict[str, str]:
+    path = _find(spec, program)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return _missing(program, path)
+    why, do = {
+        errno.EACCES: ("it is not executable", f"Try `chmod +x {path or program}`"),
+        errno.ENOEXEC: (
+            "it is neither a program for this machine nor a script with a #! line",
+            "Name the interpreter first",
+        ),
+        errno.E2BIG: ("its arguments and environment are too long", "Shorten them"),
+        errno.EINVAL: ("its arguments or environment hold a zero byte or an empty name", "Remove it"),
+    }.get(number, (os.strerror(number), "Try to start it by hand"))
+    return {"why": why, "do": do}
+
+
+def _missing(program: str, path: str | None) -> dict[str, str]:
+    if path is not None and (interpreter := _interpreter(path)):
+        return {
+            "why": f"its first line names the interpreter {interpreter!r}, which does not exist",
+            "do": f"Install {interpreter} or correct the first line of {path}",
+        }
+    if "/" in program:
+        return {"why": f"there is no program {program!r}", "do": "Install it or correct the path"}
+    return {
+        "why": "no directory of its PATH holds a program of that name",
+        "do": "Install it, or give its whole path",
+    }
+
+
+def _find(spec: LaunchSpec, program: str) -> str | None:
+    if "/" in program:
+        path = Path(spec.cwd, program)
+        return str(path) if path.is_file() else None
+    return shutil.which(program, path=spec.env.get("PATH", os.defpath))
+
+
+def _interpreter(path: str) -> str:
+    """Return the interpreter that a script's first line names, if that does not exist."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path that need not be text
+            line = file.readline(256)
+    except OSError:
+        return ""
+    words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
+    return words[0] if words and not Path(words[0]).exists() else ""

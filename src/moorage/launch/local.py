@@ -1,0 +1,175 @@
+"""Processes on this machine, started and owned by a warden."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from moorage.errors import WardenLost
+from moorage.launch.capture import Capture
+from moorage.launch.failure import explain
+from moorage.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.launch.warden_link import Warden, shared_warden
+from moorage.launch.zygote_link import Fork, Zygote, zygote_for
+
+if sys.platform == "linux":
+    from moorage.launch import procfs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from moorage.launch.base import ExitStatus, LaunchSpec, ProcessId
+
+__all__ = ["Fork", "LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
+
+_log = logging.getLogger("moorage.launch")
+
+GONE = 30.0
+"""Seconds that leaving a block waits for a killed family; only an uninterruptible sleep takes that long."""
+
+
+class LocalHandle:
+    """One process of a :class:`LocalLauncher`."""
+
+    def __init__(self, warden: Warden, launched: Launched, pid: int, capture: Capture) -> None:
+        self._warden = warden
+        self._launched = launched
+        self._pid = pid
+        self._capture = capture
+
+    @property
+    def id(self) -> ProcessId:
+        """Name of this launch, also in the environment of all its descendants as MOORAGE_LAUNCH."""
+        return self._launched.id
+
+    @property
+    def pid(self) -> int:
+        """Process id; it leads its own session and process group."""
+        return self._pid
+
+    @property
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, or None while it lives."""
+        state = self._launched.state
+        return state.status if isinstance(state, Ended) else None
+
+    async def wait(self) -> ExitStatus:
+        """Wait for the end. Any number of tasks may wait; cancelling one disturbs nobody.
+
+        Raises:
+            WardenLost: the warden was killed, and the process with it.
+        """
+        while True:
+            state = self._launched.state
+            if isinstance(state, Ended):
+                return state.status
+            await self._launched.until(lambda: isinstance(self._launched.state, Ended))
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the process and its process group; nothing happens if it has ended."""
+        if self.exit_status is None:
+            self._warden.signal(self.id, signum)
+
+    async def kill(self) -> ExitStatus:
+        """SIGKILL the process and everything it started, and wait until all of it is gone.
+
+        Cancelling stops the waiting, not the killing.
+
+        Raises:
+            WardenLost: the warden was killed, and the process with it.
+        """
+        self._warden.kill(self.id)
+        await self._launched.until(lambda: self._launched.gone)
+        return await self.wait()
+
+    def output(self) -> str:
+        """Return the newest part of stdout and stderr, in order of arrival, decoded with replacement."""
+        return self._capture.text()
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the process and its descendants now, in bytes; None when it ended."""
+        if sys.platform == "linux" and self.exit_status is None:
+            return procfs.resident(self._pid)
+        return None
+
+
+class LocalLauncher:
+    """Starts processes on this machine.
+
+    Args:
+        warden: their parent; it must outlive every launch.
+        fork: fork what a zygote can fork: always, never, or from the second one alike on.
+    """
+
+    def __init__(self, warden: Warden, *, fork: Fork = False) -> None:
+        self._warden = warden
+        self._fork = fork
+
+    @asynccontextmanager
+    async def launch(self, spec: LaunchSpec) -> AsyncIterator[LocalHandle]:
+        """Start ``spec``; leaving the block kills what is left of it and returns when that is gone.
+
+        Cancelling at any point leaves nothing behind.
+
+        Raises:
+            LaunchError: the program or the working directory does not exist or cannot be used.
+            WardenLost: the warden is gone.
+        """
+        capture = Capture(asyncio.get_running_loop(), spec.keep_output)
+        try:
+            launched = await self._begin(spec, capture, zygote_for(self._warden, spec, self._fork))
+            if isinstance(launched.state, Refused) and launched.state.stage == "zygote":
+                launched = await self._begin(spec, capture, None)
+            try:
+                state = launched.state
+                if isinstance(state, Refused):
+                    raise explain(spec, state.stage, state.number)
+                assert isinstance(state, Running | Ended)
+                yield LocalHandle(self._warden, launched, state.pid, capture)
+            finally:
+                await self._end(launched)
+        finally:
+            capture.close()
+
+    async def _begin(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
+        """Start it, and wait until it runs or is refused."""
+        launched = self._spawn(spec, capture, zygote)
+        try:
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+        except BaseException:
+            await self._end(launched)
+            raise
+        return launched
+
+    def _spawn(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
+        writers: list[int] = []
+        try:
+            writers += map(capture.open, spec.echo)
+            start = self._warden.spawn if zygote is None else zygote.fork
+            return start(spec, writers[0], writers[1], capture.drain)
+        except OSError as error:
+            raise explain(spec, "descriptors", error.errno or 0) from error
+        finally:
+            for writer in writers:
+                os.close(writer)
+
+    async def _end(self, launched: Launched) -> None:
+        if isinstance(launched.state, Refused) or launched.gone or launched.lost:
+            return
+        try:
+            self._warden.kill(launched.id)
+            _, cancelled = await outlast(lambda: launched.until(lambda: _over(launched)), GONE)
+        except WardenLost:
+            return  # then nothing of it is left either
+        if not _over(launched):
+            _log.warning("%s cannot be killed: a process sleeps uninterruptibly", launched.id)
+        if cancelled is not None:
+            raise cancelled
+
+
+def _over(launched: Launched) -> bool:
+    return launched.gone or isinstance(launched.state, Refused)

@@ -1,0 +1,236 @@
+"""The warden: one small process, the parent of everything that one moorage process launches.
+
+Run as ``python -I -S -E warden.py FD``, where FD is its end of a SOCK_SEQPACKET socketpair. It is
+single-threaded and loads a handful of standard modules and its neighbours in this folder, never the package:
+it starts in 30 ms, and what it forks carries no threads, locks or loops along. Why it exists, and what else
+was tried, stands in docs/design/0002-warden.md.
+
+One packet is one JSON object. moorage says ``{"do": ...}``:
+
+    spawn id stdin       + descriptors: payload (argv, cwd, env as JSON), stdout, stderr, and stdin if true
+    expect id            + descriptor: a child that a zygote forks; it says there who it is
+    signal id signum     to the process group and the process
+    kill id              SIGKILL to it and all it started, answered by ``gone``
+    guard path, unguard path     delete this when you end, do not
+    tokens held          + descriptor: write ``held`` there should moorage die; replaces what was said before
+
+and the warden says ``{"tell": ...}``: ``hello directory``, ``started id pid``, ``failed id stage errno``,
+``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that are no text travel as
+UTF-8 with surrogateescape.
+"""
+# ruff: noqa: PTH100, PTH120 - pathlib would double the start-up time
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import sys
+
+assert sys.platform == "linux", "the warden needs subreapers and pidfds"
+
+TYPE_CHECKING = False  # typing costs a quarter of the start-up time; type checkers know this name
+if TYPE_CHECKING or __package__:
+    from moorage.launch import berth, children, procfs
+    from moorage.launch.hunt import Hunt
+    from moorage.launch.mail import Mail
+else:  # run by its path, under -I: the neighbours are found by theirs
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import berth
+    import children
+    import procfs
+    from hunt import Hunt
+    from mail import Mail
+
+MOST_GUARDED = 10_000
+PATIENCE = 2000.0
+"""Milliseconds after which files are removed though a process in uninterruptible sleep is still there."""
+
+
+class Warden:
+    """The whole of it: one loop around poll(2)."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._ending = False
+        self._parent, self._parent_fd = find_parent(channel)
+        self._news, alarm = os.pipe()  # signals write to the second, poll watches the first
+        self._mail = Mail(channel)
+        self._hunts: dict[str, Hunt] = {}
+        self._guarded: dict[bytes, None] = {}
+        self._tokens = (-1, b"")
+        self._catch_signals(alarm)
+        self._children = children.Children(self._mail.send)
+        children.prctl(children.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._berth = berth.make()
+
+    def _catch_signals(self, alarm: int) -> None:
+        for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(signum, signal.SIG_IGN)
+        os.set_blocking(self._news, False)
+        os.set_blocking(alarm, False)
+        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    def _stop(self, *_: object) -> None:
+        self._ending = True
+
+    def run(self) -> None:
+        """Serve until moorage is gone or SIGTERM arrives."""
+        self._mail.send("hello", directory=self._berth.path)
+        if swept := berth.sweep(self._berth):
+            procfs.kill_marked(swept)
+        while not self._ending:
+            self._wait(min((hunt.pause() for hunt in self._hunts.values()), default=None))
+            for packet, fds, cut in self._mail.receive():
+                self._obey(packet, fds, cut=cut)
+            self._ending |= self._mail.closed
+            self._children.hear()
+            self._children.reap()
+            if self._hunts:
+                self._hunt()
+
+    def _wait(self, milliseconds: float | None) -> None:
+        poll = select.poll()
+        poll.register(self._news, select.POLLIN)
+        if not self._mail.closed and not self._ending:  # a dead peer's socket is ready for ever
+            poll.register(self._mail.channel, select.POLLIN | (select.POLLOUT if self._mail.waiting else 0))
+        if self._parent_fd is None and milliseconds is None:
+            milliseconds = 250.0  # an old kernel: the socket tells, and a look at the parent now and then
+        elif self._parent_fd is not None and not self._ending:
+            poll.register(self._parent_fd, select.POLLIN)
+        for report in self._children.reports:
+            poll.register(report, select.POLLIN)
+        ready = dict(poll.poll(milliseconds))
+        if self._news in ready:
+            os.read(self._news, 4096)
+        self._mail.flush()
+        if self._parent_fd in ready or os.getppid() != self._parent:
+            self._ending = True
+
+    def _obey(self, packet: bytes, fds: list[int], *, cut: bool) -> None:
+        """Do what one packet says; what cannot be understood is answered, never fatal."""
+        try:
+            message = json.loads(packet)
+            match message["do"]:
+                case "spawn":
+                    self._spawn(message, fds, cut=cut)
+                case "expect":
+                    self._children.expect(str(message["id"]), os.dup(fds[0]))
+                case "guard" | "unguard" as what:
+                    self._guard(children.raw(message["path"]), keep=what == "guard")
+                case "tokens":
+                    self._keep_tokens(message["held"].encode("latin-1"), fds)
+                case "signal":
+                    self._children.signal(message["id"], int(message["signum"]))
+                case "kill":
+                    self._kill(message["id"])
+                case what:
+                    self._mail.send("error", text=f"cannot do {what!r}")
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            self._mail.send("error", text=f"{type(error).__name__}: {error}")
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _spawn(self, message: dict[str, object], fds: list[int], *, cut: bool) -> None:
+        if cut or len(fds) != 3 + bool(message["stdin"]):
+            self._mail.send("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
+        elif not self._ending:
+            self._children.spawn(str(message["id"]), fds)
+
+    def _kill(self, name: str) -> None:
+        self._children.abandon(name)
+        if (child := self._children.known.get(name)) is not None:
+            child.doomed = True
+        self._hunts.setdefault(name, Hunt())
+
+    def _guard(self, path: bytes, *, keep: bool) -> None:
+        self._guarded.pop(path, None)
+        if keep and len(self._guarded) < MOST_GUARDED:
+            self._guarded[path] = None
+
+    def _keep_tokens(self, held: bytes, fds: list[int]) -> None:
+        if self._tokens[0] >= 0:
+            os.close(self._tokens[0])
+        self._tokens = (os.dup(fds[0]) if held else -1, held)
+
+    def _give_back(self) -> None:
+        """Write what moorage died with; whoever only ends this warden has a moorage that does it itself."""
+        descriptor, held = self._tokens
+        self._tokens = (-1, b"")
+        if held and (self._mail.closed or os.getppid() != self._parent):
+            try:  # noqa: SIM105 - contextlib would be one more module to load
+                os.write(descriptor, held)
+            except OSError:  # nobody wants them any more
+                pass
+
+    def _hunt(self) -> None:
+        families = self._children.families()
+        for name, hunt in list(self._hunts.items()):
+            over = hunt.strike(families.get(name, []))
+            if over and (hunt.left or self._children.forget(name)):
+                del self._hunts[name]
+                if len(hunt.frozen) > 1:  # a warden may have been among them
+                    berth.sweep(self._berth)
+                self._mail.send("gone", id=name, left=hunt.left)
+
+    def end(self) -> None:
+        """Kill every descendant until there is none, and remove every file."""
+        self._ending = True
+        while arrived := self._mail.receive():  # guards still count; nothing is spawned any more
+            for packet, fds, cut in arrived:
+                self._obey(packet, fds, cut=cut)
+        self._give_back()
+        hunt = Hunt()
+        waited = 0.0
+        while self._children.reap():
+            families = self._children.families()
+            if hunt.strike([one for family in families.values() for one in family]) and hunt.left:
+                break
+            self._wait(hunt.pause())
+            waited += hunt.pause()
+            if waited > PATIENCE:
+                self._tidy()
+        self._tidy()
+        berth.sweep(self._berth)  # a warden may have been below this one
+
+    def _tidy(self) -> None:
+        for path in self._guarded:
+            berth.remove(path)
+        self._guarded.clear()
+        berth.remove(self._berth.path)
+
+
+def find_parent(channel: socket.socket) -> tuple[int, int | None]:
+    """Return moorage's pid and a pidfd of it, None where the kernel has none.
+
+    The socket alone would not do: a child that moorage forked may hold the other end.
+    """
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError:
+        return pid, None
+
+
+def main() -> None:
+    """Run the warden on the socket whose descriptor is the first argument."""
+    os.chdir("/")
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    warden = Warden(channel)
+    try:
+        warden.run()
+    finally:
+        warden.end()
+    os._exit(0)  # taking the interpreter apart is 5 ms in which somebody waits
+
+
+if __name__ == "__main__":
+    main()

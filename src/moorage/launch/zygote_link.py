@@ -1,0 +1,250 @@
+"""moorage's end of the zygotes: which launch can be forked, from which template, and the asking for it.
+
+What a zygote does is described in :mod:`moorage.launch.zygote`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
+
+from moorage.errors import MoorageError
+from moorage.launch.base import LaunchSpec
+from moorage.launch.capture import Capture
+from moorage.launch.launched import Ended, Refused, Running
+from moorage.launch.warden_link import Warden, described
+from moorage.launch.warden_process import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from moorage.launch.launched import Launched
+
+Fork = Literal["auto", "made", True, False]
+"""Whether to fork: always where it can be done, never, from the second launch alike on, or (``made``) where
+a template has proven itself already, for who would not wait until one is made."""
+
+MODULES = frozenset({"ipykernel", "ipykernel_launcher", "bash_kernel", "octave_kernel", "metakernel_python"})
+"""What a zygote can run: ipykernel and kernels built on it."""
+
+# Read while an interpreter, its C library or a module that kernels import starts: a fork would not see a
+# change. What else the imports read is known to tests/launch/test_zygote_link.py.
+_EARLY = (
+    *("PYTHON", "_PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_"),
+    *(
+        "PYDEV",
+        "DEBUGPY_",
+        "DEBUG_PYDEVD_",
+        "PYCHARM_",
+        "GEVENT_",
+        "IPYTHON_",
+        "TRAITLETS_",
+        "TORNADO_",
+        "PYZMQ_",
+        "PSUTIL_",
+    ),
+)
+_EARLY_NAMES = frozenset(
+    {
+        *("LANG", "LANGUAGE", "HOME", "USER", "IPYTHONENABLE", "PATHS_FROM_ECLIPSE_TO_PYTHON"),
+        *("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT", "JUPYTER_PLATFORM_DIRS", "JUPYTER_USE_PROGRAMDATA"),
+        "JUPYTER_ALLOW_INSECURE_WRITES",
+    }
+)
+
+# Their values are looked up from the working directory unless they are absolute.
+_PLACES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX")
+
+# Flags that take no further word and mean the same to the template; -c or a script would be something else.
+_FLAG = re.compile(r"-(?:[bBdEIOPqRsSuvx]+|[XW].+)")
+
+MOST = 4
+"""Templates kept by one warden, 45 MiB each; the one not used for longest is let go."""
+
+# Longest command line that ps shows of a kernel; the template is started with an argument to overwrite.
+_ROOM = 512
+_OUTPUT = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Template:
+    """What two launches must have in common to be forked from one template.
+
+    Attributes:
+        command: the interpreter's path and its flags.
+        env: variables that count from the first moment on.
+        cwd: where relative entries of PYTHONPATH are looked up; else ``/``.
+    """
+
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+
+
+def template_of(spec: LaunchSpec) -> Template | None:
+    """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
+    if sys.platform != "linux" or spec.stdin is not None or "-m" not in spec.argv:
+        return None
+    at = spec.argv.index("-m")
+    flags = spec.argv[1:at]
+    if not MODULES.intersection(spec.argv[at + 1 : at + 2]) or not all(map(_FLAG.fullmatch, flags)):
+        return None
+    program = shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
+    if program is None or not _is_program(program):
+        return None
+    # An empty entry of PYTHONPATH is the working directory, an empty PYTHONPATH is none.
+    paths = [path for name in _PLACES if (value := spec.env.get(name)) for path in value.split(os.pathsep)]
+    relative = not all(map(os.path.isabs, paths))
+    return Template((program, *flags), early(spec.env), spec.cwd if relative else "/")
+
+
+def _is_program(path: str) -> bool:
+    """Whether this is an interpreter itself; a script around one may do what a fork would not see."""
+    try:
+        with Path(path).open("rb") as file:
+            return Path(path).is_absolute() and file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
+
+
+def early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the variables that count from a process's first moment on, sorted."""
+    counts = {name for name in env if name.startswith(_EARLY)} | (_EARLY_NAMES & env.keys())
+    return tuple(sorted((name, env[name]) for name in counts))
+
+
+class Zygote:
+    """One template process, for as long as its warden lives."""
+
+    def __init__(self, warden: Warden, template: Template, env: Mapping[str, str]) -> None:
+        """Start it; what is asked of it while it imports waits in its socket.
+
+        Raises:
+            WardenLost, OSError: it cannot be started.
+        """
+        self._warden = warden
+        self._forked: deque[Launched] = deque(maxlen=10)
+        self._capture = Capture(asyncio.get_running_loop(), _OUTPUT)
+        self._channel, theirs = _socketpair()
+        self._channel.setblocking(False)
+        script = str(Path(__file__).with_name("zygote.py"))
+        argv = (*template.command, script, "-" * _ROOM)
+        spec = LaunchSpec(argv, template.cwd, env, stdin=theirs.fileno(), keep_output=_OUTPUT)
+        writer = self._capture.open()
+        try:
+            self._process = warden.spawn(spec, writer, writer, self._ended)
+        except BaseException:
+            self._ended()
+            raise
+        finally:
+            os.close(writer)
+            theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._channel.fileno() >= 0 and not isinstance(self._process.state, Refused | Ended)
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has forked already."""
+        return any(isinstance(one.state, Running | Ended) for one in self._forked)
+
+    @property
+    def missed(self) -> bool:
+        """Whether it has forked, and was then killed: by somebody, or for want of memory."""
+        state = self._process.state
+        killed = isinstance(state, Ended) and state.status.signal is not None
+        return killed and self.proven
+
+    def fork(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+        """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
+
+        A launch refused at the stage ``zygote`` was never begun: spawn it.
+        """
+        reader, writer = os.pipe()
+        opened = [reader, writer]
+        try:
+            launched = self._warden.expect(reader, on_exit)
+            outer = os.environ.get("MOORAGE_LAUNCH", "")
+            marker = f"{outer}/{launched.id}" if outer else str(launched.id)
+            opened.append(payload(described(spec, MOORAGE_LAUNCH=marker)))
+            # Where nobody can take it, closing the pipe tells the warden that nothing will come of it.
+            with suppress(OSError):
+                _send(self._channel, b"fork", [opened[2], stdout, stderr, writer])
+        finally:
+            for fd in opened:
+                os.close(fd)
+        self._forked.append(launched)
+        return launched
+
+    def retire(self) -> None:
+        """Let it end; what it was asked for so far is still forked."""
+        self._channel.close()
+
+    def _ended(self) -> None:
+        self._capture.close()
+        self._channel.close()
+
+
+def _socketpair() -> tuple[socket.socket, socket.socket]:
+    if sys.platform == "linux":
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    raise OSError("zygotes need Linux")
+
+
+def _send(channel: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+    if sys.platform == "linux":
+        socket.send_fds(channel, [packet], fds)
+        return
+    raise OSError("zygotes need Linux")
+
+
+class _Zygotes:
+    """A warden's zygotes, and how often each template was wanted."""
+
+    def __init__(self) -> None:
+        self.made: dict[Template, Zygote] = {}
+        self.wanted: Counter[Template] = Counter()
+
+
+_zygotes: WeakKeyDictionary[Warden, _Zygotes] = WeakKeyDictionary()
+
+
+def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
+    """Return the zygote to fork ``spec`` from, started if that pays; None when it is to be spawned.
+
+    Args:
+        warden: parent of both.
+        spec: what is to be launched.
+        fork: see :data:`Fork`.
+    """
+    template = template_of(spec) if fork else None
+    if template is None:
+        return None
+    own = _zygotes.setdefault(warden, _Zygotes())
+    zygote = own.made.get(template)
+    if fork == "made":
+        return zygote if zygote is not None and zygote.alive and zygote.proven else None
+    own.wanted[template] += 1
+    if (zygote is None or zygote.missed) and (fork is True or own.wanted[template] > 1):
+        try:
+            zygote = own.made[template] = Zygote(warden, template, spec.env)
+        except (MoorageError, OSError):
+            return None  # spawning will say what is wrong, if anything is
+    if zygote is not None:
+        own.made[template] = own.made.pop(template)  # the one used last stands last
+    while len(own.made) > MOST:
+        own.made.pop(next(iter(own.made))).retire()
+    # One that has ended by itself could not import what kernels import: spawned ones will say why.
+    return zygote if zygote is not None and zygote.alive else None

@@ -1,0 +1,240 @@
+"""Which notebook waits for which, what must be there, and the links placed while one runs.
+
+A notebook says what it ``needs`` (notebooks and files), which files it reads (``inputs``) and which it makes
+(``outputs``), all relative to its own folder. A need that names a notebook of the run, or a file that one of
+them makes, is an order between the two; any other file must exist.
+
+:func:`resolve` only compares names. What touches files stands below it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from moorage.errors import OutputError, UsageError
+from moorage.render.output.atomic import Guard, no_guard
+from moorage.render.settings import NotebookSettings, matches
+
+
+class Declared(Struct, frozen=True):
+    """One notebook of the run and what is said about it; ``path`` is its absolute source."""
+
+    name: str
+    path: Path
+    settings: NotebookSettings
+
+
+class Link(Struct, frozen=True):
+    """A symbolic link at ``place`` that leads to ``target`` while a notebook runs; both absolute."""
+
+    place: Path
+    target: Path
+
+
+class Resolved(Struct, frozen=True):
+    """What one notebook waits for.
+
+    Attributes:
+        needs: names of the notebooks that must have ended well before.
+        links: to place while it runs.
+        missing: one sentence for each need that can never be met: "needs x.h5, which nobody makes".
+    """
+
+    needs: frozenset[str] = frozenset()
+    links: tuple[Link, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Dependencies(Struct, frozen=True):
+    """What every notebook waits for, by name; ``notes`` are for the user."""
+
+    notebooks: Mapping[str, Resolved]
+    notes: tuple[str, ...] = ()
+
+
+def resolve(notebooks: Sequence[Declared], *, exists: Callable[[Path], bool] = Path.exists) -> Dependencies:
+    """Find out who waits for whom.
+
+    Circles are not looked for here: :class:`moorage.plan.schedule.Schedule` refuses them.
+
+    Args:
+        notebooks: all of the run.
+        exists: says whether a file is there.
+
+    Raises:
+        UsageError: two notebooks of one folder want different files under one name.
+    """
+    makers = [
+        (_pattern(each.path.parent, output), each.name)
+        for each in notebooks
+        for output in each.settings.outputs
+    ]
+    resolved = {each.name: _resolve(each, notebooks, makers, exists) for each in notebooks}
+    placed: dict[Path, tuple[Path, str]] = {}
+    for name, each in resolved.items():
+        for link in each.links:
+            target, first = placed.setdefault(link.place, (link.target, name))
+            if target != link.target:
+                raise UsageError(
+                    f"{first} and {name} want different files as {link.place}",
+                    why=f"{target} and {link.target}",
+                    do="Give one of them another name with `as`",
+                )
+    return Dependencies(resolved, tuple(_made_twice(makers)))
+
+
+def _pattern(folder: Path, text: str) -> str:
+    """Return an absolute pattern; what looks like a wildcard in the folder's own name means itself."""
+    return os.path.normpath(Path(glob.escape(os.fspath(folder))) / text)
+
+
+def _resolve(
+    notebook: Declared,
+    notebooks: Sequence[Declared],
+    makers: Sequence[tuple[str, str]],
+    exists: Callable[[Path], bool],
+) -> Resolved:
+    folder = notebook.path.parent
+
+    def made_by(path: Path) -> set[str]:
+        return {
+            name for pattern, name in makers if name != notebook.name and matches(os.fspath(path), pattern)
+        }
+
+    needs: set[str] = set()
+    links, missing = [], []
+    for need in notebook.settings.needs:
+        path = Path(os.path.normpath(folder / need.file))
+        others = _named(path, notebooks) or made_by(path)
+        needs |= others
+        if not others and not exists(path):
+            missing.append(f"needs {need.file}, which nobody makes")
+        if need.name is not None and folder / need.name != path:
+            links.append(Link(folder / need.name, path))
+    for text in notebook.settings.inputs:
+        if not glob.has_magic(text):  # globs over a shared folder would make circles nobody meant
+            needs |= made_by(Path(os.path.normpath(folder / text)))
+    return Resolved(frozenset(needs), tuple(links), tuple(missing))
+
+
+def _named(path: Path, notebooks: Sequence[Declared]) -> set[str]:
+    """Return the notebook a need names: by its source, or by the other half of the pair."""
+    exact = {each.name for each in notebooks if each.path == path}
+    if exact or path.suffix != ".ipynb":
+        return exact
+    return {each.name for each in notebooks if each.path.with_suffix(".ipynb") == path}
+
+
+def _made_twice(makers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for pattern, name in makers:
+        other = first.setdefault(pattern, name)
+        if other != name and not glob.has_magic(pattern):
+            yield f"{other} and {name} both say they make {pattern}"
+
+
+class Links:
+    """The links of a run; notebooks of one folder that run at once share those they have in common.
+
+    Args:
+        guard: told each link before it is made, so that nothing stays when moorage is killed.
+        unguard: told the same link once it is gone.
+    """
+
+    def __init__(self, *, guard: Guard = no_guard, unguard: Guard = no_guard) -> None:
+        self._guard = guard
+        self._unguard = unguard
+        self._users: dict[Link, int] = {}
+
+    @contextmanager
+    def placed(self, links: Iterable[Link]) -> Iterator[None]:
+        """Have the links in place within the block, and take them away afterwards, however it ends.
+
+        A link or file of the user's that already leads to the target is used and left alone.
+
+        Raises:
+            OutputError: something else is in a link's place, or it cannot be made.
+        """
+        with ExitStack() as stack:
+            for link in links:
+                if self._place(link):
+                    stack.callback(self._remove, link)
+            yield
+
+    def _place(self, link: Link) -> bool:
+        """Make one link; return whether it is ours to remove."""
+        if self._users.get(link, 0):
+            self._users[link] += 1
+            return True
+        if os.path.lexists(link.place):
+            if os.path.realpath(link.place) == os.path.realpath(link.target):
+                return False
+            raise OutputError(
+                f"{link.place} is in the way of a link to {link.target}", do="Move it, or use another name"
+            )
+        self._guard(link.place)
+        try:
+            link.place.symlink_to(_way(link))
+        except OSError as error:
+            self._unguard(link.place)
+            raise OutputError(f"{link.place} cannot be made a link", why=str(error.strerror)) from error
+        self._users[link] = 1
+        return True
+
+    def _remove(self, link: Link) -> None:
+        self._users[link] -= 1
+        if self._users[link]:
+            return
+        del self._users[link]
+        with suppress(OSError):  # gone, or replaced by something of the notebook's own, which stays
+            if os.fspath(link.place.readlink()) == _way(link):
+                link.place.unlink()
+        self._unguard(link.place)
+
+
+def _way(link: Link) -> str:
+    """Return the relative path from a link to its target, right also where folders are links themselves."""
+    target = os.path.join(os.path.realpath(link.target.parent), link.target.name)  # noqa: PTH118 - realpath gives text
+    return os.path.relpath(target, os.path.realpath(link.place.parent))
+
+
+def missing_outputs(notebook: Path, outputs: Iterable[str]) -> tuple[str, ...]:
+    """Return those declared outputs that are not there.
+
+    Args:
+        notebook: absolute path of the source.
+        outputs: paths or globs relative to its folder.
+    """
+    return tuple(each for each in outputs if not _found(notebook.parent, each))
+
+
+def input_files(notebook: Path, settings: NotebookSettings) -> tuple[Path, ...]:
+    """Return every file the notebook says it reads (``inputs`` and ``needs``) that is there, sorted.
+
+    Of a folder all files below it count.
+    """
+    texts = [*settings.inputs, *(need.file for need in settings.needs)]
+    files: set[Path] = set()
+    for path in (path for text in texts for path in _found(notebook.parent, text)):
+        if path.is_dir():
+            for folder, _, names in os.walk(path):
+                files |= {Path(folder, name) for name in names}
+        else:
+            files.add(path)
+    return tuple(sorted(files))
+
+
+def _found(folder: Path, text: str) -> list[Path]:
+    path = Path(os.path.normpath(folder / text))
+    if path.exists():
+        return [path]
+    if not glob.has_magic(text):
+        return []
+    names = glob.glob(text, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207 - hidden too
+    return [Path(os.path.normpath(folder / name)) for name in names]

@@ -1,0 +1,337 @@
+"""What cell tags mean, and parameters. Pure functions over notebooks as plain dicts."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+import re
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from moorage.errors import UsageError
+
+SKIP = "skip-execution"
+RAISES = "raises-exception"
+PARAMETERS = "parameters"
+INJECTED = "injected-parameters"
+
+DISPLAY_TAGS = frozenset(
+    {
+        "remove-cell", "remove-input", "remove-output", "remove-stdout", "remove-stderr",
+        "hide-cell", "hide-input", "hide-output",
+        "scroll-output", "output-scroll", "full-width", "margin",
+    }
+)  # fmt: skip
+"""Tags that change how a cell is shown and nothing that it does (MyST's and Jupyter Book's names)."""
+
+_EXECUTION_TAGS = frozenset({SKIP, RAISES, PARAMETERS, INJECTED})
+
+
+def tags(cell: dict[str, Any]) -> list[str]:
+    """The cell's tags, in order."""
+    found: list[str] = cell.get("metadata", {}).get("tags", [])
+    return found
+
+
+def runnable(cell: dict[str, Any]) -> bool:
+    """Whether a cell is sent to the kernel.
+
+    Code that is not blank, not tagged ``skip-execution``, and active in notebooks: ``active-py`` alone means
+    that a cell belongs to the script only (jupytext turns such cells of a text into raw ones).
+    """
+    return (
+        cell["cell_type"] == "code"
+        and bool(cell["source"].strip())
+        and SKIP not in tags(cell)
+        and _active_in_notebooks(cell)
+    )
+
+
+def _active_in_notebooks(cell: dict[str, Any]) -> bool:
+    for tag in tags(cell):
+        if tag.startswith("active-"):
+            return "ipynb" in tag.split("-")
+    active = cell.get("metadata", {}).get("active")
+    return not isinstance(active, str) or "ipynb" in re.split(r"[.,]", active)
+
+
+def expects_error(cell: dict[str, Any]) -> bool:
+    """Whether an error in this cell is meant (``raises-exception``): the notebook goes on and is ok."""
+    return RAISES in tags(cell)
+
+
+def execution_tags(cell: dict[str, Any]) -> tuple[str, ...]:
+    """The tags of a cell that change what is run, sorted: they belong in a cache key, all others do not."""
+    return tuple(sorted({tag for tag in tags(cell) if tag in _EXECUTION_TAGS or tag.startswith("active-")}))
+
+
+def without_cells(notebook: dict[str, Any], remove_cells: frozenset[str]) -> dict[str, Any]:
+    """Return the notebook without the cells that carry one of the tags of ``--remove-cells``.
+
+    For use *before* execution: such cells are neither run nor written, as with ``nbconvert --execute``, whose
+    TagRemovePreprocessor comes before its ExecutePreprocessor (``Exporter.default_preprocessors``).
+    The notebook given is not changed.
+    """
+    if not remove_cells:
+        return notebook
+    cells = [cell for cell in notebook["cells"] if remove_cells.isdisjoint(tags(cell))]
+    return {**notebook, "cells": cells}
+
+
+def apply_display(notebook: dict[str, Any], remove_cells: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the notebook as an export to HTML or Markdown shows it.
+
+    ``remove-cell`` and ``hide-cell`` take the cell away, ``-output`` its outputs, ``-input`` its source, in
+    the way nbconvert's templates understand (``metadata.transient.remove_source``). An error that nobody
+    expected stays to be seen. In a written ``.ipynb`` the tags are kept instead, for whoever builds a site
+    from it. The notebook given is not changed.
+
+    Args:
+        notebook: nbformat-4 dicts.
+        remove_cells: further tags that take the whole cell away.
+    """
+    gone = remove_cells | {"remove-cell", "hide-cell"}
+    cells = [_displayed(cell) for cell in notebook["cells"] if gone.isdisjoint(_dashed(cell))]
+    return {**notebook, "cells": cells}
+
+
+def _dashed(cell: dict[str, Any]) -> set[str]:
+    """Tags in both spellings: older Jupyter Books wrote ``remove_input``."""
+    found = set(tags(cell))
+    return found | {tag.replace("_", "-") for tag in found}
+
+
+def _displayed(cell: dict[str, Any]) -> dict[str, Any]:
+    found = _dashed(cell)
+    cell = dict(cell)
+    if cell["cell_type"] == "code":
+        cell["outputs"] = [
+            output for output in cell.get("outputs", []) if not _output_removed(cell, output, found)
+        ]
+    if found & {"remove-input", "hide-input"}:
+        transient = {**cell.get("metadata", {}).get("transient", {}), "remove_source": True}
+        cell["metadata"] = {**cell.get("metadata", {}), "transient": transient}
+    return cell
+
+
+def _output_removed(cell: dict[str, Any], output: dict[str, Any], found: set[str]) -> bool:
+    if output["output_type"] == "error" and not expects_error(cell):
+        return False
+    if output["output_type"] == "stream" and f"remove-{output.get('name')}" in found:
+        return True
+    return bool(found & {"remove-output", "hide-output"})
+
+
+def parameters_cell_index(notebook: dict[str, Any]) -> int | None:
+    """Index of the first cell tagged ``parameters``, or None."""
+    return _first_tagged(notebook, PARAMETERS)
+
+
+def _first_tagged(notebook: dict[str, Any], tag: str) -> int | None:
+    return next((i for i, cell in enumerate(notebook["cells"]) if tag in tags(cell)), None)
+
+
+def inject_parameters(
+    notebook: dict[str, Any], params: dict[str, Any], language: str | None
+) -> dict[str, Any]:
+    """Return the notebook with a cell that sets parameters, as papermill does it.
+
+    The cell is tagged ``injected-parameters``; it replaces one that is there already, else follows the cell
+    tagged ``parameters``, else comes first. The notebook given is not changed; without parameters it is
+    returned as it is.
+
+    Args:
+        notebook: nbformat-4 dicts.
+        params: name -> JSON value.
+        language: the notebook's language, in any usual spelling.
+
+    Raises:
+        UsageError: parameters cannot be written in that language, or one has an impossible name or value.
+    """
+    if not params:
+        return notebook
+    cells = list(notebook["cells"])
+    default = parameters_cell_index(notebook)
+    declared = cells[default]["source"] if default is not None else ""
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"tags": [INJECTED]},
+        "outputs": [],
+        "source": parameters_source(params, language, declared=declared),
+    }
+    if (notebook.get("nbformat", 4), notebook.get("nbformat_minor", 5)) >= (4, 5):
+        taken = {cell.get("id") for cell in cells}
+        cell["id"] = INJECTED if INJECTED not in taken else f"{INJECTED}-{len(cells)}"
+    injected = _first_tagged(notebook, INJECTED)
+    if injected is not None:
+        cells[injected] = cell
+    else:
+        cells.insert(0 if default is None else default + 1, cell)
+    return {**notebook, "cells": cells}
+
+
+def parameters_source(params: dict[str, Any], language: str | None, *, declared: str = "") -> str:
+    """The source of a cell that assigns ``params``, in the language's own literals.
+
+    Args:
+        params: name -> JSON value.
+        language: in any usual spelling.
+        declared: source of the ``parameters`` cell; JavaScript must not declare a name twice.
+
+    Raises:
+        UsageError: as :func:`inject_parameters`.
+    """
+    key = _LANGUAGES.get((language or "").lower())
+    if key is None:
+        raise UsageError(
+            f"Parameters cannot be given to a notebook in {language or 'an unknown language'}",
+            why="moorage writes parameters in Python, R, Julia, JavaScript, TypeScript and Bash",
+            do="Leave --param out, or pass the value by --env",
+        )
+    lines = ["// Parameters" if key == "javascript" else "# Parameters"]
+    for name, value in params.items():
+        if not _NAMES[key].fullmatch(name) or (key == "python" and keyword.iskeyword(name)):
+            raise UsageError(
+                f"{name!r} cannot be a parameter", why=f"It is no name of a variable in {key}", do="Rename it"
+            )
+        text = _LITERALS[key](value)
+        if key == "bash":
+            lines.append(f"{name}={text}")
+        elif key == "javascript":
+            before = "" if re.search(rf"\b(?:let|var|const)\s+{re.escape(name)}\b", declared) else "var "
+            lines.append(f"{before}{name} = {text};")
+        else:
+            lines.append(f"{name} = {text}")
+    return "\n".join(lines)
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE`` of the command line.
+
+    The value is a number, ``true``, ``false``, ``null``, a JSON list, object or quoted string, where it
+    looks like one (Python's ``True``, ``False`` and ``None`` too, and YAML's ``.inf`` and ``.nan``); else
+    the string as it stands.
+
+    Raises:
+        UsageError: there is no ``=``, or no name before it.
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise UsageError(f"--param {text!r} is no parameter", why="It must read NAME=VALUE", do="Correct it")
+    return name, _parse_value(value)
+
+
+_WORDS: dict[str, Any] = {
+    "true": True, "True": True, "false": False, "False": False, "null": None, "None": None, "~": None,
+    ".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan,
+}  # fmt: skip
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,1000})")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
+
+
+def _parse_value(text: str) -> Any:
+    bare = text.strip()
+    if bare in _WORDS:
+        return _WORDS[bare]
+    if _INTEGER.fullmatch(bare) or _FLOAT.fullmatch(bare):
+        return int(bare) if _INTEGER.fullmatch(bare) else float(bare)
+    if len(bare) >= 2 and bare[0] == bare[-1] == "'":
+        return bare[1:-1].replace("''", "'")
+    if bare[:1] in {"[", "{", '"'}:
+        with suppress(ValueError):
+            return json.loads(bare)
+    return text
+
+
+def _python(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_python, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_python(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def _number(value: float, *, nan: str, inf: str) -> str:
+    if math.isnan(value):
+        return nan
+    return repr(value) if math.isfinite(value) else ("-" if value < 0 else "") + inf
+
+
+def _r(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, (int, float)):
+        return _number(value, nan="NaN", inf="Inf")
+    if isinstance(value, list):
+        return f"list({', '.join(map(_r, value))})"
+    if isinstance(value, dict):
+        return f"list({', '.join(f'{_r_string(key)} = {_r(item)}' for key, item in value.items())})"
+    return _r_string(value)
+
+
+def _r_string(value: str) -> str:
+    # R and Julia read \uXXXX of a surrogate pair as two bad characters: leave non-ASCII as it is.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _julia(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return _number(value, nan="NaN", inf="Inf")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_julia, value))}]"
+    if isinstance(value, dict):
+        return f"Dict({', '.join(f'{_julia(key)} => {_julia(item)}' for key, item in value.items())})"
+    return json.dumps(value, ensure_ascii=False).replace("$", "\\$")
+
+
+def _javascript(value: Any) -> str:
+    # json writes NaN and Infinity, which are JavaScript though not JSON.
+    return json.dumps(value)
+
+
+def _bash(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
+        return f"({' '.join(map(_bash, value))})"
+    if isinstance(value, (list, dict)):
+        raise UsageError(
+            "Bash has no nested values", why=f"{value!r} is one", do="Give a string, number or flat list"
+        )
+    if value is None:
+        return "''"
+    return str(value).lower() if isinstance(value, bool) else shlex.quote(str(value))
+
+
+_LITERALS: dict[str, Callable[[Any], str]] = {
+    "python": _python,
+    "R": _r,
+    "julia": _julia,
+    "javascript": _javascript,
+    "bash": _bash,
+}
+_NAMES = {
+    "python": re.compile(r"[^\W\d]\w*"),
+    "R": re.compile(r"(?:[A-Za-z]|\.(?![0-9]))[\w.]*"),
+    "julia": re.compile(r"[^\W\d][\w!]*"),
+    "javascript": re.compile(r"[A-Za-z_$][\w$]*"),
+    "bash": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+}
+_LANGUAGES = {
+    **dict.fromkeys(("python", "python3", "ipython", "ipython3", "sage", "coconut", "xonsh"), "python"),
+    **dict.fromkeys(("r", "ir"), "R"),
+    "julia": "julia",
+    **dict.fromkeys(("javascript", "js", "typescript", "ts", "deno"), "javascript"),
+    **dict.fromkeys(("bash", "sh", "shell"), "bash"),
+}

@@ -1,0 +1,184 @@
+"""What happens during a run, as records: the batch emits them, presenters and reports read them.
+
+Nothing here does anything. Times are seconds since the run began (``at``) or durations (``seconds``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
+"""How a notebook ended. ``failed``: a cell raised. ``timeout``: a deadline of the caller's passed.
+``died``: the kernel's process ended or never answered. ``skipped``: not run, see ``Outcome.reason``."""
+
+GOOD: frozenset[Status] = frozenset({"ok", "cached"})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error of one notebook.
+
+    Attributes:
+        cell: number of the cell among all cells of the notebook, from 1; 0 when no cell was to blame
+            (the kernel did not start, the document could not be read).
+        ename, evalue, traceback: as the kernel reported them (traceback lines may hold ANSI colours);
+            for deaths and deadlines ``ename`` is the moorage error's class and ``evalue`` its sentence.
+        cell_source: the source of that cell.
+        line: line of the cell's first source line in the source file, where it is a text document.
+    """
+
+    cell: int
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...] = ()
+    cell_source: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything known about one notebook when it is done.
+
+    Attributes:
+        source: path of the source relative to the run's root, with forward slashes.
+        output: path of the written document as given to the user (relative to the working directory
+            where possible), or None when nothing was written.
+        status: how it ended.
+        seconds: wall time of the last attempt, from the launch of its kernel to the file in place.
+        kernel: kernel type, or None when none was chosen.
+        rendezvous: the rendezvous of the last attempt, or None when no kernel ran.
+        attempts: how many kernels were launched for it.
+        error: what went wrong, or None.
+        artifacts: collected files, relative to the output folder.
+        reason: for ``skipped`` and ``died``: why, in one sentence; else empty.
+        started: when the (last) attempt began; None if it never did.
+        worker: which of the parallel places it ran in, from 0; None if it never ran.
+        cells, cells_done: code cells in all, and those that were executed.
+        peak_memory: largest resident memory seen, in bytes.
+        exports: further written files (html, md), as given to the user.
+        excused: skipped on purpose: its kernel is not here, and it is declared optional.
+    """
+
+    source: str
+    output: str | None
+    status: Status
+    seconds: float = 0.0
+    kernel: str | None = None
+    rendezvous: str | None = None
+    attempts: int = 0
+    error: Failure | None = None
+    artifacts: tuple[str, ...] = ()
+    reason: str = ""
+    started: float | None = None
+    worker: int | None = None
+    cells: int = 0
+    cells_done: int = 0
+    peak_memory: int | None = None
+    exports: tuple[str, ...] = ()
+    excused: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether the run is well as far as this notebook goes."""
+        return self.status in GOOD or self.excused
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The plan is made.
+
+    Attributes:
+        sources: every notebook of the run in the order given, as in ``Outcome.source``.
+        jobs: how many may run at once.
+        expected: seconds each notebook took last time, where known (source -> seconds).
+    """
+
+    sources: tuple[str, ...]
+    jobs: int
+    root: str
+    out: str
+    expected: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NotebookStarted:
+    """A kernel is being launched for a notebook."""
+
+    source: str
+    at: float
+    worker: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """Code cell ``index`` of ``total`` (from 1) begins; ``cell`` numbers it among all cells."""
+
+    source: str
+    at: float
+    index: int
+    total: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class MemorySampled:
+    """Resident memory of a notebook's kernel and its children now, in bytes."""
+
+    source: str
+    at: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class NotebookRetried:
+    """A kernel died and the notebook is put back in the queue."""
+
+    source: str
+    at: float
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotebookFinished:
+    """One notebook is done."""
+
+    at: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the user should hear: a kernel chosen by language, an artefact written twice.
+
+    Attributes:
+        level: ``notice`` or ``warning``.
+        source: the notebook it is about, or None.
+    """
+
+    level: Literal["notice", "warning"]
+    text: str
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The run is over; ``interrupted`` when the user stopped it."""
+
+    at: float
+    outcomes: tuple[Outcome, ...]
+    interrupted: bool = False
+
+
+Event = (
+    RunStarted
+    | NotebookStarted
+    | CellStarted
+    | MemorySampled
+    | NotebookRetried
+    | NotebookFinished
+    | Note
+    | RunFinished
+)

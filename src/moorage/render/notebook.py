@@ -1,0 +1,259 @@
+"""One notebook of a run: from its source, by the cache or by a kernel, to files in place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from moorage.discovery.choice import choose_kernel
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.errors import (
+    DocumentError,
+    KernelTypeNotFound,
+    LaunchError,
+    MissingExtra,
+    MoorageError,
+    OutputError,
+    UsageError,
+)
+from moorage.kernel.kernel import Kernel, launch
+from moorage.render.ahead import launch_options
+from moorage.render.cache.environment import Environment
+from moorage.render.cache.stored import Ran
+from moorage.render.context import Context, Item
+from moorage.render.documents.document import Document, load
+from moorage.render.documents.tags import inject_parameters, without_cells
+from moorage.render.events import CellStarted, Failure, Note, Outcome
+from moorage.render.execute import Execution, Executor, Limits
+from moorage.render.kernels import lasting_name, name_kernel
+from moorage.render.publish import Publisher, count_cells, not_made, unwritten
+from moorage.render.remember import Remember
+
+# What another attempt would meet again.
+_FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
+
+
+@dataclass
+class Place:
+    """Where an attempt runs, and its kernel while it has one: the batch looks at its memory."""
+
+    worker: int
+    attempt: int
+    kernel: Kernel | None = None
+    peak_memory: int | None = None
+
+
+class Rendering:
+    """One attempt at one notebook."""
+
+    def __init__(
+        self, context: Context, item: Item, place: Place, release: Callable[[Outcome], None]
+    ) -> None:
+        """Describe the attempt.
+
+        Args:
+            context: the run.
+            item: the notebook.
+            place: where it runs.
+            release: called as soon as its slot may be used by another, with what is known by then.
+        """
+        item = _as_it_is_now(item)
+        self.placed: Outcome | None = None
+        """How it ended, as soon as everything is in place: its kernel may still be ending."""
+        self._context = context
+        self._item = item
+        self._place = place
+        self._release = release
+        self._began = context.clock()
+        self._remember = None if context.cache is None else Remember(context, item, context.cache)
+        self._publisher = Publisher(context, item)
+
+    async def run(self) -> Outcome:
+        """Do it.
+
+        Returns:
+            How it ended; what notebook, kernel or disk do wrong is in the outcome and not raised.
+            Cancelling kills the kernel and leaves no half-written file.
+        """
+        try:
+            if self._remember is not None and (hit := self._remember.finished()) is not None:
+                return self._cached(hit.record.kernel, hit.record.cells, tuple(hit.record.artifacts))
+            with self._context.links.placed(self._item.links):
+                return await self._run()
+        except _FINAL as error:
+            if isinstance(error, KernelTypeNotFound) and self._item.settings.optional:
+                return Outcome(self._item.name, None, "skipped", reason=error.what, excused=True)
+            return self._timed(unwritten(Outcome(self._item.name, None, "failed"), error))
+        except MoorageError as error:
+            if self.placed is not None:  # what its kernel does afterwards is of no account
+                return self.placed
+            # The kernel died or never answered, before the first cell.
+            failure = Failure(0, type(error).__name__, str(error))
+            outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
+            return self._timed(replace(outcome, attempts=self._place.attempt))
+
+    async def _run(self) -> Outcome:
+        self._publisher.begin()
+        loading = asyncio.get_running_loop().run_in_executor(None, load, self._item.file.path)
+        # Should the kernel not start, nobody asks what came of the text.
+        loading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if (ahead := self._likely_kernel()) is not None:
+            # The text is parsed while the kernel it will most likely get is starting.
+            async with self._kernel(ahead) as kernel:
+                document, spec = self._prepare(await loading)
+                if spec == ahead:
+                    return await self._execute(document, kernel)
+        else:
+            document, spec = self._prepare(await loading)
+        if self._remember is not None and (hit := self._remember.outputs(document, spec)) is not None:
+            entry, notebook = hit
+            documents = await self._publisher.export(self._publisher.write(notebook))
+            self._remember.renew(entry, documents)
+            return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
+        async with self._kernel(spec) as kernel:
+            return await self._execute(document, kernel)
+
+    def _likely_kernel(self) -> KernelSpec | None:
+        item, settings = self._item, self._context.settings
+        if not item.fresh or item.file.path.suffix != ".py":
+            return None
+        if item.settings.kernel or settings.kernel or b"kernelspec" in item.data[:4096]:
+            return None
+        return native()
+
+    def _prepare(self, document: Document) -> tuple[Document, KernelSpec]:
+        """Choose the kernel, leave out what shall not be there, inject the parameters."""
+        settings, own = self._context.settings, self._item.settings
+        spec, said = choose_kernel(
+            document.kernel,
+            document.language,
+            own.kernel or settings.kernel,
+            directory=Path(self._item.directory),
+        )
+        if said:
+            self._context.emit(Note("notice", said, self._item.name))
+        notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
+        params = {**own.param, **settings.param}
+        notebook = inject_parameters(notebook, params, document.language or spec.language)
+        name_kernel(notebook["metadata"], spec)
+        return document.with_notebook(notebook), spec
+
+    @asynccontextmanager
+    async def _kernel(self, spec: KernelSpec) -> AsyncIterator[Kernel]:
+        context, item = self._context, self._item
+        options = launch_options(
+            spec,
+            context.settings,
+            directory=item.directory,
+            env={**context.surroundings, **item.settings.env},
+            fork=context.fork,
+            warden=context.warden,
+        )
+        ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
+        async with ready or launch(spec, **options) as kernel:
+            self._place.kernel = kernel
+            try:
+                yield kernel
+            finally:
+                self._place.kernel = None
+
+    async def _execute(self, document: Document, kernel: Kernel) -> Outcome:
+        notebook, started_ns = document.notebook, time.time_ns()
+        inputs = {} if self._remember is None else self._remember.inputs()
+        if isinstance(info := kernel.info.get("language_info"), dict):
+            notebook["metadata"]["language_info"] = info
+        executor = Executor(
+            notebook,
+            kernel,
+            limits=self._limits(),
+            allow_errors=self._context.settings.allow_errors,
+            lines=document.lines,
+            on_cell=self._on_cell,
+        )
+        execution = await executor.run()
+        outcome = self._measured(execution, kernel, count_cells(notebook))
+        environment: Environment | str = "it did not end well"
+        if self._remember is not None and execution.status == "ok":
+            environment = await self._remember.environment(kernel, notebook, executor.receive_late)
+        if self._publisher.waits:
+            # Files may still appear while the kernel ends.
+            await kernel.shutdown()
+        else:
+            self._release(outcome)
+        ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs, started_ns=started_ns)
+        try:
+            self.placed = await self._put_in_place(notebook, outcome, ran)
+        except MoorageError as error:
+            self.placed = unwritten(outcome, error)
+        return self.placed
+
+    async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
+        """Write everything, and remember it if it went well."""
+        data = self._publisher.write(notebook)
+        made, missing = self._publisher.collect()
+        outcome = not_made(missing, self._publisher.outcome(outcome))
+        if self._publisher.waits:
+            self._release(outcome)
+        documents = await self._publisher.export(data)
+        if self._remember is not None and outcome.status == "ok":
+            ran = structs.replace(
+                ran,
+                documents=documents,
+                written=self._item.documents,
+                artifacts=made,
+                seconds=outcome.seconds,
+            )
+            self._remember.store(notebook, ran)
+        return outcome
+
+    def _limits(self) -> Limits:
+        settings, own = self._context.settings, self._item.settings
+        return Limits(
+            notebook=settings.timeout if own.timeout is None else own.timeout,
+            cell=settings.cell_timeout if own.cell_timeout is None else own.cell_timeout,
+        )
+
+    def _on_cell(self, index: int, total: int, cell: int) -> None:
+        context = self._context
+        context.emit(CellStarted(self._item.name, context.clock(), index, total, cell))
+
+    def _measured(self, execution: Execution, kernel: Kernel, cells: int) -> Outcome:
+        outcome = Outcome(
+            self._item.name,
+            None,
+            execution.status,
+            kernel=kernel.spec.called,
+            rendezvous=kernel.rendezvous,
+            attempts=self._place.attempt,
+            error=execution.failure,
+            reason=execution.reason,
+            cells=cells,
+            cells_done=execution.cells_done,
+            peak_memory=self._place.peak_memory,
+        )
+        return self._timed(outcome)
+
+    def _cached(self, kernel: str, cells: int, artifacts: tuple[str, ...]) -> Outcome:
+        outcome = Outcome(self._item.name, None, "cached", kernel=kernel, cells=cells)
+        self._publisher.restored(artifacts)
+        return self._timed(self._publisher.outcome(outcome))
+
+    def _timed(self, outcome: Outcome) -> Outcome:
+        seconds = self._context.clock() - self._began
+        return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+
+
+def _as_it_is_now(item: Item) -> Item:
+    """Return the item with its source's present bytes: in a long run somebody may have changed it."""
+    try:
+        data = item.file.path.read_bytes()
+    except OSError:
+        return item  # loading it tells why
+    return item if data == item.data else replace(item, data=data)

@@ -1,0 +1,222 @@
+"""``--to html,md``: rendered notebooks as pages, through nbconvert.
+
+:func:`convert` does the work and imports nbconvert, which takes seconds; :class:`ExportClient` asks a process
+of :mod:`moorage.render.output.export_worker` for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from moorage.errors import MissingExtra, OutputError, UsageError
+from moorage.render.output.atomic import write_whole
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+
+Target = Literal["html", "md"]
+
+REMOVE_CELL: Final = frozenset({"remove-cell", "remove_cell"})
+REMOVE_INPUT: Final = frozenset({"remove-input", "remove_input", "hide-input", "hide_input"})
+REMOVE_OUTPUT: Final = frozenset({"remove-output", "remove_output", "hide-output", "hide_output"})
+HIDE_CELL: Final = frozenset({"hide-cell", "hide_cell"})
+"""Tags honoured in pages. A page cannot unfold, so what Jupyter Book would fold is left out."""
+
+_MATH: Final = re.compile(r"\$|\\\(|\\\[|\\begin\{")
+_REQUIRE: Final = re.compile(r"\brequire(js)?\b")
+_LINE_LIMIT: Final = 1 << 20
+
+
+def convert(
+    notebook: dict[str, Any],
+    to: Target,
+    out: Path,
+    *,
+    title: str | None = None,
+    folder: Path | None = None,
+    remove_cells: Iterable[str] = (),
+) -> list[Path]:
+    """Write ``notebook`` as a page and return the files written, the page first.
+
+    Args:
+        notebook: a notebook of format 4 as plain data.
+        to: ``html``, one self-contained file, or ``md``, with images in ``STEM_files/`` beside it.
+        out: the file to write; its folder is made.
+        title: the page's title, else the file's stem.
+        folder: where relative images of Markdown cells are looked for; None leaves them as links.
+        remove_cells: further tags whose cells are left out.
+
+    Raises:
+        MissingExtra: nbconvert is not installed.
+        UsageError: ``to`` is something else.
+        OutputError: a file cannot be written.
+    """
+    try:
+        import nbconvert
+        from nbformat import from_dict
+        from nbformat.v4.rwbase import rejoin_lines
+    except ModuleNotFoundError as error:
+        what = f"exporting to {to} needs {error.name}"
+        raise MissingExtra(what, do="Type: pip install 'moorage[render]'") from error
+    node = rejoin_lines(from_dict(notebook))
+    config = _config(remove_cells)
+    exporter: Any
+    if to == "html":
+        exporter = nbconvert.HTMLExporter(
+            config=config, raw_template=_template(notebook), embed_images=folder is not None
+        )
+    elif to == "md":
+        exporter = nbconvert.MarkdownExporter(config=config)
+    else:
+        raise UsageError(f"there is no way to make {to} of a notebook", do="Choose html or md")
+    resources: dict[str, Any] = {
+        "metadata": {"name": title or out.stem, "path": str(folder or "")},
+        "output_files_dir": f"{out.stem}_files",
+        "unique_key": out.stem,
+    }
+    text, found = exporter.from_notebook_node(node, resources=resources)
+    files = {out.parent / name: bytes(data) for name, data in (found.get("outputs") or {}).items()}
+    # The page goes last: whoever sees it finds its images.
+    for path, data in [*files.items(), (out, text.encode("utf-8", "replace"))]:
+        write_whole(path, data)
+    return [out, *files]
+
+
+class ExportClient:
+    """Asks an export process for pages, one after the other.
+
+    Args:
+        connection: a connected stream socket whose other end is the process's descriptor 0. The client closes
+            it, which ends the process.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._lock = asyncio.Lock()
+        self._ids = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        self._connection.setblocking(False)
+        self._streams = await asyncio.open_connection(sock=self._connection, limit=_LINE_LIMIT)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._streams is not None:
+            writer = self._streams[1]
+            self._streams = None
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def convert(
+        self,
+        source_ipynb: Path,
+        to: Target,
+        out: Path,
+        *,
+        title: str | None = None,
+        folder: Path | None = None,
+        remove_cells: Iterable[str] = (),
+    ) -> list[Path]:
+        """Have a rendered notebook written as a page; see :func:`convert`.
+
+        Cancelling gives up waiting; the page may still appear, and the next request is not disturbed.
+
+        Raises:
+            OutputError: the page could not be made, or the process is gone.
+        """
+        request = {
+            "id": next(self._ids),
+            "source_ipynb": _whole(source_ipynb),
+            "to": to,
+            "out": _whole(out),
+            "title": title,
+            "folder": _whole(folder) if folder is not None else None,
+            "remove_cells": list(remove_cells),
+        }
+        async with self._lock:
+            try:
+                reply = await self._ask(request)
+            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+                what = f"{out} cannot be written"
+                raise OutputError(what, why="the process that makes pages ended") from error
+        if "error" in reply:
+            raise OutputError(f"{out} cannot be made from {source_ipynb}", why=reply["error"])
+        return [Path(name) for name in reply["files"]]
+
+    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._streams is None:
+            raise ConnectionError("not connected")
+        reader, writer = self._streams
+        writer.write(json.dumps(request).encode() + b"\n")
+        await writer.drain()
+        while True:
+            line = await reader.readuntil(b"\n")
+            reply: dict[str, Any] = json.loads(line)
+            # The answer to a request whose caller was cancelled is read by the next one.
+            if reply["id"] == request["id"]:
+                return reply
+
+
+def _whole(path: Path) -> str:
+    """Return ``path`` so that a process with another working directory finds it."""
+    return str(path.absolute())
+
+
+def _config(remove_cells: Iterable[str]) -> Any:
+    from traitlets.config import Config
+
+    return Config(
+        {
+            "TagRemovePreprocessor": {
+                "enabled": True,
+                "remove_cell_tags": {*REMOVE_CELL, *HIDE_CELL, *remove_cells},
+                "remove_input_tags": set(REMOVE_INPUT),
+                "remove_all_outputs_tags": set(REMOVE_OUTPUT),
+            },
+        }
+    )
+
+
+def _template(notebook: dict[str, Any]) -> str:
+    """Return nbconvert's page without the network scripts that this notebook has no use for.
+
+    By default every page loads require.js, MathJax and mermaid from a CDN. What is left is needed: widgets
+    and scripts that call ``require``, formulas, diagrams.
+    """
+    markdown, other = _texts(notebook)
+    widgets = "widgets" in notebook.get("metadata", {})
+    needed = {
+        "html_head_js_requirejs": widgets or bool(_REQUIRE.search(other)),
+        "html_head_js_mathjax": bool(_MATH.search(markdown)),
+        "html_head_js_mermaidjs": "mermaid" in markdown,
+    }
+    dropped = [f"{{% block {name} %}}{{% endblock %}}" for name, wanted in needed.items() if not wanted]
+    return "{% extends 'lab/index.html.j2' %}" + "".join(dropped)
+
+
+def _texts(notebook: dict[str, Any]) -> tuple[str, str]:
+    """Return a page's Markdown and LaTeX, with mermaid's type where it is used; and its HTML and scripts."""
+    markdown: list[str] = []
+    other: list[str] = []
+    for cell in notebook.get("cells", []):
+        if cell.get("cell_type") == "markdown":
+            markdown.append(_joined(cell.get("source", "")))
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            markdown += [_joined(data[mime]) for mime in ("text/markdown", "text/latex") if mime in data]
+            markdown += [mime for mime in data if mime == "text/vnd.mermaid"]
+            other += [_joined(data[m]) for m in ("text/html", "application/javascript") if m in data]
+    return "\n".join(markdown), "\n".join(other)
+
+
+def _joined(text: object) -> str:
+    return "".join(str(part) for part in text) if isinstance(text, list) else str(text)

@@ -1,0 +1,75 @@
+"""The process that turns notebooks into HTML and Markdown: ``python -m moorage.render.output.export_worker``.
+
+nbconvert takes seconds to import and blocks while it works, so it lives in a process of its own. One JSON
+request per line arrives on descriptor 0, one JSON reply per request leaves, in order: on descriptor 0 when
+that is a socket, else on stdout. The process ends at the end of its input.
+
+Request: ``{"id", "source_ipynb", "to", "out", "title"?, "folder"?, "remove_cells"?}``; see
+:class:`moorage.render.output.export.ExportClient`. Reply: ``{"id", "ok": true, "files": [...]}`` or
+``{"id", "error": "..."}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    # jsonschema imports this grammar when it is installed, as it is beside JupyterLab, and compiles it for
+    # 0.95 s to check "iri" formats, which notebooks do not have. It does without what cannot be imported.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # how an import is made to fail
+    requests, replies = _streams()
+    try:
+        for line in requests:
+            replies.write(json.dumps(_answer(line)).encode() + b"\n")
+            replies.flush()
+    except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        # Whoever asked is gone, or the user stopped the run: nobody waits for an answer.
+        os._exit(0)
+
+
+def _streams() -> tuple[IO[bytes], IO[bytes]]:
+    requests = os.fdopen(0, "rb", closefd=False)
+    two_way = stat.S_ISSOCK(os.fstat(0).st_mode)
+    replies = os.fdopen(0 if two_way else os.dup(1), "wb", closefd=False)
+    # What libraries print must not end up between replies.
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    identity: object = None
+    try:
+        request = json.loads(line)
+        identity = request.get("id")
+        files = _convert(request)
+    # The boundary between one document and the next: whatever nbconvert, a template or a notebook's content
+    # raises concerns this document alone and is told to whoever asked for it.
+    except Exception as error:  # noqa: BLE001 - see above
+        return {"id": identity, "error": f"{type(error).__name__}: {error}"}
+    return {"id": identity, "ok": True, "files": [str(path) for path in files]}
+
+
+def _convert(request: dict[str, Any]) -> list[Path]:
+    from moorage.render.output.export import convert
+
+    notebook = json.loads(Path(request["source_ipynb"]).read_bytes())
+    folder = request.get("folder")
+    return convert(
+        notebook,
+        request["to"],
+        Path(request["out"]),
+        title=request.get("title"),
+        folder=Path(folder) if folder else None,
+        remove_cells=request.get("remove_cells") or (),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The process that makes pages (html, md), started when the first page is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from moorage.launch.base import LaunchSpec
+from moorage.launch.local import LocalLauncher, Warden
+from moorage.render.output.export import ExportClient, Target
+
+
+class Exporter:
+    """Makes pages in a process of its own, because nbconvert blocks, and takes seconds to import.
+
+    Use it as ``async with``: leaving the block ends the process.
+    """
+
+    def __init__(self, warden: Warden) -> None:
+        """Describe it; nothing is started before the first page.
+
+        Args:
+            warden: parent of the process.
+        """
+        self._warden = warden
+        self._stack = AsyncExitStack()
+        self._lock = asyncio.Lock()
+        self._client: ExportClient | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def start(self) -> ExportClient:
+        """Start the process unless it runs, and return the client that speaks to it."""
+        async with self._lock:
+            if self._client is None:
+                self._client = await self._start()
+            return self._client
+
+    async def convert(
+        self, source: Path, to: Target, out: Path, *, folder: Path, remove_cells: Iterable[str]
+    ) -> list[Path]:
+        """Make one page; see :meth:`moorage.render.output.export.ExportClient.convert`."""
+        client = await self.start()
+        return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
+
+    async def _start(self) -> ExportClient:
+        ours, theirs = socket.socketpair()
+        spec = LaunchSpec(
+            argv=(sys.executable, "-m", "moorage.render.output.export_worker"),
+            cwd=str(self._warden.directory),
+            env=dict(os.environ),
+            stdin=theirs.fileno(),
+        )
+        try:
+            await self._stack.enter_async_context(LocalLauncher(self._warden).launch(spec))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return await self._stack.enter_async_context(ExportClient(ours))

@@ -1,0 +1,144 @@
+"""One notebook and the cache: what is looked up before it runs, and what is kept afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import MoorageError
+from moorage.kernel.client import Receiver
+from moorage.kernel.kernel import Kernel
+from moorage.render.cache import environment as surroundings
+from moorage.render.cache.cache import Cache
+from moorage.render.cache.environment import PROBE, Environment
+from moorage.render.cache.recipe import Recipe, ambient, code_cells, content_of
+from moorage.render.cache.store import FileState
+from moorage.render.cache.stored import Entry, FastHit, Ran
+from moorage.render.context import Context, Item
+from moorage.render.dependencies import input_files
+from moorage.render.documents.document import Document
+from moorage.render.events import Note
+from moorage.render.kernels import kernel_names, lasting_name
+from moorage.render.planning import named_from
+from moorage.render.settings import RenderSettings
+from moorage.version import __version__
+
+_PROBE_SECONDS = 10.0
+
+
+class Remember:
+    """The cache as one notebook sees it."""
+
+    def __init__(self, context: Context, item: Item, cache: Cache) -> None:
+        """Describe what is to be rendered; nothing is read yet."""
+        self._context = context
+        self._item = item
+        self._cache = cache
+        self._recipe = _recipe(context, item)
+
+    def finished(self) -> FastHit | None:
+        """Put the finished documents in place if they are known; None when they are not."""
+        hit = None if self._context.settings.force else self._cache.lookup_fast(self._recipe)
+        if hit is None or not self._restore(hit, self._item.documents):
+            return None
+        return hit
+
+    def outputs(self, document: Document, spec: KernelSpec) -> tuple[Entry, dict[str, Any]] | None:
+        """Return the stored outputs for this code, and the notebook with them; None when there are none."""
+        if self._context.settings.force:
+            return None
+        entry = self._cache.lookup(self._recipe, document.notebook, lasting_name(spec))
+        if entry is None or not self._restore(entry, {}):
+            return None
+        return entry, self._cache.apply(entry, document.notebook)
+
+    def renew(self, entry: Entry, documents: Mapping[str, bytes]) -> None:
+        """Remember the documents made from stored outputs."""
+        self._say(self._cache.renew(entry, documents, self._item.documents))
+
+    def inputs(self) -> dict[str, FileState]:
+        """Return what the declared inputs hold; to be taken before the first cell."""
+        return self._cache.inputs(self._recipe)
+
+    async def environment(
+        self, kernel: Kernel, notebook: Mapping[str, Any], receive: Receiver
+    ) -> Environment | str:
+        """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
+
+        Args:
+            kernel: the kernel it ran in.
+            notebook: what ran.
+            receive: called with what the kernel publishes meanwhile.
+        """
+        if kernel.spec.language != "python":
+            program = kernel.spec.command(kernel.connection_file)[0]
+            program = shutil.which(program) or program
+            version = str(kernel.info.get("language_info", {}).get("version", ""))
+            return surroundings.of_program(program, version)
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                result = await kernel.client.execute(
+                    "",
+                    receive=receive,
+                    silent=True,
+                    store_history=False,
+                    expressions={"environment": PROBE},
+                )
+        except (MoorageError, TimeoutError):
+            return "the kernel did not tell what it had imported"
+        return surroundings.of_python(
+            surroundings.read_probe(result.expressions.get("environment")),
+            self._cache.files,
+            self._cache.distributions,
+            code=[cell["source"] for cell in code_cells(notebook)],
+            directory=self._item.directory,
+            root=self._context.home,
+        )
+
+    def store(self, notebook: dict[str, Any], ran: Ran) -> None:
+        """Keep a result that went well."""
+        self._say(self._cache.store(self._recipe, notebook, ran))
+
+    def _restore(self, hit: FastHit | Entry, documents: Mapping[str, Path]) -> bool:
+        item = self._item
+        beside = item.file.output.parent
+        # Artefacts belong beside the output, and at home too when somebody waits for them there.
+        at_home = item.waited_for or item.settings.outputs
+        folders = (beside, item.directory) if at_home else (beside,)
+        return self._cache.restore(hit, documents, artifact_folders=folders) is not None
+
+    def _say(self, reason: str) -> None:
+        if reason:
+            self._context.emit(Note("notice", f"not cached: {reason}", self._item.name))
+
+
+def _recipe(context: Context, item: Item) -> Recipe:
+    settings, own = context.settings, item.settings
+    return Recipe(
+        source=named_from(context.home, item.file.path),
+        content=content_of(item.data),
+        kernel=own.kernel or settings.kernel,
+        params={**own.param, **settings.param},
+        env={**ambient(context.surroundings), **own.env, **settings.env, **_shown_on(settings)},
+        isolate=settings.isolate,
+        kernel_args=settings.kernel_arg,
+        allow_errors=settings.allow_errors,
+        inputs=tuple(named_from(context.home, path) for path in input_files(item.file.path, own)),
+        artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
+        display={
+            "remove_cells": sorted(settings.remove_cells),
+            "to": sorted(settings.to),
+            "moorage": __version__,
+            # A kernel that was not here when the nearest one was taken may be here now.
+            "kernels": kernel_names(),
+        },
+    )
+
+
+def _shown_on(settings: RenderSettings) -> dict[str, str]:
+    """Return what a virtual display changes in the environment; its number does not matter."""
+    return {"DISPLAY": "virtual"} if settings.display else {}

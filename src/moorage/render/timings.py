@@ -1,0 +1,79 @@
+"""How long each notebook took last time: what makes the longest start first and an ETA possible.
+
+A small JSON file beside the cache. Losing it costs nothing but a worse order, so whatever is wrong with it
+reads as "nothing known", and failing to write it is no failure of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from moorage.errors import OutputError
+from moorage.render.output.atomic import Guard, no_guard, write_whole
+
+FILE_NAME = "timings.json"
+
+
+def load_timings(path: Path) -> dict[str, float]:
+    """Return seconds by source as saved at ``path``; empty when there is no such file, or no sense in it."""
+    try:
+        content = json.loads(path.read_bytes())
+        table = content["seconds"] if content["version"] == 1 else {}
+        return {
+            name: float(seconds)
+            for name, seconds in table.items()
+            if isinstance(seconds, int | float) and 0 <= seconds < math.inf
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+
+
+def save_timings(
+    path: Path, seconds: Mapping[str, float], *, guard: Guard = no_guard, unguard: Guard = no_guard
+) -> bool:
+    """Merge ``seconds`` into the file at ``path``, which is replaced at once or not at all.
+
+    Two runs that save at the same time both keep theirs.
+
+    Args:
+        path: the file; its folder is made.
+        seconds: by source.
+        guard: told the temporary file, as in :mod:`moorage.render.output.atomic`.
+        unguard: told the same file once it is gone.
+
+    Returns:
+        Whether it could be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            merged = {**load_timings(path), **seconds}
+            rounded = {name: round(merged[name], 3) for name in sorted(merged)}
+            content = json.dumps({"version": 1, "seconds": rounded}, indent=1).encode()
+            write_whole(path, content, guard=guard, unguard=unguard)
+    except (OSError, OutputError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out; the folder itself is locked, so no lock file is left behind."""
+    if sys.platform == "win32":  # the replacement is still whole, but one of two may be lost
+        yield
+    else:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,210 @@
+"""Which rendezvous a kernel gets.
+
+``auto`` takes the first line that fits:
+
+=====================================================  ======================================
+the kernelspec                                         rendezvous
+=====================================================  ======================================
+``metadata.moorage.rendezvous`` names one              that one
+``metadata.handshake`` is true                         handshake
+it is ark                                              handshake, posit dialect
+``kernel_protocol_version`` is 5.6 or newer            handshake, docs dialect
+it is xeus-python or xeus-r                            handshake, docs dialect
+it is ipykernel or built on its application class      ipc, or self-bind where there is none
+anything else on libzmq                                hold
+=====================================================  ======================================
+
+``metadata.handshake: false`` rules the handshake out, and ``metadata.moorage.dialect`` names the dialect. A
+kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
+
+5.6, not 5.5 as JEP 66 says: ipykernel 7.2 calls itself 5.5 and does not register.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Protocol, get_args
+
+from moorage.errors import UsageError
+from moorage.rendezvous.base import Choice, Rendezvous, Way
+from moorage.rendezvous.hold import HoldRendezvous
+from moorage.rendezvous.ipc import IpcRendezvous
+from moorage.rendezvous.memory import memory
+from moorage.rendezvous.self_bind import SelfBindRendezvous
+from moorage.wire.registration import Dialect
+
+# Kernels that start ipykernel's application class from a module of another name.
+IPYKERNEL_MODULES = frozenset(
+    {
+        "ipykernel",
+        "ipykernel_launcher",
+        "bash_kernel",
+        "calysto_scheme",
+        "metakernel_python",
+        "moorage.jupyter.ipykernel",
+        "octave_kernel",
+        "gnuplot_kernel",
+        "sage.repl.ipython_kernel",
+    }
+)
+
+# xeus kernels that register, although the kernelspecs of their wheels do not say so. Others on xeus 6 say it.
+XEUS_PROGRAMS = frozenset({"xpython", "xpython_launcher", "xr"})
+
+
+class KernelType(Protocol):
+    """What is looked at: a kernelspec."""
+
+    @property
+    def argv(self) -> Sequence[str]:
+        """Its command."""
+        ...
+
+    @property
+    def display_name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What else its author says."""
+        ...
+
+    @property
+    def protocol_version(self) -> str:
+        """Which Jupyter protocol it speaks, where it says so."""
+        ...
+
+
+def is_ipykernel(argv: Sequence[str]) -> bool:
+    """Tell whether a kernel's command starts ipykernel or a kernel built on it."""
+    words = [PurePath(word).name for word in argv]
+    return any(word in IPYKERNEL_MODULES or word.split(".")[0] == "ipykernel" for word in words)
+
+
+def is_xeus(argv: Sequence[str]) -> bool:
+    """Tell whether a kernel's command starts a xeus kernel that is known to register."""
+    return any(PurePath(word).name.removesuffix(".exe") in XEUS_PROGRAMS for word in argv)
+
+
+def is_ark(kernel: KernelType) -> bool:
+    """Tell whether it is ark, Posit's R kernel."""
+    program = PurePath(kernel.argv[0]).name.lower().removesuffix(".exe") if kernel.argv else ""
+    return program == "ark" or kernel.display_name == "Ark R Kernel"
+
+
+def dialect_of(kernel: KernelType) -> Dialect:
+    """Return the dialect in which a kernel registers, if it does."""
+    named = _ours(kernel).get("dialect")
+    if named in ("docs", "posit"):
+        return "posit" if named == "posit" else "docs"
+    return "posit" if is_ark(kernel) else "docs"
+
+
+def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
+    """Return how to agree with a kernel: the first, and what to try should it not register after all.
+
+    Args:
+        kernel: its kernelspec.
+        wanted: ``auto``, or one that the caller insists on, which :func:`check` has found possible.
+    """
+    if wanted != "auto":
+        return (wanted,)
+    named: Any = _ours(kernel).get("rendezvous")
+    if named in get_args(Way):
+        return ways(kernel, named)
+    otherwise: Way = "hold"
+    if is_ipykernel(kernel.argv):
+        otherwise = "ipc" if os.name == "posix" else "self-bind"
+    if not registers(kernel):
+        return (otherwise,)
+    match memory().recall(kernel.argv):
+        case "registers":
+            return ("handshake",)
+        case "does not register":
+            return (otherwise,)
+        case "unknown":
+            return ("handshake", otherwise)
+
+
+def choose(kernel: KernelType, wanted: Choice = "auto") -> Way:
+    """Return how to agree with a kernel at first; see :func:`ways`.
+
+    Raises:
+        UsageError: the one insisted on cannot work on this system or with this kernel.
+    """
+    check(kernel.argv, wanted)
+    return ways(kernel, wanted)[0]
+
+
+def registers(kernel: KernelType) -> bool:
+    """Tell whether a kernelspec says, or its program is known for it, that the kernel registers."""
+    said = kernel.metadata.get("handshake")
+    if isinstance(said, bool):
+        return said
+    return is_ark(kernel) or _version(kernel.protocol_version) >= (5, 6) or is_xeus(kernel.argv)
+
+
+def check(argv: Sequence[str], wanted: Choice) -> None:
+    """Make sure that what somebody insists on can work.
+
+    Raises:
+        UsageError: it cannot work on this system or with this kernel.
+    """
+    if wanted == "self-bind" and not is_ipykernel(argv):
+        raise UsageError(
+            f"{PurePath(argv[0]).name if argv else 'an empty command'} cannot use the self-bind rendezvous",
+            why="Only ipykernel and kernels built on it write the ports they chose into their file",
+            do="Use --rendezvous hold, or leave it out",
+        )
+    if wanted == "ipc" and is_xeus(argv):
+        raise UsageError(
+            f"{PurePath(argv[0]).name} cannot use the ipc rendezvous",
+            why="xeus reads its own address back into 31 bytes, and the private directory's is longer",
+            do="Leave --rendezvous out",
+        )
+    if wanted == "hold" and sys.platform != "linux":
+        raise UsageError("the hold rendezvous is known to work on Linux only", do="Leave --rendezvous out")
+
+
+def make(
+    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: KernelType | None = None
+) -> Rendezvous:
+    """Prepare the rendezvous for one kernel, in a running loop.
+
+    Args:
+        way: which.
+        directory: an existing private directory for this kernel alone.
+        key: signing key.
+        kernel_name: recorded in the connection file.
+        kernel: its kernelspec, for what is particular to it.
+
+    Raises:
+        LaunchError: ports or paths cannot be had.
+    """
+    match way:
+        case "ipc":
+            return IpcRendezvous(directory, key, kernel_name)
+        case "self-bind":
+            return SelfBindRendezvous(directory, key, kernel_name)
+        case "hold":
+            return HoldRendezvous(directory, key, kernel_name)
+        case "handshake":
+            from moorage.rendezvous.handshake import HandshakeRendezvous  # noqa: PLC0415 - few kernels need it
+
+            dialect = "docs" if kernel is None else dialect_of(kernel)
+            return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect)
+
+
+def _ours(kernel: KernelType) -> Mapping[str, Any]:
+    found = kernel.metadata.get("moorage")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Read ``5.6`` or ``5.6.0``; () for what is no version."""
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", text.partition("+")[0].partition("-")[0]))

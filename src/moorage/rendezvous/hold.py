@@ -1,0 +1,105 @@
+"""hold: five ports that stay bound, and never listen, until and while the kernel lives.
+
+On Linux a port that is bound with SO_REUSEADDR and not listening can be bound once more by a socket that
+also sets SO_REUSEADDR, as libzmq does, and cannot be handed out by anybody's ``bind(port 0)`` or
+``connect``. So the ports are never let go of between choosing and using, nor across a restart.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from moorage.errors import LaunchError
+from moorage.rendezvous.base import Way
+from moorage.rendezvous.files import write_connection_file
+from moorage.wire.connection import ConnectionInfo
+
+
+def hold_port(ip: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """Bind one port and keep it.
+
+    Args:
+        ip: the address.
+        port: its number; 0 for one that the system picks.
+
+    Returns:
+        The bound socket. Close it to let go of the port. Children do not inherit it.
+
+    Raises:
+        OSError: no port is free, or this one is not.
+    """
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((ip, port))
+    except BaseException:
+        held.close()
+        raise
+    return held
+
+
+def port_of(held: socket.socket) -> int:
+    """Return the number of a held port."""
+    return int(held.getsockname()[1])
+
+
+class HoldRendezvous:
+    """Addresses held for a kernel that has to be told its ports."""
+
+    way: Way = "hold"
+
+    def __init__(self, directory: Path, key: bytes, kernel_name: str = "", ip: str = "127.0.0.1") -> None:
+        """Take five ports and write the connection file.
+
+        Args:
+            directory: an existing private directory, used by this kernel alone.
+            key: signing key.
+            kernel_name: recorded in the file for those who list running kernels.
+            ip: the address to bind.
+
+        Raises:
+            LaunchError: the machine has no free ports left.
+        """
+        self._held: list[socket.socket] = []
+        try:
+            self._held.extend(hold_port(ip) for _ in range(5))
+        except OSError as error:
+            self.close()
+            raise LaunchError(
+                "no five free ports could be taken for the kernel",
+                why=str(error),
+                do="Run fewer kernels at once (-j), or use --rendezvous ipc, which needs no ports",
+            ) from error
+        shell, iopub, stdin, control, heartbeat = (port_of(held) for held in self._held)
+        self._info = ConnectionInfo(
+            transport="tcp",
+            ip=ip,
+            shell_port=shell,
+            iopub_port=iopub,
+            stdin_port=stdin,
+            control_port=control,
+            hb_port=heartbeat,
+            key=key,
+            kernel_name=kernel_name,
+        )
+        self.connection_file = directory / "kernel.json"
+        try:
+            write_connection_file(self.connection_file, self._info.to_dict())
+        except OSError:
+            self.close()
+            raise
+
+    def renew(self) -> None:
+        """Nothing is to be done: the addresses stay as they are."""
+
+    async def addresses(self) -> ConnectionInfo:
+        """Return the addresses; they are known from the start."""
+        return self._info
+
+    def close(self) -> None:
+        """Let go of the ports and remove the connection file."""
+        while self._held:
+            self._held.pop().close()
+        if hasattr(self, "connection_file"):
+            self.connection_file.unlink(missing_ok=True)

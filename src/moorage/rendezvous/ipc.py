@@ -1,0 +1,68 @@
+"""ipc: Unix sockets in a private directory. No ports, guarded by file permissions, and the fastest.
+
+libzmq's ipc bind unlinks whatever stands at its path, so the path must be unique: each kernel gets a
+directory of its own (0700) under the warden's, which is removed when moorage ends, however it ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moorage.errors import LaunchError
+from moorage.rendezvous.base import Way
+from moorage.rendezvous.files import write_connection_file
+from moorage.wire.connection import ConnectionInfo
+
+# sockaddr_un.sun_path is 108 bytes on Linux and 104 on macOS, with a terminating zero; "-5" is the suffix.
+LONGEST_PREFIX = 100
+
+
+class IpcRendezvous:
+    """Addresses that are paths nobody else can name."""
+
+    way: Way = "ipc"
+
+    def __init__(self, directory: Path, key: bytes, kernel_name: str = "") -> None:
+        """Write the connection file.
+
+        Args:
+            directory: an existing private directory, used by this kernel alone.
+            key: signing key.
+            kernel_name: recorded in the file for those who list running kernels.
+
+        Raises:
+            LaunchError: the path is too long for a Unix socket.
+        """
+        prefix = str(directory / "k")
+        if len(prefix.encode()) > LONGEST_PREFIX:
+            raise LaunchError(
+                f"the directory {directory} is too deep for Unix sockets",
+                why=f"a socket path holds at most {LONGEST_PREFIX} bytes here",
+                do="Set XDG_RUNTIME_DIR to a shorter path, or use --rendezvous hold",
+            )
+        self._info = ConnectionInfo(
+            transport="ipc",
+            ip=prefix,
+            shell_port=1,
+            iopub_port=2,
+            stdin_port=3,
+            control_port=4,
+            hb_port=5,
+            key=key,
+            kernel_name=kernel_name,
+        )
+        self.connection_file = directory / "kernel.json"
+        write_connection_file(self.connection_file, self._info.to_dict())
+
+    def renew(self) -> None:
+        """Nothing is to be done: the addresses stay as they are."""
+
+    async def addresses(self) -> ConnectionInfo:
+        """Return the addresses; they are known from the start."""
+        return self._info
+
+    def close(self) -> None:
+        """Remove the kernel's sockets, which libzmq leaves behind when a kernel is killed."""
+        for port in range(1, 6):
+            Path(f"{self._info.ip}-{port}").unlink(missing_ok=True)
+        self.connection_file.unlink(missing_ok=True)

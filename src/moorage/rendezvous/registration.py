@@ -1,0 +1,243 @@
+"""The registrar: one ROUTER at which every kernel of this loop registers, in either dialect.
+
+It listens on 127.0.0.1, where every program of this machine may speak to it, so it takes anything: a peer
+has one message of bounded size, what is no registration is counted and hung up on, and so many peers are
+there at once and no more. That is why it speaks ZMTP itself (:mod:`moorage.wire.zmtp`): a socket of libzmq
+keeps an unfinished message in memory however long it grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+from moorage.errors import LaunchError, ProtocolError
+from moorage.wire import zmtp
+from moorage.wire.connection import ConnectionInfo
+from moorage.wire.handshake import Agreed, Reason, Registry, Send
+from moorage.wire.registration import Terms
+
+_log = logging.getLogger("moorage.rendezvous")
+
+MOST_PEERS = 256
+"""How many may be connected at once; the one that came first goes first, and is heard before."""
+
+# A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
+_BATCH = 64
+# How many connections wait to be accepted. Each costs 30 µs, so the last of them waits 30 ms, twice that
+# where a flood has its share of the processors; one for which there is no room is tried again by the system
+# after a second, and so is the flood's next.
+_WAITING = 1024
+# How soon to accept again (s) after descriptors have run out.
+_LATER = 0.1
+
+OnRegistered = Callable[[ConnectionInfo], None]
+
+
+class Registrar:
+    """A listening socket and whom it awaits; :func:`shared_registrar` makes one for each loop."""
+
+    def __init__(self) -> None:
+        """Bind a port and begin to listen, in the running loop.
+
+        Raises:
+            LaunchError: no port or descriptor is free.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._registry = Registry(lambda: secrets.token_hex(16))
+        self._awaited: dict[str, OnRegistered] = {}
+        self._peers: dict[socket.socket, zmtp.Listener] = {}
+        self._listening = _listen()
+        self._port = int(self._listening.getsockname()[1])
+        self._loop.add_reader(self._listening, self._accept)
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return self._port
+
+    @property
+    def refused(self) -> Mapping[Reason, int]:
+        """How many requests were refused, by reason."""
+        return self._registry.refused
+
+    def expect(self, terms: Terms, on_registered: OnRegistered) -> None:
+        """Await a kernel until it has registered or is forgotten.
+
+        Args:
+            terms: what its registration file says.
+            on_registered: called in the loop's thread with its addresses, once it has been acknowledged.
+
+        Raises:
+            ProtocolError: the terms have no key or id of their own.
+        """
+        self._registry.expect(terms)
+        self._awaited[terms.kernel_id] = on_registered
+
+    def forget(self, kernel_id: str) -> bool:
+        """Await a kernel no longer.
+
+        Returns:
+            False when it was not awaited, because it has registered or never was.
+        """
+        self._registry.forget(kernel_id)
+        return self._awaited.pop(kernel_id, None) is not None
+
+    def close(self) -> None:
+        """Stop listening and hang up on everybody. Idempotent."""
+        if self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+        for peer in list(self._peers):
+            self._hang_up(peer)
+
+    def _accept(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                peer, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    # It would be told of at once again, and nothing could be done about it again.
+                    self._loop.remove_reader(self._listening)
+                    self._loop.call_later(_LATER, self._accept_again)
+                    return
+                raise
+            peer.setblocking(False)
+            self._greet(peer)
+
+    def _greet(self, peer: socket.socket) -> None:
+        listener = zmtp.Listener()
+        # Who sends a message to somebody who has not said hello, as nobody but a flood does, is done with
+        # before it costs any more.
+        if not self._listen_to(peer, listener):
+            peer.close()
+            return
+        self._say(peer, listener.hello())
+        self._peers[peer] = listener
+        self._loop.add_reader(peer.fileno(), self._hear, peer)
+        if len(self._peers) > MOST_PEERS:
+            first = next(iter(self._peers))
+            self._hear(first)
+            self._hang_up(first)
+
+    def _accept_again(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
+    def _hear(self, peer: socket.socket) -> None:
+        listener = self._peers.get(peer)
+        if listener is not None and not self._listen_to(peer, listener):
+            self._hang_up(peer)
+
+    def _listen_to(self, peer: socket.socket, listener: zmtp.Listener) -> bool:
+        """Take in what a peer says, and answer; False when it is to be hung up on."""
+        try:
+            data = peer.recv(zmtp.MOST_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        if not data or listener.heard is not None:  # it has gone, or says more than there is to say
+            return False
+        try:
+            frames = listener.receive(data)
+        except ProtocolError as error:
+            self._registry.refused["malformed"] += 1
+            _log.debug("a registration was refused: malformed (%s)", error.what)
+            return False
+        return frames is None or self._take(peer, frames)
+
+    def _take(self, peer: socket.socket, frames: tuple[bytes, ...]) -> bool:
+        """Take a registration; False when there is no answer to it."""
+        answered = False
+        # Acknowledged at once: xeus waits five seconds and no longer.
+        for command in self._registry.receive(frames, time.time()):
+            match command:
+                case Send(answer):
+                    answered = True
+                    self._say(peer, zmtp.message(answer))
+                case Agreed(info, kernel_id):
+                    if (on_registered := self._awaited.pop(kernel_id, None)) is not None:
+                        on_registered(info)
+                case _:
+                    _log.debug("a registration was refused: %s (%s)", command.reason, command.why)
+        return answered
+
+    def _say(self, peer: socket.socket, data: bytes) -> None:
+        try:
+            # Fewer bytes than any socket's buffer, into one that is empty: they go out whole.
+            peer.send(data)
+        except OSError as error:  # it has hung up meanwhile
+            _log.debug("a registration could not be answered: %s", error)
+
+    def _hang_up(self, peer: socket.socket) -> None:
+        if self._peers.pop(peer, None) is not None:
+            self._loop.remove_reader(peer.fileno())
+            peer.close()
+
+
+def _listen() -> socket.socket:
+    """Bind and listen.
+
+    Raises:
+        LaunchError: no port or descriptor is free.
+    """
+    try:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listening.setblocking(False)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(_WAITING)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as error:
+        raise LaunchError(
+            "there is no port at which kernels could register",
+            why=str(error),
+            do="Raise `ulimit -n`, or use --rendezvous ipc or hold",
+        ) from error
+    return listening
+
+
+class _Share:
+    """A loop's registrar and how many use it."""
+
+    def __init__(self) -> None:
+        self.registrar = Registrar()
+        self.users = 0
+
+
+_shares: WeakKeyDictionary[asyncio.AbstractEventLoop, _Share] = WeakKeyDictionary()
+
+
+@contextmanager
+def shared_registrar() -> Iterator[Registrar]:
+    """Yield the registrar that everybody in the running loop uses: the first opens it, the last closes it.
+
+    Leave it in the thread of the same loop, which may have stopped.
+
+    Raises:
+        LaunchError: no port or descriptor is free.
+    """
+    loop = asyncio.get_running_loop()
+    share = _shares.get(loop)
+    if share is None:
+        share = _shares[loop] = _Share()
+    share.users += 1
+    try:
+        yield share.registrar
+    finally:
+        share.users -= 1
+        if share.users == 0:
+            del _shares[loop]
+            share.registrar.close()

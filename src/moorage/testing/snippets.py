@@ -1,0 +1,104 @@
+"""Small programs in the languages of kernels, by which :func:`moorage.testing.check_kernel` tries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MANY = 2000
+"""How many lines :attr:`Snippets.many` prints: the numbers from 0."""
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """One language. An empty text means that it has no such thing, and what needs it is not tried.
+
+    Attributes:
+        prints: prints ``ahoy é→𝄞`` and a newline.
+        fails: raises an error.
+        value: an expression whose value is 42.
+        loops: prints ``on`` and goes on for ever, until interrupted.
+        asks: asks for a line with the prompt ``who? `` and prints the answer.
+        many: prints :data:`MANY` lines.
+        sets, gets: gives a variable a value, and prints it or fails when it has none.
+        incomplete: the first line of something that wants another.
+    """
+
+    prints: str
+    fails: str
+    value: str = ""
+    loops: str = ""
+    asks: str = ""
+    many: str = ""
+    sets: str = ""
+    gets: str = ""
+    incomplete: str = ""
+
+
+_TEXT = "ahoy é→𝄞"
+
+_JAVASCRIPT = Snippets(
+    prints=f"console.log('{_TEXT}')",
+    fails="throw new Error('sunk')",
+    value="6 * 7",
+    loops="console.log('on'); while (true) {}",  # deno cannot interrupt an await
+    many=f"for (let i = 0; i < {MANY}; i++) console.log(i)",
+    sets="var cargo = 1",
+    gets="console.log(cargo)",
+    incomplete="for (;;) {",
+)
+
+LANGUAGES: dict[str, Snippets] = {
+    "python": Snippets(
+        prints=f"print('{_TEXT}')",
+        fails="raise ValueError('sunk')",
+        value="6 * 7",
+        loops="import time\nprint('on', flush=True)\nwhile True: time.sleep(0.05)",
+        asks="print(input('who? '))",
+        many=f"for i in range({MANY}): print(i)",
+        sets="cargo = 1",
+        gets="print(cargo)",
+        incomplete="for i in range(3):",
+    ),
+    "r": Snippets(
+        prints=f"cat('{_TEXT}\\n')",
+        fails="stop('sunk')",
+        value="6 * 7",
+        loops="cat('on\\n'); flush.console(); repeat Sys.sleep(0.05)",
+        asks="cat(readline('who? '), '\\n', sep = '')",
+        many=f"for (i in 0:{MANY - 1}) cat(i, '\\n', sep = '')",
+        sets="cargo <- 1",
+        gets="cat(cargo)",
+        incomplete="f <- function(x) {",
+    ),
+    "bash": Snippets(
+        prints=f"echo '{_TEXT}'",
+        fails="no_such_command_aboard",
+        loops="echo on; while true; do sleep 0.05; done",
+        many=f"seq 0 {MANY - 1}",
+        sets="cargo=1",
+        gets='echo "${cargo:?}"',
+    ),
+    "octave": Snippets(
+        prints=f"disp('{_TEXT}')",
+        fails="error('sunk')",
+        loops="disp('on'); fflush(stdout); while true, pause(0.05); end",
+        many=f"printf('%d\\n', 0:{MANY - 1})",
+        sets="cargo = 1;",
+        gets="disp(cargo)",
+        incomplete="for i = 1:3",
+    ),
+    "julia": Snippets(
+        prints=f'println("{_TEXT}")',
+        fails='error("sunk")',
+        value="6 * 7",
+        loops='println("on"); flush(stdout); while true; sleep(0.05); end',
+        asks='print("who? "); println(readline())',
+        many=f"for i in 0:{MANY - 1}; println(i); end",
+        sets="cargo = 1",
+        gets="println(cargo)",
+        incomplete="for i in 1:3",
+    ),
+    "javascript": _JAVASCRIPT,
+    "typescript": _JAVASCRIPT,
+}
+"""By a language's name in lower case."""

@@ -1,0 +1,147 @@
+"""Where a kernel listens: the record behind a Jupyter connection file.
+
+Source: https://jupyter-client.readthedocs.io/en/stable/kernels.html#connection-files
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from moorage.errors import ProtocolError
+
+Socket = Literal["shell", "iopub", "stdin", "control", "hb"]
+Transport = Literal["tcp", "ipc"]
+
+PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """The addresses and the key of one kernel.
+
+    Attributes:
+        transport: ``tcp``, or ``ipc`` for Unix sockets.
+        ip: the address to connect to; for ipc the path that ``-PORT`` is added to.
+        shell_port, iopub_port, stdin_port, control_port, hb_port: 1 to 65535, for ipc any positive number.
+        key: the secret messages are signed with; empty for none. Never shown.
+        signature_scheme: how they are signed.
+        kernel_name: the kernelspec it was started from, where known.
+    """
+
+    transport: Transport
+    ip: str
+    shell_port: int
+    iopub_port: int
+    stdin_port: int
+    control_port: int
+    hb_port: int
+    key: bytes = field(repr=False)
+    signature_scheme: str = "hmac-sha256"
+    kernel_name: str = ""
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> ConnectionInfo:
+        """Read a connection file's object, which may spell ports as strings and leave out what has a default.
+
+        Args:
+            found: the object; keys that are not of a connection are ignored.
+
+        Raises:
+            ProtocolError: naming what is missing or odd.
+        """
+        transport = _transport(found.get("transport"))
+        ip = _text(found, "ip", "127.0.0.1" if transport == "tcp" else "")
+        if not ip:
+            raise _odd("ip", "ipc needs a path")
+        return cls(
+            transport=transport,
+            ip=ip,
+            key=_key(found.get("key")),
+            signature_scheme=_text(found, "signature_scheme", "hmac-sha256"),
+            kernel_name=_text(found, "kernel_name", ""),
+            **{name: _checked_port(found, name, transport) for name in PORTS},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready object of a connection file.
+
+        It holds the key: write it where only its user can read.
+        """
+        return {
+            **{name: getattr(self, name) for name in PORTS},
+            "ip": self.ip,
+            "key": self.key.decode("utf-8", "surrogateescape"),
+            "transport": self.transport,
+            "signature_scheme": self.signature_scheme,
+            "kernel_name": self.kernel_name,
+        }
+
+    def url(self, channel: Socket) -> str:
+        """Return where ``channel`` (``hb``: the heartbeat) listens, as ZeroMQ spells it."""
+        port = getattr(self, f"{channel}_port")
+        if self.transport == "ipc":
+            return f"ipc://{self.ip}-{port}"
+        literal = f"[{self.ip}]" if ":" in self.ip and not self.ip.startswith("[") else self.ip
+        return f"tcp://{literal}:{port}"
+
+
+def is_complete(found: Mapping[str, Any]) -> bool:
+    """Tell whether all five ports are there and none is 0, as when a kernel has yet to choose them."""
+    return all((port_number(found.get(name)) or 0) > 0 for name in PORTS)
+
+
+def port_number(value: object) -> int | None:
+    """Return a port that is a number or a string of digits; None for everything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
+        return int(value)
+    return None
+
+
+def _checked_port(found: Mapping[str, Any], name: str, transport: str) -> int:
+    port = port_number(found.get(name))
+    if port is None:
+        raise _odd(name, "it is missing" if name not in found else "it is no port number")
+    if port < 1 or (transport == "tcp" and port > 65535):
+        raise _odd(name, f"{port} is out of range")
+    return port
+
+
+def _transport(value: object) -> Transport:
+    if value is None or value in ("", "tcp"):
+        return "tcp"
+    if value == "ipc":
+        return "ipc"
+    raise _odd("transport", "it is neither tcp nor ipc")
+
+
+def _text(found: Mapping[str, Any], name: str, default: str) -> str:
+    value = found.get(name)
+    if value is None or value == "":
+        return default
+    if not isinstance(value, str):
+        raise _odd(name, "it is no string")
+    return value
+
+
+def _key(value: object) -> bytes:
+    # jupyter_client's dicts hold bytes where its files hold text.
+    if isinstance(value, bytes):
+        return value
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise _odd("key", "it is no string")
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise _odd("key", "it is no text") from None
+
+
+def _odd(name: str, why: str) -> ProtocolError:
+    return ProtocolError(f"The connection file's {name} cannot be used", why=why.capitalize())
