@@ -130,6 +130,28 @@ def test_addresses_survive_restarts(started: Any, kernel: str, way: str) -> None
     client.stop_channels()
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_the_next_kernel_is_not_asked_to_end_in_place_of_a_dead_one(started: Any, known: bool) -> None:
+    manager = started()
+    process = manager.provisioner.process
+    manager._connect_control_socket()
+    manager._control_socket.linger = 60_000  # jupyter_client's 100 ms are often, not always, enough to fail
+    manager.signal_kernel(signal.SIGKILL)
+    process.wait(20)
+    if known:
+        asyncio.run(manager.provisioner.wait())
+        assert not manager.has_kernel
+    manager.request_shutdown(restart=True)
+    manager.finish_shutdown(restart=True)
+    manager.cleanup_resources(restart=True)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as next_one:
+        next_one.linger = 0
+        address = Path(f"{manager.ip}-{manager.control_port}")
+        address.unlink(missing_ok=True)
+        next_one.bind(f"ipc://{address}")
+        assert not next_one.poll(1000)  # libzmq looks for it every 100 ms
+
+
 @pytest.mark.parametrize(("kernel", "way"), WAYS[1:])
 def test_ports_are_nobody_elses_while_no_kernel_lives(started: Any, kernel: str, way: str) -> None:
     manager = started(agreed_by(way, kernel))

@@ -136,7 +136,9 @@ class MoorageProvisioner(LocalProvisioner):
         Cancelling stops the waiting.
         """
         if self._owned is None:
-            return await super().wait()
+            code = await super().wait()
+            self._unsay()
+            return code
         await self._owned.over()
         return await self._end()
 
@@ -149,8 +151,10 @@ class MoorageProvisioner(LocalProvisioner):
         await self._owned.signalled(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's
-        """Know that the kernel has been asked to end."""
+        """Know that the kernel has been asked to end; where it had ended already, take that back."""
         self._foreseen = True
+        if self.process is None or self.process.poll() is not None:
+            self._unsay()
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
         """Let go of the addresses, unless the kernel is about to be started again or still lives."""
@@ -251,9 +255,20 @@ class MoorageProvisioner(LocalProvisioner):
         """Have nothing left of the process; returns its exit code, 0 where there is none."""
         owned, self._owned, self.process = self._owned, None, None
         code = 0 if owned is None else await owned.end()
+        self._unsay()
         if self._meeting is not None:
             self._meeting.hold()
         return code
+
+    def _unsay(self) -> None:
+        """Drop what the manager sent to a process that has ended and never read it.
+
+        Its socket outlives its closing by 100 ms, and the next kernel, forked at the same address, is up in
+        less: it would get the request that the former one should end.
+        """
+        control = getattr(self.parent, "_control_socket", None)
+        if control is not None and not control.closed:
+            control.linger = 0
 
     def _ended(self, status: ExitStatus) -> None:
         """Hold its ports at once, and say so if nobody wanted it to end. In the portal's thread."""
