@@ -16,6 +16,7 @@ from moorage.render.events import Event
 from moorage.render.output.conflicts import Conflicts
 from moorage.render.output.exporter import Exporter
 from moorage.render.settings import NotebookSettings, RenderSettings
+from moorage.render.tools import Tools
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Context:
         surroundings: environment of the kernels before what is said about single ones.
         fork: whether kernels are forked from a template, which pays where there are several.
         ahead: kernels started while others still run, or None.
+        tools: what sources are read and pages are made with.
     """
 
     root: Path
@@ -83,6 +85,7 @@ class Context:
     conflicts: Conflicts = field(default_factory=Conflicts)
     fork: Fork = False
     ahead: Ahead | None = None
+    tools: Tools = field(default_factory=Tools)
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""

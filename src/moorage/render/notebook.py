@@ -114,8 +114,9 @@ class Rendering:
             document, spec = self._prepare(await loading)
         if self._remember is not None and (hit := self._remember.outputs(document, spec)) is not None:
             entry, notebook = hit
+            shown = self._remember.shown(notebook)
             documents = await self._publisher.export(self._publisher.write(notebook))
-            self._remember.renew(entry, documents)
+            self._remember.renew(entry, documents, shown)
             return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
         async with self._kernel(spec) as kernel:
             return await self._execute(document, kernel)
@@ -201,6 +202,7 @@ class Rendering:
         outcome = not_made(missing, self._publisher.outcome(outcome))
         if self._publisher.waits:
             self._release(outcome)
+        shown = {} if self._remember is None else self._remember.shown(notebook)
         documents = await self._publisher.export(data)
         if self._remember is not None and outcome.status == "ok":
             ran = structs.replace(
@@ -209,6 +211,7 @@ class Rendering:
                 written=self._item.documents,
                 artifacts=made,
                 seconds=outcome.seconds,
+                shown=shown,
             )
             self._remember.store(notebook, ran)
         return outcome

@@ -23,6 +23,7 @@ from moorage.render.dependencies import input_files
 from moorage.render.documents.document import Document
 from moorage.render.events import Note
 from moorage.render.kernels import kernel_names, lasting_name
+from moorage.render.output.shown import shown_files
 from moorage.render.planning import named_from
 from moorage.render.settings import RenderSettings
 from moorage.version import __version__
@@ -56,9 +57,16 @@ class Remember:
             return None
         return entry, self._cache.apply(entry, document.notebook)
 
-    def renew(self, entry: Entry, documents: Mapping[str, bytes]) -> None:
+    def renew(self, entry: Entry, documents: Mapping[str, bytes], shown: Mapping[str, FileState]) -> None:
         """Remember the documents made from stored outputs."""
-        self._say(self._cache.renew(entry, documents, self._item.documents))
+        self._say(self._cache.renew(entry, documents, self._item.documents, shown))
+
+    def shown(self, notebook: Mapping[str, Any]) -> dict[str, FileState]:
+        """Return what the files that its pages are made with hold; to be taken before they are made."""
+        if not _has_pages(self._context):
+            return {}
+        files = shown_files(notebook, self._item.directory)
+        return self._cache.shown((*files, *self._context.tools.templates()))
 
     def inputs(self) -> dict[str, FileState]:
         """Return what the declared inputs hold; to be taken before the first cell."""
@@ -133,10 +141,16 @@ def _recipe(context: Context, item: Item) -> Recipe:
             "remove_cells": sorted(settings.remove_cells),
             "to": sorted(settings.to),
             "moorage": __version__,
+            "reading": context.tools.reading(item.file.path),
+            "pages": context.tools.pages() if _has_pages(context) else {},
             # A kernel that was not here when the nearest one was taken may be here now.
             "kernels": kernel_names(),
         },
     )
+
+
+def _has_pages(context: Context) -> bool:
+    return any(to != "ipynb" for to in context.settings.to)
 
 
 def _shown_on(settings: RenderSettings) -> dict[str, str]:

@@ -340,7 +340,7 @@ def test_new_text_and_display_tags_run_nothing(tree):
     assert result["metadata"]["title"] == "T"
     assert result["metadata"]["widgets"] == {"state": {"a": 1}}
     tree.output.write_bytes(b"anew")
-    assert cache.renew(entry, {"ipynb": b"anew"}, {"ipynb": tree.output}) == ""
+    assert cache.renew(entry, {"ipynb": b"anew"}, {"ipynb": tree.output}, {}) == ""
     assert tree.cache().restore(tree.hit(), {"ipynb": tree.output}) == ()
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.render.cache.recipe import Recipe, ambient, content_of
+from moorage.render.documents.tags import DISPLAY_TAGS
 from moorage.render.resources import thread_environment
 
 VALUES = st.recursive(
@@ -51,3 +52,30 @@ def test_display_settings_do_not_change_the_execution():
 def test_how_many_run_at_once_is_nothing():
     for jobs in (1, 8):
         assert ambient(thread_environment(jobs, 8, environ={})) == {}
+
+
+def code(source, *tags):
+    return {"cell_type": "code", "source": source, "metadata": {"tags": list(tags)}, "outputs": []}
+
+
+def key(*cells):
+    return Recipe("a.py", "x").execution({"cells": list(cells)}, "python3", "")
+
+
+def test_what_is_not_run_is_no_part_of_the_execution():
+    run = code("1")
+    for other in (
+        code("  \n"),
+        code("2", "skip-execution"),
+        code("2", "active-py"),
+        {"cell_type": "markdown", "source": "2"},
+    ):
+        assert key(run, other) == key(run) == key(other, run)
+    assert key(run, code("2", "active-ipynb")) != key(run)
+
+
+def test_the_tags_that_change_what_is_run_are_part_of_the_execution():
+    for tag in ("skip-execution", "active-py", "raises-exception"):
+        assert key(code("1", tag)) != key(code("1"))
+    for tag in ("parameters", "active-ipynb", "exercise", *DISPLAY_TAGS):
+        assert key(code("1", tag)) == key(code("1"))

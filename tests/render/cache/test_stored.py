@@ -39,7 +39,7 @@ def test_a_record_comes_back_and_another_version_is_none():
 
 
 def test_outputs_survive_what_json_does_not_know():
-    cell = {"cell_type": "code", "source": "", "execution_count": 3, "metadata": {"tags": ["x"]}}
+    cell = {"cell_type": "code", "source": "x", "execution_count": 3, "metadata": {"tags": ["x"]}}
     cell["outputs"] = [{"text": "\ud800", "data": float("inf")}]
     cells, metadata = read_outputs(outputs_of({"cells": [cell], "metadata": {"title": "T", "widgets": {}}}))
     assert cells == ({"outputs": cell["outputs"], "execution_count": 3, "metadata": {}},)
@@ -59,3 +59,25 @@ def test_a_file_written_by_a_cell_is_known(tmp_path: Path):
     for source, expected in (("%%writefile helper.py\nx = 1", True), ("%%writefile helper.py\nx = 2", False)):
         cells = [{"cell_type": "code", "source": source}]
         assert wrote({"cells": cells}, tmp_path / "helper.py") is expected
+
+
+def test_cells_that_were_not_run_keep_what_is_saved_with_them():
+    def code(source, *tags):
+        saved = [{"text": f"saved {source}"}]
+        metadata = {"tags": list(tags)}
+        return {
+            "cell_type": "code",
+            "source": source,
+            "metadata": metadata,
+            "outputs": saved,
+            "execution_count": 9,
+        }
+
+    skipped, blank, run = code("s", "skip-execution"), code(""), code("r")
+    ran = {**run, "outputs": [{"text": "ran"}], "execution_count": 1}
+    document = {"cells": [skipped, ran], "metadata": {}}
+    cells, metadata = read_outputs(outputs_of(document))
+    entry = Entry(Recipe("a", ""), RECORD, cells, metadata)
+    newer = {**skipped, "outputs": [{"text": "saved anew"}]}
+    result = applied(entry, {"cells": [blank, newer, run, blank], "metadata": {}})
+    assert result["cells"] == [blank, newer, ran, blank]

@@ -58,12 +58,6 @@ def test_expected_errors():
     assert not tags.expects_error(cell())
 
 
-def test_only_tags_that_change_what_is_run_count_as_execution():
-    made = cell("remove-input", "skip-execution", "exercise", "active-py", "parameters")
-    assert tags.execution_tags(made) == ("active-py", "parameters", "skip-execution")
-    assert tags.execution_tags(cell(*tags.DISPLAY_TAGS)) == ()
-
-
 def test_removed_cells_are_gone_before_execution():
     whole = notebook(cell("exercise"), cell("a"), cell())
     before = deepcopy(whole)

@@ -33,6 +33,7 @@ from moorage.render.cache.environment import (
     existing,
     name_below,
 )
+from moorage.render.cache.places import Places
 from moorage.render.cache.prune import prune
 from moorage.render.cache.recipe import code_cells
 from moorage.render.cache.store import Files, FileState, Kind, Store
@@ -53,13 +54,12 @@ from moorage.render.cache.stored import (
 from moorage.render.output.atomic import Guard, copy_whole, no_guard, sweep, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from moorage.render.cache.recipe import Recipe
 
 LARGEST_ARTIFACT = 256 * 1024 * 1024
 """Larger artefacts (bytes) are remembered but not kept: their notebook runs again when they are gone."""
-_REMEMBERED_PLACES = 6
 
 _Plan = list[tuple[Path, bytes | Path]]
 """What is to be written: a path, and bytes or the file to copy."""
@@ -89,6 +89,7 @@ class Cache:
         self.files = Files()
         self.distributions = Distributions()
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - links stay as the user gave them
+        self._places = Places(self._root, self.files)
         self._store = Store(folder, guard=guard, unguard=unguard)
         self._identify = identify
         self._guard = guard
@@ -103,7 +104,9 @@ class Cache:
         Tens of microseconds; reads one small file and looks at the times of those it depends on.
         """
         record = self._record("recipes", recipe.digest)
-        return None if record is None or self._miss(record, recipe) else FastHit(recipe, record)
+        return (
+            None if record is None or self._miss(record, recipe, documents=True) else FastHit(recipe, record)
+        )
 
     def lookup(self, recipe: Recipe, notebook: Mapping[str, Any], kernel: str) -> Entry | None:
         """Return the stored outputs for a notebook of the same code, else None.
@@ -163,6 +166,10 @@ class Cache:
         """Return what the declared inputs hold now; take it before the run."""
         return {name: self.files.state(self._root / name) for name in recipe.inputs}
 
+    def shown(self, paths: Iterable[Path]) -> dict[str, FileState]:
+        """Return what the files that pages are made with hold now; take it before those are made."""
+        return {name_below(self._root, path): self.files.state(path) for path in paths}
+
     def store(self, recipe: Recipe, executed: Mapping[str, Any], ran: Ran) -> str:
         """Keep a result for both lookups.
 
@@ -192,15 +199,27 @@ class Cache:
             return "a file name it depends on is not valid text"
         return ""
 
-    def renew(self, entry: Entry, documents: Mapping[str, bytes], written: Mapping[str, Path]) -> str:
+    def renew(
+        self,
+        entry: Entry,
+        documents: Mapping[str, bytes],
+        written: Mapping[str, Path],
+        shown: Mapping[str, FileState],
+    ) -> str:
         """Remember the documents made by :meth:`apply`, so that the next lookup is a fast one.
+
+        Args:
+            entry: what they were made of.
+            documents: their bytes by name.
+            written: where each of them was written.
+            shown: :meth:`shown` from before they were made.
 
         Returns:
             An empty string, or a sentence why they were not stored.
         """
         try:
             stored = self._documents(documents, written)
-            record = msgspec.structs.replace(entry.record, documents=stored)
+            record = msgspec.structs.replace(entry.record, documents=stored, shown=dict(shown))
             self._store.write("recipes", entry.recipe.digest, encode(record))
         except OutputError as error:
             return f"the cache could not be written: {error.why or error.what}"
@@ -225,8 +244,8 @@ class Cache:
         payload = self._store.read(kind, key)
         return None if payload is None else decode(payload)
 
-    def _miss(self, record: Record, recipe: Recipe) -> str:
-        """Return why a record is no longer true, or an empty string."""
+    def _miss(self, record: Record, recipe: Recipe, *, documents: bool = False) -> str:
+        """Return why a record (or its documents) is no longer true, or an empty string."""
         if self._identify(record.kernel) != record.identity:
             return f"kernel {record.kernel} changed"
         environment = self._environment(record.environment)
@@ -237,6 +256,7 @@ class Cache:
             self._changed_packages(record.environment, environment)
             or changed_files(environment.files, self.files, self._root)
             or changed_files(record.inputs, self.files, self._root)
+            or (changed_files(record.shown, self.files, self._root) if documents else "")
             or self._overwritten(record, here)
         )
 
@@ -253,7 +273,7 @@ class Cache:
         """Return which artefact beside the source is another one now; a missing one can be restored."""
         for name, stored in record.artifacts.items():
             path = below(here, name)
-            if path.exists() and not self._in_place(stored, path):
+            if path.exists() and not self._places.in_place(stored, path):
                 return f"{name} is another one"
         return ""
 
@@ -281,7 +301,7 @@ class Cache:
         for name, path in ran.artifacts.items():
             large = path.stat().st_size > LARGEST_ARTIFACT
             state = self.files.state(path) if large else self._store.add_file(path)
-            artifacts[name] = Stored(state.digest, state.size, self._place(path, state.digest))
+            artifacts[name] = Stored(state.digest, state.size, self._places.place(path, state.digest))
         environment = self._store.add(msgspec.json.encode(ran.environment))
         return Record(
             kernel=ran.kernel,
@@ -293,31 +313,16 @@ class Cache:
             outputs=self._store.add(outputs_of(executed)),
             seconds=ran.seconds,
             cells=sum(1 for _ in code_cells(executed)),
+            shown=dict(ran.shown),
         )
 
     def _documents(self, documents: Mapping[str, bytes], written: Mapping[str, Path]) -> dict[str, Stored]:
         stored = {}
         for name, data in documents.items():
             digest = self._store.add(data)
-            places = self._place(written[name], digest) if name in written else {}
+            places = self._places.place(written[name], digest) if name in written else {}
             stored[name] = Stored(digest, len(data), places)
         return stored
-
-    def _place(self, path: Path, digest: str) -> dict[str, tuple[int, int]]:
-        """Return size and time by which ``path`` can be known again, if it holds what it should.
-
-        The look at its contents is for a run beside this one that has just written something else there.
-        """
-        try:
-            status = path.stat()
-        except OSError:
-            return {}
-        if self.files.state(path).digest != digest:
-            return {}
-        return {self._name(path): (status.st_size, status.st_mtime_ns)}
-
-    def _name(self, path: Path) -> str:
-        return name_below(self._root, Path(os.path.abspath(path)))  # noqa: PTH100 - links stay as given
 
     def _plan_documents(self, record: Record, documents: Mapping[str, Path]) -> _Plan | None:
         plan: _Plan = []
@@ -325,7 +330,7 @@ class Cache:
             stored = record.documents.get(name)
             if stored is None:
                 return None
-            if not self._in_place(stored, path):
+            if not self._places.in_place(stored, path):
                 data = self._store.get(stored.digest)
                 if data is None:
                     return None
@@ -336,22 +341,12 @@ class Cache:
         plan: _Plan = []
         for name, stored in record.artifacts.items():
             path = below(folder, name)
-            if not self._in_place(stored, path):
+            if not self._places.in_place(stored, path):
                 blob = self._store.blob(stored.digest)
                 if self.files.state(blob).digest != stored.digest:
                     return None
                 plan.append((path, blob))
         return plan
-
-    def _in_place(self, stored: Stored, path: Path) -> bool:
-        return self._known(stored, path) or self.files.same(path, FileState(stored.digest, stored.size, 0))
-
-    def _known(self, stored: Stored, path: Path) -> bool:
-        try:
-            status = path.stat()
-        except OSError:
-            return False
-        return stored.places.get(self._name(path)) == (status.st_size, status.st_mtime_ns)
 
     def _put(self, path: Path, what: bytes | Path) -> None:
         if path.parent not in self._swept:
@@ -366,9 +361,9 @@ class Cache:
         """Note where files are and how old, so that the next lookup need not read them."""
         old = hit.record
         places = {name: [path] for name, path in documents.items()}
-        new_documents = self._placed(old.documents, places)
+        new_documents = self._places.placed(old.documents, places)
         places = {name: [below(folder, name) for folder in folders] for name in old.artifacts}
-        new_artifacts = self._placed(old.artifacts, places)
+        new_artifacts = self._places.placed(old.artifacts, places)
         inputs = dict(old.inputs)
         for name, state in old.inputs.items():
             if state.size and not state.mtime_ns:  # it was too young to tell by its time
@@ -378,14 +373,3 @@ class Cache:
         if record != old:
             with suppress(OutputError):  # it only saves time, and the documents are in place
                 self._store.write("recipes", hit.recipe.digest, encode(record))
-
-    def _placed(self, stored: dict[str, Stored], places: Mapping[str, Sequence[Path]]) -> dict[str, Stored]:
-        new = dict(stored)
-        for name, paths in places.items():
-            known = dict(new[name].places)
-            for path in paths:
-                if not self._known(new[name], path):
-                    known |= self._place(path, new[name].digest)
-            newest = dict(list(known.items())[-_REMEMBERED_PLACES:])
-            new[name] = msgspec.structs.replace(new[name], places=newest)
-        return new

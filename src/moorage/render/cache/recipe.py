@@ -12,16 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from moorage.render.documents.tags import expects_error, runnable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-EXECUTION_TAGS = frozenset({"skip-execution", "raises-exception", "parameters", "injected-parameters"})
-"""Cell tags that change what is executed; all others only change what is shown."""
 
 _AMBIENT = ("PYTHON", "IPYTHON", "MPL", "LC_", "JULIA_", "R_")
 # Set for each run by how many notebooks run at once; like OMP_NUM_THREADS it changes how fast, not what.
 _NOT_AMBIENT = "JULIA_NUM_THREADS"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Recipe:
         allow_errors: whether it runs on after an error.
         inputs: declared inputs, relative to the run's root; what they hold is checked at lookup.
         artifacts: globs of artefacts, relative to the notebook's directory.
-        display: settings that change the documents but not the execution (``--remove-cells``, ``--to``,
-            the version of moorage and of what exports).
+        display: what changes the documents but not the execution: settings (``--remove-cells``, ``--to``),
+            the versions of moorage, jupytext and nbconvert, jupytext's configuration.
     """
 
     source: str
@@ -75,10 +74,7 @@ class Recipe:
             kernel: the kernel type chosen for it.
             identity: digest of what that type is today (argv, resources).
         """
-        cells = [
-            (cell["source"], sorted(EXECUTION_TAGS & set(cell.get("metadata", {}).get("tags", ()))))
-            for cell in code_cells(notebook)
-        ]
+        cells = [(cell["source"], expects_error(cell)) for cell in run_cells(notebook)]
         return _digest(("execution", _FORMAT, self.directory, kernel, identity, cells, self._run()))
 
     def _run(self) -> tuple[object, ...]:
@@ -116,6 +112,11 @@ def ambient(environ: Mapping[str, str]) -> dict[str, str]:
 def code_cells(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Return the code cells of an nbformat-4 notebook, in order."""
     return (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+
+
+def run_cells(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Return the cells of an nbformat-4 notebook that are sent to the kernel, in order."""
+    return filter(runnable, notebook["cells"])
 
 
 def _digest(value: object) -> str:

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct, field
 
 from moorage.render.cache.environment import Environment
-from moorage.render.cache.recipe import Recipe, code_cells
+from moorage.render.cache.recipe import Recipe, code_cells, run_cells
 from moorage.render.cache.store import FileState
+from moorage.render.documents.tags import runnable
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -40,9 +41,10 @@ class Record(msgspec.Struct, frozen=True):
         inputs: declared inputs, relative to the run's root.
         artifacts: artefacts, relative to the notebook's directory.
         documents: finished documents by name.
-        outputs: outputs of all code cells and the metadata that execution added.
+        outputs: outputs of all cells that ran and the metadata that execution added.
         seconds: how long the run took.
         cells: number of code cells.
+        shown: files that pages were made with (images, templates), relative to the run's root or absolute.
     """
 
     kernel: str
@@ -54,6 +56,7 @@ class Record(msgspec.Struct, frozen=True):
     outputs: str
     seconds: float
     cells: int
+    shown: dict[str, FileState] = {}
 
     def blobs(self) -> set[str]:
         """Return the digests of all blobs it needs."""
@@ -74,6 +77,7 @@ class Ran(Struct, frozen=True):
         artifacts: files it made, by their path relative to the notebook's directory.
         seconds: how long it took.
         started_ns: ``time.time_ns()`` before its first cell.
+        shown: what the files that pages are made with held before those were made.
     """
 
     kernel: str
@@ -84,6 +88,7 @@ class Ran(Struct, frozen=True):
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     seconds: float = 0.0
     started_ns: int = 0
+    shown: Mapping[str, FileState] = field(default_factory=dict)
 
 
 class FastHit(Struct, frozen=True):
@@ -99,7 +104,7 @@ class Entry(Struct, frozen=True):
     Attributes:
         recipe: what it was looked up by.
         record: what is known about the run.
-        cells: per code cell: outputs, execution_count, and metadata added by execution.
+        cells: per cell that ran: outputs, execution_count, and metadata added by execution.
         metadata: notebook metadata added by execution: language_info, kernelspec, widget state.
     """
 
@@ -131,7 +136,7 @@ def applied(entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
     stored = iter(entry.cells)
     cells = []
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
+        if runnable(cell):
             kept = next(stored)
             metadata = {**cell.get("metadata", {}), **kept["metadata"]}
             new = {"outputs": kept["outputs"], "execution_count": kept["execution_count"]}
@@ -149,7 +154,7 @@ def outputs_of(executed: Mapping[str, Any]) -> bytes:
             "execution_count": cell.get("execution_count"),
             "metadata": {k: v for k, v in cell.get("metadata", {}).items() if k == "execution"},
         }
-        for cell in code_cells(executed)
+        for cell in run_cells(executed)
     ]
     known = ("language_info", "kernelspec", "widgets")
     metadata = {key: executed["metadata"][key] for key in known if key in executed.get("metadata", {})}

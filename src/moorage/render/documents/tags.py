@@ -27,8 +27,6 @@ DISPLAY_TAGS = frozenset(
 )  # fmt: skip
 """Tags that change how a cell is shown and nothing that it does (MyST's and Jupyter Book's names)."""
 
-_EXECUTION_TAGS = frozenset({SKIP, RAISES, PARAMETERS, INJECTED})
-
 
 def tags(cell: dict[str, Any]) -> list[str]:
     """The cell's tags, in order."""
@@ -61,11 +59,6 @@ def _active_in_notebooks(cell: dict[str, Any]) -> bool:
 def expects_error(cell: dict[str, Any]) -> bool:
     """Whether an error in this cell is meant (``raises-exception``): the notebook goes on and is ok."""
     return RAISES in tags(cell)
-
-
-def execution_tags(cell: dict[str, Any]) -> tuple[str, ...]:
-    """The tags of a cell that change what is run, sorted: they belong in a cache key, all others do not."""
-    return tuple(sorted({tag for tag in tags(cell) if tag in _EXECUTION_TAGS or tag.startswith("active-")}))
 
 
 def without_cells(notebook: dict[str, Any], remove_cells: frozenset[str]) -> dict[str, Any]:
