@@ -238,3 +238,12 @@ def test_a_document_of_pandocs_own_cells_is_not_taken_for_prose():
     text = b'# Report\n\n::: {#a1 .cell .code tags="[]"}\n``` python\nprint(1)\n```\n:::\n'
     with pytest.raises(DocumentError, match="pandoc"):
         formats.read(Path("report.md"), text)
+
+
+def test_equal_cells_are_found_one_after_the_other():
+    text = "# %%\n1\n" * 3000
+    cells = [{"cell_type": "code", "source": "1"} for _ in range(3000)]
+    cells.insert(7, {"cell_type": "code", "source": "is not there"})
+    lines = formats.cell_lines({"cells": cells}, text)
+    assert [lines[n] for n in (0, 1, 8, 3000)] == [2, 4, 16, 6000]
+    assert 7 not in lines

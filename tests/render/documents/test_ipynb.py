@@ -190,3 +190,51 @@ def test_any_json_is_a_notebook_or_a_clean_error(cells, metadata):
     except DocumentError:
         return
     assert all(isinstance(cell["source"], str) for cell in got["cells"])
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "ä", "x" * 65, "a/b", "a\n"])
+def test_an_id_that_nbformat_refuses_is_made_anew(bad):
+    nbformat = pytest.importorskip("nbformat")
+    got = read(notebook(code(id=bad), code("2", id="good_-1"), minor=5))
+    assert got["cells"][0]["id"] != bad
+    assert got["cells"][1]["id"] == "good_-1"
+    nbformat.validate(got)
+
+
+def test_an_id_from_before_there_were_any_is_dropped():
+    nbformat = pytest.importorskip("nbformat")
+    got = read(notebook(code(id="a"), minor=4))
+    nbformat.validate(got)
+
+
+def test_equal_cells_get_their_ids_in_linear_time(monkeypatch):
+    asked = []
+    digest = ipynb._digest
+    monkeypatch.setattr(ipynb, "_digest", lambda content: asked.append(1) or digest(content))
+    cells = [code("1", id="same") for _ in range(5000)]
+    ipynb.fill_ids(cells)
+    assert len({cell["id"] for cell in cells}) == 5000
+    assert len(asked) <= 2 * 5000
+
+
+FIRST_USE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from moorage.render.documents.document import load
+together = threading.Barrier(8)
+def read(_):
+    together.wait()
+    return load(Path(sys.argv[1]))
+with ThreadPoolExecutor(8) as threads:
+    print(len(list(threads.map(read, range(8)))))
+"""
+
+
+def test_the_first_notebooks_may_be_read_in_several_threads_at_once(tmp_path):
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps(notebook(*[code(str(n)) for n in range(20)])))
+    for _ in range(15):  # a third of such runs ended with SIGSEGV
+        done = subprocess.run([sys.executable, "-c", FIRST_USE, path], capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (0, b"8\n"), done.stderr

@@ -32,6 +32,7 @@ from moorage.render.cache.environment import (
     changed_packages,
     existing,
     name_below,
+    read_environment,
 )
 from moorage.render.cache.places import Places
 from moorage.render.cache.prune import prune
@@ -280,7 +281,7 @@ class Cache:
     def _environment(self, digest: str) -> Environment | None:
         if digest not in self._environments:
             data = self._store.get(digest)
-            self._environments[digest] = None if data is None else msgspec.json.decode(data, type=Environment)
+            self._environments[digest] = None if data is None else read_environment(data)
         return self._environments[digest]
 
     def _unstorable(self, executed: Mapping[str, Any], ran: Ran) -> str:

@@ -137,6 +137,20 @@ class Environment(msgspec.Struct, frozen=True):
     files: dict[str, FileState]
 
 
+# Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
+_PROBE = msgspec.json.Decoder(Probe)
+_ENVIRONMENT = msgspec.json.Decoder(Environment)
+
+
+def read_environment(data: bytes) -> Environment:
+    """Return the environment that these bytes of the cache hold.
+
+    Raises:
+        msgspec.DecodeError: they hold none.
+    """
+    return _ENVIRONMENT.decode(data)
+
+
 def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:
     """Return what the kernel said, or None when it said nothing sensible.
 
@@ -147,7 +161,7 @@ def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:
     if answer is None or answer.get("status") != "ok":
         return None
     try:
-        return msgspec.json.decode(ast.literal_eval(answer["data"]["text/plain"]), type=Probe)
+        return _PROBE.decode(ast.literal_eval(answer["data"]["text/plain"]))
     except (KeyError, TypeError, ValueError, SyntaxError, msgspec.DecodeError):
         return None
 

@@ -114,6 +114,10 @@ class Entry(Struct, frozen=True):
     metadata: dict[str, Any]
 
 
+# Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
+_RECORD = msgspec.json.Decoder(Record)
+
+
 def encode(record: Record) -> bytes:
     """Return a record's payload.
 
@@ -126,7 +130,7 @@ def encode(record: Record) -> bytes:
 def decode(payload: bytes) -> Record | None:
     """Return the record, or None when another version of moorage wrote it."""
     try:
-        return msgspec.json.decode(payload, type=Record)
+        return _RECORD.decode(payload)
     except msgspec.DecodeError:
         return None
 

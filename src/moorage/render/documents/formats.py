@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -249,7 +250,7 @@ def cell_lines(notebook: dict[str, Any], text: str) -> dict[int, int]:
     Returns:
         Cell index among all cells (from 0) -> line of the cell's first line (from 1).
     """
-    lines = [_bare(line) for line in text.split("\n")]
+    places = _Places([_bare(line) for line in text.split("\n")])
     found: dict[int, int] = {}
     position = 0
     for index, cell in enumerate(notebook["cells"]):
@@ -258,8 +259,7 @@ def cell_lines(notebook: dict[str, Any], text: str) -> dict[int, int]:
             continue
         # A first line that the text does not hold (`%%bash` for a block of another language): try the next.
         for skipped in range(min(2, len(source))):
-            wanted = [_bare(line) for line in source[skipped : skipped + 3]]
-            line = _find(lines, wanted, position)
+            line = places.find([_bare(line) for line in source[skipped : skipped + _TELLING]], position)
             if line is not None:
                 found[index] = max(line - skipped, 0) + 1
                 position = line + len(source) - skipped
@@ -267,13 +267,26 @@ def cell_lines(notebook: dict[str, Any], text: str) -> dict[int, int]:
     return found
 
 
-def _find(lines: list[str], wanted: list[str], start: int) -> int | None:
-    if not any(wanted):
-        return None
-    for line in range(start, len(lines) - len(wanted) + 1):
-        if lines[line] == wanted[0] and lines[line : line + len(wanted)] == wanted:
-            return line
-    return None
+_TELLING = 3
+"""So many lines tell a cell's place."""
+
+
+class _Places:
+    """Where runs of up to three lines stand in a text: found without looking at every line for every cell."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._by_run: dict[tuple[str, ...], list[int]] = {}
+        for line in range(len(lines)):
+            for count in range(1, _TELLING + 1):
+                self._by_run.setdefault(tuple(lines[line : line + count]), []).append(line)
+
+    def find(self, wanted: list[str], start: int) -> int | None:
+        """Return the first line from ``start`` on where these lines stand; None where they do not."""
+        if not any(wanted):
+            return None
+        lines = self._by_run.get(tuple(wanted), [])
+        at = bisect_left(lines, start)
+        return lines[at] if at < len(lines) else None
 
 
 def _bare(line: str) -> str:

@@ -22,6 +22,8 @@ TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
 """Metadata that nbformat never keeps in a file."""
 
 _CONFLICT = re.compile(r"^<<<<<<< .*$", re.MULTILINE)
+# https://nbformat.readthedocs.io/en/latest/format_description.html#cell-ids
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LFS_POINTER = "version https://git-lfs.github.com/spec/"
 # msgspec ends its messages with the place: " - at `$.cells[3].outputs[0].text`".
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
@@ -99,6 +101,11 @@ class _Notebook(msgspec.Struct):
     cells: list[_Raw | _Markdown | _Code]
 
 
+# msgspec makes what it knows of a type on first use, half-made for every other thread: a crash where
+# documents are read in several. A decoder has it all made here, once, before any of them.
+_SCHEMA = msgspec.json.Decoder(_Notebook)
+
+
 def loads(data: bytes, name: str) -> dict[str, Any]:
     """Read the bytes of an ``.ipynb`` file.
 
@@ -108,7 +115,7 @@ def loads(data: bytes, name: str) -> dict[str, Any]:
 
     Returns:
         The notebook as plain dicts in format 4, every multi-line text joined to one string. Unknown keys
-        are kept. Cell ids are kept; from format 4.5 on, missing or repeated ones are made from the content.
+        are kept. From format 4.5 on, missing, invalid or repeated cell ids are made from the content.
 
     Raises:
         DocumentError: this is no notebook; the error says what it is instead, or which cell is wrong.
@@ -152,7 +159,7 @@ def prepared(notebook: dict[str, Any], name: str) -> dict[str, Any]:
                 cell.setdefault("outputs", [])
                 cell.setdefault("execution_count", None)
     try:
-        checked = msgspec.convert(notebook, _Notebook)
+        checked = msgspec.convert(notebook, _SCHEMA.type)
     except msgspec.ValidationError as error:
         raise DocumentError(
             f"{name} is not a valid notebook",
@@ -163,29 +170,33 @@ def prepared(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     _strip_transient(notebook)
     if checked.nbformat_minor >= 5:
         fill_ids(notebook["cells"])
+    else:
+        for cell in notebook["cells"]:
+            cell.pop("id", None)  # which nbformat refuses before format 4.5
     return notebook
 
 
 def fill_ids(cells: list[dict[str, Any]], *, anew: bool = False) -> None:
-    """Give an id to every cell that has none, or one that an earlier cell has, in place.
+    """Give an id to every cell that has none, one that nbformat refuses or one of an earlier cell, in place.
 
-    The ids depend only on the cells' content and order, so the same source always gives the same bytes.
+    The ids depend only on the cells' content and order, so the same source always gives the same bytes. Takes
+    time in proportion to the content, also where all cells are equal.
 
     Args:
         cells: cells of a notebook in format 4.5 or later.
         anew: replace all ids, for notebooks whose ids were made at random.
     """
-    kept = set() if anew else {cell["id"] for cell in cells if cell.get("id")}
+    kept = set() if anew else {cell["id"] for cell in cells if _ID.fullmatch(cell.get("id", ""))}
     seen: set[str] = set()
+    copies: dict[str, int] = {}
     for cell in cells:
-        identity = "" if anew else cell.get("id")
-        if not identity or identity in seen:
+        identity = "" if anew else cell.get("id", "")
+        if not _ID.fullmatch(identity) or identity in seen:
             content = f"{cell['cell_type']}\0{cell['source']}"
-            copies = 0
-            identity = _digest(content)
+            identity = first = _digest(content)
             while identity in seen or identity in kept:
-                copies += 1
-                identity = _digest(f"{content}\0{copies}")
+                copies[first] = copies.get(first, 0) + 1
+                identity = _digest(f"{content}\0{copies[first]}")
             cell["id"] = identity
         seen.add(identity)
 
