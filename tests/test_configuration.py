@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from moorage.configuration import nearest_table, read_table
+from foreign_user import give_away
+from moorage.configuration import nearest_table, read_table, searched
 from moorage.errors import ConfigurationError
 
 
@@ -15,6 +16,7 @@ def test_the_nearest_file_counts_and_of_two_moorage_toml(tmp_path):
     below.mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text("[tool.moorage]\nx = 1")
     assert nearest_table(below) == (tmp_path / "pyproject.toml", {"x": 1})
+    (tmp_path / ".git").mkdir()
     (tmp_path / "a/pyproject.toml").write_text("[project]\nname = 'no table of ours'")
     assert nearest_table(below) == (tmp_path / "pyproject.toml", {"x": 1})
     (tmp_path / "a/pyproject.toml").write_text("[tool.moorage]\nx = 2")
@@ -45,3 +47,75 @@ def test_one_that_may_not_be_read_is_told(tmp_path):
         pytest.skip("this user may read everything")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_table(path)
+
+
+def test_the_search_ends_at_the_root_of_the_project(tmp_path):
+    below = tmp_path / "a/b/c"
+    below.mkdir(parents=True)
+    assert searched(below)[:3] == [below, below.parent, tmp_path / "a"]
+    assert searched(below)[-1] == tmp_path.parents[-1]
+    (tmp_path / "a/pyproject.toml").touch()
+    (tmp_path / "moorage.toml").write_text("x = 1")
+    assert searched(below)[-1] == tmp_path / "a"
+    assert nearest_table(below) is None
+    (tmp_path / ".git").touch()  # a work tree or a submodule: its root counts before that of a package in it
+    assert searched(below)[-1] == tmp_path
+    assert nearest_table(below) == (tmp_path / "moorage.toml", {"x": 1})
+
+
+def test_the_search_ends_at_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "a"))
+    below = tmp_path / "a/b"
+    below.mkdir(parents=True)
+    (tmp_path / "moorage.toml").write_text("x = 1")
+    assert searched(below) == [below, tmp_path / "a"]
+    assert nearest_table(below) is None
+
+
+def test_a_pipe_is_no_configuration(tmp_path):
+    os.mkfifo(tmp_path / "pyproject.toml")
+    assert nearest_table(tmp_path) is None
+    os.mkfifo(tmp_path / "moorage.toml")
+    with pytest.raises(ConfigurationError) as caught:
+        nearest_table(tmp_path)
+    assert "no regular file" in caught.value.why
+
+
+@pytest.mark.parametrize("name", ["moorage.toml", "pyproject.toml"])
+@pytest.mark.parametrize("kind", ["table", "broken", "pipe"])
+def test_what_another_user_planted_above_is_passed_over(tmp_path, name, kind):
+    shared = tmp_path / "tmp"
+    below = shared / "mine"
+    below.mkdir(parents=True)
+    shared.chmod(0o1777)
+    path = shared / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("[tool.moorage]\nx = 1" if kind == "table" else "[tool.moorage]\nx = [")
+    give_away(path)
+    assert nearest_table(below) is None
+
+
+@pytest.mark.parametrize("name", ["moorage.toml", "pyproject.toml"])
+def test_the_checkout_of_another_user_is_refused_until_it_is_trusted(tmp_path, name, monkeypatch):
+    """The root of a container in CI, where the checkout belongs to the machine's own user."""
+    monkeypatch.delenv("MOORAGE_TRUST", raising=False)
+    path = tmp_path / "checkout" / name
+    (path.parent / "demos").mkdir(parents=True)
+    path.write_text("[tool.moorage]\nx = 1")
+    for each in (path.parent / "demos", path.parent, path):
+        give_away(each)
+    with pytest.raises(ConfigurationError, match="is not read") as caught:
+        nearest_table(path.parent / "demos")
+    assert "belongs to the user" in caught.value.why
+    assert f"MOORAGE_TRUST={path.parent}" in caught.value.do
+    monkeypatch.setenv("MOORAGE_TRUST", str(path.parent))
+    assert nearest_table(path.parent / "demos") is not None
+
+
+def test_a_pyproject_without_a_table_of_ours_may_belong_to_any_user(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[project]\ndependencies = ['moorage']")
+    give_away(path)
+    assert nearest_table(tmp_path) is None

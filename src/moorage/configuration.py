@@ -11,19 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from moorage.errors import ConfigurationError
+from moorage.trust import counts, read_regular
+
+REPOSITORY = (".git", ".hg", ".jj")
+"""What the root of a repository holds."""
+
+_LARGEST = 4 << 20  # bytes; a hundred times the largest pyproject.toml seen
 
 
 def nearest_table(start: Path) -> tuple[Path, Any] | None:
     """Return the file that counts in a folder and moorage's table of it; None where there is none.
 
+    What another user may have written does not count, see :mod:`moorage.trust`.
+
     Args:
-        start: absolute path of the folder; its parents are searched after it. Of two files in one
-            folder, ``moorage.toml`` counts.
+        start: absolute path of the folder; after it the folders above are searched, up to the root of its
+            project. Of two files in one folder, ``moorage.toml`` counts.
 
     Raises:
-        ConfigurationError: a file cannot be read, or is no TOML.
+        ConfigurationError: a file cannot be read, is no TOML, or may not be believed.
     """
-    for folder in (start, *start.parents):
+    for folder in searched(start):
         for name in ("moorage.toml", "pyproject.toml"):
             table = read_table(folder / name)
             if table is not None:
@@ -31,27 +39,66 @@ def nearest_table(start: Path) -> tuple[Path, Any] | None:
     return None
 
 
+def searched(start: Path) -> list[Path]:
+    """Return a folder and those above it up to the root of its project, at most to the home.
+
+    The root is the next folder that holds a repository; without one, the next that holds a pyproject.toml.
+
+    Args:
+        start: absolute path.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises where there is none
+    folders: list[Path] = []
+    project = 0
+    for folder in (start, *start.parents):
+        folders.append(folder)
+        if any(os.path.lexists(folder / marker) for marker in REPOSITORY):
+            return folders
+        if not project and os.path.lexists(folder / "pyproject.toml"):
+            project = len(folders)
+        if folder == home:
+            break
+    return folders[:project] if project else folders
+
+
 def read_table(path: Path) -> Any:
-    """Return moorage's table of one file, None where there is none.
+    """Return moorage's table of one file, None where there is none or it does not count.
 
     Raises:
-        ConfigurationError: the file cannot be read, or is no TOML.
+        ConfigurationError: the file cannot be read, is no TOML, or may not be believed.
     """
     own = path.name == "moorage.toml"
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        if not own or not os.access(path.parent, os.X_OK):  # whether it is there cannot even be seen
+        # Whether it is there cannot even be seen, or it is nothing that another user may refuse us.
+        if not own or not os.access(path.parent, os.X_OK) or not _counts(path):
             return None
         raise ConfigurationError(f"{path} cannot be read", why=str(error.strerror)) from error
-    if not own and b"moorage" not in content:
+    if own:
+        return _parsed(path, content) if _counts(path) else None
+    if b"moorage" not in content:
         return None
     try:
-        table = tomllib.loads(content.decode())
-    except ValueError as error:
-        if not own and b"tool.moorage" not in content:
-            return None
+        table = _parsed(path, content).get("tool", {}).get("moorage")
+    except (ConfigurationError, AttributeError):
+        if b"tool.moorage" in content and _counts(path):
+            raise
+        return None
+    return table if table is not None and _counts(path) else None
+
+
+def _parsed(path: Path, content: bytes) -> Any:
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is no valid TOML", why=str(error)) from None
-    return table if own else table.get("tool", {}).get("moorage")
+
+
+def _counts(path: Path) -> bool:
+    try:
+        return counts(path)
+    except OSError:  # it has gone meanwhile
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from foreign_user import give_away
 from moorage.discovery import environments
 from moorage.discovery.activation import Activation
 from moorage.discovery.environments import get, has_ipykernel, install_command, python_version
@@ -203,3 +205,47 @@ def test_the_surroundings_are_those_given(made):
     made.venv(made.home / "e/x")
     around = replace(made.around, paths=(made.home / "e",))
     assert "env/x" in [each.name for each in environments.look(around)]
+
+
+def test_an_environment_of_another_user_is_listed_and_not_launched(made, monkeypatch):
+    monkeypatch.delenv("MOORAGE_TRUST", raising=False)
+    prefix = made.venv(".venv", marker="version = \x1b]0;hi\x07")
+    give_away(prefix)
+    (only,) = look(made)
+    assert only.lack.why.startswith(f"{prefix} belongs to the user")
+    assert only.lack.do.endswith(f"MOORAGE_TRUST={prefix}")
+    assert (only.name, only.spec.display_name, only.spec.argv) == ("env/.venv", "Python (.venv)", ())
+    named = get("./.venv", made.around)
+    assert named.lack == only.lack
+    monkeypatch.setenv("MOORAGE_TRUST", str(made.project))
+    assert look(made)[0].lack is None
+    assert get("./.venv", made.around).lack is None
+
+
+@pytest.mark.parametrize("what", ["pyvenv.cfg", "bin/python"])
+def test_nor_is_one_whose_programs_another_user_may_replace(made, what):
+    prefix = made.venv(".venv")
+    give_away(prefix / what)
+    assert look(made)[0].lack is not None
+
+
+def test_nor_is_one_in_a_folder_that_any_user_may_change(made):
+    made.venv(".venv")
+    made.project.chmod(0o777)
+    assert look(made)[0].lack.why == f"Any user may write to {made.project}"
+    made.project.chmod(0o1777)
+    assert look(made)[0].lack is None  # in /tmp no other user can take its place
+
+
+def test_one_that_is_active_is_the_users_choice(made):
+    prefix = made.venv(".venv")
+    give_away(prefix)
+    made.environ["VIRTUAL_ENV"] = str(prefix)
+    assert look(made)[0].lack is None
+
+
+def test_pipes_where_files_are_expected_hold_nothing_up(made):
+    for name in (".venv/pyvenv.cfg", "pyproject.toml", "poetry.toml"):
+        (made.project / name).parent.mkdir(exist_ok=True)
+        os.mkfifo(made.project / name)
+    assert look(made) == []

@@ -24,6 +24,7 @@ def write(folder: Path, text: str, name: str = "moorage.toml") -> Path:
 
 
 def test_the_nearest_file_from_the_start_upward_counts(tmp_path):
+    (tmp_path / ".git").mkdir()
     write(tmp_path, "exclude = ['far']")
     write(tmp_path / "a", "[tool.moorage]\nexclude = ['near']", "pyproject.toml")
     write(tmp_path / "a/b", "[project]\nname = 'no moorage here'", "pyproject.toml")

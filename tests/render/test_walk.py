@@ -117,3 +117,26 @@ def test_a_folder_that_cannot_be_read_is_an_error():
 def test_a_folder_that_vanishes_is_an_error(tmp_path):
     with pytest.raises(UsageError, match=r"gone cannot be read \(E-USAGE\)\. No such file"):
         walk(tmp_path / "gone", suffixes={".py"}, leave_out=lambda path: False)
+
+
+def test_no_program_runs_that_the_trees_own_settings_name(tmp_path):
+    """What came in an archive brings its .git/config along."""
+    tree = tmp_path / "tree"
+    touch(tree, "a.py", "ignored.py")
+    git(tree, "init", "-q")
+    (tree / ".gitignore").write_text("ignored.py")
+    git(tree, "add", ".")
+    program, trace = tmp_path / "program", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\necho $0 >> {trace}\n")
+    program.chmod(0o755)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-index-change", "fsmonitor-watchman", "query-watchman"):
+        (hooks / name).symlink_to(program)
+    git(tree, "config", "core.fsmonitor", str(program))
+    git(tree, "config", "core.hooksPath", str(hooks))
+    subprocess.run(["git", "-C", tree, "check-ignore", "a.py"], check=False, capture_output=True)
+    assert trace.exists(), "git itself runs it, or this shows nothing"
+    trace.unlink()
+    assert names(tree) == ["a.py"]
+    assert not trace.exists()

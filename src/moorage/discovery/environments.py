@@ -21,8 +21,9 @@ from moorage.discovery import kernelspec
 from moorage.discovery.activation import Activation, Kind
 from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.discovery.places import Place, at, places
+from moorage.discovery.places import Place, at_checked, places
 from moorage.errors import KernelTypeNotFound
+from moorage.trust import Distrust, read_regular
 
 NAME = "env"
 
@@ -73,7 +74,7 @@ def provider() -> Provider:
 def _at_path(path: Path) -> KernelType | None:
     """Find an environment by its path, or a kernel in it by PATH/KERNEL."""
     for prefix in (path, path.parent):
-        if (place := at(prefix)) is not None:
+        if (place := at_checked(prefix)) is not None:
             wanted = {str(path), str(prefix)} if prefix == path else {str(path)}
             return next((one for one in _types(str(prefix), place) if one.spec.name in wanted), None)
     return None
@@ -103,6 +104,8 @@ def _candidates(place: Place) -> Iterator[str]:
 
 def _types(name: str, place: Place) -> list[KernelType]:
     """Return what can run in an environment: its Python first."""
+    if place.distrust is not None:
+        return [_refused(name, place, place.distrust)]
     found = []
     activation = Activation(place.prefix, _KINDS.get(place.maker, "venv"), place.name, _pixis(place))
     python = _python(place, activation)
@@ -119,6 +122,12 @@ def _types(name: str, place: Place) -> list[KernelType]:
             continue
         found.append(_inner_type(f"{name}/{kernel}", spec, place, activation, python))
     return found
+
+
+def _refused(name: str, place: Place, reason: Distrust) -> KernelType:
+    """Return the Python of an environment that another user may write to, of which nothing is read."""
+    spec = KernelSpec(name, (), f"Python ({name})", "python", provider=NAME)
+    return KernelType(spec, where=str(place.prefix), lack=Lack(reason.why, reason.do))
 
 
 def _pixis(place: Place) -> Path | None:
@@ -212,7 +221,7 @@ def _holds_ipykernel(folder: Path) -> bool:
 def _marker(prefix: Path) -> dict[str, str]:
     """Return what pyvenv.cfg says; nothing where there is none."""
     try:
-        lines = (prefix / "pyvenv.cfg").read_text("utf-8", "replace").splitlines()
+        lines = read_regular(prefix / "pyvenv.cfg", 1 << 20).decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines)

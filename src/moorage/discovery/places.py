@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from moorage.configuration import REPOSITORY
 from moorage.discovery.base import Around
+from moorage.trust import Distrust, distrust, distrust_folder, read_regular
 
 Maker = Literal["venv", "uv", "poetry", "conda", "pixi", "pyenv"]
 
+_LARGEST = 4 << 20  # bytes of a file that is read for what it says
 _IN_PROJECT = (".venv", "venv", "env")
-_REPOSITORY = (".git", ".hg", ".jj")
 _MANIFESTS = ("pyproject.toml", "pixi.toml", "moorage.toml", "setup.py", "setup.cfg", "requirements.txt")
 _CONDA_HOMES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda")
 _CONDA_SHARED = ("/opt/conda", "/opt/miniconda3", "/opt/miniforge3", "/opt/anaconda3", "/opt/mambaforge")
@@ -36,12 +38,14 @@ class Place:
         maker: the tool that made it, which is the one to install with.
         name: what that tool calls it.
         project: folder of the project it belongs to; None for one that belongs to the user.
+        distrust: why nothing of it may run, which leaves the other attributes guesses; None where all may.
     """
 
     prefix: Path
     maker: Maker
     name: str
     project: Path | None = None
+    distrust: Distrust | None = None
 
 
 def places(around: Around) -> list[Place]:
@@ -77,6 +81,38 @@ def at(prefix: Path, project: Path | None = None) -> Place | None:
     return None
 
 
+def at_checked(prefix: Path, project: Path | None = None) -> Place | None:
+    """Do what :func:`at` does, for a folder that nothing but its path speaks for.
+
+    Of one that another user may write to nothing is read.
+
+    Args:
+        prefix: absolute path.
+        project: the project it belongs to, if any.
+    """
+    try:
+        reason = _distrust(prefix)
+    except (OSError, ValueError):  # it is no environment, or goes away just now
+        reason = None
+    if reason is None:
+        return at(prefix, project)
+    return Place(prefix, "venv", prefix.name, project, reason)
+
+
+def _distrust(prefix: Path) -> Distrust | None:
+    """Tell why an environment does not count: by its folder, what marks it, and its programs."""
+    if not any(os.path.lexists(prefix / each) for each in ("pyvenv.cfg", "conda-meta")):
+        return None
+    if (reason := distrust_folder(prefix)) is not None:
+        return reason
+    programs = prefix / ("Scripts" if sys.platform == "win32" else "bin")
+    for file in (prefix / "pyvenv.cfg", programs / "python", programs / "python3"):
+        # A link to nowhere runs nothing.
+        if file.exists() and (reason := distrust(file)) is not None:
+            return reason
+    return None
+
+
 def project_folders(directory: Path) -> list[Path]:
     """Return a folder and its parents up to the root of its project.
 
@@ -84,7 +120,7 @@ def project_folders(directory: Path) -> list[Path]:
     the folder alone.
     """
     upward = [directory, *directory.parents]
-    for markers in (_REPOSITORY, _MANIFESTS):
+    for markers in (REPOSITORY, _MANIFESTS):
         for index, folder in enumerate(upward):
             if any(os.path.lexists(folder / marker) for marker in markers):
                 return upward[: index + 1]
@@ -110,10 +146,10 @@ def _active(around: Around) -> Iterator[Place]:
 def _of_projects(around: Around) -> Iterator[Place]:
     for folder in project_folders(around.directory):
         for name in _IN_PROJECT:
-            if (place := at(folder / name, folder)) is not None:
+            if (place := at_checked(folder / name, folder)) is not None:
                 yield place
         for prefix in _entries(folder / ".pixi" / "envs"):
-            if (place := at(prefix, folder)) is not None:
+            if (place := at_checked(prefix, folder)) is not None:
                 yield place
         if _is_poetrys(folder):
             for prefix in _poetrys(folder, around):
@@ -229,6 +265,6 @@ def _entries(folder: Path) -> list[Path]:
 def _text(path: Path) -> str | None:
     """Return what a small text file says; None where there is none to be read."""
     try:
-        return path.read_text("utf-8", "replace")
+        return read_regular(path, _LARGEST).decode("utf-8", "replace")
     except (OSError, ValueError):  # ValueError as above
         return None

@@ -18,6 +18,12 @@ BUILD_FOLDERS = frozenset(
 Hidden folders (``.tox``, ``.ipynb_checkpoints``) and environments of any name are left out anyway."""
 
 
+# A tree's .git/config may name programs that git runs; to look for files none is needed. See git-config(1).
+_NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+# In a partial clone git would fetch what is missing, by a program that the remote's settings name.
+_NO_FETCHING = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0"}
+
+
 class Found(Struct):
     """What a walk saw.
 
@@ -102,11 +108,11 @@ def _ignored(top: Path, files: list[Path], notes: list[str]) -> set[Path]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "-C", os.fspath(top), "check-ignore", "-z", "--stdin"],
+            ["git", *_NO_PROGRAMS, "-C", os.fspath(top), "check-ignore", "-z", "--stdin"],
             input=b"\0".join(os.fsencode(name) for name in names),
             capture_output=True,
             check=False,
-            env=env,
+            env={**env, **_NO_FETCHING},
             timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from foreign_user import give_away
 from moorage.errors import DocumentError
 from moorage.render.documents import formats
 from moorage.render.documents.layout import dumps
@@ -247,3 +248,24 @@ def test_equal_cells_are_found_one_after_the_other():
     lines = formats.cell_lines({"cells": cells}, text)
     assert [lines[n] for n in (0, 1, 8, 3000)] == [2, 4, 16, 6000]
     assert 7 not in lines
+
+
+def test_jupytexts_configuration_of_another_user_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.delenv("MOORAGE_TRUST", raising=False)
+    shared, document = tmp_path / "tmp", tmp_path / "tmp/mine/a.py"
+    document.parent.mkdir(parents=True)
+    planted = shared / ".jupytext.py"
+    planted.write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\nc.formats = 'ipynb,py:percent'\n")
+    formats.read(document, b"x = 1\n")
+    assert (tmp_path / "ran").exists(), "jupytext runs it, or this shows nothing"
+    (tmp_path / "ran").rmdir()
+    shared.chmod(0o1777)
+    give_away(planted)
+    (shared / "pyproject.toml").write_text("no TOML")
+    give_away(shared / "pyproject.toml")
+    assert cells(formats.read(document, b"x = 1\n")) == ["x = 1"]
+    assert not (tmp_path / "ran").exists()
+    give_away(shared)
+    shared.chmod(0o755)
+    with pytest.raises(DocumentError, match="MOORAGE_TRUST"):
+        formats.read(document, b"x = 1\n")

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from moorage.errors import DocumentError, MissingExtra
+from moorage.errors import ConfigurationError, DocumentError, MissingExtra
 from moorage.render.documents import ipynb
+from moorage.trust import counts
 
 SCRIPTS: dict[str, tuple[str, str]] = {
     ".R": ("R", "#"),
@@ -190,14 +191,46 @@ def _through_jupytext(path: Path, text: str) -> Any:
     try:
         if path.suffix in {".md", ".markdown"} and _is_pandoc_by_guess(jupytext, text, path.suffix):
             fmt["format_name"] = "markdown"
-        config = importlib.import_module("jupytext.config").load_jupytext_config(str(path.resolve()))
+        config = _configuration(path.resolve())
         return jupytext.reads(_with_display_name(text), fmt=fmt, config=config)
+    except ConfigurationError as error:
+        raise DocumentError(
+            f"{path} cannot be read as a notebook", why=f"{error.what}: {error.why}", do=error.do
+        ) from error
     except Exception as error:  # jupytext, YAML, pandoc and quarto each have their own families of errors
         reason = " ".join(str(error).split()) or type(error).__name__
         do = "Correct the file"
         if "quarto" in reason or "pandoc" in reason or "marimo" in reason:
             do = "Install the program it needs, or leave the file out"
         raise DocumentError(f"{path} cannot be read as a notebook", why=reason, do=do) from error
+
+
+def _configuration(path: Path) -> Any:
+    """Return jupytext's configuration for a document; None where there is none that counts.
+
+    It is looked for in all folders above, as jupytext does, and may be a Python script. What another user
+    has planted is passed over.
+
+    Raises:
+        ConfigurationError: another user may write to it.
+    """
+    config = importlib.import_module("jupytext.config")
+    ceilings = {Path(each).absolute() for each in getattr(config, "JUPYTEXT_CEILING_DIRECTORIES", ())}
+    for folder in path.parents:
+        try:
+            found = config.find_jupytext_configuration_file(str(folder), False)
+        except (OSError, ValueError):  # a pyproject.toml that is no TOML
+            if counts(folder / "pyproject.toml"):
+                raise
+            continue
+        if found is not None and Path(found) == path:
+            return None
+        if found is not None and counts(Path(found)):
+            return config.load_jupytext_configuration_file(found)
+        if folder in ceilings:
+            return None
+    found = config.find_global_jupytext_configuration_file()
+    return None if found is None else config.load_jupytext_configuration_file(found)
 
 
 def _is_pandoc_by_guess(jupytext: ModuleType, text: str, suffix: str) -> bool:
