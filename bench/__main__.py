@@ -2,8 +2,8 @@
 
 import sys
 
-from bench import death_notice, hundred_kernels, launch_speed, output_flood, render_speed
+from bench import death_notice, hundred_kernels, launch_speed, loop_speed, output_flood, render_speed
 from bench.sequence import in_turn
 
 if __name__ == "__main__":
-    sys.exit(in_turn([render_speed, launch_speed, hundred_kernels, death_notice, output_flood]))
+    sys.exit(in_turn([render_speed, loop_speed, launch_speed, hundred_kernels, death_notice, output_flood]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moorage.kernel.attach import attach
     from moorage.kernel.kernel import launch
     from moorage.kernel.pool import pool
+    from moorage.launch.shared import close
     from moorage.render.run import render
 
     __version__: str
@@ -46,7 +47,7 @@ else:
     launch.__class__ = _Launch
     render.__class__ = _Render
 
-__all__ = ["MoorageError", "__version__", "attach", "blocking", "launch", "pool", "render"]
+__all__ = ["MoorageError", "__version__", "attach", "blocking", "close", "launch", "pool", "render"]
 
 
 def __getattr__(name: str) -> Any:
@@ -62,6 +63,10 @@ def __getattr__(name: str) -> Any:
         from moorage.kernel.pool import pool
 
         return pool
+    if name == "close":
+        from moorage.launch.shared import close
+
+        return close
     if name == "__version__":
         from importlib.metadata import version
 

@@ -14,7 +14,7 @@ import pytest
 
 from command import until
 from moorage.errors import LaunchError
-from moorage.jupyter.process import KernelProcess, Streams, keep_warden, start
+from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
 from moorage.launch.base import ExitStatus, LaunchSpec
 
@@ -141,8 +141,6 @@ def test_what_cannot_be_started_leaves_no_pipe_open(began: Any) -> None:
 
 
 def test_the_warden_stays_between_two_of_them(began: Any) -> None:
-    asyncio.run(keep_warden(portal()))
-    asyncio.run(keep_warden(portal()))
     parents = set()
     for _ in range(2):
         process = began("import os; print(os.getppid())", Streams.of(stdout=subprocess.PIPE))

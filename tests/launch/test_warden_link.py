@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import WardenLost
-from moorage.launch.local import LocalLauncher, Warden, shared_warden
-from moorage.launch.warden_process import started_ahead
+from moorage.launch.local import LocalLauncher, Warden
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
 
@@ -61,7 +60,7 @@ async def test_thousands_of_guards_pass_through_a_small_socket(tmp_path):
 
 
 async def test_a_stopped_warden_is_killed_rather_than_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr("moorage.launch.warden_link.END", 0.2)
+    monkeypatch.setattr("moorage.launch.link.END", 0.2)
     async with Warden.open() as warden:
         os.kill(warden.pid, signal.SIGSTOP)
     assert not warden.directory.exists()
@@ -105,55 +104,6 @@ async def test_cancelling_while_a_warden_starts_leaves_nothing(monkeypatch):
         assert list(Path(base).iterdir()) == []
 
 
-async def test_a_shared_warden_lives_from_the_first_user_to_the_last(alive):
-    async with shared_warden() as first:
-        async with shared_warden() as second:
-            assert first is second
-        assert alive(first.pid)
-    assert not alive(first.pid)
-    async with shared_warden() as third:
-        assert third is not first
-
-
-async def test_the_first_user_takes_a_warden_that_was_started_ahead():
-    with started_ahead() as process, started_ahead() as another:
-        async with shared_warden(process) as first, shared_warden(another) as second:
-            assert first is second
-            assert first.pid == process.popen.pid
-            directory = first.directory
-        assert process.popen.returncode == 0
-        assert another.popen.returncode is None
-    assert another.popen.returncode == 0
-    assert not directory.exists()
-
-
-async def test_many_ask_for_the_shared_warden_at_once(spec):
-    seen = set()
-
-    async def one(n):
-        async with shared_warden() as warden, LocalLauncher(warden).launch(spec(["true"])) as handle:
-            seen.add(warden.pid)
-            await handle.wait()
-
-    async with asyncio.TaskGroup() as group:
-        for n in range(8):
-            group.create_task(one(n))
-    assert len(seen) == 1
-
-
-async def test_a_lost_shared_warden_is_replaced_for_newcomers(until):
-    async with shared_warden() as first:
-        os.kill(first.pid, signal.SIGKILL)
-        await until(lambda: first.lost)
-        async with shared_warden() as second:
-            assert second is not first
-            assert not second.lost
-            second.guard(second.directory / "x")
-        with pytest.raises(WardenLost):
-            first.guard(first.directory / "x")
-        first.unguard(first.directory / "x")
-
-
 async def test_a_warden_that_cannot_start_says_why(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(WardenLost, match="cannot be started"):
@@ -173,10 +123,10 @@ async def test_a_forked_child_that_leaves_the_block_ends_nothing(spec):
         pid = os.fork()
         if pid == 0:
             try:
-                await warden._close()
+                await warden.link.close()
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
         handle.send_signal(signal.SIGTERM)
         assert (await handle.wait()).signal == signal.SIGTERM
-        assert not warden.lost
+        assert not warden.link.lost

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from moorage.cli.complaints import complain
 from moorage.errors import MoorageError, OutputError
-from moorage.launch.warden_link import shared_warden
+from moorage.launch.shared import shared_warden
 from moorage.launch.warden_process import WardenProcess
 from moorage.render.events import Event
 from moorage.render.output.atomic import write_whole

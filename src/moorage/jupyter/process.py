@@ -15,7 +15,6 @@ from concurrent.futures import TimeoutError as Late
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Protocol, Self, TypeVar
-from weakref import WeakSet
 
 from moorage.errors import WardenLost
 from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
@@ -287,16 +286,6 @@ async def _living(
 
 def _as_it_is(launcher: Launcher) -> Launcher:
     return launcher
-
-
-async def keep_warden(through: Portal) -> None:
-    """Keep the loop's warden until the process ends, so that later kernels are forked from its zygotes."""
-    if through not in _keeping:
-        _keeping.add(through)
-        await through.step_in(shared_warden())
-
-
-_keeping: WeakSet[Portal] = WeakSet()
 
 
 async def _called(function: Callable[..., T], *arguments: Any) -> T:

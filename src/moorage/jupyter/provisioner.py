@@ -23,7 +23,7 @@ from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.jupyter.meeting import Meeting, Told, meet
-from moorage.jupyter.process import KernelProcess, Streams, keep_warden, start
+from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
 from moorage.launch.base import KILL, ExitStatus, LaunchSpec
@@ -171,7 +171,6 @@ class MoorageProvisioner(LocalProvisioner):
             self.log.warning("kernel %s gets new addresses: its private directory is gone", self.kernel_id)
             await self._part()
         self._portal = portal()
-        await keep_warden(self._portal)
         told = Told.of(self.parent)
         kernel = self._type = await self._kernel_type()
         self._options = ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous)

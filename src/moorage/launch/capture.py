@@ -22,11 +22,11 @@ class Capture:
     One piece is read per wake-up of the loop, so a process that writes without end slows nobody else.
 
     Args:
-        loop: the running loop; it watches the pipes until :meth:`close`.
+        loop: watches the pipes until :meth:`close`; None for none, until :meth:`watch`.
         keep: how many bytes of each pipe to keep.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, keep: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None, keep: int) -> None:
         self._loop = loop
         self._keep = keep
         self._pieces: deque[tuple[int, bytearray]] = deque()
@@ -46,7 +46,7 @@ class Capture:
             OSError: no descriptors are left.
         """
         reader, writer = os.pipe()
-        if echo is not None:
+        if echo is not None and self._loop is not None:
             try:
                 self._echoes[reader] = Echo(self._loop, echo)
             except OSError:
@@ -70,6 +70,19 @@ class Capture:
             while left > 0 and (count := self._read(reader)):
                 left -= count
 
+    def watch(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Read in another loop from now on, None: in none. Only where nothing is passed on."""
+        for reader in self._sizes:
+            self._unlisten(reader)
+        self._loop = loop
+        for reader in self._sizes:
+            self._listen(reader)
+
+    def abandon(self) -> None:
+        """Close both pipes and read nothing more; for one that no loop reads."""
+        while self._sizes:
+            os.close(self._sizes.popitem()[0])
+
     def close(self) -> None:
         """Drain, then close both pipes. What is kept stays readable."""
         self.drain()
@@ -89,20 +102,24 @@ class Capture:
             self._add(reader, data)
             echo = self._echoes.get(reader)
             if echo is not None and not echo.write(data, lambda: self._listen(reader)):
-                self._loop.remove_reader(reader)
+                self._unlisten(reader)
         else:
             self._drop(reader)
         return len(data)
 
     def _listen(self, reader: int) -> None:
-        if reader in self._sizes:
+        if reader in self._sizes and self._loop is not None:
             self._loop.add_reader(reader, self._read, reader)
+
+    def _unlisten(self, reader: int) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(reader)
 
     def _drop(self, reader: int) -> None:
         if (echo := self._echoes.pop(reader, None)) is not None:
             echo.close()
         del self._sizes[reader]
-        self._loop.remove_reader(reader)
+        self._unlisten(reader)
         os.close(reader)
 
     def _add(self, reader: int, data: bytes) -> None:

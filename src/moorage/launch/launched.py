@@ -52,6 +52,7 @@ class Launched:
         state: how far it has come.
         gone: True when nothing of it or of what it started is left.
         lost: why nobody will ever know more, or an empty string.
+        lasting: it is a template: it may outlive the block that needed it.
     """
 
     def __init__(self, name: ProcessId, on_exit: Callable[[], None]) -> None:
@@ -59,6 +60,7 @@ class Launched:
         self.state: State = Pending()
         self.gone = False
         self.lost = ""
+        self.lasting = False
         self._on_exit = on_exit
         self._change = asyncio.Event()
 

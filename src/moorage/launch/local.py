@@ -13,7 +13,8 @@ from moorage.errors import WardenLost
 from moorage.launch.capture import Capture
 from moorage.launch.failure import explain
 from moorage.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
-from moorage.launch.warden_link import Warden, shared_warden
+from moorage.launch.shared import shared_warden
+from moorage.launch.warden_link import Warden
 from moorage.launch.zygote_link import Fork, Zygote, zygote_for
 
 if sys.platform == "linux":
@@ -121,9 +122,10 @@ class LocalLauncher:
         """
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
-            launched = await self._begin(spec, capture, zygote_for(self._warden, spec, self._fork))
-            if isinstance(launched.state, Refused) and launched.state.stage == "zygote":
-                launched = await self._begin(spec, capture, None)
+            zygote = zygote_for(self._warden, spec, self._fork)
+            launched = None if zygote is None else await self._forked(spec, capture, zygote)
+            if launched is None:
+                launched = await self._begin(spec, capture)
             try:
                 state = launched.state
                 if isinstance(state, Refused):
@@ -135,14 +137,33 @@ class LocalLauncher:
         finally:
             capture.close()
 
-    async def _begin(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
+    async def _begin(self, spec: LaunchSpec, capture: Capture) -> Launched:
         """Start it, and wait until it runs or is refused."""
-        launched = self._spawn(spec, capture, zygote)
+        launched = self._spawn(spec, capture, None)
         try:
             await launched.until(lambda: not isinstance(launched.state, Pending))
         except BaseException:
             await self._end(launched)
             raise
+        return launched
+
+    async def _forked(self, spec: LaunchSpec, capture: Capture, zygote: Zygote) -> Launched | None:
+        """Have it forked, and wait until it runs or is refused; None when it is to be spawned instead."""
+        launched, births = self._spawn(spec, capture, zygote), zygote.births
+        try:
+            while not await _answered(launched, zygote.patience):
+                if zygote.births == births:
+                    _log.warning("a template forks nothing any more: it is killed")
+                    zygote.give_up()
+                    await self._end(launched)
+                    return None
+                births = zygote.births
+        except BaseException:
+            await self._end(launched)
+            raise
+        if isinstance(launched.state, Refused) and launched.state.stage == "zygote":
+            return None
+        zygote.births += 1
         return launched
 
     def _spawn(self, spec: LaunchSpec, capture: Capture, zygote: Zygote | None) -> Launched:
@@ -169,6 +190,16 @@ class LocalLauncher:
             _log.warning("%s cannot be killed: a process sleeps uninterruptibly", launched.id)
         if cancelled is not None:
             raise cancelled
+
+
+async def _answered(launched: Launched, seconds: float) -> bool:
+    """Wait until the warden says what became of a launch; False when it has not in so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+    except TimeoutError:
+        return False
+    return True
 
 
 def _over(launched: Launched) -> bool:

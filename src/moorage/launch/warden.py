@@ -13,10 +13,12 @@ One packet is one JSON object. moorage says ``{"do": ...}``:
     kill id              SIGKILL to it and all it started, answered by ``gone``
     guard path, unguard path     delete this when you end, do not
     tokens held          + descriptor: write ``held`` there should moorage die; replaces what was said before
+    ping                 answered by ``pong``: the warden is there
+    rest seconds         end in so many seconds, unless anything else is said before
 
-and the warden says ``{"tell": ...}``: ``hello directory``, ``started id pid``, ``failed id stage errno``,
-``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that are no text travel as
-UTF-8 with surrogateescape.
+and the warden says ``{"tell": ...}``: ``hello directory``, ``pong``, ``started id pid``,
+``failed id stage errno``, ``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that
+are no text travel as UTF-8 with surrogateescape.
 """
 # ruff: noqa: PTH100, PTH120 - pathlib would double the start-up time
 
@@ -29,6 +31,7 @@ import select
 import signal
 import socket
 import sys
+import time
 
 assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 
@@ -61,6 +64,7 @@ class Warden:
         self._hunts: dict[str, Hunt] = {}
         self._guarded: dict[bytes, None] = {}
         self._tokens = (-1, b"")
+        self._rest: float | None = None  # when it ends, unused
         self._catch_signals(alarm)
         self._children = children.Children(self._mail.send)
         children.prctl(children.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -85,7 +89,7 @@ class Warden:
         if swept := berth.sweep(self._berth):
             procfs.kill_marked(swept)
         while not self._ending:
-            self._wait(min((hunt.pause() for hunt in self._hunts.values()), default=None))
+            self._wait(min((*(hunt.pause() for hunt in self._hunts.values()), *self._rested()), default=None))
             for packet, fds, cut in self._mail.receive():
                 self._obey(packet, fds, cut=cut)
             self._ending |= self._mail.closed
@@ -93,6 +97,14 @@ class Warden:
             self._children.reap()
             if self._hunts:
                 self._hunt()
+
+    def _rested(self) -> list[float]:
+        """Return the milliseconds until it ends unused, if it will; end it when they are over."""
+        if self._rest is None:
+            return []
+        left = self._rest - time.monotonic()
+        self._ending |= left <= 0
+        return [max(0.0, left * 1000)]
 
     def _wait(self, milliseconds: float | None) -> None:
         poll = select.poll()
@@ -116,6 +128,7 @@ class Warden:
         """Do what one packet says; what cannot be understood is answered, never fatal."""
         try:
             message = json.loads(packet)
+            self._rest = None
             match message["do"]:
                 case "spawn":
                     self._spawn(message, fds, cut=cut)
@@ -125,6 +138,8 @@ class Warden:
                     self._guard(children.raw(message["path"]), keep=what == "guard")
                 case "tokens":
                     self._keep_tokens(message["held"].encode("latin-1"), fds)
+                case "ping" | "rest" as what:
+                    self._stay(what, message)
                 case "signal":
                     self._children.signal(message["id"], int(message["signum"]))
                 case "kill":
@@ -136,6 +151,12 @@ class Warden:
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _stay(self, what: str, message: dict[str, str]) -> None:
+        if what == "ping":
+            self._mail.send("pong")
+        else:
+            self._rest = time.monotonic() + float(message["seconds"])
 
     def _spawn(self, message: dict[str, object], fds: list[int], *, cut: bool) -> None:
         if cut or len(fds) != 3 + bool(message["stdin"]):

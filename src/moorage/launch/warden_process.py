@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -79,11 +80,30 @@ class WardenProcess:
             patience: seconds it gets to tidy up; one that is still coming up may need as long for that.
         """
         self.channel.close()
+        self.end(patience)
+        self.release()
+
+    def end(self, patience: float) -> None:
+        """Reap it, after ``patience`` seconds by force; its socket has been closed or shut down."""
+        self.wake()
         try:
             self.popen.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
+
+    def wake(self) -> None:
+        """Let it go on if it was stopped."""
+        if sys.platform != "win32":
+            self.popen.send_signal(signal.SIGCONT)
+
+    def abandon(self) -> None:
+        """Close what is held of it without reaping it: it ends by itself when this process has ended.
+
+        A fork of this process, which is not its parent, does so too.
+        """
+        if self.popen.returncode is None:
+            self.popen.returncode = 0  # else Popen warns that it is still running
         self.release()
 
     def release(self) -> None:

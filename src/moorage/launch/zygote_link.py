@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import sys
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from moorage.errors import MoorageError
 from moorage.launch.base import LaunchSpec
 from moorage.launch.capture import Capture
-from moorage.launch.launched import Ended, Refused, Running
+from moorage.launch.launched import Ended, Refused
 from moorage.launch.warden_link import Warden, described
 from moorage.launch.warden_process import payload
 
@@ -75,6 +75,8 @@ MOST = 4
 _ROOM = 512
 _OUTPUT = 16 * 1024
 
+_SILENT, _IMPORTS = 5.0, 30.0
+
 
 @dataclass(frozen=True)
 class Template:
@@ -124,7 +126,11 @@ def early(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 class Zygote:
-    """One template process, for as long as its warden lives."""
+    """One template process, for as long as its warden lives.
+
+    Attributes:
+        births: how many kernels it has forked, as far as was waited for.
+    """
 
     def __init__(self, warden: Warden, template: Template, env: Mapping[str, str]) -> None:
         """Start it; what is asked of it while it imports waits in its socket.
@@ -133,8 +139,9 @@ class Zygote:
             WardenLost, OSError: it cannot be started.
         """
         self._warden = warden
-        self._forked: deque[Launched] = deque(maxlen=10)
-        self._capture = Capture(asyncio.get_running_loop(), _OUTPUT)
+        self.births = 0
+        self._capture = Capture(None, _OUTPUT)
+        warden.link.follow(self)
         self._channel, theirs = _socketpair()
         self._channel.setblocking(False)
         script = str(Path(__file__).with_name("zygote.py"))
@@ -143,6 +150,7 @@ class Zygote:
         writer = self._capture.open()
         try:
             self._process = warden.spawn(spec, writer, writer, self._ended)
+            self._process.lasting = True
         except BaseException:
             self._ended()
             raise
@@ -158,7 +166,12 @@ class Zygote:
     @property
     def proven(self) -> bool:
         """Whether it has forked already."""
-        return any(isinstance(one.state, Running | Ended) for one in self._forked)
+        return self.births > 0
+
+    @property
+    def patience(self) -> float:
+        """Seconds without any birth after which it counts as dead: at first it imports."""
+        return _SILENT if self.proven else _IMPORTS
 
     @property
     def missed(self) -> bool:
@@ -185,11 +198,24 @@ class Zygote:
         finally:
             for fd in opened:
                 os.close(fd)
-        self._forked.append(launched)
         return launched
 
     def retire(self) -> None:
         """Let it end; what it was asked for so far is still forked."""
+        self._channel.close()
+
+    def give_up(self) -> None:
+        """Kill it with what it has forked that is no kernel yet: it is silent."""
+        self._warden.kill(self._process.id)
+        self.retire()
+
+    def watch(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Read what it says in that loop; see :class:`moorage.launch.link.Follower`."""
+        self._capture.watch(loop)
+
+    def abandon(self) -> None:
+        """Close what is held of it; see :class:`moorage.launch.link.Follower`."""
+        self._capture.abandon()
         self._channel.close()
 
     def _ended(self) -> None:
