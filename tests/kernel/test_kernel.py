@@ -79,6 +79,18 @@ async def settled(true):
             await asyncio.sleep(0.01)
 
 
+async def test_a_start_limit_counts_whatever_is_waited_for():
+    from moorage.launch.local import Warden
+
+    async with Warden.open() as warden:
+        warden.link.process.popen.send_signal(signal.SIGSTOP)
+        with pytest.raises(DeadlineExceeded, match="was not started within"):
+            async with launch("python3", timeout=0.2, warden=warden):
+                pass
+        async with launch("python3", warden=warden) as kernel:  # it has been woken
+            assert text(await kernel.execute("print(1)")) == "1\n"
+
+
 # -- living ----------------------------------------------------------------------------------------
 
 

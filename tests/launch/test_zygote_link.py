@@ -355,6 +355,47 @@ class TestWhereItCannotBeForked:
         assert await said(forker, kernel(SAY)) == "spawned"
 
 
+class TestStopped:
+    """A part that was stopped counts as dead within seconds, and the run goes on."""
+
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch):
+        monkeypatch.setattr("moorage.launch.zygote_link._SILENT", 1.5)
+
+    @pytest.mark.parametrize("parts", ["template", "spare", "template and spare"])
+    async def test_launches_are_spawned_and_a_new_template_is_made(
+        self, forker, kernel, zygote, spare, until, alive, parts
+    ):
+        assert await said(forker, kernel(SAY)) == "forked"
+        first, pids = zygote(), [await spare(), zygote()._process.state.pid]
+        for pid in pids[:1] if parts == "spare" else pids[1:] if parts == "template" else pids:
+            os.kill(pid, signal.SIGSTOP)
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(said(forker, kernel(SAY))) for _ in range(3)]
+        assert "spawned" in [task.result() for task in tasks]
+        await until(lambda: not any(map(alive, pids)))
+        await until(lambda: first.missed)
+        assert await said(forker, kernel(SAY)) == "forked"
+        assert zygote() is not first
+
+    async def test_one_that_still_forks_is_not_blamed_for_a_long_queue(self, forker, kernel, zygote, spare):
+        assert await said(forker, kernel(SAY)) == "forked"
+        await spare()
+        first = zygote()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(said(forker, kernel(SAY))) for _ in range(30)]
+        assert {task.result() for task in tasks} == {"forked"}
+        assert zygote() is first
+
+    async def test_a_template_stopped_while_it_imports(self, forker, kernel, zygote, monkeypatch):
+        monkeypatch.setattr("moorage.launch.zygote_link._IMPORTS", 0.5)
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            task = group.create_task(said(forker, kernel(SAY)))
+            await asyncio.sleep(0)
+            forker._warden.signal(zygote()._process.id, signal.SIGSTOP)
+        assert task.result() == "spawned"
+
+
 class TestLaunchesNotYetBorn:
     @pytest.fixture
     async def stuck(self, forker, kernel, zygote, spare):

@@ -125,7 +125,7 @@ class Kernel:
         deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
         self._activity.forget()
-        await self._supervisor.started()
+        await deadline.started(self._supervisor)
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
         await _await_ready(self.client, self._supervisor, deadline, addresses)
 
@@ -224,6 +224,23 @@ class _Deadline:
         result.at = min(result.at, self.at)
         return result
 
+    async def started(self, supervisor: Supervisor) -> None:
+        """Wait until there is a process.
+
+        Raises:
+            LaunchError, WardenLost: there never will be one.
+            DeadlineExceeded: there is none yet.
+        """
+        try:
+            async with asyncio.timeout_at(self.at):
+                await supervisor.started()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the kernel {self._kernel_type} was not started within {self._seconds:g} s",
+                why="The machine is very busy, or a process of moorage's was stopped",
+                do="Try again",
+            ) from None
+
     def passed(self, supervisor: Supervisor) -> Exception:
         """Give the kernel up; returns what to raise."""
         if supervisor.handle.exit_status is not None:
@@ -249,7 +266,7 @@ class _Start:
     isolate: Isolate
 
     @asynccontextmanager
-    async def by(self, way: Way) -> AsyncIterator[tuple[Rendezvous, Supervisor]]:
+    async def by(self, way: Way, deadline: _Deadline) -> AsyncIterator[tuple[Rendezvous, Supervisor]]:
         """Start it with one rendezvous; leaving the block ends it."""
         spec = self.spec
         meeting = make(way, self.directory, secrets.token_hex(32).encode(), spec.called, spec)
@@ -265,7 +282,7 @@ class _Start:
                 renew=meeting.renew,
             )
             async with beside(supervisor.keep(), name=f"keep {spec.name}"):
-                await supervisor.started()
+                await deadline.started(supervisor)
                 yield meeting, supervisor
 
 
@@ -276,7 +293,7 @@ async def _agreed(
     for way in tries:
         last = way is tries[-1]
         async with AsyncExitStack() as attempt:
-            meeting, supervisor = await attempt.enter_async_context(start.by(way))
+            meeting, supervisor = await attempt.enter_async_context(start.by(way, deadline))
             try:
                 patience = deadline if last else deadline.sooner(_REGISTERED)
                 addresses = await _addresses(meeting, supervisor, patience)
