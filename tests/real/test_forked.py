@@ -261,6 +261,32 @@ sys.stdout = Wrapper(sys.stdout)
         assert [one["text"] for one in kernel.execute("print('kept')").outputs] == ["kept\n"]
 
 
+def test_text_that_cannot_be_encoded_is_an_error_and_a_reply_comes() -> None:
+    told = []
+    for fork in (False, True):
+        with blocking.launch(fork=fork) as kernel:
+            result = kernel.execute(r"print('\ud800'); display(1)")
+            text = "".join(one.get("text", "") for one in result.outputs)
+            # Where tornado's log goes is settled by a race of ipykernel's threads.
+            assert "surrogates not allowed" in text + kernel.process.output()
+            others = [one for one in result.outputs if one["output_type"] != "stream"]
+            told.append((result.status, others, kernel.execute("print(2); 3").outputs))
+    assert told[0] == told[1]
+
+
+def test_streams_that_are_closed_or_gone_come_to_the_same_end() -> None:
+    told = []
+    for fork in (False, True):
+        with blocking.launch(fork=fork) as kernel:
+            shown = [
+                kernel.execute(f"import sys; print('last', file=sys.stderr); sys.{each}.close()")
+                for each in ("stderr", "stdout")
+            ]
+            shown.append(kernel.execute("print('x')"))
+            told.append([(one.status, one.outputs[:1]) for one in shown])
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -1,21 +1,30 @@
-"""What a forked ipykernel does more quickly, and loses less: its messages to everybody.
+"""What a forked ipykernel does more quickly, and loses less: its messages to all clients.
 
 ipykernel waits twice for its printing thread before each display message, each result, each reply and each
 idle, so that they come after what was printed before, and naps before each reply in case that was not enough.
-Order alone needs no waiting: all of it goes through one queue, into which whoever publishes puts what was
-printed so far himself, be it in a buffer or still in the pipe behind a descriptor. That makes displays more
-than twice as fast, a small cell one and a half times, and what C code writes is never late. And where it
-publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait in
-memory instead.
+Order alone needs no waiting: all of it goes through one queue, into which the thread that publishes puts what
+was printed so far itself, be it in a buffer or still in the pipe behind a descriptor. That makes displays
+more than twice as fast, a small cell one and a half times, and what C code writes is never late. And where
+it publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait
+in memory instead.
 
-Loaded by the zygote by its path, without the package; ipykernel of another shape is left as it is.
+Waiting is left out of ipykernel's own flushes alone. User code that flushes waits as ever, and so does all
+that could be noticed: hooks, echoes, text that cannot be sent. Messages are made by ipykernel's own code, in
+the printing thread as ever.
+
+Loaded by the zygote by its path, without the package; what an ipykernel of another shape lacks is left as it
+is, and told.
 """
+# ruff: noqa: SLF001, PLC0415 - the one place that changes ipykernel from within; only a kernel's interpreter has it
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import fcntl
+import functools
 import itertools
+import logging
 import os
 import select
 import sys
@@ -27,66 +36,64 @@ assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
+    from types import CodeType
     from typing import Any
 
 MOST_WAITING = 1000
 """Messages that may wait for the printing thread before their maker waits too."""
 NAP = 0.0005
 """Seconds that ipykernel sleeps before each reply, unless it is told otherwise."""
+PIECE = 4096
+"""Bytes that a pipe takes without waiting once poll(2) says that it takes any, see pipe(7)."""
 
 
-def quicken() -> bool:
-    """Change the imported ipykernel; return False where it does not look as known, and stays as it is."""
-    from ipykernel import (  # noqa: PLC0415 - the kernels' interpreter has it
-        displayhook,
-        iostream,
-        ipkernel,
-        kernelapp,
-        kernelbase,
-        zmqshell,
-    )
+def quicken() -> list[str]:
+    """Change the imported ipykernel; return what was left as it is, each with the reason."""
+    left = []
+    for change in (publish_in_order, nap_no_more, keep_all, list_modules_later):
+        try:
+            change()
+        except (AttributeError, ImportError, KeyError, TypeError) as error:
+            left.append(f"{change.__name__}: {type(error).__name__}: {error}")
+    return left
 
-    application, hook = kernelapp.IPKernelApp, displayhook.ZMQShellDisplayHook
-    publisher, thread = zmqshell.ZMQDisplayPublisher, iostream.IOPubThread
-    known = (
-        hasattr(publisher, "_flush_streams")
-        and hasattr(thread, "schedule")
-        and hasattr(application, "_try_bind_socket")
-        and {"_flush", "_flush_buffers", "_is_master_process"} <= vars(iostream.OutStream).keys()
-        and hook.finish_displayhook.__code__.co_names[:3] == ("sys", "stdout", "flush")
-        and "_buffers" in iostream.OutStream.write.__code__.co_names
-        and {"_fid", "_should_watch", "_original_stdstream_copy"}
-        <= set(iostream.OutStream._watch_pipe_fd.__code__.co_names)  # noqa: SLF001 - the one place to change
-        and {"_execute_sleep", "_input_request"} <= vars(kernelbase.Kernel).keys()
-        and {"sys", "time"} <= vars(kernelbase).keys()
-    )
-    if known:
-        order = Order()
-        publisher._flush_streams = lambda _: order.flush()  # noqa: SLF001 - the one place to change
-        displayhook.sys = kernelbase.sys = Streams(order.flush)
-        kernelbase.time = Clock()
-        keep_streams(kernelbase.Kernel)
-        show_before_asking(kernelbase.Kernel)
-        order.keep_in(iostream.OutStream)
-        keep_all(application)
-        if "_kernel_modules" in ipkernel.IPythonKernel.__init__.__code__.co_names:
-            list_modules_later(ipkernel)
-    return known
+
+def publish_in_order() -> None:
+    """Let no message wait for what was printed before it, and none overtake it.
+
+    Raises:
+        AttributeError, ImportError, KeyError: ipykernel is not as known, and as it was.
+    """
+    from ipykernel import displayhook, iostream, kernelbase, zmqshell
+
+    kernel = vars(kernelbase.Kernel)
+    Order(
+        each.__code__
+        for each in (
+            vars(zmqshell.ZMQDisplayPublisher)["_flush_streams"],
+            vars(displayhook.ZMQShellDisplayHook)["finish_displayhook"],
+            *(kernel[name] for name in ("execute_request", "dispatch_shell", "process_control")),
+        )
+    ).keep_in(iostream.OutStream, iostream.IOPubThread)
 
 
 class Order:
     """Has what was printed so far published before what is published next, without waiting for that.
 
     What is printed waits in a buffer of its stream; now and then the printing thread empties it. Taking from
-    a buffer and putting into the queue has to be one step for all threads, and nobody may wait in it: the
-    printing thread is the one that empties the queue. What C code and children write waits in a pipe, and a
-    thread moves it into the buffer: one step as well.
+    a buffer and putting into the queue is one step for all threads, in which nothing can wait: the printing
+    thread is the one that empties the queue. What C code and children write waits in a pipe, and a thread
+    moves it into the buffer: one step as well.
+
+    Args:
+        flushing: code that flushes only so that what it publishes next comes after what was printed.
     """
 
-    def __init__(self) -> None:
-        self._streams: Any = None
+    def __init__(self, flushing: Iterable[CodeType]) -> None:
+        self._flushing = frozenset(flushing)
         self._wait: Any = None
+        self._publish: Any = None
         os.register_at_fork(after_in_child=self._renew)
         self._renew()
 
@@ -94,131 +101,215 @@ class Order:
         # A thread that the fork does not have may hold them.
         self._lock, self._moving = threading.RLock(), threading.RLock()
 
-    def keep_in(self, streams: Any) -> None:
-        """Make what the threads of such streams do one step each, too."""
-        self._streams, self._wait = streams, streams.flush
-        flush = streams._flush  # noqa: SLF001 - the one place to change
+    def keep_in(self, streams: Any, threads: Any) -> None:
+        """Change how the streams of a class flush, publish and watch a descriptor.
 
-        def flush_in_one_step(stream: Any) -> None:
-            with self._lock:
-                flush(stream)
+        Args:
+            streams: ipykernel's ``OutStream``.
+            threads: its ``IOPubThread``.
 
-        def watch(stream: Any) -> None:
+        Raises:
+            AttributeError, KeyError: they are not as known, and as they were.
+        """
+        held = vars(streams)
+        self._wait, self._publish = held["flush"], held["_flush"]
+        watch, register, _, _ = (
+            held[name] for name in ("_watch_pipe_fd", "register_hook", "_flush_buffers", "_is_master_process")
+        )
+        rotating, watching = held["_rotate_buffers"].__code__.co_names, set(watch.__code__.co_names)
+        missing = {"_events", "_event_pipe"} - set(threads.schedule.__code__.co_names)
+        missing |= {"_buffers", "_buffer_lock"} - set(rotating)
+        missing |= {"_fid", "_should_watch", "_original_stdstream_copy"} - watching
+        missing |= {"_really_send"} - vars(threads).keys()
+        if missing:
+            raise AttributeError(f"no {', '.join(sorted(missing))}")
+
+        @functools.wraps(self._wait)
+        def flush(stream: Any) -> None:
+            self.flush(stream, at_once=sys._getframe(1).f_code in self._flushing)
+
+        @functools.wraps(self._publish)
+        def publish(stream: Any) -> None:
+            self._publish_now(stream)
+
+        @functools.wraps(watch)
+        def watch_descriptor(stream: Any) -> None:
             self._watch(stream)
 
-        streams._flush = flush_in_one_step  # noqa: SLF001 - the one place to change
-        streams._watch_pipe_fd = watch  # noqa: SLF001 - the one place to change
+        @functools.wraps(register)
+        def register_hook(stream: Any, hook: Any) -> None:
+            stream._hooked = True
+            register(stream, hook)
 
-    def flush(self) -> None:
-        """Do so for both streams."""
-        stream: Any  # an OutStream, unless somebody put another in its place
-        for stream in (sys.stdout, sys.stderr):
-            if stream is None:
-                continue
-            if not self._usual(stream) or len(stream.pub_thread._events) > MOST_WAITING:  # noqa: SLF001 - as schedule() does
-                stream.flush()
-                continue
-            self._move(stream)
-            if self._put(stream, stream.pub_thread):
-                stream.pub_thread._event_pipe.send(b"")  # noqa: SLF001 - what schedule() does next, but not in this step
+        streams.flush, streams._flush = flush, publish
+        streams._watch_pipe_fd, streams.register_hook = watch_descriptor, register_hook
 
-    def _usual(self, stream: Any) -> bool:
-        """Whether this is a kernel's own stream in that kernel, and somebody empties its queue."""
-        return (
-            isinstance(stream, self._streams)
-            and type(stream).flush is self._wait
-            and hasattr(stream.pub_thread, "_events")
-            and stream.echo is None
-            and stream._is_master_process()  # noqa: SLF001 - as write() asks
-            and stream.pub_thread.thread.is_alive()
-        )
+    def flush(self, stream: Any, *, at_once: bool) -> None:
+        """Have what was printed so far published before what is published next.
 
-    def _put(self, stream: Any, thread: Any) -> bool:
-        queue = Queue(thread)
+        Args:
+            stream: where it was printed.
+            at_once: do not wait for it, unless that could be noticed.
+        """
+        thread = stream.pub_thread
+        if not usual(stream, thread) or thread.thread is threading.current_thread():
+            self._wait(stream)
+            return
+        self._move_what_is_there(stream)
         with self._lock:
-            for parent, text in stream._flush_buffers():  # noqa: SLF001 - as _flush() does
-                if text:
-                    content = {"name": stream.name, "text": text}
-                    message = stream.session.msg("stream", content, parent=parent)
-                    stream.session.send(queue, message, ident=stream.topic)
-        return queue.filled
+            taken = self._take(stream, thread)
+            plain = (
+                stream.echo is None and not hasattr(stream, "_hooked") and (taken is None or taken.sendable())
+            )
+        if not at_once or not plain or len(thread._events) > MOST_WAITING:
+            self._wait(stream)
+        elif taken is not None:
+            thread._event_pipe.send(b"")
+
+    def _take(self, stream: Any, thread: Any) -> Taken | None:
+        """Put what was printed so far into the queue, and return it. The lock is held."""
+        if not stream._buffers:
+            return None
+        taken = Taken(stream, thread, self._publish, self._lock)
+        empty = stream._buffers.copy()
+        empty.clear()
+        thread._events.append(taken)
+        with stream._buffer_lock:
+            # No call between the two: an interrupt here would lose what was printed.
+            taken.buffers, stream._buffers = stream._buffers, empty
+        return taken
+
+    def _publish_now(self, stream: Any) -> None:
+        """Publish what was printed so far, after what is in the queue: in place of OutStream's own."""
+        thread = stream.pub_thread
+        if not usual(stream, thread):
+            self._publish(stream)
+            return
+        stream._flush_pending = False
+        with self._lock:
+            taken = self._take(stream, thread)
+        if taken is None:
+            if stream.echo is not None:
+                Taken(stream, thread, self._publish, self._lock).make()
+            return
+        if thread.thread is threading.current_thread():
+            taken.make()  # its hooks may change before its turn comes
+        thread._event_pipe.send(b"")
 
     def _watch(self, stream: Any) -> None:
         """Move what is written to a stream's descriptor into its buffer, until the stream is closed."""
-        if stream._fid is None:  # noqa: SLF001 - in place of OutStream's own
+        if stream._fid is None:
             return
         poll = select.poll()
-        poll.register(stream._fid, select.POLLIN)  # noqa: SLF001 - in place of OutStream's own
         try:
-            while poll.poll()[0][1] & select.POLLIN and stream._should_watch:  # noqa: SLF001 - in place of OutStream's own
-                self._move(stream)
+            poll.register(stream._fid, select.POLLIN)
+            while poll.poll()[0][1] & select.POLLIN and stream._should_watch:
+                self._move(stream, unread(stream._fid))
         except Exception:  # noqa: BLE001 - boundary: where OutStream's own keeps it, too
-            stream._exc = sys.exc_info()  # noqa: SLF001 - in place of OutStream's own
+            stream._exc = sys.exc_info()
 
-    def _move(self, stream: Any) -> None:
-        if not stream._should_watch:  # noqa: SLF001 - in place of OutStream's own
+    def _move_what_is_there(self, stream: Any) -> None:
+        """Do so once, where that needs no waiting for a reader of the original descriptor."""
+        if not stream._should_watch:
             return
+        with contextlib.suppress(OSError):  # closed just now: the thread that watches will say so
+            count = unread(stream._fid)
+            if count and takes(stream._original_stdstream_copy, count):
+                self._move(stream, count)
+
+    def _move(self, stream: Any, count: int) -> None:
         moved = b""
         with self._moving:
-            told = fcntl.ioctl(stream._fid, termios.FIONREAD, bytes(4))  # noqa: SLF001 - in place of OutStream's own
-            if count := int.from_bytes(told, sys.byteorder):
-                moved = os.read(stream._fid, count)  # noqa: SLF001 - in place of OutStream's own
-                stream.write(moved.decode(errors="replace"))
+            if count := min(count, unread(stream._fid)):
+                moved = os.read(stream._fid, count)
+                # It belongs to the cell that runs, not to this thread's: as in the thread that watches.
+                contextvars.Context().run(stream.write, moved.decode(errors="replace"))
         if moved:
-            with contextlib.suppress(OSError):  # whoever read it has gone; the client has it all the same
-                os.write(stream._original_stdstream_copy, moved)  # noqa: SLF001 - in place of OutStream's own
+            with contextlib.suppress(OSError):  # its reader has gone; the clients have it all the same
+                os.write(stream._original_stdstream_copy, moved)
 
 
-class Queue:
-    """Takes messages for the printing thread to send."""
+class Taken:
+    """What was taken from a stream: it has its place in the queue, and stands for the stream when published.
 
-    def __init__(self, thread: Any) -> None:
-        self._thread = thread
-        self.filled = False
+    Args:
+        stream: where it was printed.
+        thread: the one that empties the queue.
+        publish: the stream's own function for that.
+        lock: held until ``buffers`` are what was taken.
+    """
 
-    def send_multipart(self, message: Any, **options: Any) -> None:
-        """Put one there; it is sent when the thread is woken."""
-        self.filled = True
-        self._thread._events.append(lambda: self._thread._really_send(message, **options))  # noqa: SLF001 - as send_multipart() does
+    def __init__(self, stream: Any, thread: Any, publish: Callable[[Any], None], lock: Any) -> None:
+        self._stream, self._thread, self._publish, self._filling = stream, thread, publish, lock
+        self._messages: list[Any] | None = None
+        self.buffers: dict[Any, Any] = {}
+        self.pub_thread = self
 
+    def __call__(self) -> None:
+        """Send it: its turn has come."""
+        for message, arguments, options in self.make():
+            self._thread._really_send(message, *arguments, **options)
 
-class Streams:
-    """Stands for ``sys`` in modules of ipykernel whose use of its streams is to flush both."""
+    def make(self) -> list[Any]:
+        """Return the messages, made once; what cannot be made is told."""
+        if self._messages is None:
+            self._messages = []
+            try:
+                self._publish(self)
+            except Exception:  # boundary: as ZMQStream does, but the rest of the queue does not wait
+                logging.getLogger("tornado.general").exception("Uncaught exception in ZMQStream callback")
+        return self._messages
 
-    def __init__(self, flush: Callable[[], None]) -> None:
-        self._stdout = Stream("stdout", flush)
-        self._stderr = Stream("stderr", lambda: flush() if sys.stdout is None else None)
+    def send_multipart(self, message: Any, *arguments: Any, **options: Any) -> None:
+        """Keep a message until its turn comes."""
+        self.make().append((message, arguments, options))
 
-    @property
-    def stdout(self) -> Stream | None:
-        """Flushing this one does both."""
-        return None if sys.stdout is None else self._stdout
+    def sendable(self) -> bool:
+        """Whether all of it can be sent; half of a surrogate pair cannot."""
+        texts = [one.getvalue() for one in self.buffers.values()]
+        try:
+            return all(text.isascii() or bool(text.encode()) for text in texts)
+        except UnicodeEncodeError:
+            return False
 
-    @property
-    def stderr(self) -> Stream | None:
-        """Flushing this one does nothing more, unless it is alone."""
-        return None if sys.stderr is None else self._stderr
+    def _rotate_buffers(self) -> Any:
+        with self._filling:
+            return self.buffers
+
+    def _flush_buffers(self) -> Any:
+        return type(self._stream)._flush_buffers(self)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys, name)
+        return getattr(self._stream, name)
 
 
-class Stream:
-    """One of them, which is as whatever stream is there now but for its flushing."""
+def usual(stream: Any, thread: Any) -> bool:
+    """Whether a stream is open, in the process that made it, and something empties its queue."""
+    return (
+        hasattr(thread, "_events")
+        and stream._is_master_process()
+        and thread.thread is not None
+        and thread.thread.is_alive()
+    )
 
-    def __init__(self, name: str, flush: Callable[[], None]) -> None:
-        self._name = name
-        self.flush = flush
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(getattr(sys, self._name), name)
+def unread(descriptor: int) -> int:
+    """Return how many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def takes(descriptor: int, count: int) -> bool:
+    """Whether so many bytes, at most as many as a pipe holds, can be written without waiting for a reader."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0)) and (count <= PIECE or unread(descriptor) == 0)
 
 
 class Clock:
     """Stands for ``time`` where ipykernel naps before its replies."""
 
     def sleep(self, seconds: float) -> None:
-        """Sleep if somebody configured that."""
+        """Sleep if that was configured."""
         if seconds != NAP:
             time.sleep(seconds)
 
@@ -226,83 +317,70 @@ class Clock:
         return getattr(time, name)
 
 
-def keep_streams(kernels: Any) -> None:
-    """Let a kernel that keeps its streams keep the real ones."""
-    make = kernels.__init__
+def nap_no_more() -> None:
+    """Let no reply wait for what is in order anyway."""
+    from ipykernel import kernelbase
 
-    def make_with_streams(self: Any, **options: Any) -> None:
-        make(self, **options)
-        self._stdout, self._stderr = sys.stdout, sys.stderr
-
-    kernels.__init__ = make_with_streams
+    if "_execute_sleep" not in vars(kernelbase.Kernel) or vars(kernelbase).get("time") is not time:
+        raise AttributeError("no Kernel._execute_sleep or no time")
+    kernelbase.time = Clock()
 
 
-def show_before_asking(kernels: Any) -> None:
-    """Have what was printed on its way before somebody is asked for input: that goes another way."""
-    ask = kernels._input_request  # noqa: SLF001 - the one place to change
-
-    def ask_then(self: Any, *arguments: Any, **options: Any) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        return ask(self, *arguments, **options)
-
-    kernels._input_request = ask_then  # noqa: SLF001 - the one place to change
-
-
-def keep_all(application: Any) -> None:
+def keep_all() -> None:
     """Let no message to a slow client be dropped: the socket's limit has to be gone before it is bound."""
-    bind = application._try_bind_socket  # noqa: SLF001 - the one place to change
+    import zmq
+    from ipykernel.kernelapp import IPKernelApp
 
+    bind = vars(IPKernelApp)["_try_bind_socket"]
+
+    @functools.wraps(bind)
     def bind_unbounded(self: Any, socket: Any, port: int) -> Any:
-        if socket.type == sys.modules["zmq"].XPUB:
+        if socket.type in (zmq.PUB, zmq.XPUB):
             socket.sndhwm = 0
         return bind(self, socket, port)
 
-    application._try_bind_socket = bind_unbounded  # noqa: SLF001 - the one place to change
-
-
-class Modules:
-    """What a debugger shall not step into: the files of the modules that a kernel had when it was made.
-
-    ipykernel lists them then, which writes to each module, its name and its file; that copies 400 pages, a
-    tenth of all that a fork copies. Here they are listed when a debugger asks.
-    """
-
-    def __init__(self, held: list[Any], count: int) -> None:
-        newer = itertools.islice(reversed(sys.modules.values()), max(0, len(sys.modules) - count))
-        self._modules = (held, [sys.modules["__main__"], *newer])
-
-    def __iter__(self) -> Iterator[str]:
-        for module in itertools.chain(*self._modules):
-            if file := getattr(module, "__file__", None):
-                yield file
+    IPKernelApp._try_bind_socket = bind_unbounded
 
 
 class NoModules:
     """Stands for ``sys`` in the module of ipykernel that lists them."""
 
-    modules: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
+    modules: dict[str, Any] = {}  # noqa: RUF012 - nothing writes to it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(sys, name, value)
 
+def list_modules_later() -> None:
+    """Have what a debugger shall not step into, the files of the modules so far, listed before the fork.
 
-def list_modules_later(ipkernel: Any) -> None:
-    """Let a kernel list its modules when its debugger wants to know."""
-    held = [module for name, module in sys.modules.items() if name != "__main__"]
-    count = len(sys.modules)
-    make = ipkernel.IPythonKernel.__init__
+    ipykernel lists them when a kernel is made, which writes to each module, its name and its file; that
+    copies 400 pages, a tenth of all that a fork copies.
+    """
+    from ipykernel import ipkernel
 
+    kernel, count = vars(ipkernel)["IPythonKernel"], len(sys.modules)
+    make = vars(kernel)["__init__"]
+    if "_kernel_modules" not in make.__code__.co_names:
+        return  # before 6.0 it listed none
+    files = list_files(module for name, module in sys.modules.items() if name != "__main__")
+
+    @functools.wraps(make)
     def make_without(self: Any, **options: Any) -> None:
-        modules = Modules(held, count)
-        make(self, **options)
-        self._kernel_modules = modules
+        newer = itertools.islice(reversed(sys.modules.values()), max(0, len(sys.modules) - count))
+        files.extend(list_files([sys.modules["__main__"], *newer]))
+        ipkernel.sys = NoModules()
+        try:
+            make(self, **options)
+        finally:
+            ipkernel.sys = sys
+        self._kernel_modules = files  # not its contents: that would write to each
         if getattr(self, "debugger", None) is not None:
-            self.debugger.kernel_modules = modules
+            self.debugger.kernel_modules = files
 
-    ipkernel.IPythonKernel.__init__ = make_without
-    ipkernel.sys = NoModules()
+    kernel.__init__ = make_without
+
+
+def list_files(modules: Iterable[Any]) -> list[str]:
+    """Return the files of modules that have one."""
+    return [file for module in modules if (file := getattr(module, "__file__", None))]

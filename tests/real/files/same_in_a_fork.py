@@ -107,7 +107,7 @@ import locale; locale.setlocale(locale.LC_ALL); locale.getpreferredencoding(); s
 [(s.encoding, s.errors, s.line_buffering) for s in (sys.__stdin__, sys.__stdout__, sys.__stderr__)]
 
 # %% descriptors
-time.sleep(0.3); [one for one in kinds() if 'sqlite' not in one and 'socket' not in one]
+time.sleep(0.3); [one for one in kinds() if not any(word in one for word in ('sqlite', 'socket', 'eventfd'))]
 
 # %% inherited descriptors
 import fcntl; [(os.get_inheritable(fd), fcntl.fcntl(fd, fcntl.F_GETFL)) for fd in (0, 1, 2)]
@@ -268,6 +268,123 @@ import decimal; decimal.getcontext()
 
 # %% constants
 sys.getdlopenflags(); sys.hash_info; sys.thread_info; sys.getswitchinterval(); threading.stack_size()
+
+# %% streams
+sys.stdout.isatty(); sys.stdout.encoding; sys.stdout.errors; sys.stdout.closed; sys.stdout.name; sys.stdout.fileno() > 2
+sys.stdout.readable(); sys.stdout.writable(); sys.stdout.seekable(); sys.stdout.write('abc'); sys.stdout.flush()
+
+# %% streams cannot seek
+sys.stdout.seek(0)
+
+# %% streams cannot be read
+sys.stdout.read()
+
+# %% streams take text alone
+sys.stdout.write(b'x')
+
+# %% lines to a stream
+sys.stdout.writelines(['a\n', 'b\n']); sys.stdout.writelines([1])
+
+# %% flush has no arguments
+sys.stdout.flush(1)
+
+# %% streams are not pickled
+import pickle; pickle.dumps(sys.stdout)
+
+# %% functions of streams
+import inspect; stream = type(sys.stdout)
+for one in (stream.flush, stream._flush, stream._watch_pipe_fd, stream.register_hook):
+    inspect.signature(one); one.__qualname__; one.__module__; one.__doc__; inspect.getsource(one); pickle.dumps(one)
+
+# %% streams' threads
+sys.stdout.watch_fd_thread.is_alive(); sys.stdout.watch_fd_thread.daemon; sys.stdout.pub_thread.thread.name
+
+# %% hooks of this thread
+def redact(message):
+    message['content']['text'] = message['content']['text'].replace('secret', '***'); return message
+sys.stdout.register_hook(redact); print('a secret'); display(1); sys.stdout.unregister_hook(redact)
+
+# %% hooks of the printing thread
+sys.stdout.pub_thread.schedule(lambda: sys.stdout.register_hook(redact)); print('a secret'); display(1); print('secret')
+
+# %% hooks have been called
+seen = []
+def keep(message): seen.append(message['content']['text'])
+sys.stderr.pub_thread.schedule(lambda: sys.stderr.register_hook(keep))
+print('kept', file=sys.stderr); display(1); seen
+
+# %% hooks are unregistered
+from threading import Event; gone = Event()
+sys.stdout.pub_thread.schedule(lambda: (sys.stdout.unregister_hook(redact), sys.stderr.unregister_hook(keep), gone.set()))
+gone.wait(20); print('secret'); print('said', file=sys.stderr); sys.stderr.flush(); display(1)
+
+# %% an echo
+import io; echo = sys.stdout.echo = io.StringIO(); print('echoed'); display(1); sys.stdout.echo = None; echo.getvalue()
+
+# %% a display that cannot be encoded
+display({'text/plain': '\ud800'}, raw=True)
+
+# %% a result that cannot be encoded
+class Odd:
+    def __repr__(self): return '\udc80'
+Odd()
+
+# %% a hook of displays
+def shout(message): message['content']['data']['text/plain'] = 'LOUD'; return message
+get_ipython().display_pub.register_hook(shout); print('before'); display(1); get_ipython().display_pub.unregister_hook(shout)
+
+# %% a wrapped stream
+class Wrapped:
+    def __init__(self, inner): self.inner, self.kept = inner, ''
+    def write(self, text): self.kept += text
+    def flush(self): self.inner.write(self.kept); self.kept = ''; self.inner.flush()
+    def __getattr__(self, name): return getattr(self.inner, name)
+inner = sys.stdout; sys.stdout = Wrapped(inner); print('wrapped'); display(1); sys.stdout = inner
+
+# %% display without a stream
+inner = sys.stdout; sys.stdout = None
+try: display(1)
+except AttributeError as error: told = repr(error)
+finally: sys.stdout = inner
+told
+
+# %% a stream that waits no longer
+sys.stdout.flush_timeout = 0; print('x'); display(1); sys.stdout.flush_timeout = 10
+
+# %% printed by a thread
+def printing(): print('t1'); display('t2'); print('t3')
+thread = threading.Thread(target=printing); thread.start(); thread.join()
+
+# %% printed by tasks
+import asyncio
+async def printing(number): print(number); display(number); await asyncio.sleep(0); print(-number)
+_ = await asyncio.gather(printing(1), printing(2))
+
+# %% printed by a fork
+if not (pid := os.fork()):
+    print('from a fork'); sys.stdout.flush(); os._exit(0)
+_ = os.waitpid(pid, 0)
+
+# %% printed by a process
+import multiprocessing
+def printing(): print('from a process', flush=True)
+process = multiprocessing.get_context('fork').Process(target=printing); process.start(); process.join(); process.exitcode
+
+# %% errors of subprocesses
+import subprocess; subprocess.run('echo oops >&2', shell=True).returncode
+
+# %% modules of the kernel
+kernel = get_ipython().kernel; type(kernel._kernel_modules); kernel._kernel_modules is kernel.debugger.kernel_modules
+sorted(set(kernel._kernel_modules) & {runpy.__file__, json.__file__}) if (runpy := __import__('runpy')) and (json := __import__('json')) else 0
+
+# %% modules of ipykernel
+import ipykernel.kernelbase, ipykernel.displayhook, ipykernel.ipkernel
+ipykernel.kernelbase.sys is ipykernel.displayhook.sys is ipykernel.ipkernel.sys is sys; kernel._execute_sleep
+
+# %% a closed stream
+import ipykernel.iostream as iostream
+own = iostream.OutStream(kernel.session, sys.stdout.pub_thread, 'stdout', watchfd=False); own.write('a'); own.flush(); own.close(); own.closed
+own.write('b')
 
 # %% redirected stdout
 import contextlib, io
