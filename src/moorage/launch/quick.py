@@ -328,10 +328,9 @@ def nap_no_more() -> None:
 
 def keep_all() -> None:
     """Let no message to a slow client be dropped: the socket's limit has to be gone before it is bound."""
-    import zmq
     from ipykernel.kernelapp import IPKernelApp
 
-    bind = vars(IPKernelApp)["_try_bind_socket"]
+    bind, zmq = vars(IPKernelApp)["_try_bind_socket"], sys.modules["zmq"]
 
     @functools.wraps(bind)
     def bind_unbounded(self: Any, socket: Any, port: int) -> Any:
