@@ -11,7 +11,6 @@ from moorage.render.settings import (
     NotebookSettings,
     RenderSettings,
     load_configuration,
-    matches,
     merge,
 )
 
@@ -180,33 +179,3 @@ def test_notebook_tables_by_glob_and_path_over_metadata(tmp_path):
 def test_wrong_metadata_names_the_notebook(tmp_path):
     with pytest.raises(ConfigurationError, match=r"x\.ipynb: metadata\.moorage has no coers.*cores"):
         Configuration(None, tmp_path).notebook(tmp_path / "x.ipynb", {"coers": 2})
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern", "yes"),
-    [
-        ("x.py", "x.py", True),
-        ("a/x.py", "x.py", False),
-        ("a/x.py", "*.py", True),
-        ("a/x.py", "a/*.py", True),
-        ("a/b/x.py", "a/*.py", False),
-        ("a/b/x.py", "a/**", True),
-        ("a/b/x.py", "a/**/x.py", True),
-        ("a/x.py", "a/**/x.py", True),
-        ("a/b/x.py", "a", True),
-        ("a/b/x.py", "a/", True),
-        ("ab/x.py", "a", False),
-        ("x1.py", "x[0-9].py", True),
-        ("xa.py", "x[!0-9].py", True),
-        ("x1.py", "x[!0-9].py", False),
-        ("x[1.py", "x[1.py", True),
-        ("x[1].py", "x[[]1].py", True),
-        ("x^.py", "x[^a].py", True),
-        ("x].py", "x[]].py", True),
-        ("x&.py", "x[&&~~].py", True),
-        ("x[z-a].py", "x[z-a].py", True),
-        ("x+1.py", "./x+?.py", True),
-    ],
-)
-def test_patterns(name, pattern, yes):
-    assert matches(name, pattern) is yes

@@ -18,7 +18,8 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from moorage.errors import UsageError
-from moorage.render.settings import Configuration, matches
+from moorage.render.globs import matches
+from moorage.render.settings import Configuration
 from moorage.render.walk import walk
 
 DEFAULT_OUT = Path("rendered")

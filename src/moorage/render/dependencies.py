@@ -18,8 +18,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from moorage.errors import OutputError, UsageError
+from moorage.render.globs import matches
 from moorage.render.output.atomic import Guard, no_guard
-from moorage.render.settings import NotebookSettings, matches
+from moorage.render.settings import NotebookSettings
 
 
 class Declared(Struct, frozen=True):

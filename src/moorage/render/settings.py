@@ -20,7 +20,6 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from moorage.configuration import nearest_table
 from moorage.discovery.settings import parse as parse_discovery
 from moorage.errors import ConfigurationError, UsageError
 from moorage.render import values as parse
+from moorage.render.globs import matches
 from moorage.render.values import Need
 
 Pairs = Literal["text", "ipynb", "both"]
@@ -198,51 +198,6 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
     return RenderSettings(**_over(configuration.render, values))
 
 
-_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-
-@functools.lru_cache(maxsize=512)
-def _expression(pattern: str) -> re.Pattern[str]:
-    """Translate a glob: ``*`` and ``?`` stay within one folder, ``**`` does not."""
-    parts = []
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL):
-        if len(token) > 2 and token[0] == "[":
-            parts.append(_character_class(token))
-        else:
-            parts.append(_WILDCARDS.get(token, re.escape(token)))
-    return re.compile("".join(parts), re.DOTALL)
-
-
-def _character_class(token: str) -> str:
-    body = token[1:-1]
-    negated = body.startswith("!") and len(body) > 1
-    inside = "".join(each if each == "-" else re.escape(each) for each in body[negated:])
-    expression = f"[{'^' if negated else ''}{inside}]"
-    try:
-        re.compile(expression)
-    except re.error:  # a range that runs backwards means itself
-        return re.escape(token)
-    return expression
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Say whether a path matches a pattern, or lies in a folder that does.
-
-    A pattern without wildcards or with a slash counts from the root; ``*.py``, with a wildcard and without a
-    slash, counts in every folder.
-
-    Args:
-        name: path relative to the pattern's root, with forward slashes.
-        pattern: a path or a glob; ``**`` crosses folders.
-    """
-    pattern = pattern.removeprefix("./").rstrip("/")
-    if "/" not in pattern and re.search(r"[*?[]", pattern):
-        pattern = "**/" + pattern
-    parts = name.split("/")
-    expression = _expression(pattern)
-    return any(expression.fullmatch("/".join(parts[:end])) for end in range(len(parts), 0, -1))
-
-
 def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = {key: {**under[key], **over[key]} for key in ("param", "env") if key in under and key in over}
     return {**under, **over, **merged}
@@ -296,7 +251,8 @@ _RENDER: Mapping[str, parse.Parser] = {
     **dict.fromkeys(("fail_fast", "allow_errors", "no_cache", "force", "no_fork"), parse.flag),
     **dict.fromkeys(("display", "quiet", "plain"), parse.flag),
     **dict.fromkeys(("to", "remove_cells"), parse.listed),
-    **dict.fromkeys(("artifacts", "kernel_arg"), parse.texts),
+    "artifacts": parse.globs,
+    "kernel_arg": parse.texts,
     "jobs": parse.count(1),
     "retries": parse.count(0),
     "param": parse.param,
@@ -306,7 +262,7 @@ _RENDER: Mapping[str, parse.Parser] = {
 }
 
 _NOTEBOOK: Mapping[str, parse.Parser] = {
-    **dict.fromkeys(("outputs", "inputs", "artifacts"), parse.texts),
+    **dict.fromkeys(("outputs", "inputs", "artifacts"), parse.globs),
     **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
     "needs": parse.needs,
     "memory": parse.size,
@@ -320,6 +276,6 @@ _NOTEBOOK: Mapping[str, parse.Parser] = {
 
 _TOP: Mapping[str, parse.Parser] = {
     "pairs": parse.choice("text", "ipynb", "both"),
-    **dict.fromkeys(("documents", "exclude"), parse.texts),
+    **dict.fromkeys(("documents", "exclude"), parse.globs),
     **dict.fromkeys(("render", "notebook", "discovery"), parse.tables),
 }

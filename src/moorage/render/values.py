@@ -66,6 +66,19 @@ def texts(value: Any, _: Path) -> tuple[str, ...]:
     return tuple(values)
 
 
+LONGEST_GLOB = 4096
+"""A longer pattern (characters) is refused: no path is longer on Linux."""
+_DEEPEST_GLOB = 100
+
+
+def globs(value: Any, base: Path) -> tuple[str, ...]:
+    """Parse one pattern of paths or a list of them: 4096 characters and 100 folders at most each."""
+    found = texts(value, base)
+    if any(len(each) > LONGEST_GLOB or each.count("/") > _DEEPEST_GLOB for each in found):
+        raise ValueError(f"patterns of at most {LONGEST_GLOB} characters and {_DEEPEST_GLOB} folders")
+    return found
+
+
 def listed(value: Any, base: Path) -> tuple[str, ...]:
     """Parse names separated by commas, or a list of them."""
     return tuple(part.strip() for text in texts(value, base) for part in text.split(",") if part.strip())
