@@ -119,3 +119,8 @@ def test_a_pyproject_without_a_table_of_ours_may_belong_to_any_user(tmp_path):
     path.write_text("[project]\ndependencies = ['moorage']")
     give_away(path)
     assert nearest_table(tmp_path) is None
+
+
+def test_other_peoples_pipes_and_devices_are_passed_over(tmp_path):
+    (tmp_path / "pyproject.toml").symlink_to("/dev/zero")
+    assert read_table(tmp_path / "pyproject.toml") is None

@@ -11,7 +11,7 @@ import pytest
 from foreign_user import STRANGER, give_away
 from moorage import trust
 from moorage.errors import ConfigurationError
-from moorage.trust import counts, distrust, distrust_folder, is_trusted, read_regular
+from moorage.trust import counts, distrust, distrust_folder, is_trusted
 
 
 @pytest.fixture
@@ -143,19 +143,3 @@ def test_one_s_own_folder_in_a_sticky_one_counts_and_in_a_free_for_all_it_does_n
     assert distrust_folder(inner) is None
     file.parent.chmod(0o777)
     assert distrust_folder(inner).why == f"Any user may write to {file.parent}"
-
-
-def test_only_regular_files_of_a_size_are_read(file, tmp_path):
-    file.write_bytes(b"x" * 10)
-    assert read_regular(file, 10) == b"x" * 10
-    with pytest.raises(OSError, match="more than 9 bytes"):
-        read_regular(file, 9)
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "zero").symlink_to("/dev/zero")
-    for name in ("pipe", "zero"):
-        with pytest.raises(OSError, match="no regular file"):
-            read_regular(tmp_path / name, 10)
-    with pytest.raises(IsADirectoryError):
-        read_regular(tmp_path, 10)
-    with pytest.raises(FileNotFoundError):
-        read_regular(tmp_path / "none", 10)

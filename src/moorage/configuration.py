@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from moorage.errors import ConfigurationError
-from moorage.trust import counts, read_regular
+from moorage.regular import read_regular
+from moorage.trust import counts
 
 REPOSITORY = (".git", ".hg", ".jj")
 """What the root of a repository holds."""

@@ -47,27 +47,6 @@ class Distrust:
         return f"If you trust all that lies there, set {VARIABLE}={self.folder}"
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Read a file, unless it is a pipe, a device or something else that has no end.
-
-    Args:
-        path: which.
-        limit: bytes it may have.
-
-    Raises:
-        OSError: it cannot be read, is no regular file, or is larger. IsADirectoryError for a folder.
-    """
-    # Looked at first: to open a device may do something. With O_NONBLOCK no pipe holds it up.
-    _regular(path, path.stat().st_mode)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        _regular(path, os.fstat(descriptor).st_mode)
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(0, f"It has more than {limit} bytes", str(path))
-    return content
-
-
 def distrust(path: Path) -> Distrust | None:
     """Tell why a file does not count; None where it does.
 
@@ -156,13 +135,6 @@ def is_trusted(path: Path) -> bool:
         for one in both
         for folder in folders
     )
-
-
-def _regular(path: Path, mode: int) -> None:
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(21, "It is a folder", str(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(0, "It is no regular file", str(path))
 
 
 if sys.platform != "win32":

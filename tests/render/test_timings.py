@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -57,3 +58,15 @@ def test_two_runs_at_once_both_keep_theirs(tmp_path):
     for thread in threads:
         thread.join(30)
     assert load_timings(path) == {str(n): n for n in range(20)}
+
+
+def test_a_pipe_is_nothing_known(tmp_path):
+    os.mkfifo(tmp_path / "timings.json")
+    assert load_timings(tmp_path / "timings.json") == {}
+    assert not save_timings(tmp_path / "timings.json", {"a": 1})
+
+
+def test_a_time_that_no_notebook_takes_is_not_believed(tmp_path):
+    path = tmp_path / "timings.json"
+    path.write_text('{"version": 1, "seconds": {"a": 1e308, "b": 1e9, "c": 3}}')
+    assert load_timings(path) == {"c": 3}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moorage.errors import UsageError
+from moorage.regular import MOST_DOCUMENT, read_regular
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -185,7 +186,7 @@ def _cells(code: str | None, words: Sequence[str], kernel_type: str | None) -> t
 
 def _read(path: Path) -> tuple[str, ...]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, MOST_DOCUMENT).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path} cannot be read", why=getattr(error, "strerror", "") or str(error)

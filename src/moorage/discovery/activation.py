@@ -19,6 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from moorage.regular import read_regular
+
 _log = logging.getLogger("moorage.discovery")
 
 Kind = Literal["venv", "conda", "python"]
@@ -113,7 +115,7 @@ def _kept_variables(prefix: Path) -> dict[str, str]:
     kept: dict[str, str] = {}
     for path in (*packages, prefix / "conda-meta" / "state"):
         try:
-            content = json.loads(path.read_bytes())
+            content = json.loads(read_regular(path))
             table = content["env_vars"] if path.name == "state" else content
             kept |= {str(key): str(value) for key, value in table.items() if value != "***unset***"}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -17,6 +17,7 @@ from typing import Any
 
 from moorage.discovery.base import KernelType, Lack
 from moorage.discovery.kernelspec import KernelSpec
+from moorage.regular import read_regular
 
 _FORMAT = 1
 
@@ -52,7 +53,7 @@ class Cache:
     def load(self, provider: str) -> Kept | None:
         """Return what a provider found last; None when nothing is known or can be made sense of."""
         try:
-            content = json.loads(self.path(provider).read_bytes())
+            content = json.loads(read_regular(self.path(provider)))
             if content["format"] != _FORMAT:
                 return None
             types = tuple(_to_type(each, provider) for each in content["types"])

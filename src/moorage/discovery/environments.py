@@ -23,7 +23,8 @@ from moorage.discovery.base import Around, KernelType, Lack, Provider, from_bloc
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.discovery.places import Place, at_checked, places
 from moorage.errors import KernelTypeNotFound
-from moorage.trust import Distrust, read_regular
+from moorage.regular import read_text
+from moorage.trust import Distrust
 
 NAME = "env"
 
@@ -221,7 +222,7 @@ def _holds_ipykernel(folder: Path) -> bool:
 def _marker(prefix: Path) -> dict[str, str]:
     """Return what pyvenv.cfg says; nothing where there is none."""
     try:
-        lines = read_regular(prefix / "pyvenv.cfg", 1 << 20).decode("utf-8", "replace").splitlines()
+        lines = read_text(prefix / "pyvenv.cfg").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from moorage.errors import KernelTypeNotFound
+from moorage.regular import read_regular
 
 if TYPE_CHECKING:
     # What only listing and other providers need costs the launch of a kernelspec nothing.
@@ -198,7 +199,7 @@ def read(name: str, folder: Path) -> KernelSpec:
     """
     path = folder / "kernel.json"
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         argv = content["argv"]
         if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
             raise TypeError("argv is no list of words")  # noqa: TRY301 - told like everything wrong with it

@@ -18,7 +18,8 @@ from typing import Literal
 
 from moorage.configuration import REPOSITORY
 from moorage.discovery.base import Around
-from moorage.trust import Distrust, distrust, distrust_folder, read_regular
+from moorage.regular import read_text
+from moorage.trust import Distrust, distrust, distrust_folder
 
 Maker = Literal["venv", "uv", "poetry", "conda", "pixi", "pyenv"]
 
@@ -265,6 +266,6 @@ def _entries(folder: Path) -> list[Path]:
 def _text(path: Path) -> str | None:
     """Return what a small text file says; None where there is none to be read."""
     try:
-        return read_regular(path, _LARGEST).decode("utf-8", "replace")
+        return read_text(path, _LARGEST)
     except (OSError, ValueError):  # ValueError as above
         return None

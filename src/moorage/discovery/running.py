@@ -21,6 +21,7 @@ from pathlib import Path
 from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
 from moorage.errors import KernelTypeNotFound, ProtocolError
+from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo, is_complete
 
 if sys.platform == "linux":
@@ -167,7 +168,7 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
             return None
         if not _is_mine(status):
             return None
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         if not isinstance(content, dict) or not is_complete(content):
             return None
         info = ConnectionInfo.from_dict(content)

@@ -26,6 +26,7 @@ from moorage.kernel.onlooker import Onlooker, Seen, looking
 from moorage.kernel.quirks import interrupt_mode, trail
 from moorage.launch.base import ExitStatus
 from moorage.plan.lifecycle import Status
+from moorage.regular import read_regular
 from moorage.tasks import beside
 from moorage.wire import messages
 from moorage.wire.connection import ConnectionInfo
@@ -237,7 +238,7 @@ def _resolved(where: str | Path) -> tuple[Path, ConnectionInfo]:
         found = running.find(where)
         return found.connection_file, found.info
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError) as error:
         raise _no_connection_file(path, str(error)) from error
     if not isinstance(content, dict):

@@ -24,6 +24,7 @@ from moorage.errors import (
     UsageError,
 )
 from moorage.kernel.kernel import Kernel, launch
+from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.render.ahead import launch_options
 from moorage.render.cache.environment import Environment
 from moorage.render.cache.stored import Ran
@@ -256,7 +257,7 @@ class Rendering:
 def _as_it_is_now(item: Item) -> Item:
     """Return the item with its source's present bytes: in a long run somebody may have changed it."""
     try:
-        data = item.file.path.read_bytes()
+        data = read_regular(item.file.path, MOST_DOCUMENT)
     except OSError:
         return item  # loading it tells why
     return item if data == item.data else replace(item, data=data)

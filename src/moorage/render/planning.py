@@ -10,6 +10,7 @@ from pathlib import Path
 
 from moorage.errors import DocumentError
 from moorage.plan.schedule import Job
+from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.render.collect import Collection, SourceFile, collect
 from moorage.render.context import Item
 from moorage.render.dependencies import Declared, Dependencies, resolve
@@ -128,7 +129,7 @@ def _job(
 def _read(path: Path) -> bytes:
     """Return a source's bytes; what cannot be read is told when its turn comes."""
     try:
-        return path.read_bytes()
+        return read_regular(path, MOST_DOCUMENT)
     except OSError:
         return b""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from moorage.errors import MoorageError
+from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.render.cache.stored import below
 from moorage.render.context import Context, Item
 from moorage.render.documents.document import dumps
@@ -93,7 +94,7 @@ class Publisher:
                 remove_cells=context.settings.remove_cells,
             )
             if len(written) == 1:
-                alone[to] = written[0].read_bytes()
+                alone[to] = read_regular(written[0], MOST_DOCUMENT)
         return alone
 
     def collect(self) -> tuple[dict[str, Path], tuple[str, ...]]:

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from moorage.errors import OutputError
+from moorage.regular import read_regular
 from moorage.render.output.atomic import Guard, no_guard, write_whole
 
 FILE_NAME = "timings.json"
+_LONGEST = 366 * 86400.0  # no notebook takes longer: what says so is not believed
 
 
 def load_timings(path: Path) -> dict[str, float]:
     """Return seconds by source as saved at ``path``; empty when there is no such file, or no sense in it."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         table = content["seconds"] if content["version"] == 1 else {}
         return {
             name: float(seconds)
             for name, seconds in table.items()
-            if isinstance(seconds, int | float) and 0 <= seconds < math.inf
+            if isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.errors import ProtocolError
+from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo, is_complete
 
 
@@ -45,7 +46,7 @@ def read_connection_file(path: Path) -> ConnectionInfo | None:
         The record once all five addresses are there, else None.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not is_complete(content):

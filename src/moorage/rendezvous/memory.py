@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
+from moorage.regular import read_regular
 from moorage.rendezvous.files import write_connection_file
 
 _log = logging.getLogger("moorage.rendezvous")
@@ -61,7 +62,7 @@ class Memory:
 
     def _read(self) -> dict[str, float]:
         try:
-            found = json.loads(self._path.read_bytes())
+            found = json.loads(read_regular(self._path))
         except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(found, dict):

@@ -84,3 +84,18 @@ def test_a_directory_is_its_names_and_contents(tmp_path):
     assert files.same(tmp_path / "d", state)
     (tmp_path / "d" / "e" / "x").rename(tmp_path / "d" / "e" / "y")
     assert not files.same(tmp_path / "d", state)
+
+
+def test_pipes_and_devices_have_no_content_and_are_not_opened(store, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    files = Files()
+    for name in ("pipe", "zero"):
+        assert files.state(tmp_path / name) == FileState("", 0, 0)
+        assert not files.same(tmp_path / name, FileState("x", 0, 0))
+        with pytest.raises(OSError, match="no regular file"):
+            store.add_file(tmp_path / name)
+    path = store.folder / "runs" / "ab" / "abcd"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert store.read("runs", "abcd") is None

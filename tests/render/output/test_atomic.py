@@ -227,3 +227,9 @@ def test_sweep_leaves_the_living_and_the_foreign_alone(tmp_path):
     assert sweep(tmp_path) == 1
     assert mine.exists()
     assert sweep(tmp_path / "missing") == 0
+
+
+def test_a_pipe_that_nothing_reads_is_told_and_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="pipe that nothing reads"):
+        write_whole(tmp_path / "pipe", b"x")

@@ -6,11 +6,12 @@ say the same at the price of one listing (https://packaging.python.org/specifica
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from moorage.regular import digest_regular, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,16 +111,16 @@ def _tops(info: Path) -> set[str]:
     """Return the top-level names a distribution brings."""
     try:
         if (info / "RECORD").exists():
-            lines = (info / "RECORD").read_text("utf-8", "replace").splitlines()
+            lines = read_text(info / "RECORD").splitlines()
             firsts = {line.lstrip('"').partition(",")[0].partition("/")[0] for line in lines}
             return {first.partition(".")[0] for first in firsts if first and not first.startswith(".")}
-        return set((info / "top_level.txt").read_text("utf-8", "replace").split())
+        return set(read_text(info / "top_level.txt").split())
     except OSError:
         return set()
 
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return digest_regular(path)[:16]
     except OSError:
         return ""

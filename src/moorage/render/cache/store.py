@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from moorage.regular import digest_regular, open_regular, read_regular
 from moorage.render.output.atomic import Guard, no_guard, sweep, whole_file
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder holds what moorage rendered before. It may be deleted at any time.
 """
 _RACY = 2_000_000_000
+_LARGEST_BLOB = 1024 * 1024 * 1024
 
 
 class FileState(msgspec.Struct, frozen=True, array_like=True):
@@ -85,8 +87,7 @@ class Files:
         known = self._known.get(str(path))
         if known is not None and known[0] == mark:
             return known[1]
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = digest_regular(path)
         if status.st_mtime_ns < time.time_ns() - _RACY:
             self._known[str(path)] = (mark, digest)
         return digest
@@ -125,19 +126,14 @@ class Store:
             use: count it as used today, so that pruning takes others first.
         """
         try:
-            descriptor = os.open(f"{self._base}{kind}/{key[:2]}/{key}", os.O_RDONLY)
+            with open_regular(f"{self._base}{kind}/{key[:2]}/{key}") as file:
+                status = os.fstat(file.fileno())
+                data = file.read(status.st_size)
+                if use and status.st_mtime < time.time() - 86400:  # the least recently used go first
+                    with suppress(OSError):
+                        os.utime(file.fileno())
         except OSError:
             return None
-        try:
-            status = os.fstat(descriptor)
-            data = os.read(descriptor, status.st_size)
-            if use and status.st_mtime < time.time() - 86400:  # the least recently used go first
-                with suppress(OSError):
-                    os.utime(descriptor)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
         head, _, payload = data.partition(b"\n")
         return payload if head == _MAGIC + hashlib.sha256(payload).hexdigest().encode() else None
 
@@ -168,7 +164,7 @@ class Store:
             OutputError: it cannot be written, or changes while it is read.
             OSError: it cannot be read.
         """
-        state = FileState(hashlib.sha256(data := path.read_bytes()).hexdigest(), len(data), 0)
+        state = FileState(hashlib.sha256(data := read_regular(path, _LARGEST_BLOB)).hexdigest(), len(data), 0)
         if not self.has(state.digest, state.size, use=True):
             self._put(self.blob(state.digest), data)
         return state
@@ -177,7 +173,7 @@ class Store:
         """Return a blob, or None when it is gone; a damaged one is removed, so that it can come back."""
         path = self.blob(digest)
         try:
-            data = path.read_bytes()
+            data = read_regular(path, _LARGEST_BLOB)
         except OSError:
             return None
         if hashlib.sha256(data).hexdigest() == digest:

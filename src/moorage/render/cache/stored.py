@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from moorage.regular import read_text
 from moorage.render.cache.environment import Environment
 from moorage.render.cache.recipe import Recipe, code_cells, run_cells
 from moorage.render.cache.store import FileState
@@ -173,7 +174,7 @@ def read_outputs(data: bytes) -> tuple[tuple[dict[str, Any], ...], dict[str, Any
 
 def wrote(executed: Mapping[str, Any], path: Path) -> bool:
     """Return whether a ``%%writefile`` cell of the notebook is what made ``path`` what it is."""
-    text = path.read_text("utf-8", "replace").strip()
+    text = read_text(path).strip()
     for cell in code_cells(executed):
         head, _, body = cell["source"].partition("\n")
         if head.startswith(("%%writefile", "%%file")) and path.name in head and body.strip() == text:

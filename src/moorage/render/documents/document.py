@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.errors import DocumentError
+from moorage.regular import MOST_DOCUMENT, open_regular, read_regular
 from moorage.render.documents import formats, ipynb, layout
 
 __all__ = ["SUFFIXES", "Document", "dumps", "is_document", "load"]
@@ -71,7 +72,7 @@ def load(path: Path) -> Document:
             do="Rename it, or leave it out",
         )
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_DOCUMENT)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise DocumentError(
@@ -143,7 +144,7 @@ def _matches(path: Path, glob: str) -> bool:
 def _head(path: Path) -> str | None:
     """The first 64 KiB as text, or None for a file that is none."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_HEAD)
         if b"\0" in data:
             return None

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO
 
 from moorage.errors import OutputError
+from moorage.regular import open_regular
 
 Guard = Callable[[Path], None]
 """Told the name of a temporary file: before it is made (guard), after it is gone (unguard)."""
@@ -46,6 +47,7 @@ _ADVICE: dict[int, tuple[str, str]] = {
     errno.EEXIST: ("A file stands where a directory is needed", "Remove it or choose another place with -o"),
     errno.ENAMETOOLONG: ("The name is too long for this file system", "Choose a shorter one"),
     errno.ELOOP: ("The symbolic links lead in a circle", "Remove them"),
+    errno.ENXIO: ("It is a pipe that nothing reads", "Choose another name with -o"),
     errno.ENOENT: ("The directory is gone", "See who removes it while moorage writes"),
 }
 
@@ -82,7 +84,7 @@ def copy_whole(source: Path, target: Path, *, guard: Guard = no_guard, unguard: 
         OutputError: the source cannot be read or the target not be written.
     """
     try:
-        reading = source.open("rb")
+        reading = open_regular(source)
     except OSError as error:
         raise OutputError(f"cannot copy {source}", why=f"It cannot be read: {error.strerror}") from error
     with reading:
@@ -122,7 +124,7 @@ def whole_file(
         elif stat.S_ISDIR(old.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         elif not stat.S_ISREG(old.st_mode):
-            with path.open("wb") as file:
+            with _special(path) as file:
                 yield file
             return
         temporary = (within or target.parent) / temporary_name(target.name)
@@ -207,6 +209,14 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
+
+
+def _special(path: Path) -> IO[bytes]:
+    """Open a device or pipe for writing; OSError for a pipe that nothing reads, where others would wait."""
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if sys.platform != "win32":
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def _create(path: Path, mode: int, old: os.stat_result | None) -> IO[bytes]:

@@ -31,6 +31,7 @@ from typing import IO, Literal
 from msgspec import Struct
 
 from moorage.errors import OutputError, UsageError
+from moorage.regular import open_regular
 from moorage.render.output.atomic import Guard, cannot_write, no_guard, whole_file
 
 Format = Literal["tar", "tar.gz", "zip"]
@@ -196,7 +197,7 @@ def _zip(file: IO[bytes], members: Iterable[Member], when: int) -> None:
 
 def _reading(member: Member) -> IO[bytes]:
     try:
-        return member.path.open("rb")
+        return open_regular(member.path)
     except OSError as error:
         raise cannot_write(member.path, error) from error
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from moorage.regular import read_regular
 from moorage.render.show import ansi
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def read_gist(path: Path) -> Gist:
     try:
         if path.suffix != ".ipynb" or path.stat().st_size > _LARGEST_FILE:
             return Gist()
-        return gist(json.loads(path.read_bytes()))
+        return gist(json.loads(read_regular(path, _LARGEST_FILE)))
     except (OSError, ValueError, RecursionError):
         return Gist()
 
