@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
 
 from moorage.errors import MoorageError, ProtocolError
-from moorage.kernel.outputs import Output, OutputArea, traceback_of
-from moorage.kernel.request import InputProvider, Receiver, Request
+from moorage.kernel.outputs import OutputArea
+from moorage.kernel.published import Published
+from moorage.kernel.request import InputProvider, Receiver, Request, lost_note
+from moorage.kernel.result import ExecutionError, Result, error_of
 from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
 from moorage.wire import messages
@@ -38,42 +39,6 @@ _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
 # publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
 _IDLE_LATE = 2.0
-
-
-@dataclass(frozen=True)
-class ExecutionError:
-    """What the kernel said of an exception.
-
-    Attributes:
-        ename, evalue: type and text of the exception.
-        traceback: lines, often with ANSI colours.
-    """
-
-    ename: str
-    evalue: str
-    traceback: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One execution.
-
-    Attributes:
-        outputs: nbformat output dicts.
-        status: ``ok`` or ``error``; ``aborted`` from kernels that drop what is queued behind an error, which
-            some spell ``abort``.
-        error: the exception, where there was one.
-        seconds: from sending the request to reply and idle.
-        execution_count: the kernel's counter, or None.
-        expressions: the reply's ``user_expressions``.
-    """
-
-    outputs: list[Output]
-    status: str
-    error: ExecutionError | None
-    seconds: float
-    execution_count: int | None
-    expressions: Mapping[str, Any]
 
 
 class Client:
@@ -101,6 +66,7 @@ class Client:
             self._transport.on_line(on_line)
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
+        self._published: Published | None = None
         self._welcomed = asyncio.Event()
         self._shown = asyncio.Event()
         self._answered = False
@@ -138,6 +104,19 @@ class Client:
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
         self._listeners.append(receive)
+
+    def compare(self, published: Published | None) -> None:
+        """Hold what arrives from now on against what the kernel says it has published (None: do not)."""
+        self._published = published
+
+    async def lost(self, request: Request) -> bool:
+        """Tell whether the kernel dropped output of a request that is done, or of one since the last call.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
+        """
+        missing = 0 if self._published is None else await self._published.missing(self)
+        return request.lost or missing > 0
 
     def request(
         self,
@@ -224,10 +203,14 @@ class Client:
             allow_stdin=stdin is not None,
             stop_on_error=False,  # what is sent after an interrupt is to be run
         )
-        reply = (await self.request("shell", message, take, stdin).done).content
+        request = self.request("shell", message, take, stdin)
+        reply = (await request.done).content
         seconds = monotonic() - began
         if trail is not None:
             await trail.end(self, take)
+        lost = await self.lost(request)
+        if lost and not request.lost:
+            take(lost_note(request.message))
         return Result(
             outputs=area.outputs,
             status=str(reply.get("status", "ok")),
@@ -235,6 +218,7 @@ class Client:
             seconds=seconds,
             execution_count=area.execution_count or reply.get("execution_count"),
             expressions=reply.get("user_expressions") or {},
+            complete=not lost,
         )
 
     async def ready(
@@ -322,6 +306,8 @@ class Client:
         except ProtocolError:
             self.rejected += 1
             return
+        if self._published is not None:
+            self._published.handle(message)
         if channel == "iopub":
             self._on_iopub(message)
         elif channel == "stdin":
@@ -382,11 +368,3 @@ class Client:
         except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
             request.fail(error)
         self.send("stdin", messages.input_reply(value), parent=message)
-
-
-def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
-    """Return the exception an ``execute_reply`` tells of, or None."""
-    if reply.get("status") != "error":
-        return None
-    traceback = tuple(traceback_of(reply))
-    return ExecutionError(str(reply.get("ename", "")), str(reply.get("evalue", "")), traceback)

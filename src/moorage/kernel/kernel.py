@@ -20,7 +20,7 @@ from moorage.errors import DeadlineExceeded, KernelDied
 from moorage.kernel import apart
 from moorage.kernel.activity import Activity
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.quirks import interrupt_mode, preparation, trail
+from moorage.kernel.quirks import interrupt_mode, preparation, published, trail
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
 from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
@@ -61,6 +61,8 @@ class Kernel:
         self._supervisor = supervisor
         self._activity = Activity()
         client.listen(self._activity.handle)
+        self._published = published(spec.argv, info)
+        client.compare(self._published)
 
     @property
     def status(self) -> Status:
@@ -125,6 +127,8 @@ class Kernel:
         deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
         self._activity.forget()
+        if self._published is not None:
+            self._published.forget()
         await deadline.started(self._supervisor)
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
         await _await_ready(self.client, self._supervisor, deadline, addresses)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from moorage.kernel.published import Counts, Numbers, Published
 from moorage.kernel.trail import Trail
+from moorage.launch.spawned import starts_application
 from moorage.rendezvous.choice import is_ipykernel
 
 InterruptMode = Literal["signal", "message"]
@@ -25,12 +27,38 @@ _BY_MESSAGE = frozenset({"Deno kernel"})
 
 # xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). As in
 # ipykernel, Python's handler shall stand while a cell runs, and none between cells: it would end xeus's loop.
+# Its publisher drops output on a busy machine, and its socket is out of Python's reach: what is published is
+# counted, in a place where only the question below looks.
+_XEUS_PYTHON = """
+import signal, sys, threading
+shell, stream, lock, published = get_ipython(), type(sys.stdout), threading.Lock(), [0, 0]
+shell.events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+shell.events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+def counted(publish, which, amount):
+    def publish_and_count(*arguments, **options):
+        result = publish(*arguments, **options)
+        with lock:
+            published[which] += amount(*arguments)
+        return result
+    publish_and_count.published = published
+    return publish_and_count
+if isinstance(getattr(stream, "write", None), property):
+    write = stream.write.fget
+    stream.write = property(lambda self: counted(write(self), 0, len))
+    shell.display_pub.publish_display_data = counted(shell.display_pub.publish_display_data, 1, lambda *_: 1)
+"""
+
+# The socket of IRkernel's publisher is a field of the kernel, which is a variable of the outermost function.
+_IRKERNEL = """local(for (frame in sys.frames()) if (inherits(frame$kernel, "Kernel")) try(
+    pbdZMQ::zmq.setsockopt(frame$kernel$sockets$iopub, pbdZMQ::ZMQ.SO()$SNDHWM, 0L), silent = TRUE))"""
+
 _PREPARATIONS = {
-    "xeus-python": """(lambda signal, events: [
-    events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler)),
-    events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)),
-])(__import__("signal"), get_ipython().events);""",
+    "xeus-python": f"exec({_XEUS_PYTHON!r}, {{'get_ipython': get_ipython}})",
+    "IRkernel": _IRKERNEL,
 }
+
+# An expression for what a kernel has published so far, where its preparation counts that.
+_PUBLISHED = {"xeus-python": "tuple(get_ipython().display_pub.publish_display_data.published)"}
 
 
 def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptMode:
@@ -66,3 +94,19 @@ def preparation(info: Mapping[str, Any]) -> str | None:
         info: its ``kernel_info_reply``.
     """
     return _PREPARATIONS.get(str(info.get("implementation")))
+
+
+def published(argv: Sequence[str], info: Mapping[str, Any]) -> Published | None:
+    """Return what finds out whether all that a kernel published has arrived.
+
+    Args:
+        argv: its kernelspec's command.
+        info: its ``kernel_info_reply``.
+
+    Returns:
+        None for kernels whose publisher drops nothing: those started so, and those prepared so.
+    """
+    named = str(info.get("implementation"))
+    if starts_application(argv) or named == "IRkernel":
+        return None
+    return Counts(_PUBLISHED[named]) if named in _PUBLISHED else Numbers()

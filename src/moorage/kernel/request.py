@@ -23,6 +23,7 @@ class Request:
         message: what was sent.
         reply: resolves with the reply.
         done: resolves when reply and idle have both arrived.
+        lost: whether the kernel dropped the idle, and with it what it had published just before.
     """
 
     def __init__(self, message: Message, receive: Receiver | None, stdin: InputProvider | None) -> None:
@@ -33,6 +34,7 @@ class Request:
         self.reply: asyncio.Future[Message] = loop.create_future()
         self.done: asyncio.Future[Message] = loop.create_future()
         self.idle = False
+        self.lost = False
 
     def settle(self) -> None:
         """Finish when both halves are there."""
@@ -48,12 +50,10 @@ class Request:
         """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
         if self.done.done() or self.idle:
             return
-        self.idle = True
+        self.idle = self.lost = True
         if self.receive is not None and self.message.msg_type == "execute_request":
-            content = {"name": "stderr", "text": LOST}
-            note = msgspec.structs.replace(self.message.header, msg_type="stream")
             try:
-                self.receive(Message("iopub", note, content=content))
+                self.receive(lost_note(self.message))
             except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
                 self.fail(error)
         self.settle()
@@ -69,3 +69,9 @@ class Request:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
+
+
+def lost_note(request: Message) -> Message:
+    """Return what tells on stderr that output of a request was dropped."""
+    header = msgspec.structs.replace(request.header, msg_type="stream")
+    return Message("iopub", header, content={"name": "stderr", "text": LOST})

@@ -14,6 +14,7 @@ from moorage.launch.capture import Capture
 from moorage.launch.failure import explain
 from moorage.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
 from moorage.launch.shared import shared_warden
+from moorage.launch.spawned import unbounded
 from moorage.launch.warden_link import Warden
 from moorage.launch.zygote_link import Fork, Zygote, zygote_for
 
@@ -170,8 +171,9 @@ class LocalLauncher:
         writers: list[int] = []
         try:
             writers += map(capture.open, spec.echo)
-            start = self._warden.spawn if zygote is None else zygote.fork
-            return start(spec, writers[0], writers[1], capture.drain)
+            if zygote is None:
+                return self._warden.spawn(unbounded(spec), writers[0], writers[1], capture.drain)
+            return zygote.fork(spec, writers[0], writers[1], capture.drain)
         except OSError as error:
             raise explain(spec, "descriptors", error.errno or 0) from error
         finally:

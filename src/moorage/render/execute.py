@@ -27,6 +27,8 @@ _SHOWN = frozenset(
 MOST_OUTPUT = 512 * 1024 * 1024
 
 
+_LOST = "the kernel published faster than it could send, and dropped some of the cell's output"
+
 # How often a kernel is asked whether children's output is still on its way; each time its threads get a turn.
 _LOOKS = 3
 
@@ -81,6 +83,7 @@ class _Cell:
         self.cell = cell
         self.area = OutputArea(displays)
         self.printed = 0
+        self.lost = False
 
     def write_back(self) -> None:
         self.cell["outputs"] = self.area.outputs
@@ -208,6 +211,8 @@ class Executor:
                 self._patience.cancel()
         if self._trail is not None:
             await self._trail.end(self._kernel.client, receive)
+        if await self._kernel.client.lost(request):
+            job.lost = True
         return reply
 
     async def _hear_children(self) -> None:
@@ -238,6 +243,9 @@ class Executor:
     def _judge(self, job: _Cell, reply: Mapping[str, Any]) -> bool:
         if self._flooded is job:
             self._flood()
+            return False
+        if job.lost:
+            self._failure = self._failure or self._blame("OutputLost", _LOST)
             return False
         error = error_of(reply)
         if error is None and reply.get("status") not in _NOT_RUN:

@@ -30,27 +30,13 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
 from moorage.errors import UsageError
+from moorage.launch.spawned import APPLICATIONS
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
 from moorage.rendezvous.memory import memory
 from moorage.rendezvous.self_bind import SelfBindRendezvous
 from moorage.wire.registration import Dialect
-
-# Kernels that start ipykernel's application class from a module of another name.
-IPYKERNEL_MODULES = frozenset(
-    {
-        "ipykernel",
-        "ipykernel_launcher",
-        "bash_kernel",
-        "calysto_scheme",
-        "metakernel_python",
-        "moorage.jupyter.ipykernel",
-        "octave_kernel",
-        "gnuplot_kernel",
-        "sage.repl.ipython_kernel",
-    }
-)
 
 # xeus kernels that register, although the kernelspecs of their wheels do not say so. Others on xeus 6 say it.
 XEUS_PROGRAMS = frozenset({"xpython", "xpython_launcher", "xr"})
@@ -83,7 +69,7 @@ class KernelType(Protocol):
 def is_ipykernel(argv: Sequence[str]) -> bool:
     """Tell whether a kernel's command starts ipykernel or a kernel built on it."""
     words = [PurePath(word).name for word in argv]
-    return any(word in IPYKERNEL_MODULES or word.split(".")[0] == "ipykernel" for word in words)
+    return any(word in APPLICATIONS or word.split(".")[0] == "ipykernel" for word in words)
 
 
 def is_xeus(argv: Sequence[str]) -> bool:

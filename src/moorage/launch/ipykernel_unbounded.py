@@ -1,0 +1,37 @@
+"""A configuration file that every spawned ipykernel reads: it drops no output for a client that is slow.
+
+ZeroMQ's publishers drop what is beyond a thousand unsent messages, and a kernel on a busy machine prints more
+than that before its sending thread gets a processor. The limit has to be gone before the socket is bound:
+a socket that listens gives it to every later connection. IPython executes its configuration files before
+that, in every interpreter, whether moorage is installed there or not.
+
+Forked kernels get the same from :mod:`moorage.launch.quick`.
+
+Source: ``BaseIPythonApplication.extra_config_file`` (``--config``), and ZMQ_SNDHWM in zmq_setsockopt(3).
+"""
+
+import sys
+
+from ipykernel.kernelapp import IPKernelApp
+
+
+def keep_all() -> None:
+    """Lift the limit of the publishing socket just before it is bound. Called again, it changes nothing."""
+    bind = IPKernelApp._try_bind_socket  # noqa: SLF001 - the last step before the socket listens
+    if getattr(bind, "unbounded", False):
+        return  # IPython executes the file once for every folder it looks for configuration in
+
+    def bind_unbounded(self, socket, port):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
+        zmq = sys.modules["zmq"]
+        if socket.type in (zmq.PUB, zmq.XPUB):
+            socket.sndhwm = 0
+        return bind(self, socket, port)
+
+    bind_unbounded.unbounded = True  # type: ignore[attr-defined]
+    IPKernelApp._try_bind_socket = bind_unbounded  # noqa: SLF001 - the last step before the socket listens
+
+
+if hasattr(IPKernelApp, "_try_bind_socket"):
+    keep_all()
+# The kernel's user sees the command line of the kernelspec.
+sys.argv[:] = [word for word in sys.argv if word != f"--config={__file__}"]

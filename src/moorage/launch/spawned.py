@@ -1,0 +1,55 @@
+"""What is added to the command of a kernel that is spawned, not forked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from moorage.launch.base import LaunchSpec
+
+APPLICATIONS = frozenset(
+    {
+        "ipykernel",
+        "ipykernel_launcher",
+        "bash_kernel",
+        "calysto_scheme",
+        "gnuplot_kernel",
+        "metakernel_python",
+        "moorage.jupyter.ipykernel",
+        "octave_kernel",
+        "sage.repl.ipython_kernel",
+    }
+)
+"""Modules that start ipykernel's application class."""
+
+_CONFIGURATION = Path(__file__).with_name("ipykernel_unbounded.py")
+_INTERPRETER = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
+_FILE = ("--f=", "--IPKernelApp.connection_file=")
+_OWN = ("--config", "--BaseIPythonApplication.extra_config_file", "--IPKernelApp.extra_config_file")
+
+
+def unbounded(spec: LaunchSpec) -> LaunchSpec:
+    """Let a spawned ipykernel drop no output for a client that is slow.
+
+    Args:
+        spec: the process to start, whichever it is.
+
+    Returns:
+        The same with one argument more where it is such a kernel, and its command names no configuration
+        file of its own: an application takes one only.
+    """
+    if not starts_application(spec.argv) or any(word.split("=")[0] in _OWN for word in spec.argv):
+        return spec
+    return replace(spec, argv=(*spec.argv, f"--config={_CONFIGURATION}"))
+
+
+def starts_application(argv: Sequence[str]) -> bool:
+    """Tell whether a command is a Python's ``-m MODULE ... -f FILE`` with such a module."""
+    words = list(argv)
+    at = next((n for n, word in enumerate(words[1:], 1) if word == "-m" or not word.startswith("-")), 0)
+    if not at or words[at] != "-m" or not _INTERPRETER.fullmatch(PurePath(words[0]).name):
+        return False
+    named = any(word == "-f" or word.startswith(_FILE) for word in words[at + 2 :])
+    return named and words[at + 1] in APPLICATIONS
