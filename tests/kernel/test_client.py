@@ -8,8 +8,8 @@ import math
 import pytest
 
 from moorage.errors import KernelDied, MoorageError
-from moorage.kernel.client import error_of
 from moorage.kernel.kernel import launch
+from moorage.kernel.published import MANY, Numbers
 from moorage.kernel.request import LOST
 from moorage.wire import messages
 
@@ -220,11 +220,6 @@ async def test_finished_requests_are_not_kept_for_ever(client, by_hand):
     assert waiting.message.header.msg_id in client._requests
 
 
-def test_no_error_in_a_good_reply():
-    assert error_of({"status": "ok"}) is None
-    assert error_of({"status": "error", "ename": "E", "traceback": None}).traceback == ()
-
-
 async def test_numbers_json_does_not_have(client, by_hand):
     await soon_subscribed(client, by_hand)
     async with asyncio.TaskGroup() as group:
@@ -433,6 +428,7 @@ async def test_an_idle_that_the_kernel_dropped_is_not_waited_for_for_ever(by_han
         result = await running
     assert result.status == "ok"
     assert [output["text"] for output in result.outputs] == ["some\n", LOST]
+    assert not result.complete
     assert not client.busy
 
 
@@ -449,3 +445,23 @@ async def test_an_idle_that_is_late_ends_its_request_as_ever(by_hand, client):
         await by_hand.idle(later)
         result = await running
     assert [output["text"] for output in result.outputs] == ["all\n"]
+    assert result.complete
+
+
+async def test_output_whose_number_is_missing_is_told(by_hand, client):
+    await soon_subscribed(client, by_hand)
+    client.compare(Numbers())
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())
+        numbers = (f"kernel_1_{n}" for n in range(5000) if n != 77)
+        by_hand.session._new_id = numbers.__next__
+        for _ in range(MANY):
+            await by_hand.publish("stream", request, name="stdout", text=".")
+        await finish(by_hand, request, order=("reply", "idle"))
+        question = await soon(by_hand.hear())
+        await by_hand.reply(question, "kernel_info_reply")
+        await by_hand.idle(question)
+        result = await running
+    assert (result.status, result.complete) == ("ok", False)
+    assert [output["text"] for output in result.outputs] == ["." * MANY, LOST]

@@ -6,7 +6,8 @@ import signal
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from moorage.kernel.quirks import interrupt_mode, preparation, trail
+from moorage.kernel.published import Counts, Numbers
+from moorage.kernel.quirks import interrupt_mode, preparation, published, trail
 from moorage.kernel.trail import Trail
 
 
@@ -42,3 +43,12 @@ def test_output_that_may_trail_is_waited_for():
     assert trail(("unknown",), {}) == Trail()
     assert trail(("R",), {"implementation": "IRkernel"}) is None
     assert trail(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None
+
+
+def test_output_is_counted_where_the_publisher_may_drop_some():
+    assert isinstance(published(("xpython",), {"implementation": "xeus-python"}), Counts)
+    assert isinstance(published(("unknown",), {}), Numbers)
+    assert isinstance(published(("docker", "run", "x"), {"implementation": "ipython"}), Numbers)
+    launcher = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    assert published(launcher, {"implementation": "ipython"}) is None
+    assert published(("R",), {"implementation": "IRkernel"}) is None
