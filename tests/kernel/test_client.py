@@ -193,7 +193,7 @@ async def test_the_end_is_told_to_everyone_who_waits(client, by_hand):
             group.create_task(fails())
         for _ in range(5):
             await by_hand.hear()
-        client.end(KernelDied("gone"))
+        client.fail(KernelDied("gone"), for_good=True)
     with pytest.raises(KernelDied):
         await client.flush()
 
@@ -450,7 +450,7 @@ async def test_an_idle_that_is_late_ends_its_request_as_ever(by_hand, client):
 
 async def test_output_whose_number_is_missing_is_told(by_hand, client):
     await soon_subscribed(client, by_hand)
-    client.compare(Numbers())
+    client.published = Numbers()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(soon(client.execute("1")))
         request = await soon(by_hand.hear())

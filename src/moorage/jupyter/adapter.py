@@ -113,7 +113,7 @@ async def _answers(info: ConnectionInfo, launched: Launched) -> bool:
 
     async def watch() -> None:
         await launched.until(lambda: isinstance(launched.state, Ended))
-        client.end(KernelDied("the kernel ended while starting"))
+        client.fail(KernelDied("the kernel ended while starting"), for_good=True)
 
     async with client, beside(watch(), name="watch the kernel"):
         try:

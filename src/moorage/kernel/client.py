@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.outputs import OutputArea
-from moorage.kernel.published import Published
-from moorage.kernel.request import InputProvider, Receiver, Request, lost_note
+from moorage.kernel.published import Published, lost
+from moorage.kernel.request import InputProvider, Receiver, Request
 from moorage.kernel.result import ExecutionError, Result, error_of
 from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
@@ -66,11 +66,12 @@ class Client:
             self._transport.on_line(on_line)
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._listeners: list[Receiver] = []
-        self._published: Published | None = None
         self._welcomed = asyncio.Event()
         self._shown = asyncio.Event()
         self._answered = False
         self._ended: BaseException | None = None
+        self.published: Published | None = None
+        """Holds what arrives against what the kernel says it has published; None for not at all."""
         self.rejected = 0
         """How many arrivals were no valid message: malformed, badly signed, or repeated."""
 
@@ -79,7 +80,7 @@ class Client:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self.end(MoorageError("the client was closed while a request was under way"))
+        self.fail(MoorageError("the client was closed while a request was under way"), for_good=True)
         await self._transport.__aexit__(None, None, None)
 
     @property
@@ -87,13 +88,15 @@ class Client:
         """Whether a request of ours on the shell channel is still under way."""
         return any(r.message.channel == "shell" and not r.done.done() for r in self._requests.values())
 
-    def end(self, error: BaseException) -> None:
-        """Fail every request under way and every later one with ``error``: the kernel is gone."""
-        self._ended = self._ended or error
-        self.fail(self._ended)
+    def fail(self, error: BaseException, *, for_good: bool = False) -> None:
+        """Fail every request under way with ``error``.
 
-    def fail(self, error: BaseException) -> None:
-        """Fail every request under way with ``error``; later ones are sent as usual."""
+        Args:
+            error: what is raised where a request is awaited.
+            for_good: fail every later request, too: the kernel is gone.
+        """
+        if for_good:
+            error = self._ended = self._ended or error
         for request in self._requests.values():
             request.fail(error)
 
@@ -104,19 +107,6 @@ class Client:
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
         self._listeners.append(receive)
-
-    def compare(self, published: Published | None) -> None:
-        """Hold what arrives from now on against what the kernel says it has published (None: do not)."""
-        self._published = published
-
-    async def lost(self, request: Request) -> bool:
-        """Tell whether the kernel dropped output of a request that is done, or of one since the last call.
-
-        Raises:
-            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
-        """
-        missing = 0 if self._published is None else await self._published.missing(self)
-        return request.lost or missing > 0
 
     def request(
         self,
@@ -194,7 +184,6 @@ class Client:
             if receive is not None:
                 receive(message)
 
-        began = monotonic()
         message = messages.execute_request(
             code,
             silent=silent,
@@ -203,22 +192,19 @@ class Client:
             allow_stdin=stdin is not None,
             stop_on_error=False,  # what is sent after an interrupt is to be run
         )
-        request = self.request("shell", message, take, stdin)
+        began, request = monotonic(), self.request("shell", message, take, stdin)
         reply = (await request.done).content
         seconds = monotonic() - began
         if trail is not None:
             await trail.end(self, take)
-        lost = await self.lost(request)
-        if lost and not request.lost:
-            take(lost_note(request.message))
         return Result(
+            complete=not await lost(self, request, take),  # before the outputs: it may add a line
             outputs=area.outputs,
             status=str(reply.get("status", "ok")),
             error=error_of(reply),
             seconds=seconds,
             execution_count=area.execution_count or reply.get("execution_count"),
             expressions=reply.get("user_expressions") or {},
-            complete=not lost,
         )
 
     async def ready(
@@ -306,8 +292,8 @@ class Client:
         except ProtocolError:
             self.rejected += 1
             return
-        if self._published is not None:
-            self._published.handle(message)
+        if self.published is not None:
+            self.published.handle(message)
         if channel == "iopub":
             self._on_iopub(message)
         elif channel == "stdin":

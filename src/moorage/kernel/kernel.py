@@ -61,8 +61,7 @@ class Kernel:
         self._supervisor = supervisor
         self._activity = Activity()
         client.listen(self._activity.handle)
-        self._published = published(spec.argv, info)
-        client.compare(self._published)
+        client.published = published(spec.argv, info)
 
     @property
     def status(self) -> Status:
@@ -127,8 +126,8 @@ class Kernel:
         deadline = _Deadline(timeout, self.spec.kernel_type)
         self._supervisor.restart()
         self._activity.forget()
-        if self._published is not None:
-            self._published.forget()
+        if self.client.published is not None:
+            self.client.published.forget()
         await deadline.started(self._supervisor)
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
         await _await_ready(self.client, self._supervisor, deadline, addresses)

@@ -195,7 +195,7 @@ class Onlooker:
             self._feed(lifecycle.Died(*cause, last_output=""))
             why = "It was not started from here: what it wrote last went to whoever started it"
             error = KernelDied(f"the kernel died: {exit_status.describe()}", why=why, exit_status=exit_status)
-        self.client.end(error)
+        self.client.fail(error, for_good=True)
         self._ended.set_result(exit_status or ExitStatus())
 
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from moorage.kernel.request import Receiver, Request, lost_note
 from moorage.wire.messages import Message, execute_request
 
 if TYPE_CHECKING:  # the client knows nothing of this
@@ -51,6 +52,23 @@ class Published(Protocol):
             KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
         """
         ...
+
+
+async def lost(client: Client, request: Request, tell: Receiver | None = None) -> bool:
+    """Tell whether the kernel dropped output of a request that is done.
+
+    Args:
+        client: the request's; nothing else may be under way on it.
+        request: the newest one.
+        tell: called with a line for stderr that says so, unless the request has told it already.
+
+    Raises:
+        KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
+    """
+    missing = 0 if client.published is None else await client.published.missing(client)
+    if missing and not request.lost and tell is not None:
+        tell(lost_note(request.message))
+    return request.lost or missing > 0
 
 
 class Numbers:

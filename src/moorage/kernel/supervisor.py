@@ -203,7 +203,7 @@ class Supervisor:
                 output=output,
             )
             for client in self._clients:
-                client.end(error)
+                client.fail(error, for_good=True)
             self._ended.set_result(exit_status)
             if not self._started.done():  # told to end while it was being restarted
                 self._started.set_exception(error)
@@ -218,7 +218,7 @@ class Supervisor:
     def _give_up(self, error: MoorageError) -> None:
         self._feed(lifecycle.WatcherLost())
         for client in self._clients:
-            client.end(error)
+            client.fail(error, for_good=True)
         for future in (self._started, self._ended):
             if not future.done():
                 future.set_exception(error)

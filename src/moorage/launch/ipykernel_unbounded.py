@@ -27,7 +27,7 @@ def keep_all() -> None:
             socket.sndhwm = 0
         return bind(self, socket, port)
 
-    bind_unbounded.unbounded = True  # type: ignore[attr-defined]
+    bind_unbounded.unbounded = True  # type: ignore[attr-defined]  # a mark on a function
     IPKernelApp._try_bind_socket = bind_unbounded  # noqa: SLF001 - the last step before the socket listens
 
 

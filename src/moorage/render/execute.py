@@ -12,6 +12,7 @@ from moorage.errors import DeadlineExceeded, MoorageError
 from moorage.kernel.client import ExecutionError, Receiver, Request, error_of
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.outputs import Displays, OutputArea
+from moorage.kernel.published import lost
 from moorage.kernel.quirks import trail
 from moorage.render.documents.tags import expects_error, runnable
 from moorage.render.events import Failure, Status
@@ -211,8 +212,7 @@ class Executor:
                 self._patience.cancel()
         if self._trail is not None:
             await self._trail.end(self._kernel.client, receive)
-        if await self._kernel.client.lost(request):
-            job.lost = True
+        job.lost |= await lost(self._kernel.client, request, receive)
         return reply
 
     async def _hear_children(self) -> None:
