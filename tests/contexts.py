@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from moorage.render.events import Event, Note
 from moorage.render.kernels import identity
 from moorage.render.output.exporter import Exporter
 from moorage.render.planning import Plan, make_plan
+from moorage.render.run_warden import RunWarden
 from moorage.render.settings import configuration_for, merge
 
 
@@ -41,8 +42,9 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
     flags.setdefault("out", folder / "out")
     settings = merge(flags, configuration)
     events: list[Event] = []
-    async with Warden.open() as warden, Exporter(warden) as exporter:
-        plan = make_plan(sources, settings, configuration, cwd=folder, private=warden.directory)
+    async with AsyncExitStack() as stack, Warden.open() as own, Exporter(own) as exporter:
+        warden = RunWarden(own, stack)
+        plan = make_plan(sources, settings, configuration, cwd=folder, private=own.directory)
         cache = None if settings.no_cache else Cache(plan.state / "cache", root=plan.home, identify=identity)
         context = Context(
             plan.collection.root,

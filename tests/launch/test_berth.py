@@ -40,6 +40,18 @@ def test_the_living_are_not_swept_and_the_dead_are(base):
     living.remove()
 
 
+def test_a_dead_one_that_is_held_is_not_swept(base):
+    own, dead = berth.make(), berth.make()
+    assert berth.hold(dead.path) == -1  # its warden lives
+    os.close(dead.lock)
+    held = berth.hold(dead.path)
+    assert berth.sweep(own) == []
+    os.close(held)
+    assert berth.sweep(own) == [dead.name]
+    assert berth.hold(dead.path) == -1
+    own.remove()
+
+
 def test_a_directory_that_is_just_being_made_is_not_swept(base):
     own = berth.make()
     young, old, stranger = base / "mr-aaaaaaaa", base / "mr-bbbbbbbb", base / "mr-something-else"

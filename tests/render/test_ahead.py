@@ -20,11 +20,11 @@ SETTINGS = RenderSettings(kernel_arg=("--Session.username=me",), env={"ALL": "1"
 
 
 def test_a_kernel_gets_what_the_run_says_and_no_file_for_its_history() -> None:
-    options = launch_options(SPEC, SETTINGS, directory=Path("/x"), env={"A": "1"}, fork=True, warden=None)
+    options = launch_options(SPEC, SETTINGS, directory=Path("/x"), env={"A": "1"}, fork=True)
     assert options["env"] == {"A": "1", "ALL": "1"}
     assert options["kernel_args"] == ("--HistoryManager.hist_file=:memory:", "--Session.username=me")
     other = launch_options(
-        replace(SPEC, argv=("R",), language="r"), SETTINGS, directory=Path(), env={}, fork=True, warden=None
+        replace(SPEC, argv=("R",), language="r"), SETTINGS, directory=Path(), env={}, fork=True
     )
     assert other["kernel_args"] == ("--Session.username=me",)
 
@@ -34,11 +34,11 @@ async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(
     elsewhere.mkdir()
     directories = {"a": tmp_path, "b": tmp_path, "c": elsewhere}
     async with (
-        shared_warden() as warden,
-        kernels_ahead(directories, SETTINGS, env={}, warden=warden) as ahead,
+        shared_warden(),
+        kernels_ahead(directories, SETTINGS, env={}) as ahead,
     ):
         assert ahead is not None
-        options = launch_options(SPEC, SETTINGS, directory=tmp_path, env={}, fork=True, warden=warden)
+        options = launch_options(SPEC, SETTINGS, directory=tmp_path, env={}, fork=True)
         assert ahead._ready.ready == 0
         assert ahead.launch("c", SPEC, options | {"cwd": elsewhere}) is None
         assert ahead.launch("a", replace(SPEC, name="other"), options) is None

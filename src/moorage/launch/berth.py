@@ -96,6 +96,18 @@ def _try(base: str) -> Berth | None:
     return None
 
 
+def hold(path: str) -> int:
+    """Lock the directory of a warden that has died; returns a descriptor, -1 where it is held or gone."""
+    try:
+        lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return -1
+    if _locked(lock):
+        return lock
+    os.close(lock)
+    return -1
+
+
 def sweep(own: Berth) -> list[str]:
     """Remove the directories of dead wardens of the same user.
 

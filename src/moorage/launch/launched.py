@@ -72,7 +72,7 @@ class Launched:
         """
         while not true():
             if self.lost:
-                raise WardenLost(f"nobody knows what became of {self.id}", why=self.lost)
+                raise WardenLost("the process was ended together with its warden", why=self.lost)
             await self._change.wait()
 
     def told(self, message: dict[str, Any]) -> None:

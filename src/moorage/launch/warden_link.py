@@ -43,6 +43,7 @@ class Warden:
         self._count = 0
         self._guarded: set[Path] = set()
         self._held = b""
+        self._lock = -1
         self.link.attach()
 
     @staticmethod
@@ -184,7 +185,10 @@ class Warden:
         launched.told(message)
 
     def _died(self, why: str) -> None:
-        if why and sys.platform == "linux":  # its children died with it, theirs may not have
+        if why and sys.platform == "linux":
+            # The next warden deletes what nothing holds, and the blocks that had this one go on.
+            self._lock = berth.hold(str(self._directory))
+            # Its children died with it, theirs may not have.
             procfs.kill_marked([self._directory.name])
         for launched in list(self._launches.values()):
             launched.lose(why or "its warden has ended")
@@ -195,6 +199,8 @@ class Warden:
         if sys.platform == "linux":
             for path in (self._directory, *self._guarded):
                 berth.remove(str(path))
+            if self._lock >= 0:
+                os.close(self._lock)
 
 
 async def begin(process: WardenProcess | None = None) -> Warden:

@@ -15,7 +15,7 @@ from typing import Any
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.pool import Pool, pool
-from moorage.launch.local import Fork, Warden
+from moorage.launch.local import Fork
 from moorage.render.settings import RenderSettings
 from moorage.rendezvous.choice import is_ipykernel
 
@@ -66,7 +66,6 @@ def launch_options(
     directory: Path,
     env: Mapping[str, str],
     fork: Fork,
-    warden: Warden,
 ) -> dict[str, Any]:
     """Return how a notebook's kernel is launched.
 
@@ -76,7 +75,6 @@ def launch_options(
         directory: where it runs.
         env: its surroundings, before what the settings add for all.
         fork: see :func:`moorage.kernel.kernel.launch`.
-        warden: the run's.
     """
     arguments = settings.kernel_arg
     if is_ipykernel(spec.argv) and spec.language == "python":
@@ -88,7 +86,6 @@ def launch_options(
         "rendezvous": settings.rendezvous,
         "kernel_args": arguments,
         "timeout": START_SECONDS,
-        "warden": warden,
         "fork": fork,
         "isolate": settings.isolate,
     }
@@ -96,7 +93,7 @@ def launch_options(
 
 @asynccontextmanager
 async def kernels_ahead(
-    directories: Mapping[str, Path], settings: RenderSettings, *, env: Mapping[str, str], warden: Warden
+    directories: Mapping[str, Path], settings: RenderSettings, *, env: Mapping[str, str]
 ) -> AsyncIterator[Ahead | None]:
     """Have kernels ready while the block lasts; None where there is no kernel of this interpreter.
 
@@ -104,14 +101,13 @@ async def kernels_ahead(
         directories: where each notebook of the run is.
         settings: of the run.
         env: the surroundings of all kernels.
-        warden: the run's.
     """
     spec = native()
     if spec is None:
         yield None
         return
     most = Counter(directories.values()).most_common(1)[0][0]
-    options = launch_options(spec, settings, directory=most, env=env, fork=True, warden=warden)
+    options = launch_options(spec, settings, directory=most, env=env, fork=True)
     # Nothing is started before the first notebook wants a kernel: all may be in the cache.
     async with pool(spec, size=0, **options) as ready:
         yield Ahead(ready, options, directories)

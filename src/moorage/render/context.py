@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moorage.launch.local import Fork, Warden
+from moorage.launch.local import Fork
 from moorage.render.ahead import Ahead
 from moorage.render.cache.cache import Cache
 from moorage.render.collect import SourceFile
@@ -15,6 +15,7 @@ from moorage.render.dependencies import Link, Links
 from moorage.render.events import Event
 from moorage.render.output.conflicts import Conflicts
 from moorage.render.output.exporter import Exporter
+from moorage.render.run_warden import RunWarden
 from moorage.render.settings import NotebookSettings, RenderSettings
 from moorage.render.tools import Tools
 
@@ -75,7 +76,7 @@ class Context:
     cwd: Path
     out_dir: Path
     settings: RenderSettings
-    warden: Warden
+    warden: RunWarden
     cache: Cache | None
     exporter: Exporter
     emit: Callable[[Event], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from moorage.errors import (
     MoorageError,
     OutputError,
     UsageError,
+    WardenLost,
 )
 from moorage.kernel.kernel import Kernel, launch
 from moorage.regular import MOST_DOCUMENT, read_regular
@@ -156,8 +157,8 @@ class Rendering:
             directory=item.directory,
             env={**context.surroundings, **item.settings.env},
             fork=context.fork,
-            warden=context.warden,
         )
+        await context.warden.renew()
         ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
         async with ready or launch(spec, **options) as kernel:
             self._place.kernel = kernel
@@ -185,8 +186,9 @@ class Rendering:
         if self._remember is not None and execution.status == "ok":
             environment = await self._remember.environment(kernel, notebook, executor.receive_late)
         if self._publisher.waits:
-            # Files may still appear while the kernel ends.
-            await kernel.shutdown()
+            # Files may still appear while the kernel ends. What ran is written even if that was lost.
+            with suppress(WardenLost):
+                await kernel.shutdown()
         else:
             self._release(outcome)
         ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs, started_ns=started_ns)

@@ -17,7 +17,7 @@ from moorage.discovery.finder import find
 from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
 from moorage.kernel.apart import meeting_by
 from moorage.launch.isolation_probe import obstacle
-from moorage.launch.local import Warden, shared_warden
+from moorage.launch.local import shared_warden
 from moorage.render import jobserver
 from moorage.render.ahead import kernels_ahead
 from moorage.render.batch import Batch
@@ -32,6 +32,7 @@ from moorage.render.output.bundle import bundle_format, hidden_files, layout, wr
 from moorage.render.output.exporter import Exporter
 from moorage.render.planning import Plan, make_plan, named_from
 from moorage.render.resources import carried, thread_environment, usable_cores
+from moorage.render.run_warden import RunWarden
 from moorage.render.settings import Configuration, RenderSettings, configuration_for, merge
 from moorage.render.timings import save_timings
 from moorage.rendezvous.choice import check
@@ -96,13 +97,13 @@ async def render(
     settings = merge(flags, configuration)
     _check(settings)
     async with AsyncExitStack() as stack:
-        warden = await stack.enter_async_context(shared_warden())
+        warden = RunWarden(await stack.enter_async_context(shared_warden()), stack)
         # Its own: runs in one loop share the warden, and may have sources of the same name.
-        private = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+        private = Path(tempfile.mkdtemp(prefix="", dir=warden.now.directory))
         stack.callback(shutil.rmtree, private, ignore_errors=True)
         plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
         settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
-        exporter = await stack.enter_async_context(Exporter(warden))
+        exporter = await stack.enter_async_context(Exporter(warden.now))
         run = _Run(settings, plan, warden, emit)
         context = await run.context(stack, exporter, cwd)
         report = await run.go(context, catch_signals=catch_signals)
@@ -171,7 +172,7 @@ class _Run:
     """The steps of one run."""
 
     def __init__(
-        self, settings: RenderSettings, plan: Plan, warden: Warden, emit: Callable[[Event], None]
+        self, settings: RenderSettings, plan: Plan, warden: RunWarden, emit: Callable[[Event], None]
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -203,11 +204,11 @@ class _Run:
         at_once = min(self._slots, len(plan.items))
         surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
         if settings.display:
-            surroundings["DISPLAY"] = await stack.enter_async_context(display(warden))
+            surroundings["DISPLAY"] = await stack.enter_async_context(display(warden.now))
         fork, ahead = len(plan.items) > 1 and not settings.no_fork, None
         if fork and not any(each.settings.memory for each in plan.items.values()):
             directories = {name: item.directory for name, item in plan.items.items()}
-            ready = kernels_ahead(directories, settings, env=surroundings, warden=warden)
+            ready = kernels_ahead(directories, settings, env=surroundings)
             ahead = await stack.enter_async_context(ready)
         return Context(
             plan.collection.root,

@@ -30,13 +30,27 @@ def test_replies_go_to_stdout_when_requests_come_through_a_pipe(tmp_path):
         request(source, tmp_path / "y.html"),
     ]
     done = subprocess.run(WORKER, input=b"".join(lines), stdout=subprocess.PIPE, timeout=120, check=True)
-    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    replies = [each for each in said if each != {"alive": True}]
     assert replies[0] == {"id": 1, "ok": True, "files": [str(tmp_path / "x.html")]}
     assert replies[1]["id"] is None
     assert "JSONDecodeError" in replies[1]["error"]
     assert "pdf" in replies[2]["error"]
     assert replies[3]["ok"] is True
     assert "<title>T</title>" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_it_gives_signs_of_life_while_it_works(monkeypatch):
+    from moorage.render.output import export_worker
+
+    monkeypatch.setattr(export_worker, "_BEAT", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile("wb") as replies, ours.makefile("rb") as heard:
+        with export_worker._alive(replies):
+            assert json.loads(heard.readline()) == {"alive": True}
+        export_worker._say(replies, {"id": 1})
+        while (said := json.loads(heard.readline())) != {"id": 1}:
+            assert said == {"alive": True}
 
 
 def test_it_ends_quietly_when_its_client_is_gone(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from command import until
 from moorage.errors import OutputError
 from moorage.launch.local import Warden
+from moorage.render.output.export import ExporterGone
 from moorage.render.output.exporter import Exporter
 
 pytestmark = pytest.mark.anyio
@@ -69,3 +72,39 @@ async def test_a_page_that_cannot_be_made_is_told_and_the_next_one_is_made(tmp_p
         with pytest.raises(OutputError, match="broken"):
             await exporter.convert(broken, "md", tmp_path / "b.md", **rest)
         assert await exporter.convert(source, "md", tmp_path / "x.md", **rest)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_process_that_is_gone_or_stopped_is_replaced(tmp_path, source, monkeypatch, signum):
+    rest = {"folder": tmp_path, "remove_cells": ()}
+    async with Warden.open() as warden, Exporter(warden) as exporter:
+        assert await exporter.convert(source, "md", tmp_path / "a.md", **rest)
+        (first,) = workers()
+        monkeypatch.setattr("moorage.render.output.export.SILENT", 5.0)
+        os.kill(first, signum)
+        async with asyncio.TaskGroup() as group:
+            pages = [
+                group.create_task(exporter.convert(source, "md", tmp_path / name, **rest))
+                for name in ("b.md", "c.md")
+            ]
+        assert [page.result() for page in pages] == [[tmp_path / "b.md"], [tmp_path / "c.md"]]
+        assert first not in workers()
+        assert len(workers()) == 1
+
+
+async def test_one_that_is_gone_again_is_told(tmp_path, source, monkeypatch):
+    async def gone(*_, **__):
+        raise ExporterGone("x cannot be written", why="the process that makes pages ended")
+
+    monkeypatch.setattr("moorage.render.output.export.ExportClient.convert", gone)
+    async with Warden.open() as warden, Exporter(warden) as exporter:
+        with pytest.raises(ExporterGone):
+            await exporter.convert(source, "md", tmp_path / "a.md", folder=tmp_path, remove_cells=())
+
+
+async def test_one_whose_warden_was_killed_is_started_by_another(tmp_path, source):
+    rest = {"folder": tmp_path, "remove_cells": ()}
+    async with Warden.open() as warden, Exporter(warden) as exporter:
+        assert await exporter.convert(source, "md", tmp_path / "a.md", **rest)
+        os.kill(warden.pid, signal.SIGKILL)
+        assert await exporter.convert(source, "md", tmp_path / "b.md", **rest)

@@ -32,6 +32,12 @@ HIDE_CELL: Final = frozenset({"hide-cell", "hide_cell"})
 _MATH: Final = re.compile(r"\$|\\\(|\\\[|\\begin\{")
 _REQUIRE: Final = re.compile(r"\brequire(js)?\b")
 _LINE_LIMIT: Final = 1 << 20
+SILENT: Final = 15.0
+"""Seconds without a word, when one is due each second, after which an export process counts as dead."""
+
+
+class ExporterGone(OutputError):
+    """The process that makes pages has ended, or does not answer."""
 
 
 def convert(
@@ -131,7 +137,8 @@ class ExportClient:
         Cancelling gives up waiting; the page may still appear, and the next request is not disturbed.
 
         Raises:
-            OutputError: the page could not be made, or the process is gone.
+            OutputError: the page could not be made.
+            ExporterGone: the process is gone or silent.
         """
         request = {
             "id": next(self._ids),
@@ -147,7 +154,9 @@ class ExportClient:
                 reply = await self._ask(request)
             except (OSError, ValueError, asyncio.IncompleteReadError) as error:
                 what = f"{out} cannot be written"
-                raise OutputError(what, why="the process that makes pages ended") from error
+                late = isinstance(error, TimeoutError)
+                why = f"has said nothing for {SILENT:g} s" if late else "ended"
+                raise ExporterGone(what, why=f"the process that makes pages {why}") from error
         if "error" in reply:
             raise OutputError(f"{out} cannot be made from {source_ipynb}", why=reply["error"])
         return [Path(name) for name in reply["files"]]
@@ -156,13 +165,15 @@ class ExportClient:
         if self._streams is None:
             raise ConnectionError("not connected")
         reader, writer = self._streams
-        writer.write(json.dumps(request).encode() + b"\n")
-        await writer.drain()
+        async with asyncio.timeout(SILENT):
+            writer.write(json.dumps(request).encode() + b"\n")
+            await writer.drain()
         while True:
-            line = await reader.readuntil(b"\n")
+            async with asyncio.timeout(SILENT):
+                line = await reader.readuntil(b"\n")
             reply: dict[str, Any] = json.loads(line)
-            # The answer to a request whose caller was cancelled is read by the next one.
-            if reply["id"] == request["id"]:
+            # A sign of life has none; the answer to a request whose caller was cancelled has another one.
+            if reply.get("id") == request["id"]:
                 return reply
 
 

@@ -6,7 +6,7 @@ that is a socket, else on stdout. The process ends at the end of its input.
 
 Request: ``{"id", "source_ipynb", "to", "out", "title"?, "folder"?, "remove_cells"?}``; see
 :class:`moorage.render.output.export.ExportClient`. Reply: ``{"id", "ok": true, "files": [...]}`` or
-``{"id", "error": "..."}``.
+``{"id", "error": "..."}``. While a request is worked on, ``{"alive": true}`` comes every second.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ import json
 import os
 import stat
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_BEAT = 1.0  # seconds between two signs of life
 
 
 def main() -> None:
@@ -27,11 +32,38 @@ def main() -> None:
     requests, replies = _streams()
     try:
         for line in requests:
-            replies.write(json.dumps(_answer(line)).encode() + b"\n")
-            replies.flush()
+            with _alive(replies):
+                answer = _answer(line)
+            _say(replies, answer)
     except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         # Whoever asked is gone, or the user stopped the run: nobody waits for an answer.
         os._exit(0)
+
+
+@contextmanager
+def _alive(replies: IO[bytes]) -> Iterator[None]:
+    """Give a sign of life every second of the block."""
+    over = threading.Event()
+
+    def beat() -> None:
+        try:
+            while not over.wait(_BEAT):
+                _say(replies, {"alive": True})
+        except OSError:  # whoever asked is gone: the answer will find that out
+            return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _say(replies: IO[bytes], what: dict[str, Any]) -> None:
+    replies.write(json.dumps(what).encode() + b"\n")
+    replies.flush()
 
 
 def _streams() -> tuple[IO[bytes], IO[bytes]]:

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from moorage.launch.base import LaunchSpec
-from moorage.launch.local import LocalLauncher, Warden
-from moorage.render.output.export import ExportClient, Target
+from moorage.launch.local import LocalLauncher, Warden, shared_warden
+from moorage.render.output.export import ExportClient, ExporterGone, Target
 
 
 class Exporter:
@@ -27,7 +27,7 @@ class Exporter:
         """Describe it; nothing is started before the first page.
 
         Args:
-            warden: parent of the process.
+            warden: parent of the process, for as long as it lives.
         """
         self._warden = warden
         self._stack = AsyncExitStack()
@@ -42,9 +42,17 @@ class Exporter:
     ) -> None:
         await self._stack.aclose()
 
-    async def start(self) -> ExportClient:
-        """Start the process unless it runs, and return the client that speaks to it."""
+    async def start(self, instead_of: ExportClient | None = None) -> ExportClient:
+        """Start the process unless it runs, and return the client that speaks to it.
+
+        Args:
+            instead_of: the client of a process that is gone or silent: it is ended first.
+        """
         async with self._lock:
+            if self._client is instead_of and self._client is not None:
+                self._client = None
+                stack, self._stack = self._stack, AsyncExitStack()
+                await stack.aclose()
             if self._client is None:
                 self._client = await self._start()
             return self._client
@@ -52,20 +60,29 @@ class Exporter:
     async def convert(
         self, source: Path, to: Target, out: Path, *, folder: Path, remove_cells: Iterable[str]
     ) -> list[Path]:
-        """Make one page; see :meth:`moorage.render.output.export.ExportClient.convert`."""
+        """Make one page; see :meth:`moorage.render.output.export.ExportClient.convert`.
+
+        A process that is gone or silent is replaced once.
+        """
         client = await self.start()
-        return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
+        try:
+            return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
+        except ExporterGone:
+            client = await self.start(instead_of=client)
+            return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
 
     async def _start(self) -> ExportClient:
+        lost = self._warden.link.lost
+        warden = await self._stack.enter_async_context(shared_warden()) if lost else self._warden
         ours, theirs = socket.socketpair()
         spec = LaunchSpec(
             argv=(sys.executable, "-m", "moorage.render.output.export_worker"),
-            cwd=str(self._warden.directory),
+            cwd=str(warden.directory),
             env=dict(os.environ),
             stdin=theirs.fileno(),
         )
         try:
-            await self._stack.enter_async_context(LocalLauncher(self._warden).launch(spec))
+            await self._stack.enter_async_context(LocalLauncher(warden).launch(spec))
         except BaseException:
             ours.close()
             raise
