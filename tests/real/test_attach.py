@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+import zmq
 
 from moorage import blocking
 from moorage.discovery.kernelspec import names
@@ -85,6 +87,28 @@ async def test_it_speaks_and_is_left_running(transport):
                 assert text(result) == f"{number} Ada\n"
                 assert kernel.process.memory() > 10_000_000
         assert process.poll() is None
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+async def test_an_encrypted_one_is_spoken_to_listed_and_stopped(transport):
+    public, secret = zmq.curve_keypair()
+    keys = {"curve_publickey": public, "curve_secretkey": secret}
+    with started(transport=transport, kernel_name="python3", **keys) as (path, process):
+        async with attach(path) as kernel:
+            assert text(await kernel.execute("print(input())", stdin=lambda *_: "Ada")) == "Ada\n"
+        name = path.stem.removeprefix("kernel-")
+        ran = await asyncio.to_thread(moorage, "run", "--existing", str(path), "-c", "print(6 * 7)")
+        assert (ran.returncode, ran.stdout) == (0, "42\n")
+        listed = await asyncio.to_thread(moorage, "kernels", "ps", "--json")
+        (found,) = [one for one in json.loads(listed.stdout)["kernels"] if one["id"] == name]
+        assert (found["alive"], found["status"], found["pid"]) == (True, "idle", process.pid)
+        stopped = await asyncio.to_thread(moorage, "kernels", "stop", name)
+        assert stopped.stdout == f"stopped {name}: exit code 0\n"
+
+
+def moorage(*words):
+    command = [sys.executable, "-m", "moorage", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 async def test_one_that_is_still_starting_is_waited_for():

@@ -68,6 +68,34 @@ def test_any_object_is_a_record_or_a_protocol_error(found):
         info.url("shell")
 
 
+CURVE = {
+    "curve_publickey": "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+    "curve_secretkey": "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs",
+}
+
+
+def test_curve_keys_are_read_and_written():
+    info = ConnectionInfo.from_dict({**FILE, **CURVE})
+    assert info.to_dict() == {**FILE, **CURVE}
+    assert ConnectionInfo.from_dict({**FILE, **{name: key.encode() for name, key in CURVE.items()}}) == info
+    assert CURVE["curve_secretkey"] not in repr(info)
+    assert "curve_publickey" not in ConnectionInfo.from_dict(FILE).to_dict()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {**CURVE, "curve_publickey": "short"},
+        {**CURVE, "curve_secretkey": 7},
+        {**CURVE, "curve_publickey": b"\xff" * 40},
+        {"curve_secretkey": CURVE["curve_secretkey"]},
+    ],
+)
+def test_odd_curve_keys_are_refused(odd):
+    with pytest.raises(ProtocolError, match="curve_"):
+        ConnectionInfo.from_dict({**FILE, **odd})
+
+
 def test_ports_may_be_strings_and_defaults_left_out():
     info = ConnectionInfo.from_dict({name: str(FILE[name]) for name in PORTS})
     assert (info.transport, info.ip, info.key, info.signature_scheme) == (

@@ -76,9 +76,10 @@ class Transport:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         # Not setsockopt, which on a context gives defaults to its sockets. In vain once a socket is open.
         context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
+        keys = _curve_keys(self._info)
         try:
             for channel, kind in _KINDS.items():
-                self._open(context, loop, channel, kind)
+                self._open(context, loop, channel, kind, keys)
         except zmq.ZMQError as error:
             self._close()
             raise MoorageError(
@@ -101,7 +102,8 @@ class Transport:
         Raises:
             MoorageError: no descriptors are left.
         """
-        if any(self._info.url(channel) != info.url(channel) for channel in _KINDS):
+        elsewhere = any(self._info.url(channel) != info.url(channel) for channel in _KINDS)
+        if elsewhere or self._info.curve_publickey != info.curve_publickey:
             self._close()
             self._info = info
             self._connect()
@@ -124,6 +126,7 @@ class Transport:
         loop: asyncio.AbstractEventLoop,
         channel: Channel,
         kind: int,
+        keys: tuple[bytes, bytes] | None,
     ) -> None:
         socket = self._sockets[channel] = context.socket(kind)
         socket.linger = 0
@@ -138,6 +141,9 @@ class Transport:
             socket.routing_id = self._identity
         for option, value in _KEEPALIVE.items():
             socket.setsockopt(option, value)
+        if keys is not None:
+            socket.curve_serverkey = self._info.curve_publickey.encode()
+            socket.curve_publickey, socket.curve_secretkey = keys
         socket.connect(self._info.url(channel))
         loop.add_reader(int(socket.FD), self._drain, channel)
         loop.call_soon(self._drain, channel)
@@ -221,3 +227,21 @@ class Transport:
         finally:
             if again:
                 asyncio.get_running_loop().call_soon(self._drain, channel)
+
+
+def _curve_keys(info: ConnectionInfo) -> tuple[bytes, bytes] | None:
+    """Return the public and the secret key a client has, or None where nothing is encrypted.
+
+    Raises:
+        MoorageError: this libzmq cannot encrypt.
+    """
+    if not info.curve_publickey:
+        return None
+    if not zmq.has("curve"):
+        raise MoorageError(
+            "the kernel's channels are encrypted, and this pyzmq cannot encrypt",
+            do="Install a pyzmq whose libzmq has CurveZMQ: those of PyPI have",
+        )
+    if info.curve_secretkey:
+        return info.curve_publickey.encode(), info.curve_secretkey.encode()
+    return zmq.curve_keypair()

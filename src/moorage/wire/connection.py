@@ -5,6 +5,7 @@ Source: https://jupyter-client.readthedocs.io/en/stable/kernels.html#connection-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,9 @@ Socket = Literal["shell", "iopub", "stdin", "control", "hb"]
 Transport = Literal["tcp", "ipc"]
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+CURVE_KEYS = ("curve_publickey", "curve_secretkey")
+
+_Z85_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class ConnectionInfo:
         key: the secret messages are signed with; empty for none. Never shown.
         signature_scheme: how they are signed.
         kernel_name: the kernelspec it was started from, where known.
+        curve_publickey: the kernel's CurveZMQ key, 40 letters of Z85; empty where nothing is encrypted.
+        curve_secretkey: the other half, which jupyter_client's clients use as their own; empty for one made
+            anew. Never shown.
     """
 
     transport: Transport
@@ -40,6 +47,8 @@ class ConnectionInfo:
     key: bytes = field(repr=False)
     signature_scheme: str = "hmac-sha256"
     kernel_name: str = ""
+    curve_publickey: str = ""
+    curve_secretkey: str = field(default="", repr=False)
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> ConnectionInfo:
@@ -61,14 +70,16 @@ class ConnectionInfo:
             key=_key(found.get("key")),
             signature_scheme=_text(found, "signature_scheme", "hmac-sha256"),
             kernel_name=_text(found, "kernel_name", ""),
+            **_curve_keys(found),
             **{name: _checked_port(found, name, transport) for name in PORTS},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-ready object of a connection file.
 
-        It holds the key: write it where only its user can read.
+        It holds the keys: write it where only its user can read.
         """
+        curve = {name: value for name in CURVE_KEYS if (value := getattr(self, name))}
         return {
             **{name: getattr(self, name) for name in PORTS},
             "ip": self.ip,
@@ -76,6 +87,7 @@ class ConnectionInfo:
             "transport": self.transport,
             "signature_scheme": self.signature_scheme,
             "kernel_name": self.kernel_name,
+            **curve,
         }
 
     def url(self, channel: Socket) -> str:
@@ -141,6 +153,23 @@ def _key(value: object) -> bytes:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise _odd("key", "it is no text") from None
+
+
+def _curve_keys(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of an encrypted kernel, empty for any other.
+
+    Source: RFC 26, and connect.py of jupyter_client 8.9, which writes both halves.
+    """
+    keys = {}
+    for name in CURVE_KEYS:
+        value = found.get(name)
+        text = value.decode("ascii", "replace") if isinstance(value, bytes) else _text(found, name, "")
+        if text and not _Z85_KEY.fullmatch(text):
+            raise _odd(name, "it is no CurveZMQ key")
+        keys[name] = text
+    if keys["curve_secretkey"] and not keys["curve_publickey"]:
+        raise _odd("curve_publickey", "it is missing, and the other half is there")
+    return keys
 
 
 def _odd(name: str, why: str) -> ProtocolError:
