@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moorage.kernel.attach import attach
     from moorage.kernel.kernel import launch
     from moorage.kernel.pool import pool
+    from moorage.launch.options import ProcessOptions
     from moorage.launch.shared import close
     from moorage.render.run import render
 
@@ -47,7 +48,17 @@ else:
     launch.__class__ = _Launch
     render.__class__ = _Render
 
-__all__ = ["MoorageError", "__version__", "attach", "blocking", "close", "launch", "pool", "render"]
+__all__ = [
+    "MoorageError",
+    "ProcessOptions",
+    "__version__",
+    "attach",
+    "blocking",
+    "close",
+    "launch",
+    "pool",
+    "render",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -67,6 +78,10 @@ def __getattr__(name: str) -> Any:
         from moorage.launch.shared import close
 
         return close
+    if name == "ProcessOptions":
+        from moorage.launch.options import ProcessOptions
+
+        return ProcessOptions
     if name == "__version__":
         from importlib.metadata import version
 

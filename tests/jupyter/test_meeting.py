@@ -44,23 +44,23 @@ def manager(**said: Any) -> KernelManager:
 )
 def test_what_a_manager_was_told_counts(kernel: KernelSpec, said: dict[str, Any], first: str) -> None:
     one = manager(**said)
-    assert Told.of(one).options(one, kernel, "auto")[0] == first
+    assert Told.of(one).options(one, kernel, "auto", None)[0] == first
 
 
 def test_a_servers_kernels_use_ports() -> None:
     one = KernelManager(parent=MultiKernelManager())
-    assert Told.of(one).options(one, PYTHON, "auto") == ("hold",)
-    assert Told.of(one).options(one, PYTHON, "ipc") == ("ipc",)
+    assert Told.of(one).options(one, PYTHON, "auto", None) == ("hold",)
+    assert Told.of(one).options(one, PYTHON, "ipc", None) == ("ipc",)
 
 
 def test_what_a_key_or_encryption_forbids_is_not_done() -> None:
     one = manager()
     one.session.key = b""
-    assert Told.of(one).options(one, XEUS, "auto") == ("hold",)
+    assert Told.of(one).options(one, XEUS, "auto", None) == ("hold",)
     with pytest.raises(UsageError):
-        Told.of(one).options(one, XEUS, "handshake")
+        Told.of(one).options(one, XEUS, "handshake", None)
     one = KernelManager(transport_encryption="required")
-    assert Told.of(one).options(one, XEUS, "auto") == ("hold",)
+    assert Told.of(one).options(one, XEUS, "auto", None) == ("hold",)
 
 
 def met(one: KernelManager, way: Any, kernel: KernelSpec = OTHER) -> Meeting:

@@ -374,3 +374,76 @@ def test_a_fork_starts_kernels_of_its_own(started: Any) -> None:
     answers.close()
     answers.join_thread()
     child.close()
+
+
+# Where another user may execute it: this interpreter may lie in a folder that is closed to others.
+SYSTEM = Path("/usr/bin/python3")
+WHO = """
+import os
+try:
+    shadow = open("/etc/shadow").read()
+except PermissionError:
+    shadow = "closed"
+print(os.getuid(), os.getgid(), os.getgroups(), shadow, oct(os.umask(0)))
+"""
+
+
+def _alike() -> bool:
+    """Tell whether the system's Python can import what this one has installed."""
+    if not os.access(SYSTEM, os.X_OK):
+        return False
+    code = "import sys; print(*sys.version_info[:2])"
+    said = subprocess.run([SYSTEM, "-c", code], capture_output=True, text=True, check=False)
+    return said.stdout.split() == [str(part) for part in sys.version_info[:2]]
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0 or not _alike(),
+    reason="only root starts other users' kernels, and needs a Python that they may execute",
+)
+@pytest.mark.parametrize("way", ["auto", "hold"])
+def test_a_kernel_of_another_user_has_no_more_than_that_user(started: Any, kernelspec: Any, way: str) -> None:
+    name = kernelspec("theirs", [str(SYSTEM), *IPYKERNEL[1:]])
+    config = Config()
+    config.MoorageProvisioner.rendezvous = way
+    site = str(Path(zmq.__file__).parents[1])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": site, "HOME": "/nonexistent"}
+    manager = started(
+        KernelManager(kernel_name=name, config=config), user=65534, umask=0o027, env=env, cwd="/"
+    )
+    said = "65534 65534 [65534] closed 0o27"
+    assert run(manager, WHO) == said
+    first = manager.provisioner.pid
+    manager.restart_kernel(now=True)
+    assert manager.provisioner.pid != first
+    assert run(manager, WHO) == said
+    directory = manager.provisioner._meeting._directory.parent
+    assert directory.stat().st_uid == 0
+    manager.shutdown_kernel()
+    assert not directory.exists()
+
+
+def test_what_cannot_be_honoured_starts_no_kernel() -> None:
+    with pytest.raises(UsageError, match="cannot be started with preexec_fn=<builtin_function_or_method>"):
+        KernelManager().start_kernel(preexec_fn=print)
+    with pytest.raises(UsageError, match="the variable X cannot be set"):
+        KernelManager().start_kernel(env={**os.environ, "X": 7})
+    config = Config()
+    config.MoorageProvisioner.rendezvous = "self-bind"
+    with pytest.raises(UsageError, match="cannot be used for a kernel of another user"):
+        KernelManager(config=config).start_kernel(user=65534)
+
+
+def test_limits_descriptors_and_variables_arrive(started: Any) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"said")
+    os.close(writer)
+    env = {**os.environ, "HERE": "1", "JUPYTER_PATH": None}
+    manager = started(pass_fds=[reader], rlimits={"CORE": 0}, umask=0o077, env=env)
+    os.close(reader)
+    code = f"""
+import os, resource
+core = resource.getrlimit(resource.RLIMIT_CORE)
+print(os.read({reader}, 9), core, os.umask(0), "JUPYTER_PATH" in os.environ)
+"""
+    assert run(manager, code) == "b'said' (0, 0) 63 False"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -20,9 +22,11 @@ from moorage.errors import (
     LaunchError,
     MoorageError,
     StartDeath,
+    UsageError,
 )
 from moorage.kernel.kernel import launch
 from moorage.launch import procfs
+from moorage.launch.options import ProcessOptions
 from moorage.plan.lifecycle import Exited, Running
 
 pytestmark = pytest.mark.anyio
@@ -439,3 +443,58 @@ async def test_an_execution_after_an_interrupt_is_run():
         result = await kernel.execute("print('on')")
         assert result.status == "ok"
         assert result.outputs[0]["text"] == "on\n"
+
+
+async def test_variables_can_be_unset(monkeypatch):
+    monkeypatch.setenv("HERE", "1")
+    code = "import os; print(os.environ.get('HERE'), os.environ['THERE'])"
+    async with launch("python3", env={"HERE": None, "THERE": "2"}) as kernel:
+        assert (await kernel.execute(code)).outputs[0]["text"] == "None 2\n"
+    with pytest.raises(UsageError, match="the variable THERE cannot be set"):
+        async with launch("python3", env={"THERE": 2}):
+            pass
+
+
+SYSTEM = Path("/usr/bin/python3")
+
+
+def _alike():
+    """Tell whether the system's Python can import what this one has installed."""
+    if not os.access(SYSTEM, os.X_OK):
+        return False
+    code = "import sys; print(*sys.version_info[:2])"
+    said = subprocess.run([SYSTEM, "-c", code], capture_output=True, text=True, check=False)
+    return said.stdout.split() == [str(part) for part in sys.version_info[:2]]
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0 or not _alike(),
+    reason="only root starts other users' kernels, and needs a Python that they may execute",
+)
+@pytest.mark.parametrize("rendezvous", ["auto", "hold"])
+async def test_a_kernel_of_another_user_and_what_it_leaves(rendezvous):
+    import zmq
+
+    spec = kernel_of(SYSTEM, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    env = {"PYTHONPATH": str(Path(zmq.__file__).parents[1]), "HOME": "/nonexistent"}
+    nobody = ProcessOptions(user="nobody", rlimits={"CORE": 0})
+    code = "import os, resource as r; print(os.getresuid(), os.getgroups(), r.getrlimit(r.RLIMIT_CORE))"
+    async with launch(spec, env=env, cwd="/", process=nobody, rendezvous=rendezvous) as kernel:
+        for _ in range(2):
+            result = await kernel.execute(code)
+            assert result.outputs[0]["text"] == "(65534, 65534, 65534) [65534] (0, 0)\n"
+            await kernel.restart()
+        directory = kernel.connection_file.parent.parent
+        assert directory.stat().st_uid == 0
+    assert not directory.exists()
+
+
+async def test_what_does_not_go_with_another_user_is_a_usage_error():
+    for options, complaint in [
+        ({"process": ProcessOptions(user="no-such-user")}, "there is no user no-such-user"),
+        ({"process": ProcessOptions(user=54321, group=1), "rendezvous": "self-bind"}, "of another user"),
+        ({"process": ProcessOptions(umask="0")}, "umask is '0'"),
+    ]:
+        with pytest.raises(UsageError, match=complaint):
+            async with launch("python3", **options):
+                pass

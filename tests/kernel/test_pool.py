@@ -45,8 +45,11 @@ async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:
 
 async def test_a_kernel_is_put_where_it_is_wanted_and_stays_there_when_restarted(tmp_path) -> None:
     probe = "import os, time; print(os.getcwd(), os.environ['WHAT'], time.strftime('%Z'), *map(repr, _dh))"
-    async with moorage.pool("python3", size=1, env={"WHAT": "pool"}) as pool:
-        async with pool.launch(cwd=tmp_path, env={"WHAT": "this", "TZ": "XYZ-3"}) as kernel:
+    async with moorage.pool("python3", size=1, env={"WHAT": "pool", "GOES": "1"}) as pool:
+        async with pool.launch(cwd=tmp_path, env={"WHAT": "this", "TZ": "XYZ-3", "GOES": None}) as kernel:
+            for _ in range(2):
+                assert await said(kernel, "import os; print('GOES' in os.environ)") == "False\n"
+                await kernel.restart()
             there = Path(os.path.realpath(tmp_path))
             moved = await said(kernel, probe)
             assert moved == f"{there} this XYZ {there!r}\n"

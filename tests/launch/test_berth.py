@@ -81,11 +81,11 @@ def test_a_berth_whose_removal_was_cut_short_is_swept(base, monkeypatch):
         (Path(dead.path) / name).touch()
     removed, unlink = [], os.unlink
 
-    def cut_short(path):
+    def cut_short(path, **within):
         if len(removed) == 3:
             raise KeyboardInterrupt
         removed.append(path)
-        unlink(path)
+        unlink(path, **within)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", cut_short)

@@ -7,10 +7,9 @@ the manager had been told, and the manager itself writes its connection file, wi
 from __future__ import annotations
 
 import asyncio
-import shutil
+import json
 import socket
 import stat
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,9 +20,12 @@ from jupyter_client.multikernelmanager import MultiKernelManager
 
 from moorage.errors import UsageError
 from moorage.jupyter.process import Portal
+from moorage.kernel.apart import for_owner
 from moorage.launch.local import shared_warden
+from moorage.launch.private import Owner, hand_over, private_directory
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.choice import KernelType, make, ways
+from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous, hold_port
 from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import PORTS, ConnectionInfo
@@ -72,8 +74,14 @@ class Told:
         """Make the manager as it was."""
         _set(manager, self.transport, self.ip, self.ports)
 
-    def options(self, manager: Any, kernel: KernelType, wanted: Choice) -> tuple[Way, ...]:
+    def options(self, manager: Any, kernel: KernelType, wanted: Choice, owner: Owner) -> tuple[Way, ...]:
         """Return how to agree with the kernel: the first, and what to try should it not register after all.
+
+        Args:
+            manager: the kernel's.
+            kernel: its kernelspec.
+            wanted: what the user's configuration says.
+            owner: the user whose kernel it is; None where it is ours.
 
         Raises:
             UsageError: what the user insists on cannot work.
@@ -88,8 +96,9 @@ class Told:
             )
         if wanted == "auto":
             kept = tuple(way for way in found if way == "hold" or self._plain(manager, (way,)))
-            return tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
-        return found
+            kept = tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
+            return for_owner(owner, kept, wanted)
+        return for_owner(owner, found, wanted)
 
     def _plain(self, manager: Any, found: Sequence[Way]) -> bool:
         """Whether nothing was asked for that a kernel which chooses its own ports knows nothing of."""
@@ -108,13 +117,20 @@ class Meeting:
     """The agreement between one manager and its kernel, from the first start to the last shutdown."""
 
     def __init__(
-        self, through: Portal, told: Told, block: AbstractAsyncContextManager[Any], chosen: Rendezvous | None
+        self,
+        through: Portal,
+        told: Told,
+        block: AbstractAsyncContextManager[Any],
+        place: tuple[Path, Rendezvous | None],
+        owner: Owner,
     ) -> None:
         """Made by :func:`meet`."""
         self._portal = through
         self._told = told
         self._block = block
-        self._chosen = chosen
+        self.owner = owner
+        self._directory, self._chosen = place
+        self._given = False
         self._info: ConnectionInfo | None = None
         self._held: dict[int, socket.socket] = {}
 
@@ -131,7 +147,20 @@ class Meeting:
     @property
     def stands(self) -> bool:
         """Whether the addresses can be used still: a warden that was killed takes its directory along."""
-        return self._chosen is None or self._chosen.connection_file.parent.is_dir()
+        return self._chosen is None or self._directory.is_dir()
+
+    def given(self, manager: Any) -> Path:
+        """Return the connection file to give a kernel of another user, who cannot read the manager's.
+
+        Raises:
+            OSError: the files cannot be given away; only root may.
+        """
+        file = self._directory / "kernel.json"
+        if not self._given:  # once: from then on what is there is that user's doing
+            write_connection_file(file, json.loads(Path(manager.connection_file).read_bytes()))
+            hand_over(self._directory, self.owner)
+            self._given = True
+        return file
 
     def write_into(self, manager: Any) -> None:
         """Set the manager's transport, address and ports; what it calls random ports are none."""
@@ -185,7 +214,9 @@ class Meeting:
         self._told.give_back(manager)
 
 
-async def meet(through: Portal, manager: Any, told: Told, way: Way, kernel: KernelType) -> Meeting:
+async def meet(
+    through: Portal, manager: Any, told: Told, way: Way, kernel: KernelType, owner: Owner = None
+) -> Meeting:
     """Prepare the rendezvous of a manager's kernel.
 
     Args:
@@ -194,6 +225,7 @@ async def meet(through: Portal, manager: Any, told: Told, way: Way, kernel: Kern
         told: what it was told.
         way: how to agree.
         kernel: its kernelspec.
+        owner: the user whose kernel it is; None where it is ours.
 
     Raises:
         LaunchError: ports or paths cannot be had.
@@ -207,28 +239,27 @@ async def meet(through: Portal, manager: Any, told: Told, way: Way, kernel: Kern
             return HoldRendezvous(directory, key, name, ip=told.ip)
         return make(way, directory, key, name, kernel)
 
-    block = _berth(prepare)
-    chosen = await through.step_in(block)
-    meeting = Meeting(through, told, block, chosen)
-    if way in ("hold", "ipc") and chosen is not None:
+    block = _berth(prepare, owner)
+    place = await through.step_in(block)
+    meeting = Meeting(through, told, block, place, owner)
+    if way in ("hold", "ipc") and place[1] is not None:
         await through.reach(meeting.chosen())
     return meeting
 
 
 @asynccontextmanager
-async def _berth(prepare: Callable[[Path], Rendezvous | None]) -> AsyncIterator[Rendezvous | None]:
+async def _berth(
+    prepare: Callable[[Path], Rendezvous | None], owner: Owner
+) -> AsyncIterator[tuple[Path, Rendezvous | None]]:
     """Own the private directory and the rendezvous in it."""
     async with shared_warden() as warden:
-        directory = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
-        try:
+        with private_directory(warden, owner) as directory:
             chosen = prepare(directory)
             try:
-                yield chosen
+                yield directory, chosen
             finally:
                 if chosen is not None:
                     chosen.close()
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _sockets(paths: Sequence[Path]) -> None:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.jupyter.meeting import Meeting, Told, meet
+from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
 from moorage.launch.base import KILL, ExitStatus, LaunchSpec
+from moorage.launch.environment import changed
+from moorage.launch.private import Owner
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.memory import memory
 
@@ -79,18 +83,26 @@ class MoorageProvisioner(LocalProvisioner):
 
         Raises:
             LaunchError: no addresses can be had.
-            UsageError: the rendezvous asked for cannot work.
+            UsageError: the rendezvous asked for cannot work, or an argument cannot be honoured.
         """
         manager = self.parent
         if manager is None:
             return await super().pre_launch(**kwargs)
-        meeting = await self._meet(independent=bool(kwargs.get("independent")))
+        independent = bool(kwargs.get("independent"))
+        options = None if independent else process_options(kwargs)
+        if "env" in kwargs:
+            kwargs["env"] = changed({}, kwargs["env"])
+        meeting = await self._meet(independent=independent, owner=options.owner() if options else None)
         meeting.write_into(manager)
         if self._type is not None and self._type.provider != "spec":
             kwargs["env"] = await entered(self._type, kwargs.get("env", os.environ))
         if meeting.file is None:
             self.ports_cached = True  # chosen and held already: the cache would choose and let go
-            return await super().pre_launch(**kwargs)
+            prepared = await super().pre_launch(**kwargs)
+            if meeting.owner is not None:
+                self._extra = kwargs.get("extra_arguments") or []
+                prepared["cmd"] = self._command(meeting.given(manager))
+            return prepared
         kwargs.pop("transport_encryption", None)  # where it is wanted the addresses are known beforehand
         self._extra = kwargs.pop("extra_arguments", [])
         return await KernelProvisionerBase.pre_launch(self, cmd=self._command(meeting.file), **kwargs)
@@ -100,8 +112,9 @@ class MoorageProvisioner(LocalProvisioner):
 
         Args:
             cmd: its command.
-            kwargs: as for subprocess.Popen: cwd, env, stdin, stdout, stderr; and ``independent`` for a
-                kernel that shall outlive this process, which no warden can own.
+            kwargs: as for subprocess.Popen: cwd, env, stdin, stdout, stderr, user, group, extra_groups, umask
+                and pass_fds; ``rlimits``; and ``independent`` for a kernel that shall outlive this process,
+                which no warden can own.
 
         Returns:
             the connection information.
@@ -163,18 +176,22 @@ class MoorageProvisioner(LocalProvisioner):
         await self._end()
         await self._part()
 
-    async def _meet(self, *, independent: bool) -> Meeting:
+    async def _meet(self, *, independent: bool, owner: Owner) -> Meeting:
         """Return the agreement on addresses, the same for every start until the final shutdown."""
-        if self._meeting is not None and self._meeting.stands:
+        if self._meeting is not None and self._meeting.stands and self._meeting.owner == owner:
             return self._meeting
+        if self._meeting is not None and self._meeting.owner != owner:
+            await self._part()
         if self._meeting is not None:
             self.log.warning("kernel %s gets new addresses: its private directory is gone", self.kernel_id)
             await self._part()
         self._portal = portal()
         told = Told.of(self.parent)
         kernel = self._type = await self._kernel_type()
-        self._options = ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous)
-        self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel)
+        self._options = (
+            ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous, owner)
+        )
+        self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel, owner)
         return self._meeting
 
     async def _part(self) -> None:
@@ -186,9 +203,7 @@ class MoorageProvisioner(LocalProvisioner):
     async def _start(self, cmd: list[str], *, env: Mapping[str, str], **rest: Any) -> None:
         streams = Streams.of(*(rest.pop(name, None) for name in ("stdin", "stdout", "stderr")))
         self.cwd = os.fspath(rest.pop("cwd", None) or Path.cwd())
-        for name in rest.keys() - {"independent", "kernel_id", "extra_arguments"}:
-            self.log.warning("moorage starts no process with the argument %s: it is left out", name)
-        spec = _spec(cmd, self.cwd, env)
+        spec = replace(_spec(cmd, self.cwd, env), options=process_options(rest))
         self._foreseen = False
         try:
             self._owned = await start(

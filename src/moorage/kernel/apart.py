@@ -13,7 +13,8 @@ from pathlib import Path
 from moorage.errors import UsageError
 from moorage.launch.base import Isolate, Launcher
 from moorage.launch.isolation import IsolatedLauncher, Relay
-from moorage.rendezvous.base import Choice, Rendezvous
+from moorage.launch.private import Owner
+from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.choice import is_ipykernel
 from moorage.rendezvous.files import write_connection_file
 from moorage.wire.connection import PORTS
@@ -37,6 +38,27 @@ def meeting_by(wanted: Choice, isolate: Isolate) -> Choice:
             do="Leave --rendezvous out, or choose ipc",
         )
     return "ipc"
+
+
+def for_owner(owner: Owner, tries: tuple[Way, ...], wanted: Choice) -> tuple[Way, ...]:
+    """Return the ways to agree with a kernel of another user: those in which nothing is read from its files.
+
+    Args:
+        owner: that user; None where the kernel is ours.
+        tries: the ways that suit the kernel.
+        wanted: what the caller insists on.
+
+    Raises:
+        UsageError: the one insisted on is none of them.
+    """
+    if owner is None:
+        return tries
+    if wanted in ("self-bind", "handshake"):
+        raise UsageError(
+            f"the {wanted} rendezvous cannot be used for a kernel of another user",
+            do="Leave --rendezvous out, or choose ipc or hold",
+        )
+    return (tries[-1] if tries[-1] in ("ipc", "hold") else "hold",)
 
 
 async def settled(

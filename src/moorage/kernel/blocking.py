@@ -8,7 +8,7 @@ It works where a loop already runs in the calling thread, as in a notebook; see 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -19,7 +19,9 @@ from moorage.kernel import kernel as asynchronous
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.portal import Portal, portal
 from moorage.launch.base import ExitStatus, Handle, Isolate
+from moorage.launch.environment import Changes
 from moorage.launch.local import Fork
+from moorage.launch.options import ProcessOptions
 from moorage.plan.lifecycle import Status
 from moorage.rendezvous.base import Choice, Way
 
@@ -182,12 +184,13 @@ def launch(
     kernel_type: str | KernelSpec = "python3",
     *,
     cwd: str | Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Changes | None = None,
     rendezvous: Choice = "auto",
     kernel_args: Sequence[str] = (),
     timeout: float = 60.0,
     fork: Fork = "auto",
     isolate: Isolate = "none",
+    process: ProcessOptions | None = None,
 ) -> Iterator[Kernel]:
     """Launch a kernel that lives as long as the ``with`` block.
 
@@ -203,6 +206,7 @@ def launch(
         timeout=timeout,
         fork=fork,
         isolate=isolate,
+        process=process,
     )
     with _entered(made) as (kernel, through):
         yield Kernel(kernel, through)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +21,10 @@ from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.quirks import interrupt_mode, preparation, published, trail
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
+from moorage.launch.environment import Changes, changed
 from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
+from moorage.launch.options import ProcessOptions
+from moorage.launch.private import Owner, hand_over, private_directory
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.choice import check, is_ipykernel, make, ways
@@ -138,20 +139,21 @@ async def launch(
     kernel_type: str | KernelSpec = "python3",
     *,
     cwd: str | Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Changes | None = None,
     rendezvous: Choice = "auto",
     kernel_args: Sequence[str] = (),
     timeout: float = 60.0,  # noqa: ASYNC109 - one deadline for three steps
     warden: Warden | None = None,
     fork: Fork = "auto",
     isolate: Isolate = "none",
+    process: ProcessOptions | None = None,
 ) -> AsyncIterator[Kernel]:
     """Launch a kernel that lives as long as the ``async with`` block.
 
     Args:
         kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
         cwd: the kernel's working directory; default is the present one.
-        env: added to this process's environment.
+        env: added to this process's environment; None unsets a variable.
         rendezvous: how to agree on addresses; ``auto`` picks what suits the kernel.
         kernel_args: appended to the kernel's command.
         timeout: seconds until the kernel must have answered.
@@ -159,6 +161,8 @@ async def launch(
         fork: fork it from a template with its imports done, where that can be done (Linux, ipykernel
             and kernels built on it): True always, False never, ``auto`` from the second one alike on.
         isolate: ``net`` gives it a network namespace of its own, in which nothing is but a loopback.
+        process: user, group, umask, limits and descriptors, where they are not to be this process's. Such a
+            kernel is never forked from a template.
 
     Yields:
         The kernel, proven to hear and to be heard. Leaving the block ends it and everything it
@@ -166,6 +170,7 @@ async def launch(
 
     Raises:
         KernelTypeNotFound: there is no such kernel type.
+        UsageError: a value has the wrong type, names what there is not, or does not go with another.
         IsolationError: this machine gives no network namespace.
         LaunchError: its program or the working directory cannot be used.
         StartDeath: it ended before it answered; the message carries its exit status and last output.
@@ -176,20 +181,17 @@ async def launch(
     spec = await resolve(kernel_type) if isinstance(kernel_type, str) else kernel_type
     deadline = _Deadline(timeout, spec.kernel_type)
     check(spec.argv, rendezvous)
-    tries = ways(spec, apart.meeting_by(rendezvous, isolate))
+    owner = None if process is None else process.owner()
+    tries = apart.for_owner(owner, ways(spec, apart.meeting_by(rendezvous, isolate)), rendezvous)
     async with AsyncExitStack() as stack:
-        owner = await stack.enter_async_context(shared_warden()) if warden is None else warden
-        directory = Path(tempfile.mkdtemp(prefix="", dir=owner.directory))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        process = LaunchSpec(
-            argv=(),
-            cwd=_absolute(cwd or "."),
-            env=await entered(spec, _surroundings(owner.pid) | dict(env or {})),
-        )
-        launcher: Launcher = LocalLauncher(owner, fork=fork)
+        warden = await stack.enter_async_context(shared_warden()) if warden is None else warden
+        directory = stack.enter_context(private_directory(warden, owner))
+        around = await entered(spec, changed(_surroundings(warden.pid), env))
+        described = LaunchSpec(argv=(), cwd=_absolute(cwd or "."), env=around, options=process)
+        launcher: Launcher = LocalLauncher(warden, fork=fork)
         if spec.launcher is not None:
             launcher = spec.launcher(launcher)
-        start = _Start(spec, tuple(kernel_args), process, directory, launcher, rendezvous, isolate)
+        start = _Start(spec, tuple(kernel_args), described, directory, owner, launcher, rendezvous, isolate)
         meeting, supervisor, addresses = await _agreed(stack, tries, start, deadline)
         client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
@@ -264,6 +266,7 @@ class _Start:
     kernel_args: tuple[str, ...]
     process: LaunchSpec
     directory: Path
+    owner: Owner
     launcher: Launcher
     rendezvous: Choice
     isolate: Isolate
@@ -277,6 +280,7 @@ class _Start:
             launcher, file = await apart.settled(
                 self.isolate, self.launcher, spec.argv, self.rendezvous, meeting
             )
+            hand_over(self.directory, self.owner)
             supervisor = Supervisor(
                 spec.kernel_type,
                 replace(self.process, argv=spec.command(file, self.kernel_args)),

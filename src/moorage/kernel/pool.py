@@ -21,6 +21,7 @@ from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import LaunchError, MoorageError
 from moorage.kernel.kernel import Kernel, launch
+from moorage.launch.environment import Changes, checked
 from moorage.launch.zygote_link import early
 from moorage.plan import pool as plan
 from moorage.plan.pool import Spare, Wish
@@ -34,7 +35,8 @@ _WARM = {"warm": "1"}
 _MOVE = """\
 (lambda os, sys, cwd, env: (
     os.chdir(cwd),
-    os.environ.update(env),
+    [os.environ.pop(name, None) if value is None else os.environ.update({{name: value}})
+     for name, value in env.items()],
     __import__("time").tzset() if "TZ" in env else None,
     setattr(sys.modules["tempfile"], "tempdir", None) if "tempfile" in sys.modules else None,
     (lambda dh: dh.__setitem__(slice(None), [type(dh[0])(os.getcwd())]))(get_ipython().user_ns["_dh"]),
@@ -70,13 +72,13 @@ class Pool:
 
     @asynccontextmanager
     async def launch(
-        self, *, cwd: str | Path | None = None, env: Mapping[str, str] | None = None
+        self, *, cwd: str | Path | None = None, env: Changes | None = None
     ) -> AsyncIterator[Kernel]:
         """Take a kernel; it ends with the ``async with`` block.
 
         Args:
             cwd: its working directory; default is the pool's.
-            env: added to the pool's environment.
+            env: added to the pool's environment; None unsets a variable.
 
         Yields:
             A kernel nobody had before. One that cannot be had by moving a kernel of the pool (another
@@ -88,7 +90,7 @@ class Pool:
 
         Cancelling while it waits leaves what was started to others.
         """
-        env = env or {}
+        env = checked(env)
         if (cwd is None and not env) or self._movable(env):
             place = await self._take()
             try:
@@ -137,10 +139,10 @@ class Pool:
             del self._waiting[wish]
             self._feed(plan.Withdrawn(wish))
 
-    def _movable(self, env: Mapping[str, str]) -> bool:
+    def _movable(self, env: Changes) -> bool:
         """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
         python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
-        return python and not early(env)
+        return python and not early(dict.fromkeys(env, ""))
 
     def _feed(self, event: plan.Event, error: Exception | None = None) -> None:
         for command in self._machine.handle(event, self._loop.time()):
@@ -214,7 +216,7 @@ class _Place:
         self.gone = asyncio.Event()
 
 
-async def _move(kernel: Kernel, cwd: str | Path | None, env: Mapping[str, str]) -> None:
+async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
     """Change a running ipykernel's directory and environment, and those of its restarts."""
     where = "." if cwd is None else _absolute(cwd)
     code = _MOVE.format(said=json.dumps([where, dict(env)]))

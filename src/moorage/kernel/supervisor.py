@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
@@ -12,6 +12,7 @@ from typing import assert_never
 from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
 from moorage.kernel.client import Client
 from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.launch.environment import Changes, changed
 from moorage.plan import lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
 from moorage.wire import messages
@@ -65,10 +66,10 @@ class Supervisor:
         """The process last started; raises what prevented its start."""
         return self._processes[-1] if self._processes else self._started.result()
 
-    def relocate(self, cwd: str | None, env: Mapping[str, str]) -> None:
+    def relocate(self, cwd: str | None, env: Changes) -> None:
         """Have restarts begin elsewhere: in another directory, with ``env`` added to the environment."""
-        env = {**self._spec.env, **env}
-        self._spec = replace(self._spec, env=env, cwd=self._spec.cwd if cwd is None else cwd)
+        around = changed(self._spec.env, env)
+        self._spec = replace(self._spec, env=around, cwd=self._spec.cwd if cwd is None else cwd)
 
     def attach(self, client: Client) -> None:
         """Tell ``client`` when the kernel dies; at once if it has."""

@@ -11,7 +11,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, NewType, Protocol
+from typing import TYPE_CHECKING, Literal, NewType, Protocol
+
+if TYPE_CHECKING:
+    from moorage.launch.options import ProcessOptions
 
 ProcessId = NewType("ProcessId", str)
 """Names one launch; unlike a pid it is never used again."""
@@ -39,6 +42,7 @@ class LaunchSpec:
         echo: descriptors that also get what it writes to stdout and to stderr; None for nobody.
             They are duplicated, too.
         isolate: ``net`` for a network namespace of its own, see :mod:`moorage.launch.isolate`.
+        options: user, group, limits and more where they differ from the launcher's; None for its own.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +52,7 @@ class LaunchSpec:
     keep_output: int = 64 * 1024
     echo: tuple[int | None, int | None] = (None, None)
     isolate: Isolate = "none"
+    options: ProcessOptions | None = None
 
 
 @dataclass(frozen=True)

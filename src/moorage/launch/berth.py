@@ -3,7 +3,7 @@
 The path is short because kernels put Unix sockets in it, and the address of one has 107 bytes at most.
 Loaded by the warden by its path, without the package.
 """
-# ruff: noqa: PTH101, PTH102, PTH108, PTH106, PTH116, PTH117, PTH118, PTH119, PTH208 - pathlib would double the warden's start-up time
+# ruff: noqa: PTH101, PTH102, PTH106, PTH116, PTH117, PTH118, PTH119, PTH208 - pathlib would double the warden's start-up time
 
 from __future__ import annotations
 
@@ -176,31 +176,37 @@ def _is(path: str, lock: int) -> bool:
     return os.path.samestat(named, os.fstat(lock))
 
 
-def remove(path: str | bytes) -> None:
+def remove(path: str | bytes, within: int | None = None) -> None:
     """Delete a file, a symbolic link (not what it points to) or a whole directory; what is not there is fine.
 
     What cannot be deleted stays: nobody is left to tell when this runs.
+
+    Args:
+        path: what to delete.
+        within: descriptor of the directory that a relative path begins in; None for the working directory.
     """
     try:
-        os.unlink(path)
+        os.unlink(path, dir_fd=within)
     except (IsADirectoryError, PermissionError):  # unlink(2) on a directory: EISDIR on Linux, else EPERM
-        _remove_directory(path)
+        _remove_directory(path, within)
     except OSError:
         pass
 
 
-def _remove_directory(path: str | bytes) -> None:
+def _remove_directory(path: str | bytes, within: int | None) -> None:
+    """Delete a directory. By descriptors: another user's process may put a link in the place of any name."""
+    opened = []
     try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            return
-        if os.lstat(path).st_mode & 0o700 != 0o700:
-            os.chmod(path, 0o700)
-        with os.scandir(path) as entries:
-            inside: list[str | bytes] = [entry.path for entry in entries]
+        opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within))
+        if os.fstat(opened[0]).st_mode & 0o700 != 0o700:
+            os.chmod(f"/proc/self/fd/{opened[0]}", 0o700)
+        opened.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened[0]))
         # The lock last: a directory without one counts as ours only while it is empty.
-        inside.sort(key=lambda one: os.path.basename(one) in (".lock", b".lock"))
-        for one in inside:
-            remove(one)
-        os.rmdir(path)
+        for name in sorted(os.listdir(opened[1]), key=".lock".__eq__):
+            remove(name, opened[1])
+        os.rmdir(path, dir_fd=within)
     except OSError:
         pass
+    finally:
+        for fd in opened:
+            os.close(fd)

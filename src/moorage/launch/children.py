@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 if TYPE_CHECKING or __package__:
-    from moorage.launch import isolate, procfs
+    from moorage.launch import confine, isolate, procfs
 else:
+    import confine
     import isolate
     import procfs
 
@@ -255,8 +256,12 @@ def become(
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != warden:  # it died before its death could be watched
             os._exit(127)
-        for number, fd in zip((1, 2, 0), fds[1:], strict=False):
+        options = spec.get("options")
+        passed = options["pass_fds"] if options else []
+        streams = len(fds) - len(passed)
+        for number, fd in zip((1, 2, 0), fds[1:streams], strict=False):
             os.dup2(fd, number)
+        report = confine.pass_on(passed, fds[streams:], report)
         signal.set_wakeup_fd(-1)
         for signum in unusual:
             signal.signal(signum, signal.SIG_DFL)
@@ -267,6 +272,11 @@ def become(
         os.chdir(raw(spec["cwd"]))
         if spec.get("isolate") == "net":
             isolate.enter()
+        if options:
+            confine.enter(options, prctl)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # another user's process has lost it
+            if os.getppid() != warden:
+                os._exit(127)
         stage = "exec"
         os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell would only stand in the way
     except OSError as error:

@@ -20,26 +20,37 @@ def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError | UsageErr
 
     Args:
         spec: what should have been started.
-        stage: ``descriptors``, ``fork``, ``chdir``, ``exec`` or a :class:`moorage.launch.isolate.Refused`'s.
+        stage: ``descriptors``, ``fork``, ``chdir``, ``exec``, ``user``, ``rlimits`` or a
+            :class:`moorage.launch.isolate.Refused`'s.
         number: the errno the step failed with.
     """
     if stage.startswith("isolate/"):
         return isolation_probe.explain(stage, number)
     program = spec.argv[0] if spec.argv else ""
     what = f"{program!r} cannot be started"
-    if stage == "chdir":
-        return LaunchError(what, **_directory(spec.cwd, number))
-    if stage == "exec":
-        return LaunchError(what, **_program(spec, program, number))
-    if number in (errno.EMFILE, errno.ENFILE):
-        return LaunchError(
-            what, why="too many files are open", do="Raise `ulimit -n` or launch fewer at once"
-        )
-    if number == errno.EAGAIN:
-        return LaunchError(
-            what, why="this user may start no more processes", do="Raise `ulimit -u` or launch fewer at once"
-        )
-    return LaunchError(what, why=os.strerror(number), do="Free memory or launch fewer at once")
+    match stage:
+        case "chdir":
+            told = _directory(spec.cwd, number)
+        case "exec":
+            told = _program(spec, program, number)
+        case "user" | "rlimits":
+            told = _confined(spec, stage, number)
+        case _:
+            told = _exhausted(number)
+    return LaunchError(what, **told)
+
+
+def _exhausted(number: int) -> dict[str, str]:
+    match number:
+        case errno.EBADF:
+            return {"why": "a descriptor that it was to be given is not open", "do": "Open it first"}
+        case errno.EMFILE | errno.ENFILE:
+            return {"why": "too many files are open", "do": "Raise `ulimit -n` or launch fewer at once"}
+        case errno.EAGAIN:
+            do = "Raise `ulimit -u` or launch fewer at once"
+            return {"why": "this user may start no more processes", "do": do}
+        case _:
+            return {"why": os.strerror(number), "do": "Free memory or launch fewer at once"}
 
 
 def _directory(cwd: str, number: int) -> dict[str, str]:
@@ -59,7 +70,7 @@ def _program(spec: LaunchSpec, program: str, number: int) -> dict[str, str]:
     if number in (errno.ENOENT, errno.ENOTDIR):
         return _missing(program, path)
     why, do = {
-        errno.EACCES: ("it is not executable", f"Try `chmod +x {path or program}`"),
+        errno.EACCES: _not_executable(spec, path or program),
         errno.ENOEXEC: (
             "it is neither a program for this machine nor a script with a #! line",
             "Name the interpreter first",
@@ -68,6 +79,27 @@ def _program(spec: LaunchSpec, program: str, number: int) -> dict[str, str]:
         errno.EINVAL: ("its arguments or environment hold a zero byte or an empty name", "Remove it"),
     }.get(number, (os.strerror(number), "Try to start it by hand"))
     return {"why": why, "do": do}
+
+
+def _not_executable(spec: LaunchSpec, path: str) -> tuple[str, str]:
+    if spec.options is not None and spec.options.user is not None:
+        return f"the user {spec.options.user} may not execute it", f"Let that user reach and execute {path}"
+    return "it is not executable", f"Try `chmod +x {path}`"
+
+
+def _confined(spec: LaunchSpec, stage: str, number: int) -> dict[str, str]:
+    if stage == "rlimits":
+        return {
+            "why": f"its limits cannot be set: {os.strerror(number)}",
+            "do": "Only root may raise a hard limit, and no soft limit may be above it",
+        }
+    assert spec.options is not None
+    named = ("user", spec.options.user), ("group", spec.options.group), ("groups", spec.options.extra_groups)
+    wanted = " and ".join(f"{kind} {name}" for kind, name in named if name is not None)
+    return {
+        "why": f"this process may not start one of {wanted}: {os.strerror(number)}",
+        "do": "Run it as root, or leave user and group out",
+    }
 
 
 def _missing(program: str, path: str | None) -> dict[str, str]:

@@ -14,6 +14,9 @@ assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 PACKET = 1 << 16
 """Longest packet in bytes; moorage sends anything longer in a memory file."""
 
+MOST_DESCRIPTORS = 253
+"""Descriptors that Linux takes with one packet, SCM_MAX_FD."""
+
 
 class Mail:
     """The link to moorage. Sending never blocks: what the socket does not take waits here."""
@@ -47,7 +50,7 @@ class Mail:
         while not self.closed and len(arrived) < 64:
             try:
                 packet, ancillary, flags, _ = self.channel.recvmsg(
-                    PACKET, socket.CMSG_SPACE(4 * 8), socket.MSG_CMSG_CLOEXEC
+                    PACKET, socket.CMSG_SPACE(4 * MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
                 break

@@ -7,7 +7,8 @@ was tried, stands in docs/design/0002-warden.md.
 
 One packet is one JSON object. moorage says ``{"do": ...}``:
 
-    spawn id stdin       + descriptors: payload (argv, cwd, env as JSON), stdout, stderr, and stdin if true
+    spawn id stdin passed  + descriptors: payload (argv, cwd, env, options as JSON), stdout, stderr, stdin if
+                         true, and so many that are passed on
     expect id            + descriptor: a child that a zygote forks; it says there who it is
     signal id signum     to the process group and the process
     kill id              SIGKILL to it and all it started, answered by ``gone``
@@ -36,6 +37,9 @@ import time
 assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 
 TYPE_CHECKING = False  # typing costs a quarter of the start-up time; type checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
+
 if TYPE_CHECKING or __package__:
     from moorage.launch import berth, children, procfs
     from moorage.launch.hunt import Hunt
@@ -158,8 +162,8 @@ class Warden:
         else:
             self._rest = time.monotonic() + float(message["seconds"])
 
-    def _spawn(self, message: dict[str, object], fds: list[int], *, cut: bool) -> None:
-        if cut or len(fds) != 3 + bool(message["stdin"]):
+    def _spawn(self, message: dict[str, Any], fds: list[int], *, cut: bool) -> None:
+        if cut or len(fds) != 3 + bool(message["stdin"]) + int(message.get("passed", 0)):
             self._mail.send("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
         elif not self._ending:
             self._children.spawn(str(message["id"]), fds)

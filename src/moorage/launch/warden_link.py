@@ -132,13 +132,17 @@ class Warden:
 
         Raises:
             WardenLost: there is nobody to start it.
-            OSError: no descriptors are left.
+            OSError: no descriptors are left, or those to be passed on are not open.
+            UsageError: its options name what there is not.
         """
         launched = self._launch(on_exit)
-        whole = payload(described(spec))
+        text = described(spec)
+        passed = [] if text["options"] is None else text["options"]["pass_fds"]
+        whole = payload(json.dumps(text).encode())
         try:
-            fds = [whole, stdout, stderr, *([] if spec.stdin is None else [spec.stdin])]
-            self.link.send({"do": "spawn", "id": launched.id, "stdin": spec.stdin is not None}, fds)
+            more = [*([] if spec.stdin is None else [spec.stdin]), *passed]
+            order = {"do": "spawn", "id": launched.id, "stdin": spec.stdin is not None, "passed": len(passed)}
+            self.link.send(order, [whole, stdout, stderr, *more])
         finally:
             os.close(whole)
         self._launches[launched.id] = launched
@@ -217,12 +221,13 @@ async def begin(process: WardenProcess | None = None) -> Warden:
     return Warden(process, directory)
 
 
-def described(spec: LaunchSpec, **more: str) -> bytes:
-    """Return what a payload says: arguments, directory and environment, with ``more`` variables."""
+def described(spec: LaunchSpec, **more: str) -> dict[str, Any]:
+    """Return what a payload says: arguments, directory, environment with ``more`` variables, options."""
     env = {_text(key): _text(value) for key, value in spec.env.items()}
     argv = [_text(part) for part in spec.argv]
-    text = {"argv": argv, "cwd": _text(spec.cwd), "env": env | more, "isolate": spec.isolate}
-    return json.dumps(text).encode()
+    options = None if spec.options is None else spec.options.to_dict()
+    text = {"argv": argv, "cwd": _text(spec.cwd), "env": env | more}
+    return {**text, "isolate": spec.isolate, "options": options}
 
 
 def _text(path: str) -> str:

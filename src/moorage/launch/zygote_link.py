@@ -6,6 +6,7 @@ What a zygote does is described in :mod:`moorage.launch.zygote`.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -95,7 +96,7 @@ class Template:
 
 def template_of(spec: LaunchSpec) -> Template | None:
     """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
-    if sys.platform != "linux" or spec.stdin is not None or "-m" not in spec.argv:
+    if sys.platform != "linux" or spec.stdin is not None or spec.options or "-m" not in spec.argv:
         return None
     at = spec.argv.index("-m")
     flags = spec.argv[1:at]
@@ -191,7 +192,7 @@ class Zygote:
             launched = self._warden.expect(reader, on_exit)
             outer = os.environ.get("MOORAGE_LAUNCH", "")
             marker = f"{outer}/{launched.id}" if outer else str(launched.id)
-            opened.append(payload(described(spec, MOORAGE_LAUNCH=marker)))
+            opened.append(payload(json.dumps(described(spec, MOORAGE_LAUNCH=marker)).encode()))
             # Where nobody can take it, closing the pipe tells the warden that nothing will come of it.
             with suppress(OSError):
                 _send(self._channel, b"fork", [opened[2], stdout, stderr, writer])

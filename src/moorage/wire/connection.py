@@ -70,8 +70,8 @@ class ConnectionInfo:
             key=_key(found.get("key")),
             signature_scheme=_text(found, "signature_scheme", "hmac-sha256"),
             kernel_name=_text(found, "kernel_name", ""),
-            **_curve_keys(found),
-            **{name: _checked_port(found, name, transport) for name in PORTS},
+            **_curve_keys(found),  # type: ignore[arg-type]  # all are texts
+            **{name: _checked_port(found, name, transport) for name in PORTS},  # type: ignore[arg-type]  # ports
         )
 
     def to_dict(self) -> dict[str, Any]:
