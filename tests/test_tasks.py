@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from moorage.tasks import beside, every, reaped
+from moorage.regular import raise_if_ended
+from moorage.tasks import aside, beside, every, reaped
 
 pytestmark = pytest.mark.anyio
 
@@ -116,3 +118,27 @@ async def test_a_call_that_raises_does_not_end_the_calls():
         async with asyncio.timeout(5):
             await enough.wait()
     assert told
+
+
+async def test_what_is_read_aside_comes_back():
+    assert await aside(lambda: threading.current_thread() is not threading.main_thread())
+    with pytest.raises(KeyError):
+        await aside(lambda: {}["x"])
+
+
+async def test_cancelling_ends_the_reading():
+    began, ended = threading.Event(), threading.Event()
+
+    def read():
+        began.set()
+        try:
+            while True:
+                raise_if_ended()
+        finally:
+            ended.set()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await aside(read)
+    assert began.is_set()
+    assert await asyncio.to_thread(ended.wait, 60)

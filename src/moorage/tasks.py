@@ -7,9 +7,15 @@ A TaskGroup wraps what the block raises into an ExceptionGroup, which would reac
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+from moorage.regular import reading_ends
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -47,6 +53,30 @@ async def reaped(task: asyncio.Task[Any]) -> None:
         task.exception()  # retrieved here so that the loop does not log it a second time
     if cancelled is not None:
         raise cancelled
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, which reads files in a thread meanwhile.
+
+    Cancelling returns at once; what ``work`` reads through :mod:`moorage.regular` then ends with an OSError,
+    so that no thread goes on.
+
+    Args:
+        work: blocks, and changes nothing that is of use when it does not come to its end.
+
+    Raises:
+        Exception: whatever ``work`` raises.
+    """
+    ended = threading.Event()
+    context = contextvars.copy_context()
+    context.run(reading_ends.set, ended)
+    future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
+    try:
+        return await asyncio.shield(future)
+    finally:
+        ended.set()
+        # If the waiter was cancelled, what comes of it is of no use.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from moorage.errors import OutputError, UsageError
+from moorage.errors import DocumentError, OutputError, UsageError
 from moorage.plan.schedule import Job, ordered
+from moorage.render import dependencies
 from moorage.render.dependencies import (
     Declared,
     Link,
@@ -191,3 +192,38 @@ def test_files_a_notebook_reads(tmp_path):
         "c/.3.h5",
         "d.h5",
     ]
+
+
+@pytest.mark.parametrize("pattern", ["**/**/**/**/*.h5", "**/" * 90 + "*.h5", "**/*5"])
+def test_patterns_of_inputs_look_at_no_folder_twice_and_follow_links_once(tmp_path, pattern):
+    for name in ("a/1.h5", "a/b/2.h5", "c/.3.h5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a/loop").symlink_to(tmp_path)
+    declared = notebook("x.py", tmp_path, inputs=[pattern])
+    names = {path.name for path in input_files(declared.path, declared.settings)}
+    assert names == {"1.h5", "2.h5", ".3.h5"}
+
+
+def test_what_is_no_file_is_no_input(tmp_path):
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data/pipe")
+    (tmp_path / "data/zero").symlink_to("/dev/zero")
+    (tmp_path / "data/x").touch()
+    for name in ("data", "data/*"):
+        declared = notebook("x.py", tmp_path, inputs=[name])
+        assert input_files(declared.path, declared.settings) == (tmp_path / "data/x",)
+    for name in ("data/pipe", "data/zero", "/dev/zero"):
+        declared = notebook("x.py", tmp_path, inputs=[name])
+        with pytest.raises(DocumentError, match="no regular file"):
+            input_files(declared.path, declared.settings)
+
+
+def test_too_many_inputs_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "MOST_INPUTS", 3)
+    for each in range(5):
+        (tmp_path / f"{each}.h5").touch()
+    for name in (".", "*.h5", "**"):
+        declared = notebook("x.py", tmp_path, inputs=[name])
+        with pytest.raises(DocumentError, match="more than 3 files"):
+            input_files(declared.path, declared.settings)

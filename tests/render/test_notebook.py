@@ -9,6 +9,8 @@ import pytest
 
 from command import printed, script, write
 from contexts import Planned, planned
+from moorage.regular import raise_if_ended
+from moorage.render.cache import store
 from moorage.render.events import CellStarted, Outcome
 from moorage.render.notebook import Place, Rendering
 
@@ -93,3 +95,17 @@ async def test_something_in_the_place_of_its_link_fails_it_and_stays(tmp_path):
         outcome, _ = await run(made, "x.py")
     assert (outcome.status, outcome.error.ename) == ("failed", "OutputError")
     assert (tmp_path / "start.h5").read_text() == "mine"
+
+
+async def test_reading_the_inputs_ends_at_the_deadline(tmp_path, monkeypatch):
+    def read_for_ever(_):
+        while True:
+            raise_if_ended()
+
+    said = """[notebook."x.py"]\ninputs = ["data"]\n"""
+    write(tmp_path, {"x.py": script("1"), "data/x": "x", "moorage.toml": said})
+    async with planned(tmp_path, ["x.py"], timeout=0.2) as made:
+        monkeypatch.setattr(store, "digest_regular", read_for_ever)
+        outcome, released = await run(made, "x.py")
+    assert (outcome.status, released) == ("timeout", [])
+    assert outcome.reason == "reading its inputs took longer than 0.2 s"

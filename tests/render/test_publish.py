@@ -59,9 +59,9 @@ async def test_artefacts_lie_beside_the_output_and_are_named_from_the_output_fol
     write(tmp_path, {"a/b/x.py": script("1"), "a/b/old.gif": "old"})
     async with planned(tmp_path, ["a"], artifacts=["*.gif"]) as run:
         publisher = Publisher(run.context, run.plan.items["b/x.py"])
-        publisher.begin()
+        await publisher.begin()
         write(tmp_path, {"a/b/new.gif": "new"})
-        made, missing = publisher.collect()
+        made, missing = await publisher.collect()
         assert (set(made), missing) == ({"new.gif"}, ())
         assert publisher.outcome(Outcome("b/x.py", None, "ok")).artifacts == ("b/new.gif",)
         assert (tmp_path / "out/b/new.gif").read_text() == "new"
@@ -81,10 +81,10 @@ async def test_nobody_waits_for_files_nobody_named(tmp_path):
     write(tmp_path, {"x.py": script("1")})
     async with planned(tmp_path, ["x.py"]) as run:
         publisher = Publisher(run.context, run.plan.items["x.py"])
-        publisher.begin()
+        await publisher.begin()
         write(tmp_path, {"x.gif": ""})
         assert not publisher.waits
-        assert publisher.collect() == ({}, ())
+        assert await publisher.collect() == ({}, ())
 
 
 async def test_a_file_in_the_way_is_an_output_error(tmp_path):

@@ -12,6 +12,7 @@ from moorage.discovery.kernelspec import native
 from moorage.kernel.kernel import launch
 from moorage.render.cache.environment import Environment
 from moorage.render.cache.stored import Ran
+from moorage.render.dependencies import input_files
 from moorage.render.documents.document import load
 from moorage.render.remember import Remember, _recipe
 
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 async def recipe(folder, *sources: str, **flags):
     async with planned(folder, list(sources), **flags) as made:
-        return _recipe(made.context, next(iter(made.plan.items.values())))
+        item = next(iter(made.plan.items.values()))
+        return _recipe(made.context, item, input_files(item.file.path, item.settings))
 
 
 def remember(made: Planned) -> Remember:

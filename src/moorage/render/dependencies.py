@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from msgspec import Struct
 
-from moorage.errors import OutputError, UsageError
+from moorage.errors import DocumentError, OutputError, UsageError
+from moorage.regular import raise_if_ended
 from moorage.render.globs import matches
 from moorage.render.output.atomic import Guard, no_guard
 from moorage.render.settings import NotebookSettings
+
+MOST_INPUTS = 100_000
+"""A notebook that declares more input files than this is refused."""
 
 
 class Declared(Struct, frozen=True):
@@ -218,17 +223,55 @@ def missing_outputs(notebook: Path, outputs: Iterable[str]) -> tuple[str, ...]:
 def input_files(notebook: Path, settings: NotebookSettings) -> tuple[Path, ...]:
     """Return every file the notebook says it reads (``inputs`` and ``needs``) that is there, sorted.
 
-    Of a folder all files below it count.
+    Of a folder all files below it count. Pipes, devices and sockets count nowhere.
+
+    Raises:
+        DocumentError: it names one of these by its own name, or more than 100,000 files.
+        OSError: there is no use for the answer any more, see :data:`moorage.regular.reading_ends`.
     """
-    texts = [*settings.inputs, *(need.file for need in settings.needs)]
     files: set[Path] = set()
-    for path in (path for text in texts for path in _found(notebook.parent, text)):
-        if path.is_dir():
-            for folder, _, names in os.walk(path):
-                files |= {Path(folder, name) for name in names}
-        else:
-            files.add(path)
+    for text in (*settings.inputs, *(need.file for need in settings.needs)):
+        for path in _found(notebook.parent, text):
+            if path.is_dir():
+                files.update(_files_below(path))
+            elif _is_special(path) and glob.has_magic(text):
+                continue
+            elif _is_special(path):
+                raise DocumentError(
+                    f"{notebook} cannot read its input {text}",
+                    why=f"{path} is a pipe, a device or a socket and no regular file",
+                    do="Name a file, or leave it out",
+                )
+            else:
+                files.add(path)
+            if len(files) > MOST_INPUTS:
+                raise DocumentError(
+                    f"{notebook} has too many inputs",
+                    why=f"With {text} they are more than {MOST_INPUTS} files",
+                    do="Name those files that the notebook reads",
+                )
     return tuple(sorted(files))
+
+
+def _files_below(top: Path) -> Iterator[Path]:
+    """Yield the regular files below a folder, until there are too many to count on."""
+    count = 0
+    for folder, _, names in os.walk(top):
+        raise_if_ended()
+        for path in (Path(folder, name) for name in names):
+            if not _is_special(path):
+                yield path
+                count += 1
+        if count > MOST_INPUTS:
+            return
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # missing, which is a state like any other
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _found(folder: Path, text: str) -> list[Path]:
@@ -237,5 +280,51 @@ def _found(folder: Path, text: str) -> list[Path]:
         return [path]
     if not glob.has_magic(text):
         return []
-    names = glob.glob(text, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207 - hidden too
-    return [Path(os.path.normpath(folder / name)) for name in names]
+    return sorted(set(_expanded(folder, PurePath(text).parts)))
+
+
+def _expanded(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """Yield what a pattern matches, hidden files too; no folder is looked at twice for one part of it."""
+    parts = tuple(part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ("**",))
+    seen: set[tuple[int, int, int]] = set()
+    todo = [(folder, 0)]
+    while todo:
+        raise_if_ended()
+        path, at = todo.pop()
+        if at == len(parts):
+            yield Path(os.path.normpath(path))
+        elif glob.has_magic(parts[at]):
+            todo += _entered(path, parts, at, seen)
+        elif os.path.lexists(path / parts[at]):
+            todo.append((path / parts[at], at + 1))
+
+
+def _entered(
+    folder: Path, parts: tuple[str, ...], at: int, seen: set[tuple[int, int, int]]
+) -> Iterator[tuple[Path, int]]:
+    """Yield what one part of a pattern leads to: a path, and which part comes next."""
+    part = parts[at]
+    for entry in _entries(folder, at, seen):
+        if part != "**":
+            if matches(entry.name, part):
+                yield folder / entry.name, at + 1
+        elif entry.is_dir():
+            yield folder / entry.name, at
+        elif at + 1 == len(parts):
+            yield folder / entry.name, at + 1
+    if part == "**":
+        yield folder, at + 1
+
+
+def _entries(folder: Path, at: int, seen: set[tuple[int, int, int]]) -> list[os.DirEntry[str]]:
+    """List a folder; nothing where it was listed for this part of the pattern already, by a link maybe."""
+    try:
+        status = folder.stat()
+        mark = (status.st_dev, status.st_ino, at)
+        if mark in seen:
+            return []
+        seen.add(mark)
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (OSError, ValueError):
+        return []

@@ -15,6 +15,7 @@ from msgspec import structs
 from moorage.discovery.choice import choose_kernel
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.errors import (
+    DeadlineExceeded,
     DocumentError,
     KernelTypeNotFound,
     LaunchError,
@@ -36,7 +37,7 @@ from moorage.render.events import CellStarted, Failure, Note, Outcome
 from moorage.render.execute import Execution, Executor, Limits
 from moorage.render.kernels import lasting_name, name_kernel
 from moorage.render.publish import Publisher, count_cells, not_made, unwritten
-from moorage.render.remember import Remember
+from moorage.render.remember import Remember, read_inputs
 
 # What another attempt would meet again.
 _FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
@@ -74,7 +75,7 @@ class Rendering:
         self._place = place
         self._release = release
         self._began = context.clock()
-        self._remember = None if context.cache is None else Remember(context, item, context.cache)
+        self._remember: Remember | None = None
         self._publisher = Publisher(context, item)
 
     async def run(self) -> Outcome:
@@ -85,8 +86,8 @@ class Rendering:
             Cancelling kills the kernel and leaves no half-written file.
         """
         try:
-            if self._remember is not None and (hit := self._remember.finished()) is not None:
-                return self._cached(hit.record.kernel, hit.record.cells, tuple(hit.record.artifacts))
+            if (settled := await self._settled()) is not None:
+                return settled
             with self._context.links.placed(self._item.links):
                 return await self._run()
         except _FINAL as error:
@@ -101,8 +102,25 @@ class Rendering:
             outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
             return self._timed(replace(outcome, attempts=self._place.attempt))
 
+    async def _settled(self) -> Outcome | None:
+        """Return how it ended where that needs no kernel: by the cache, or because reading took too long."""
+        if (cache := self._context.cache) is None:
+            return None
+        limit = self._limits().notebook
+        try:
+            async with asyncio.timeout(limit or None):
+                files = await read_inputs(self._item, cache)
+        except TimeoutError:
+            reason = f"reading its inputs took longer than {limit:g} s"
+            failure = Failure(0, DeadlineExceeded.__name__, reason)
+            return self._timed(Outcome(self._item.name, None, "timeout", error=failure, reason=reason))
+        self._remember = Remember(self._context, self._item, cache, files)
+        if (hit := self._remember.finished()) is None:
+            return None
+        return self._cached(hit.record.kernel, hit.record.cells, tuple(hit.record.artifacts))
+
     async def _run(self) -> Outcome:
-        self._publisher.begin()
+        await self._publisher.begin()
         loading = asyncio.get_running_loop().run_in_executor(None, load, self._item.file.path)
         # Should the kernel not start, nobody asks what came of the text.
         loading.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -201,7 +219,7 @@ class Rendering:
     async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
         """Write everything, and remember it if it went well."""
         data = self._publisher.write(notebook)
-        made, missing = self._publisher.collect()
+        made, missing = await self._publisher.collect()
         outcome = not_made(missing, self._publisher.outcome(outcome))
         if self._publisher.waits:
             self._release(outcome)

@@ -19,6 +19,7 @@ from moorage.render.output import artifacts
 from moorage.render.output.artifacts import Snapshot
 from moorage.render.output.atomic import write_whole
 from moorage.render.output.export import Target
+from moorage.tasks import aside
 
 
 def documents_of(output: Path, to: Sequence[str], private: Path) -> dict[str, Path]:
@@ -61,14 +62,16 @@ class Publisher:
         """Whether files that may still appear while the kernel ends matter to somebody."""
         return bool(self._item.waited_for or self._patterns)
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Look at what is there before the notebook runs. Raises UsageError for an impossible pattern."""
         if self._patterns:
             context = self._context
             context.conflicts.began(self._item.name, self._item.data.decode(errors="replace"))
             exclude = [context.out_dir] if context.out_dir != context.root else []
-            self._before = artifacts.snapshot(
-                self._item.directory, self._patterns, root=context.root, exclude=exclude
+            self._before = await aside(
+                lambda: artifacts.snapshot(
+                    self._item.directory, self._patterns, root=context.root, exclude=exclude
+                )
             )
 
     def write(self, notebook: Mapping[str, Any]) -> bytes:
@@ -97,7 +100,7 @@ class Publisher:
                 alone[to] = read_regular(written[0], MOST_DOCUMENT)
         return alone
 
-    def collect(self) -> tuple[dict[str, Path], tuple[str, ...]]:
+    async def collect(self) -> tuple[dict[str, Path], tuple[str, ...]]:
         """Copy the artefacts beside the output.
 
         Returns:
@@ -110,7 +113,8 @@ class Publisher:
         if self._before is None:
             return {}, ()
         context, item = self._context, self._item
-        found = artifacts.compare(self._before, outputs=item.settings.outputs)
+        before = self._before
+        found = await aside(lambda: artifacts.compare(before, outputs=item.settings.outputs))
         folder = item.file.output.parent
         mine, notes = context.conflicts.claim(item.name, found.artifacts)
         placed = artifacts.collect(
@@ -122,7 +126,7 @@ class Publisher:
         )
         for artifact, path in zip(mine, placed, strict=True):
             notes += context.conflicts.placed(item.name, artifact, path)
-            self._collected.append(os.path.relpath(path, context.out_dir))
+        self._collected += [os.path.relpath(path, context.out_dir) for path in placed]  # noqa: ASYNC240 - names
         for note in notes:
             context.emit(note)
         return {artifact.name: artifact.path for artifact in mine}, found.missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from moorage.render.kernels import kernel_names, lasting_name
 from moorage.render.output.shown import shown_files
 from moorage.render.planning import named_from
 from moorage.render.settings import RenderSettings
+from moorage.tasks import aside
 from moorage.version import __version__
 
 _PROBE_SECONDS = 10.0
@@ -34,12 +35,19 @@ _PROBE_SECONDS = 10.0
 class Remember:
     """The cache as one notebook sees it."""
 
-    def __init__(self, context: Context, item: Item, cache: Cache) -> None:
-        """Describe what is to be rendered; nothing is read yet."""
+    def __init__(self, context: Context, item: Item, cache: Cache, files: Sequence[Path] = ()) -> None:
+        """Describe what is to be rendered; nothing is read yet.
+
+        Args:
+            context: the run.
+            item: the notebook.
+            cache: where results are kept.
+            files: what the notebook says it reads, see :func:`read_inputs`.
+        """
         self._context = context
         self._item = item
         self._cache = cache
-        self._recipe = _recipe(context, item)
+        self._recipe = _recipe(context, item, files)
 
     def finished(self) -> FastHit | None:
         """Put the finished documents in place if they are known; None when they are not."""
@@ -124,7 +132,23 @@ class Remember:
             self._context.emit(Note("notice", f"not cached: {reason}", self._item.name))
 
 
-def _recipe(context: Context, item: Item) -> Recipe:
+async def read_inputs(item: Item, cache: Cache) -> tuple[Path, ...]:
+    """Find and read the files that a notebook says it reads, so that no later look at them takes long.
+
+    Returns:
+        The files. Cancelling ends the reading.
+
+    Raises:
+        DocumentError: see :func:`moorage.render.dependencies.input_files`.
+    """
+    if not item.settings.inputs and not item.settings.needs:
+        return ()
+    files = await aside(lambda: input_files(item.file.path, item.settings))
+    await aside(lambda: cache.files.learn(files))
+    return files
+
+
+def _recipe(context: Context, item: Item, files: Sequence[Path]) -> Recipe:
     settings, own = context.settings, item.settings
     return Recipe(
         source=named_from(context.home, item.file.path),
@@ -135,7 +159,7 @@ def _recipe(context: Context, item: Item) -> Recipe:
         isolate=settings.isolate,
         kernel_args=settings.kernel_arg,
         allow_errors=settings.allow_errors,
-        inputs=tuple(named_from(context.home, path) for path in input_files(item.file.path, own)),
+        inputs=tuple(named_from(context.home, path) for path in files),
         artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
         display={
             "remove_cells": sorted(settings.remove_cells),

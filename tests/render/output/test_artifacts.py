@@ -128,3 +128,12 @@ def test_an_output_folder_that_is_the_sources_needs_no_copy(demos):
     before = (demos / "film.gif").stat()
     assert collect([Artifact("film.gif", demos / "film.gif", changed=True)], demos) == (demos / "film.gif",)
     assert (demos / "film.gif").stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("pattern", ["/".join(["**"] * 100), "*a" * 500 + "b", "/".join(["**/*"] * 50)])
+def test_no_pattern_takes_exponential_time(demos, pattern):
+    deep = "/".join(["aaaaaaaaaaaaaaaaaaaaaaaa"] * 12)
+    write(demos, f"{deep}/x.txt", *(f"{n}/y.txt" for n in range(10)))
+    before = snapshot(demos, [pattern], root=demos.parent)
+    assert f"{deep}/x.txt" not in before.states
+    assert len(before.states) in {0, 1, 11}

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from moorage.regular import digest_regular, open_regular, read_regular
+from moorage.regular import digest_regular, open_regular, raise_if_ended, read_regular
 from moorage.render.output.atomic import Guard, no_guard, sweep, whole_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Kind = Literal["recipes", "runs"]
@@ -69,6 +70,23 @@ class Files:
         young = status.st_mtime_ns > time.time_ns() - _RACY
         return FileState(digest, status.st_size, 0 if young else status.st_mtime_ns)
 
+    def learn(self, paths: Iterable[Path]) -> None:
+        """Read files, so that what they hold is known from now on; for a thread beside the loop.
+
+        A file that was young when its reading began is read once more if that took long: only then does its
+        time tell when it changes again. What is still young is small enough to be read again in no time.
+
+        Raises:
+            OSError: there is no use for it any more, see :data:`moorage.regular.reading_ends`.
+        """
+        for path in paths:
+            for _ in range(2):
+                with suppress(OSError, ValueError):
+                    self._digest(path, path.stat())
+                raise_if_ended()
+                if str(path) in self._known:
+                    break
+
     def same(self, path: Path, then: FileState) -> bool:
         """Return whether ``path`` holds what it held then; reads it only if size and time do not tell."""
         try:
@@ -87,8 +105,9 @@ class Files:
         known = self._known.get(str(path))
         if known is not None and known[0] == mark:
             return known[1]
+        began = time.time_ns()
         digest = digest_regular(path)
-        if status.st_mtime_ns < time.time_ns() - _RACY:
+        if status.st_mtime_ns < began - _RACY:
             self._known[str(path)] = (mark, digest)
         return digest
 

@@ -12,7 +12,6 @@ What is collected, from the notebook's directory:
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct, field
 
 from moorage.errors import UsageError
+from moorage.regular import raise_if_ended
+from moorage.render.globs import matches
 from moorage.render.output.atomic import Guard, copy_whole, no_guard
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -192,40 +193,55 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _matches(before: Snapshot, pattern: str) -> Iterator[Path]:
-    for path in _expand(before.directory, PurePosixPath(pattern).parts, before.root):
+    for path in _expand(before.directory, PurePosixPath(pattern).parts, before.root, set()):
         inside = Path(os.path.realpath(path)).is_relative_to(before.root)
         if inside and not any(path.is_relative_to(folder) for folder in before.exclude):
             yield path
 
 
-def _expand(folder: Path, parts: tuple[str, ...], root: Path) -> Iterator[Path]:
-    """Yield the files below ``folder`` that ``parts`` of a pattern match."""
+_Seen = set[tuple[Path, tuple[str, ...]]]
+
+
+def _expand(folder: Path, parts: tuple[str, ...], root: Path, seen: _Seen) -> Iterator[Path]:
+    """Yield the files below ``folder`` that ``parts`` of a pattern match.
+
+    No folder is looked at twice for the same rest of the pattern: ``**/**/**`` would take exponential time.
+    """
+    if (folder, parts) in seen:
+        return
+    seen.add((folder, parts))
+    raise_if_ended()
     if not parts:
-        yield from _expand(folder, ("**", "*"), root)
+        yield from _expand(folder, ("**", "*"), root, seen)
         return
     head, rest = parts[0], parts[1:]
     if head == "..":
         if folder != root and folder.parent.is_relative_to(root):
-            yield from _expand(folder.parent, rest, root)
+            yield from _expand(folder.parent, rest, root, seen)
     elif head == "**":
-        yield from _expand(folder, rest or ("*",), root)
-        for entry in _entries(folder):
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _expand(folder / entry.name, parts, root)
+        yield from _expand(folder, rest or ("*",), root, seen)
+        for below in _folders(folder):
+            yield from _expand(below, parts, root, seen)
     elif _MAGIC.search(head):
         for entry in _entries(folder):
             hidden = entry.name.startswith(".") and not head.startswith(".")
-            if not hidden and fnmatch.fnmatchcase(entry.name, head):
-                yield from _step(folder / entry.name, rest, root, wild=True)
+            if not hidden and matches(entry.name, head):
+                yield from _step(folder / entry.name, rest, root, seen, wild=True)
     else:
-        yield from _step(folder / head, rest, root, wild=False)
+        yield from _step(folder / head, rest, root, seen, wild=False)
 
 
-def _step(path: Path, rest: tuple[str, ...], root: Path, *, wild: bool) -> Iterator[Path]:
+def _folders(folder: Path) -> Iterator[Path]:
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            yield folder / entry.name
+
+
+def _step(path: Path, rest: tuple[str, ...], root: Path, seen: _Seen, *, wild: bool) -> Iterator[Path]:
     if path.is_dir():
         linked = path.is_symlink()
         if (rest or not wild) and not (linked and (wild or not path.resolve().is_relative_to(root))):
-            yield from _expand(path, rest, root)
+            yield from _expand(path, rest, root, seen)
     elif not rest and path.is_file():
         yield path
 
