@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import subprocess
@@ -65,6 +66,51 @@ def test_the_kernel_can_bind_and_listen_and_again_after_a_restart(held):
             kernel.bind(("127.0.0.1", port_of(held[0])))
             kernel.listen()
             socket.create_connection(kernel.getsockname()).close()
+
+
+BY_ANOTHER_USER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(12321); os.setuid(12321)
+for port in map(int, sys.argv[1:]):
+    for ip in ("127.0.0.1", "0.0.0.0"):
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, None):
+            with socket.socket() as thief:
+                if option:
+                    thief.setsockopt(socket.SOL_SOCKET, option, 1)
+                try:
+                    thief.bind((ip, port))
+                    thief.listen()
+                except OSError:
+                    continue
+                print("taken", port, ip, option)
+"""
+
+
+def taken(ports):
+    """Try to take ports as another user would; returns what was taken."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    words = [sys.executable, "-I", "-c", BY_ANOTHER_USER, *map(str, ports)]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.anyio
+async def test_another_user_gets_none_of_them_but_while_the_kernel_binds_them(directory):
+    meeting = HoldRendezvous(directory, b"key")
+    info = await meeting.addresses()
+    ports = [getattr(info, name) for name in PORTS]
+    assert taken(ports[:1]), "or this shows nothing"
+    meeting.renew()
+    kernels = [socket.create_server(("127.0.0.1", port)) for port in ports]  # with SO_REUSEADDR, as libzmq
+    assert not taken(ports)  # it listens
+    meeting.answered()
+    for kernel in kernels:
+        kernel.close()  # it has died
+    assert not taken(ports)
+    meeting.renew()
+    for port in ports:
+        socket.create_server(("127.0.0.1", port)).close()
+    meeting.close()
 
 
 def test_nobody_can_connect_to_a_port_that_is_only_held(held):

@@ -96,6 +96,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
             if isinstance(launched.state, Refused):
                 raise explain(process, launched.state.stage, launched.state.number)
             if await _answers(info, launched):
+                held.answered()
                 ports = {name: getattr(info, name) for name in PORTS}
                 await asyncio.to_thread(kernelside.register, file, ports)
             await launched.until(lambda: isinstance(launched.state, Ended))

@@ -163,7 +163,12 @@ class Meeting:
         return file
 
     def write_into(self, manager: Any) -> None:
-        """Set the manager's transport, address and ports; what it calls random ports are none."""
+        """Set the manager's transport, address and ports; what it calls random ports are none.
+
+        A process is about to be started: it may bind what is held.
+        """
+        if self._chosen is not None and self.way == "hold":
+            self._chosen.renew()
         if self._info is not None:
             ports = {name: getattr(self._info, name) for name in PORTS}
             _set(manager, self._info.transport, self._info.ip, ports)
@@ -191,6 +196,8 @@ class Meeting:
         else:
             for port in ports:
                 await _accepting("127.0.0.1" if manager.ip == "0.0.0.0" else manager.ip, port)  # noqa: S104 - asked for
+        if self._chosen is not None:
+            self._chosen.answered()
         return True
 
     def hold(self) -> None:

@@ -287,6 +287,7 @@ class _Start:
                 launcher,
                 ends_by_shell=is_ipykernel(spec.argv),
                 renew=meeting.renew,
+                answered=meeting.answered,
             )
             async with beside(supervisor.keep(), name=f"keep {spec.name}"):
                 await deadline.started(supervisor)

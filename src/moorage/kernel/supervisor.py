@@ -30,6 +30,7 @@ class Supervisor:
         *,
         ends_by_shell: bool = False,
         renew: Callable[[], None] = lambda: None,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         """Describe the process; :meth:`keep` starts it.
 
@@ -41,8 +42,10 @@ class Supervisor:
                 asked on control, its main thread may end the thread that prints while the control
                 thread still waits ten seconds for that one (seen in 1 of 25 with ipykernel 7.4).
             renew: called before each start, when nothing of an earlier process lives.
+            answered: called when the process has answered.
         """
         self._renew = renew
+        self._answered = answered
         self._ends_by_shell = ends_by_shell
         self._kernel_type = kernel_type
         self._spec = spec
@@ -99,6 +102,8 @@ class Supervisor:
 
     def tell(self, event: lifecycle.Answered | lifecycle.DeadlinePassed) -> None:
         """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause."""
+        if isinstance(event, lifecycle.Answered):
+            self._answered()
         self._feed(event)
 
     def stop(self, *, grace: float, at_once: bool) -> None:

@@ -32,6 +32,10 @@ class Rendezvous(Protocol):
         """
         ...
 
+    def answered(self) -> None:
+        """Take note that the kernel listens at its addresses: no other process is to get them."""
+        ...
+
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses, waiting for the kernel to choose them where it is the one to choose.
 

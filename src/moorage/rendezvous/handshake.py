@@ -69,6 +69,9 @@ class HandshakeRendezvous:
             self._await()
         self._started = True
 
+    def answered(self) -> None:
+        """Nothing is to be done: no other process is given these addresses."""
+
     async def addresses(self) -> ConnectionInfo:
         """Wait until the kernel has registered, or has written its ports into the file as ipykernel does."""
         async with self._watch:

@@ -3,6 +3,10 @@
 On Linux a port that is bound with SO_REUSEADDR and not listening can be bound once more by a socket that
 also sets SO_REUSEADDR, as libzmq does, and cannot be handed out by anybody's ``bind(port 0)`` or
 ``connect``. So the ports are never let go of between choosing and using, nor across a restart.
+
+Linux asks of two such sockets only that both set the option, not whose they are (``inet_csk_bind_conflict``):
+a process of another user could take a held port and listen. So the option is set on the held socket only from
+the start of a kernel's process until it answers; before and after nothing else can bind the port.
 """
 
 from __future__ import annotations
@@ -24,19 +28,42 @@ def hold_port(ip: str = "127.0.0.1", port: int = 0) -> socket.socket:
         port: its number; 0 for one that the system picks.
 
     Returns:
-        The bound socket. Close it to let go of the port. Children do not inherit it.
+        The bound socket, shared as :func:`share` has it. Close it to let go of the port. Children do not
+        inherit it.
 
     Raises:
         OSError: no port is free, or this one is not.
     """
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind((ip, port))
+        _bind(held, (ip, port))
     except BaseException:
         held.close()
         raise
+    share(held, True)
     return held
+
+
+def _bind(held: socket.socket, address: tuple[str, int]) -> None:
+    # Without the option at first: with it, Linux would remember of the port that all its sockets share it,
+    # and never look at them again (``tb->fastreuse``).
+    try:
+        held.bind(address)
+    except OSError:
+        if not address[1]:
+            raise
+        share(held, True)  # connections of the port's last user linger
+        held.bind(address)
+
+
+def share(held: socket.socket, shared: bool) -> None:  # noqa: FBT001 - as setsockopt has it
+    """Say whether one more socket may be bound to a held port.
+
+    Args:
+        held: from :func:`hold_port`.
+        shared: True while its kernel is to bind it.
+    """
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(shared))
 
 
 def port_of(held: socket.socket) -> int:
@@ -91,7 +118,14 @@ class HoldRendezvous:
             raise
 
     def renew(self) -> None:
-        """Nothing is to be done: the addresses stay as they are."""
+        """Let the kernel's next process bind the ports; the addresses stay as they are."""
+        for held in self._held:
+            share(held, True)
+
+    def answered(self) -> None:
+        """Let no other process bind the ports, whatever becomes of the kernel that listens there."""
+        for held in self._held:
+            share(held, False)
 
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses; they are known from the start."""

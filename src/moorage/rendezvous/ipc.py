@@ -57,6 +57,9 @@ class IpcRendezvous:
     def renew(self) -> None:
         """Nothing is to be done: the addresses stay as they are."""
 
+    def answered(self) -> None:
+        """Nothing is to be done: no other process is given these addresses."""
+
     async def addresses(self) -> ConnectionInfo:
         """Return the addresses; they are known from the start."""
         return self._info

@@ -11,7 +11,7 @@ from pathlib import Path
 from moorage.errors import LaunchError
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.files import read_connection_file, write_connection_file
-from moorage.rendezvous.hold import hold_port, port_of
+from moorage.rendezvous.hold import hold_port, port_of, share
 from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import ConnectionInfo
 
@@ -63,7 +63,12 @@ class SelfBindRendezvous:
             raise
 
     def renew(self) -> None:
-        """Nothing is to be done: the addresses stay as they are."""
+        """Let the kernel's next process bind the heartbeat's port; the addresses stay as they are."""
+        share(self._heartbeat, True)
+
+    def answered(self) -> None:
+        """Let no other process bind the heartbeat's port."""
+        share(self._heartbeat, False)
 
     async def addresses(self) -> ConnectionInfo:
         """Wait until the kernel has written all five ports into its file, and return them."""
