@@ -16,6 +16,7 @@ import pytest
 from moorage.cli.kernels_stop import stop
 from moorage.cli.main import main
 from moorage.discovery.running import find
+from moorage.errors import DeadlineExceeded
 
 # Greets like libzmq and answers nothing, as a kernel that hangs in C code that holds everything up.
 DEAF = """
@@ -42,9 +43,13 @@ def deaf(path, on_term):
         process.stdout.close()
 
 
-def write(path, port):
+def write(path, port, key="x"):
     content = dict.fromkeys(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), port)
-    path.write_text(json.dumps(content | {"key": "x"}))
+    path.write_text(json.dumps(content | {"key": key}))
+
+
+def port_in(path):
+    return json.loads(path.read_bytes())["hb_port"]
 
 
 @pytest.mark.anyio
@@ -55,6 +60,40 @@ async def test_one_that_does_not_listen_is_signalled(tmp_path, monkeypatch, on_t
         said = await stop(find(tmp_path / "k.json"), 0.2)
         assert process.wait(60) == -ended_by
     assert said
+
+
+@pytest.mark.parametrize("key", ["x", ""])
+@pytest.mark.parametrize("names", [[], ["other.json"]])
+def test_what_has_got_the_port_of_a_kernel_that_ended_is_left_alone(
+    tmp_path, monkeypatch, capsys, key, names
+):
+    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    stale = tmp_path / "kernel-stale.json"
+    own = tmp_path / (names or ["no-connection-file.txt"])[0]
+    with deaf(own, "SIG_DFL") as process:
+        # Of another key, or the files tell of one kernel.
+        write(stale, port_in(own), key)
+        write(own, port_in(own), "another")
+        assert main(["kernels", "stop", str(stale), "--grace", "0.1"]) == 1
+        assert process.poll() is None
+    said = capsys.readouterr().err
+    # A file of its own that names the port tells more than that it does not answer.
+    assert ("runs no more" if names else "It is not certain that the process") in said
+
+
+@pytest.mark.anyio
+async def test_a_kernel_that_named_its_file_after_itself_is_signalled(tmp_path, monkeypatch):
+    """As ipykernel's embed_kernel does."""
+    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    with deaf(tmp_path / "k.txt", "SIG_DFL") as process:
+        path = (tmp_path / "k.txt").rename(tmp_path / f"kernel-{process.pid}.json")
+        kernel = find(path)
+        os.utime(path, (1, 1))  # written before the process began: the pid was used again
+        with pytest.raises(DeadlineExceeded, match="nothing is signalled"):
+            await stop(kernel, 0.2)
+        os.utime(path)
+        assert await stop(kernel, 0.2)
+        assert process.wait(60) == -signal.SIGTERM
 
 
 def test_one_that_has_ended_is_left_as_it_is(tmp_path, capsys):

@@ -11,7 +11,9 @@ def test_it_answers_the_same_questions():
     def asked(module):
         own = inspect.getmembers(module, inspect.isfunction)
         return {
-            name: len(inspect.signature(f).parameters) for name, f in own if f.__module__ == module.__name__
+            name: len(inspect.signature(f).parameters)
+            for name, f in own
+            if f.__module__ == module.__name__ and name[0] != "_"
         }
 
     assert asked(elsewhere) == asked(processes)

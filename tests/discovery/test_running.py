@@ -292,3 +292,30 @@ def test_the_oldest_comes_first(machine):
     assert until(lambda: time.monotonic() - began > 0.05)  # the process table counts in hundredths
     machine.start(machine.runtime / "kernel-a.json")
     assert [each.connection_file.stem for each in machine.here()] == ["kernel-b", "kernel-a"]
+
+
+def test_a_file_whose_port_another_kernel_has_got_is_one_that_has_ended(machine):
+    process = machine.start(machine.runtime / "kernel-new.json")
+    port = json.loads((machine.runtime / "kernel-new.json").read_bytes())["hb_port"]
+    machine.write(machine.runtime / "kernel-old.json", port, key="another")
+    assert {each.id: (each.alive, each.pid) for each in machine.here()} == {
+        "new": (True, process.pid),
+        "old": (False, None),
+    }
+    assert find(str(process.pid), machine.around).id == "new"
+    # With the same key it is the same kernel: the file it was given, and the one that its launcher wrote.
+    machine.write(machine.runtime / "kernel-old.json", port)
+    assert [each.pid for each in machine.here()] == [process.pid] * 2
+
+
+def test_a_file_that_several_names_lead_to_is_one_kernel(machine):
+    machine.start(machine.runtime / "kernel-a.json")
+    (machine.runtime / "kernel-b.json").symlink_to("kernel-a.json")
+    assert len(machine.here()) == 1
+
+
+def test_pipes_and_links_of_others_in_jupyters_folder_are_passed_over(machine):
+    os.mkfifo(machine.runtime / "kernel-pipe.json")
+    machine.start(machine.runtime / "kernel-a.json")
+    (machine.runtime / "kernel-0.json").symlink_to("nowhere")
+    assert [each.id for each in machine.here()] == ["a"]

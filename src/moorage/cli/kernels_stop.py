@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.running import RunningKernel
+    from moorage.errors import DeadlineExceeded
     from moorage.launch.base import ExitStatus
 
 # Seconds until a kernel must have said that it is there, before it is signalled without being asked.
@@ -74,20 +75,41 @@ async def stop(kernel: RunningKernel, grace: float) -> str:
         How it ended, in words.
 
     Raises:
-        DeadlineExceeded: it does not listen, and its process is out of reach.
+        DeadlineExceeded: it does not listen, and no process is certain to be it.
     """
+    from moorage.discovery.running import confirmed
     from moorage.errors import DeadlineExceeded, KernelDied
     from moorage.kernel.attach import attach
 
+    # Without a key an answer proves nothing.
+    if not kernel.info.key and kernel.pid is not None and confirmed(kernel)[0] is None:
+        raise _doubtful(kernel)
     try:
         async with attach(kernel.connection_file, timeout=_HELLO_SECONDS) as attached:
             return (await attached.shutdown(grace=grace)).describe()
     except KernelDied:
         return "it had just ended"
     except DeadlineExceeded:
-        if kernel.pid is None:
+        pid, _ = confirmed(kernel)
+        if pid is None and kernel.pid is not None:
+            raise _doubtful(kernel) from None
+        if pid is None:
             raise
-        return (await _signalled(kernel.pid, kernel, grace)).describe()
+        return (await _signalled(pid, kernel, grace)).describe()
+
+
+def _doubtful(kernel: RunningKernel) -> DeadlineExceeded:
+    """Return the error that tells why what listens at a kernel's port is left alone."""
+    from moorage.discovery.running import confirmed
+    from moorage.errors import DeadlineExceeded
+
+    pid = confirmed(kernel)[1]
+    listens = "what listens at its port" if pid is None else f"the process {pid}, which listens at its port,"
+    return DeadlineExceeded(
+        f"the kernel {kernel.id} does not answer to the key in its file, and nothing is signalled",
+        why=f"It is not certain that {listens} is its kernel, which may have ended long ago",
+        do=f"Delete {kernel.connection_file}, or end the process yourself if it is the kernel",
+    )
 
 
 async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatus:

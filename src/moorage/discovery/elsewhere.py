@@ -26,6 +26,21 @@ def listener(_transport: str, _ip: str, _port: int, _named: int | None) -> int |
     return None
 
 
+def listener_alone(_transport: str, _ip: str, _port: int, _likely: int | None = None) -> int | None:
+    """Return None, for the same reason."""
+    return None
+
+
+def is_kernel_of(_pid: int, _path: Path, _transport: str) -> bool:
+    """Return False: what a process is is not known here."""
+    return False
+
+
+def files_of(_pid: int) -> list[Path]:
+    """Return nothing: command lines of processes are not looked at here."""
+    return []
+
+
 def began(_pid: int) -> float | None:
     """Return None: when a process began is not known here."""
     return None

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +77,7 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     """
     around = around or Around(Path.cwd())
     commands = processes.named_files()
-    files = dict.fromkeys([*_files(around), *commands])
+    files = _each_once([*_files(around), *commands])
     found = [one for path in files if (one := _look(path, commands.get(path))) is not None]
     return sorted(_told_apart(found), key=lambda one: -one.age)
 
@@ -160,22 +159,42 @@ def _files(around: Around) -> Iterator[Path]:
     yield from processes.private_files()
 
 
-def _look(path: Path, pid: int | None) -> RunningKernel | None:
-    """Return what a file and its sockets tell; None when it is no connection file of this user."""
+def _each_once(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths without those that lead to a file which another one leads to."""
+    found: dict[tuple[int, int] | Path, Path] = {}
+    for path in paths:
+        with suppress(OSError, ValueError):
+            status = path.stat()
+            found.setdefault((status.st_dev, status.st_ino), path)
+    return list(found.values())
+
+
+def _read(path: Path) -> ConnectionInfo | None:
+    """Return what a connection file of this user says; None when it is none."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        if not _is_mine(path.lstat()) or not _is_mine(path.stat()):
             return None
-        if not _is_mine(status):
-            return None
-        content = json.loads(read_regular(path))
+        content = json.loads(read_regular(path, _LARGEST))
         if not isinstance(content, dict) or not is_complete(content):
             return None
-        info = ConnectionInfo.from_dict(content)
+        return ConnectionInfo.from_dict(content)
     except (OSError, ValueError, ProtocolError, RecursionError):
+        return None
+
+
+def _look(path: Path, pid: int | None) -> RunningKernel | None:
+    """Return what a file and its sockets tell; None when it is no connection file of this user."""
+    info = _read(path)
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    if info is None:
         return None
     alive = _answers(info)
     pid = processes.listener(info.transport, _reachable(info.ip), info.hb_port, pid) if alive else None
+    if pid is not None and _belongs(pid, path, info) is False:
+        alive, pid = False, None
     began = None if pid is None else processes.began(pid)
     return RunningKernel(
         id=_id(path),
@@ -188,6 +207,37 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         memory=None if pid is None else processes.memory(pid),
         owner=_owner(path),
     )
+
+
+def _belongs(pid: int, path: Path, info: ConnectionInfo) -> bool | None:
+    """Tell whether a process that listens at a file's address is its kernel; None where that is not certain.
+
+    Ports are used again: a process that was started with another file which names the same port is not. It
+    is where the keys are the same, as with the file of a kernel that registered.
+    """
+    if processes.is_kernel_of(pid, path, info.transport):
+        return True
+    try:
+        others = [_read(file) for file in processes.files_of(pid)]
+    except OSError:
+        return None
+    same = [other for other in others if other is not None and other.hb_port == info.hb_port]
+    if any(other.key == info.key and info.key for other in same):
+        return True
+    return False if same else None
+
+
+def confirmed(kernel: RunningKernel) -> tuple[int | None, int | None]:
+    """Look at the process that listens at a kernel's address now.
+
+    Returns:
+        It, where it is certain to be the kernel, else None; and what was seen to listen, if anything.
+    """
+    info = kernel.info
+    pid = processes.listener_alone(info.transport, _reachable(info.ip), info.hb_port, kernel.pid)
+    if pid is None or not _belongs(pid, kernel.connection_file, info):
+        return None, pid
+    return pid, pid
 
 
 def _told_apart(kernels: list[RunningKernel]) -> Iterator[RunningKernel]:
