@@ -9,6 +9,7 @@ import pytest
 
 from moorage.doctor import machine as examined
 from moorage.doctor.machine import machine
+from moorage.installed import install_line
 from moorage.launch.isolation_probe import obstacle
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")
@@ -96,7 +97,7 @@ def test_makes_of_all_ages(monkeypatch, tmp_path, told, says):
 def test_what_render_needs_is_named(monkeypatch):
     monkeypatch.setattr(examined, "_RENDER", ("json", "no_such_module"))
     found = examined.rendering()
-    assert (found.level, found.do) == ("warn", 'Type: pip install "moorage[render]"')
+    assert (found.level, found.do) == ("warn", f"Type: {install_line('render')}")
     assert "no_such_module" in found.says
     assert "json" not in found.says
 

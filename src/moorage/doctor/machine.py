@@ -17,6 +17,7 @@ from pathlib import Path
 
 from moorage.doctor.finding import Finding, Level, refused
 from moorage.errors import MoorageError
+from moorage.installed import install_line
 from moorage.launch.base import LaunchSpec
 from moorage.launch.isolation_probe import obstacle
 from moorage.launch.local import LocalLauncher, Warden
@@ -211,7 +212,7 @@ def rendering() -> Finding:
     if not missing:
         return Finding("render", "ok", "all that moorage render imports is installed")
     says = f"moorage render does not work: {', '.join(missing)} not installed"
-    return Finding("render", "warn", says, 'Type: pip install "moorage[render]"')
+    return Finding("render", "warn", says, f"Type: {install_line('render')}")
 
 
 def plug(environ: Mapping[str, str]) -> Finding:

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from moorage.errors import ConfigurationError, DocumentError, MissingExtra
+from moorage.installed import install_line
 from moorage.render.documents import ipynb
 from moorage.trust import counts
 
@@ -145,7 +146,7 @@ def load_jupytext() -> ModuleType:
             raise MissingExtra(
                 "Text documents need jupytext",
                 why=f"There is no module {error.name}",
-                do="Run `pip install 'moorage[render]'`",
+                do=f"Type: {install_line('render')}",
             ) from None
 
 

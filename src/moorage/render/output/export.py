@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from moorage.errors import MissingExtra, OutputError, UsageError
+from moorage.installed import install_line
 from moorage.render.output.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def convert(
         from nbformat.v4.rwbase import rejoin_lines
     except ModuleNotFoundError as error:
         what = f"exporting to {to} needs {error.name}"
-        raise MissingExtra(what, do="Type: pip install 'moorage[render]'") from error
+        raise MissingExtra(what, do=f"Type: {install_line('render')}") from error
     node = rejoin_lines(from_dict(notebook))
     config = _config(remove_cells)
     exporter: Any

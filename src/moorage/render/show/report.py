@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from msgspec import Struct
 
 from moorage.errors import MissingExtra
+from moorage.installed import install_line
 from moorage.render.events import GOOD, Status
 from moorage.render.output.atomic import Guard, no_guard, write_whole
 from moorage.render.show import ansi
@@ -123,7 +124,7 @@ def _page(template: str, about: About, **values: Any) -> str:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
-        raise MissingExtra("a report needs Jinja", do="Type: pip install 'moorage[render]'") from error
+        raise MissingExtra("a report needs Jinja", do=f"Type: {install_line('render')}") from error
     # Everything a notebook says is escaped by default; the templates mark the one exception.
     environment = Environment(
         loader=PackageLoader("moorage.render.show", "pages"),
