@@ -104,6 +104,28 @@ def test_a_kernelspec_can_name_it_instead(moorage: Command) -> None:
     assert "agreed by tcp under True" in (moorage.cwd / "out.ipynb").read_text()
 
 
+@pytest.mark.parametrize(("program", "words"), [("docker", ["run", "image"]), ("ssh", ["box"])])
+def test_an_ipykernel_behind_another_program_is_agreed_with_by_held_ports(
+    moorage: Command, program: str, words: list[str]
+) -> None:
+    """At its far end no Unix socket of this machine may be; ports of the host may."""
+    argv = [f"bin/{program}", *words, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv[0] = str(moorage.cwd / argv[0])
+    files = kernelspec("far", argv) | {"in.ipynb": notebook(WHO.replace(" under", ""), kernel="far")}
+    files[f"bin/{program}"] = f'#!/bin/sh\nshift {len(words)}\nexec "$@"\n'
+    write(moorage.cwd, files)
+    (moorage.cwd / "bin" / program).chmod(0o755)
+    env = {**PLUGGED, "JUPYTER_PATH": str(moorage.cwd / "share")}
+    command = [tool("jupyter-execute"), "--output=out", "in.ipynb"]
+    moorage.ended(moorage.launch(command, env=env), code=0)
+    assert "agreed by tcp" in (moorage.cwd / "out.ipynb").read_text()
+    done = moorage.ended(
+        moorage.launch([sys.executable, "-m", "moorage", "render", "in.ipynb", "-o", "o.ipynb"], env=env)
+    )
+    assert done.code == 0, done.stderr
+    assert "agreed by tcp" in (moorage.cwd / "o.ipynb").read_text()
+
+
 @pytest.mark.parametrize("name", ["nbclient", "papermill", "nbconvert"])
 def test_a_kernel_that_dies_while_starting_is_an_error_with_its_last_words(
     moorage: Command, name: str

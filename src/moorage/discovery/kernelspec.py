@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from moorage.errors import KernelTypeNotFound
+from moorage.launch.command import python_module
 from moorage.regular import read_regular
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def is_bare_python(word: str) -> bool:
 
 def starts_ipykernel(spec: KernelSpec) -> bool:
     """Tell whether a command starts the ipykernel of some Python, as it is: that Python itself."""
-    words = spec.argv
-    return len(words) > 2 and words[1] == "-m" and words[2] in {"ipykernel", "ipykernel_launcher"}
+    found = python_module(spec.argv)
+    return spec.argv[1:2] == ("-m",) and found is not None and found[0] in {"ipykernel", "ipykernel_launcher"}
 
 
 def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from moorage.launch.base import LaunchSpec
+from moorage.launch.command import python_module
 
 APPLICATIONS = frozenset(
     {
@@ -25,7 +25,6 @@ APPLICATIONS = frozenset(
 """Modules that start ipykernel's application class."""
 
 _CONFIGURATION = Path(__file__).with_name("ipykernel_unbounded.py")
-_INTERPRETER = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
 _FILE = ("--f=", "--IPKernelApp.connection_file=")
 _OWN = ("--config", "--BaseIPythonApplication.extra_config_file", "--IPKernelApp.extra_config_file")
 
@@ -47,9 +46,7 @@ def unbounded(spec: LaunchSpec) -> LaunchSpec:
 
 def starts_application(argv: Sequence[str]) -> bool:
     """Tell whether a command is a Python's ``-m MODULE ... -f FILE`` with such a module."""
-    words = list(argv)
-    at = next((n for n, word in enumerate(words[1:], 1) if word == "-m" or not word.startswith("-")), 0)
-    if not at or words[at] != "-m" or not _INTERPRETER.fullmatch(PurePath(words[0]).name):
+    found = python_module(argv)
+    if found is None or found[0] not in APPLICATIONS:
         return False
-    named = any(word == "-f" or word.startswith(_FILE) for word in words[at + 2 :])
-    return named and words[at + 1] in APPLICATIONS
+    return any(word == "-f" or word.startswith(_FILE) for word in found[1])

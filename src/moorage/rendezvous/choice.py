@@ -14,6 +14,9 @@ it is ipykernel or built on its application class      ipc, or self-bind where t
 anything else on libzmq                                hold
 =====================================================  ======================================
 
+A program or a module is what the command itself starts: ``docker run``, ``ssh`` and ``conda run`` with
+``-m ipykernel_launcher`` among their arguments are something else on libzmq.
+
 ``metadata.handshake: false`` rules the handshake out, and ``metadata.moorage.dialect`` names the dialect. A
 kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
 
@@ -30,6 +33,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
 from moorage.errors import UsageError
+from moorage.launch.command import program, python_module
 from moorage.launch.spawned import APPLICATIONS
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
@@ -68,19 +72,19 @@ class KernelType(Protocol):
 
 def is_ipykernel(argv: Sequence[str]) -> bool:
     """Tell whether a kernel's command starts ipykernel or a kernel built on it."""
-    words = [PurePath(word).name for word in argv]
-    return any(word in APPLICATIONS or word.split(".")[0] == "ipykernel" for word in words)
+    found = python_module(argv)
+    return found is not None and (found[0] in APPLICATIONS or found[0].split(".")[0] == "ipykernel")
 
 
 def is_xeus(argv: Sequence[str]) -> bool:
     """Tell whether a kernel's command starts a xeus kernel that is known to register."""
-    return any(PurePath(word).name.removesuffix(".exe") in XEUS_PROGRAMS for word in argv)
+    found = python_module(argv)
+    return (program(argv) if found is None else found[0]) in XEUS_PROGRAMS
 
 
 def is_ark(kernel: KernelType) -> bool:
     """Tell whether it is ark, Posit's R kernel."""
-    program = PurePath(kernel.argv[0]).name.lower().removesuffix(".exe") if kernel.argv else ""
-    return program == "ark" or kernel.display_name == "Ark R Kernel"
+    return program(kernel.argv).lower() == "ark" or kernel.display_name == "Ark R Kernel"
 
 
 def dialect_of(kernel: KernelType) -> Dialect:
