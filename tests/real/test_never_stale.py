@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,3 +123,184 @@ def test_what_documents_are_made_of(tmp_path):
         assert after[name] == (tmp_path / "forced" / name / "x.html").read_bytes(), name
     assert found["active"] == "ok"
     assert {found[name] for name, case in DOCUMENTS.items() if case.fresh is False} == {"cached"}
+
+
+def database(version: int) -> bytes:
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"pragma user_version = {version}")
+    data = connection.serialize()
+    connection.close()
+    return data
+
+
+READ = "print(open('da' 'ta.csv').read())"
+CHILD = "import subprocess, sys, os\n"
+OUTPUT = "print(subprocess.run(command, capture_output=True, text=True, check=True{}).stdout)"
+
+DATA: dict[str, str | bytes] = {"data.csv": "old"}
+NEWER: dict[str, str | bytes | None] = {"data.csv": "newer"}
+
+
+def code(*sources: str, **files: str | bytes) -> dict[str, str | bytes]:
+    return {
+        "x.ipynb": notebook(*map(cell, sources)),
+        **{name.replace("_py", ".py"): files[name] for name in files},
+    }
+
+
+RUNS = {
+    "open": Case({**code(READ), **DATA}, NEWER),
+    "open later": Case(
+        {**code("import os\nos.chdir('sub')", READ), "sub/data.csv": "old"}, {"sub/data.csv": "newer"}
+    ),
+    "absent": Case(
+        code("try:\n    print(open('la' 'te.csv').read())\nexcept OSError:\n    print('none')"),
+        {"late.csv": "x"},
+    ),
+    "exists": Case(code("import os; print(os.path.exists('late.csv'))"), {"late.csv": "x"}),
+    "glob": Case(code("import glob; print(sorted(glob.glob('*.dat')))"), {"new.dat": ""}),
+    "listdir": Case(
+        {**code("from pathlib import Path; print(sorted(Path('d').iterdir()))"), "d/a.dat": ""},
+        {"d/new.dat": ""},
+    ),
+    "run": Case({**code("%run -i 'a b.py'"), "a b.py": "print(1)"}, {"a b.py": "print(2)"}),
+    "run variable": Case(
+        code("name = 'helper.py'\n%run {name}", helper_py="print(1)"), {"helper.py": "print(2)"}
+    ),
+    "run after cd": Case(
+        {**code("%cd -q sub", "%run helper.py"), "sub/helper.py": "print(1)"}, {"sub/helper.py": "print(2)"}
+    ),
+    "run_line_magic": Case(
+        code("get_ipython().run_line_magic('run', 'hel' + 'per')", helper_py="print(1)"),
+        {"helper.py": "print(2)"},
+    ),
+    "import": Case(code("import helper", helper_py="print(1)"), {"helper.py": "print(2)"}),
+    "dropped": Case(
+        code("import sys, helper; del sys.modules['helper']", helper_py="print(1)"), {"helper.py": "print(2)"}
+    ),
+    "shadowed": Case(code("import colorsys; print(colorsys.__file__)"), {"colorsys.py": ""}),
+    "dropped and shadowed": Case(
+        code("import sys, colorsys; print(colorsys.__file__); del sys.modules['colorsys']"),
+        {"colorsys.py": ""},
+    ),
+    "package over module": Case(
+        code("import helper; print(helper.__file__)", helper_py=""), {"helper/__init__.py": ""}
+    ),
+    "missing module": Case(
+        code("try:\n    import nosuch\nexcept ImportError:\n    print('none')"),
+        {"nosuch.py": "print('here')"},
+    ),
+    "missing submodule": Case(
+        {**code("try:\n    import pkg.more\nexcept ImportError:\n    print('none')"), "pkg/__init__.py": ""},
+        {"pkg/more.py": "print('here')"},
+    ),
+    "matplotlibrc": Case(
+        code("import matplotlib; print(matplotlib.rcParams['lines.linewidth'])"),
+        {"matplotlibrc": "lines.linewidth: 7"},
+    ),
+    "sqlite": Case(
+        {
+            **code(
+                "import sqlite3\nconnection = sqlite3.connect('x' '.db')",
+                "print(connection.execute('pragma user_version').fetchall())",
+            ),
+            "x.db": database(1),
+        },
+        {"x.db": database(2)},
+    ),
+    "child": Case(
+        {
+            **code(CHILD + "command = [sys.executable, 'child.py']\n" + OUTPUT.format("")),
+            "child.py": READ,
+            **DATA,
+        },
+        NEWER,
+    ),
+    "child itself": Case(
+        code(
+            CHILD + "command = [sys.executable, 'chi' 'ld.py']\n" + OUTPUT.format(""),
+            **{"child.py": "print(1)"},
+        ),
+        {"child.py": "print(2)"},
+    ),
+    "child's module": Case(
+        code(
+            CHILD
+            + "command = [sys.executable, '-c', 'import helper']\n"
+            + OUTPUT.format(", env=dict(os.environ, A='1')"),
+            helper_py="print(1)",
+        ),
+        {"helper.py": "print(2)"},
+    ),
+    "child's missing module": Case(
+        code(
+            CHILD
+            + "command = [sys.executable, '-c', 'try: import nosuch\\nexcept ImportError: print(0)']\n"
+            + OUTPUT.format(", env=os.environ")
+        ),
+        {"nosuch.py": "print(1)"},
+    ),
+    "fork": Case(
+        {
+            **code(
+                "import os\n"
+                "if not (pid := os.fork()):\n"
+                "    os._exit(len(open('da' 'ta.csv').read()))\n"
+                "print(os.waitpid(pid, 0)[1])"
+            ),
+            **DATA,
+        },
+        NEWER,
+    ),
+    "spawn": Case(
+        code(
+            "import multiprocessing, worker\n"
+            "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+            "    print(pool.map(worker.size, [0]))",
+            worker_py="def size(_):\n    return len(open('da' 'ta.csv').read())\n",
+        )
+        | DATA,
+        NEWER,
+    ),
+    "shell": Case({**code("name = 'data.csv'\n!cat {name} | sort"), **DATA}, NEWER),
+    "shell's glob": Case({**code("!head *.c[s]v"), **DATA}, {"more.csv": "new"}),
+    "shell's redirection": Case({**code("!sort < da'ta.csv'"), **DATA}, NEWER),
+    "shell's python": Case({**code("!python child.py"), "child.py": READ, **DATA}, NEWER),
+    "system": Case({**code("import os; print(os.system('grep new data.csv'))"), **DATA}, NEWER),
+    "own": Case(
+        {**code("open('own.txt', 'w').write('1'); print(open('own.txt').read())")},
+        {"own.txt": "else"},
+        again=False,
+    ),
+    "own module": Case(
+        code("%%writefile written.py\nprint('w')", "import written"), {"written.py": "print(5)"}, again=False
+    ),
+    "own child's": Case(
+        code(
+            CHILD
+            + 'command = [sys.executable, \'-c\', \'open("own.txt", "w").write("1")\']\n'
+            + OUTPUT.format("")
+            + "\nprint(open('own.txt').read())"
+        ),
+        {"own.txt": "else"},
+        again=False,
+    ),
+    "log": Case(
+        {**code("print(1); open('x.log', 'a').write('x')"), "x.log": "y"}, {"x.log": "z"}, again=False
+    ),
+    "neighbours": Case(
+        {**code("import colorsys; print(1)"), **DATA}, {**NEWER, "other.py": "", "json2.py": ""}, again=False
+    ),
+}
+
+
+@pytest.mark.real
+def test_what_a_run_reads(tmp_path):
+    lay(tmp_path, RUNS)
+    with typed_in(tmp_path) as command:
+        assert set(render(command).values()) == {"ok"}
+        assert set(render(command).values()) == {"cached"}
+        alter(tmp_path, RUNS)
+        found = render(command)
+        assert {name for name in RUNS if (found[name] == "ok") is not RUNS[name].again} == set()
+        assert set(render(command).values()) == {"cached"}

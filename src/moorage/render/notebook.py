@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -186,7 +185,7 @@ class Rendering:
                 self._place.kernel = None
 
     async def _execute(self, document: Document, kernel: Kernel) -> Outcome:
-        notebook, started_ns = document.notebook, time.time_ns()
+        notebook = document.notebook
         inputs = {} if self._remember is None else self._remember.inputs()
         if isinstance(info := kernel.info.get("language_info"), dict):
             notebook["metadata"]["language_info"] = info
@@ -198,23 +197,33 @@ class Rendering:
             lines=document.lines,
             on_cell=self._on_cell,
         )
-        execution = await executor.run()
-        outcome = self._measured(execution, kernel, count_cells(notebook))
-        environment: Environment | str = "it did not end well"
-        if self._remember is not None and execution.status == "ok":
-            environment = await self._remember.environment(kernel, notebook, executor.receive_late)
+        outcome, environment = await self._observed(executor, kernel, notebook)
         if self._publisher.waits:
             # Files may still appear while the kernel ends. What ran is written even if that was lost.
             with suppress(WardenLost):
                 await kernel.shutdown()
         else:
             self._release(outcome)
-        ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs, started_ns=started_ns)
+        ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs)
         try:
             self.placed = await self._put_in_place(notebook, outcome, ran)
         except MoorageError as error:
             self.placed = unwritten(outcome, error)
         return self.placed
+
+    async def _observed(
+        self, executor: Executor, kernel: Kernel, notebook: dict[str, Any]
+    ) -> tuple[Outcome, Environment | str]:
+        """Run all cells, and find out what they ran with."""
+        if self._remember is None:
+            return self._measured(await executor.run(), kernel, count_cells(notebook)), "nothing is kept"
+        receive = executor.receive_late
+        async with self._remember.watched(kernel, receive) as watching:
+            execution = await executor.run()
+            outcome = self._measured(execution, kernel, count_cells(notebook))
+            if execution.status != "ok":
+                return outcome, "it did not end well"
+            return outcome, await self._remember.environment(kernel, notebook, watching, receive)
 
     async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
         """Write everything, and remember it if it went well."""

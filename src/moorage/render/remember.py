@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from moorage.kernel.client import Receiver
 from moorage.kernel.kernel import Kernel
 from moorage.render.cache import environment as surroundings
 from moorage.render.cache.cache import Cache
-from moorage.render.cache.environment import PROBE, Environment
-from moorage.render.cache.recipe import Recipe, ambient, code_cells, content_of
+from moorage.render.cache.environment import PROBE, Environment, Run
+from moorage.render.cache.recipe import Recipe, ambient, content_of, run_cells
 from moorage.render.cache.store import FileState
 from moorage.render.cache.stored import Entry, FastHit, Ran
+from moorage.render.cache.watching import Watching
 from moorage.render.context import Context, Item
 from moorage.render.dependencies import input_files
 from moorage.render.documents.document import Document
@@ -80,40 +82,45 @@ class Remember:
         """Return what the declared inputs hold; to be taken before the first cell."""
         return self._cache.inputs(self._recipe)
 
+    @asynccontextmanager
+    async def watched(self, kernel: Kernel, receive: Receiver) -> AsyncIterator[Watching]:
+        """Watch what a kernel reads from its first cell on; another language's is not watched."""
+        context, item = self._context, self._item
+        folders = dict.fromkeys((context.home, context.root, item.directory))
+        with Watching(context.warden.now.directory, folders) as watching:
+            if kernel.spec.language == "python":
+                await _evaluate(kernel, watching.expression, receive)
+            yield watching
+
     async def environment(
-        self, kernel: Kernel, notebook: Mapping[str, Any], receive: Receiver
+        self, kernel: Kernel, notebook: Mapping[str, Any], watching: Watching, receive: Receiver
     ) -> Environment | str:
         """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
 
         Args:
             kernel: the kernel it ran in.
             notebook: what ran.
+            watching: of :meth:`watched`.
             receive: called with what the kernel publishes meanwhile.
         """
-        if kernel.spec.language != "python":
-            program = kernel.spec.command(kernel.connection_file)[0]
-            program = shutil.which(program) or program
-            version = str(kernel.info.get("language_info", {}).get("version", ""))
-            return surroundings.of_program(program, version)
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                result = await kernel.client.execute(
-                    "",
-                    receive=receive,
-                    silent=True,
-                    store_history=False,
-                    expressions={"environment": PROBE},
-                )
-        except (MoorageError, TimeoutError):
-            return "the kernel did not tell what it had imported"
-        return surroundings.of_python(
-            surroundings.read_probe(result.expressions.get("environment")),
-            self._cache.files,
-            self._cache.distributions,
-            code=[cell["source"] for cell in code_cells(notebook)],
-            directory=self._item.directory,
+        cache, item = self._cache, self._item
+        python = kernel.spec.language == "python"
+        answer = await _evaluate(kernel, PROBE, receive) if python else None
+        run = Run(
+            code=tuple(cell["source"] for cell in run_cells(notebook)),
+            directory=item.directory,
             root=self._context.home,
+            started_ns=watching.started_ns,
+            log=watching.log(),
+            trusted=bool(item.settings.inputs),
         )
+        if python:
+            probe = surroundings.read_probe(answer)
+            return surroundings.of_python(probe, cache.files, cache.names, cache.distributions, run)
+        program = kernel.spec.command(kernel.connection_file)[0]
+        program = shutil.which(program) or program
+        version = str(kernel.info.get("language_info", {}).get("version", ""))
+        return surroundings.of_program(program, version, cache.files, run)
 
     def store(self, notebook: dict[str, Any], ran: Ran) -> None:
         """Keep a result that went well."""
@@ -130,6 +137,18 @@ class Remember:
     def _say(self, reason: str) -> None:
         if reason:
             self._context.emit(Note("notice", f"not cached: {reason}", self._item.name))
+
+
+async def _evaluate(kernel: Kernel, expression: str, receive: Receiver) -> Mapping[str, Any] | None:
+    """Have a Python kernel evaluate something that leaves no trace; None when it does not answer."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            result = await kernel.client.execute(
+                "", receive=receive, silent=True, store_history=False, expressions={"moorage": expression}
+            )
+    except (MoorageError, TimeoutError):
+        return None
+    return result.expressions.get("moorage")
 
 
 async def read_inputs(item: Item, cache: Cache) -> tuple[Path, ...]:

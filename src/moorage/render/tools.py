@@ -6,7 +6,6 @@ notebook may take.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import sysconfig
@@ -14,6 +13,8 @@ import tomllib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from moorage.regular import digest_regular, read_regular
 
 _STEMS = ("jupytext", ".jupytext")
 CONFIGURATIONS = (
@@ -100,7 +101,7 @@ class Tools:
 def _settings(folder: Path) -> list[tuple[str, str]]:
     found = [(name, _content(folder / name)) for name in CONFIGURATIONS]
     try:
-        text = (folder / "pyproject.toml").read_text("utf-8")
+        text = read_regular(folder / "pyproject.toml").decode()
         table = tomllib.loads(text).get("tool", {}).get("jupytext") if "jupytext" in text else None
         if table is not None:
             found.append(("pyproject.toml", repr(table)))
@@ -111,6 +112,6 @@ def _settings(folder: Path) -> list[tuple[str, str]]:
 
 def _content(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return digest_regular(path)
     except OSError:
         return ""

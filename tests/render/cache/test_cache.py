@@ -18,6 +18,7 @@ import pytest
 from moorage.render.cache.cache import Cache
 from moorage.render.cache.environment import Environment, built
 from moorage.render.cache.recipe import Recipe, ambient, content_of
+from moorage.render.cache.store import FileState
 from moorage.render.cache.stored import Ran
 
 
@@ -107,7 +108,6 @@ class Tree:
             "environment": self.environment(cache),
             "inputs": cache.inputs(recipe),
             "seconds": 1.5,
-            "started_ns": time.time_ns(),
             **changes,
         }
         return cache.store(recipe, executed(document or self.notebook), Ran(**settings))
@@ -231,7 +231,7 @@ def test_an_edited_helper_is_a_miss_until_it_is_as_before(tree):
 def test_an_edited_helper_within_the_clocks_tick_is_a_miss(tree):
     tree.helper.write_text("x = 1\n")
     status = tree.helper.stat()
-    tree.render(started_ns=0)
+    tree.render()
     tree.helper.write_text("x = 2\n")
     os.utime(tree.helper, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert tree.hit() is None
@@ -309,15 +309,31 @@ def test_a_helper_edited_while_it_ran_is_not_stored(tree):
     environment = tree.environment(cache)
     tree.helper.write_text("x = 3\n")
     assert "changed while it ran" in tree.render(cache, environment=environment)
-    cache = tree.cache()
-    assert "changed while it ran" in tree.render(cache, started_ns=time.time_ns() - 10**9)
     assert tree.hit() is None
 
 
-def test_a_helper_the_notebook_writes_itself_is_no_edit(tree):
-    tree.helper.write_text("x = 3\n")
-    document = notebook("%%writefile helper.py\nx = 3", "import helper")
-    assert tree.render(document=document, started_ns=time.time_ns() - 10**9) == ""
+def test_a_file_that_was_not_there_then_is_no_obstacle_to_storing(tree):
+    cache = tree.cache()
+    environment = tree.environment(cache)
+    environment.files["demos/late.csv"] = FileState("", 0, 0)
+    tree.source.with_name("late.csv").write_text("1")
+    assert tree.render(cache, environment=environment) == ""
+    assert tree.hit() is None
+    tree.source.with_name("late.csv").unlink()
+    assert tree.hit() is not None
+
+
+def test_names_in_folders_count(tree):
+    cache = tree.cache()
+    environment = tree.environment(cache)
+    environment.listings["demos"] = cache.names.listing(str(tree.helper.parent), ())
+    environment.modules["demos"] = cache.names.modules(str(tree.helper.parent), {"json"})
+    tree.render(cache, environment=environment)
+    for name in ("json.py", "other.txt"):
+        assert tree.hit() is not None
+        tree.source.with_name(name).write_text("")
+        assert tree.hit() is None
+        tree.source.with_name(name).unlink()
 
 
 def test_new_text_and_display_tags_run_nothing(tree):

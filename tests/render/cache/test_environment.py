@@ -12,14 +12,16 @@ import pytest
 from moorage.render.cache.distributions import Distributions
 from moorage.render.cache.environment import (
     PROBE,
+    Run,
     changed_files,
     changed_packages,
-    named_files,
     of_program,
     of_python,
     read_probe,
 )
+from moorage.render.cache.names import Names
 from moorage.render.cache.store import Files
+from moorage.render.cache.watching import Watching
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -42,7 +44,11 @@ def client(place):
         os.environ.clear()
         os.environ.update(before)
     try:
-        yield client
+        with Watching(place, [place]) as watching:
+            watched = {"moorage": watching.expression}
+            reply = run(client, "", silent=True, store_history=False, user_expressions=watched)
+            assert reply["user_expressions"]["moorage"]["status"] == "ok"
+            yield client
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -58,8 +64,12 @@ def probe(client):
     return read_probe(reply["user_expressions"]["moorage"])
 
 
-def environment(client, place, code=()):
-    return of_python(probe(client), Files(), Distributions(), code=code, directory=place, root=place)
+def ran(place, *code):
+    return Run(code, place, place, started_ns=time.time_ns())
+
+
+def environment(client, place, *code):
+    return of_python(probe(client), Files(), Names(), Distributions(), ran(place, *code))
 
 
 @pytest.mark.real
@@ -108,44 +118,45 @@ def test_local_modules_are_found_and_their_edits_seen(client, place):
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from . import inner\n")
     (package / "inner.py").write_text("")
-    for path in (helper, package / "inner.py"):
+    for path in (helper, package / "__init__.py", package / "inner.py"):
         os.utime(path, (time.time() - 60, time.time() - 60))
     run(client, "import sys; sys.path.insert(0, 'lib'); import helper, pkg, random, json.decoder")
     found = environment(client, place)
-    assert {"helper.py", "lib/pkg/__init__.py", "lib/pkg/inner.py"} == set(found.files)
+    there = {path for path, state in found.files.items() if state.digest and not path.startswith("/")}
+    assert there == {"helper.py", "lib/pkg/__init__.py", "lib/pkg/inner.py"}
     assert changed_packages(found, Distributions()) == ""
     assert changed_files(found.files, Files(), place) == ""
     (package / "inner.py").write_text("x = 1")
     assert changed_files(found.files, Files(), place) == "lib/pkg/inner.py changed"
+    os.utime(package / "inner.py", (1, 1))
 
 
 @pytest.mark.real
 def test_a_module_that_is_gone_makes_the_environment_unknown(client, place):
     (place / "passing.py").write_text("")
     run(client, "import passing; __import__('os').remove('passing.py')")
-    assert "passing.py, which is gone" in environment(client, place)
-    run(client, "import sys; del sys.modules['passing']")
+    assert environment(client, place) == f"it changed {place}/passing.py, which it had read"
 
 
 def test_no_sensible_answer_is_an_unknown_environment(tmp_path):
     for answer in (None, {}, {"status": "error"}, {"status": "ok", "data": {"text/plain": "<object>"}}):
         assert read_probe(answer) is None
-    unknown = of_python(None, Files(), Distributions(), directory=tmp_path, root=tmp_path)
+    unknown = of_python(None, Files(), Names(), Distributions(), ran(tmp_path))
     assert "did not tell" in unknown
 
 
 def test_a_kernel_of_another_language_is_its_program(tmp_path):
     program = tmp_path / "R"
     program.write_text("1")
-    found = of_program(str(program), "4.4")
+    (tmp_path / "data.csv").write_text("1")
+    found = of_program(
+        str(program), "4.4", Files(), ran(tmp_path, "read.csv('data.csv'); readRDS('none.rds')")
+    )
+    assert {path: bool(state.digest) for path, state in found.files.items()} == {
+        "data.csv": True,
+        "none.rds": False,
+    }
     assert changed_packages(found, Distributions()) == ""
     program.write_text("22")
     assert "another one" in changed_packages(found, Distributions())
-    assert "not a file" in of_program("R", "4.4")
-
-
-def test_files_named_by_magics_count(tmp_path):
-    for name in ("case.py", "other.py", "notes.txt"):
-        (tmp_path / name).write_text("")
-    cells = ["%run -s f,g case.py\nx = 1", "  %load 'other'", "print('%run notes.txt')"]
-    assert named_files(cells, tmp_path) == [tmp_path / "case.py", tmp_path / "other.py"]
+    assert "not a file" in of_program("R", "4.4", Files(), ran(tmp_path))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from moorage.render.cache.recipe import Recipe
 from moorage.render.cache.store import FileState
 from moorage.render.cache.stored import (
@@ -15,7 +13,6 @@ from moorage.render.cache.stored import (
     encode,
     outputs_of,
     read_outputs,
-    wrote,
 )
 
 RECORD = Record(
@@ -52,13 +49,6 @@ def test_applied_changes_nothing_in_place():
     document = {"cells": [{"cell_type": "raw", "source": ""}, cell], "metadata": {}}
     assert applied(entry, document)["cells"][1] == {**cell, "outputs": [1], "execution_count": 2}
     assert cell["outputs"] == []
-
-
-def test_a_file_written_by_a_cell_is_known(tmp_path: Path):
-    (tmp_path / "helper.py").write_text("x = 1\n")
-    for source, expected in (("%%writefile helper.py\nx = 1", True), ("%%writefile helper.py\nx = 2", False)):
-        cells = [{"cell_type": "code", "source": source}]
-        assert wrote({"cells": cells}, tmp_path / "helper.py") is expected
 
 
 def test_cells_that_were_not_run_keep_what_is_saved_with_them():

@@ -30,10 +30,10 @@ from moorage.render.cache.environment import (
     built,
     changed_files,
     changed_packages,
-    existing,
     name_below,
     read_environment,
 )
+from moorage.render.cache.names import Names
 from moorage.render.cache.places import Places
 from moorage.render.cache.prune import prune
 from moorage.render.cache.recipe import code_cells
@@ -50,7 +50,6 @@ from moorage.render.cache.stored import (
     encode,
     outputs_of,
     read_outputs,
-    wrote,
 )
 from moorage.render.output.atomic import Guard, copy_whole, no_guard, sweep, write_whole
 
@@ -89,6 +88,7 @@ class Cache:
     ) -> None:
         self.files = Files()
         self.distributions = Distributions()
+        self.names = Names()
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - links stay as the user gave them
         self._places = Places(self._root, self.files)
         self._store = Store(folder, guard=guard, unguard=unguard)
@@ -183,7 +183,7 @@ class Cache:
             An empty string, or a sentence why it was not stored. Nothing is raised: a notebook that went
             well does not fail because the cache's disk is full.
         """
-        reason = self._unstorable(executed, ran)
+        reason = self._unstorable(ran)
         if reason:
             return reason
         try:
@@ -256,6 +256,7 @@ class Cache:
         return (
             self._changed_packages(record.environment, environment)
             or changed_files(environment.files, self.files, self._root)
+            or self.names.changed(environment.listings, environment.modules, self._root)
             or changed_files(record.inputs, self.files, self._root)
             or (changed_files(record.shown, self.files, self._root) if documents else "")
             or self._overwritten(record, here)
@@ -284,16 +285,13 @@ class Cache:
             self._environments[digest] = None if data is None else read_environment(data)
         return self._environments[digest]
 
-    def _unstorable(self, executed: Mapping[str, Any], ran: Ran) -> str:
+    def _unstorable(self, ran: Ran) -> str:
         if isinstance(ran.environment, str):
             return ran.environment
         if not self._identify(ran.kernel):
             return f"what kernel {ran.kernel} is cannot be told"
-        late = changed_files(ran.environment.files, self.files, self._root)
-        for name in ran.environment.files:
-            path = existing(self._root / name)
-            if path.stat().st_mtime_ns >= ran.started_ns > 0 and not wrote(executed, path):
-                late = late or f"{name} changed"
+        there = {name: state for name, state in ran.environment.files.items() if state.digest}
+        late = changed_files(there, self.files, self._root)
         return f"{late} while it ran" if late else ""
 
     def _keep(self, executed: Mapping[str, Any], ran: Ran) -> Record:

@@ -6,26 +6,28 @@ not the standard library counts, what the kernel itself imported too: a cell tha
 served from what ipykernel loaded before, and no comparison with an earlier state would show it.
 
 At lookup no kernel is asked: the directory listings of the recorded site-packages tell the versions, and
-size and time tell whether the interpreter and the local modules are the same.
+size and time tell whether the interpreter and the files that were read are the same.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from moorage.render.cache import reads
+from moorage.render.cache.names import Listing, Modules
 from moorage.render.cache.store import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from moorage.render.cache.distributions import Distributions
+    from moorage.render.cache.names import Names
     from moorage.render.cache.store import Files
 
 _PROBE_CODE = r"""
@@ -82,12 +84,16 @@ for name, module in list(sys.modules.items()):
         tops[key] = tops.get(key, True) and whole
     elif not real(path).startswith(base):
         local.add(path)
+box = []
+if hasattr(sys, "audit"):
+    sys.audit("moorage.reads", box)  # see watch.py
 answer = json.dumps({
     "executable": sys.executable,
     "python": sys.version,
     "sites": sites,
     "modules": sorted([site, top, whole] for (site, top), whole in tops.items()),
     "local": sorted(local),
+    "reads": (box or [""])[0],
 })
 """
 
@@ -95,7 +101,6 @@ PROBE = f"(lambda space: (__import__('builtins').exec({_PROBE_CODE!r}, space), s
 """Evaluates to a JSON string in the kernel; the names it needs live in a dictionary of its own."""
 
 _TOO_MANY = 20_000
-_RUN = re.compile(r"^\s*%(run|load|loadpy)\s+(.+?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ class Probe:
         sites: its site-packages directories, in the order of ``sys.path``.
         modules: (site directory, top-level name, whether the name is one package and no namespace).
         local: files of imported modules outside the standard library and the site directories.
+        reads: what it read, see :mod:`moorage.render.cache.watch`; empty when it was not watched.
     """
 
     executable: str
@@ -115,6 +121,7 @@ class Probe:
     sites: tuple[str, ...]
     modules: tuple[tuple[str, str, bool], ...]
     local: tuple[str, ...]
+    reads: str = ""
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -126,7 +133,10 @@ class Environment(msgspec.Struct, frozen=True):
         version: what the language says its version is.
         sites: the interpreter's site-packages directories.
         packages: version of each imported distribution, by its normalised name.
-        files: state of each file of local code, by absolute path or path relative to the run's root.
+        files: state of each file that was read, or was not there, by absolute path or path relative to the
+            run's root.
+        listings: folders that were listed, by the same kind of path.
+        modules: folders in which modules were looked for.
     """
 
     executable: str
@@ -135,6 +145,29 @@ class Environment(msgspec.Struct, frozen=True):
     sites: tuple[str, ...]
     packages: dict[str, str]
     files: dict[str, FileState]
+    listings: dict[str, Listing] = {}
+    modules: dict[str, Modules] = {}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that a result comes from.
+
+    Attributes:
+        code: sources of the cells that ran.
+        directory: where they ran.
+        root: paths below it are kept relative, so that the whole tree may move.
+        started_ns: ``time.time_ns()`` before the first cell.
+        log: what children of a watched kernel said they read.
+        trusted: the notebook declares its inputs: programs that cannot be watched are no obstacle.
+    """
+
+    code: tuple[str, ...]
+    directory: Path
+    root: Path
+    started_ns: int = 0
+    log: bytes = b""
+    trusted: bool = False
 
 
 # Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
@@ -167,28 +200,24 @@ def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:
 
 
 def of_python(
-    probe: Probe | None,
-    files: Files,
-    distributions: Distributions,
-    *,
-    code: Iterable[str] = (),
-    directory: Path,
-    root: Path,
+    probe: Probe | None, files: Files, names: Names, distributions: Distributions, run: Run
 ) -> Environment | str:
-    """Return the environment a Python kernel ran in, or a sentence why it cannot be known.
+    """Return the environment a Python kernel ran in, or a sentence why a result of it is not to be kept.
 
     Args:
         probe: the kernel's answer.
         files: states of files.
+        names: lists folders.
         distributions: what is installed.
-        code: sources of the code cells; files named by ``%run`` and ``%load`` count as local code.
-        directory: where the notebook ran.
-        root: paths below it are kept relative, so that the whole tree may move.
+        run: what ran there.
     """
     if probe is None:
         return "the kernel did not tell what it had imported"
+    said = reads.decoded(probe.reads, run.log)
+    if isinstance(said, str):
+        return said
     packages: set[str] = set()
-    local = {Path(path) for path in probe.local} | set(named_files(code, directory))
+    local = {existing(Path(path)) for path in probe.local}
     for site, top, whole in probe.modules:
         owners = distributions.owners(site, top, whole=whole)
         packages |= owners
@@ -196,32 +225,46 @@ def of_python(
             local |= set(_unclaimed(Path(site), top))
     if len(local) > _TOO_MANY:
         return f"it imported {len(local)} local files, which is too many to check"
-    states = {name_below(root, path): files.state(existing(path)) for path in sorted(local)}
-    lost = [path for path, state in states.items() if not state.digest]
-    if lost:
-        return f"it imported {lost[0]}, which is gone"
+    found = reads.depends(
+        *said,
+        files,
+        names,
+        modules=local,
+        code=run.code,
+        directory=run.directory,
+        started_ns=run.started_ns,
+        trusted=run.trusted,
+    )
+    if isinstance(found, str):
+        return found
     return Environment(
         executable=probe.executable,
         built=built(probe.executable),
         version=probe.python,
         sites=probe.sites,
         packages={name: distributions.version(name, probe.sites) for name in sorted(packages)},
-        files=states,
+        files={name_below(run.root, path): found.files[path] for path in sorted(found.files)},
+        listings={name_below(run.root, path): each for path, each in found.listings.items()},
+        modules={name_below(run.root, path): each for path, each in found.modules.items()},
     )
 
 
-def of_program(program: str, version: str) -> Environment | str:
-    """Return the environment of a kernel that is no Python: its program and what it says its version is.
+def of_program(program: str, version: str, files: Files, run: Run) -> Environment | str:
+    """Return the environment of a kernel that is no Python: its program, and files that its code names.
 
-    The packages of other languages are not known: ``--force`` after they change.
+    Its other files and the packages of other languages are not known: ``--force`` after they change.
 
     Args:
         program: path of the kernel's program, ``argv[0]`` resolved.
         version: ``language_info.version`` from its kernel_info_reply.
+        files: states of files.
+        run: what ran there.
     """
     if built(program) == (0, 0):
         return f"the kernel's program {program} is not a file"
-    return Environment(program, built(program), version, (), {}, {})
+    states = reads.of_text(files, run.code, run.directory, run.started_ns)
+    named = {name_below(run.root, path): state for path, state in sorted(states.items())}
+    return Environment(program, built(program), version, (), {}, named)
 
 
 def changed_packages(then: Environment, distributions: Distributions) -> str:
@@ -252,23 +295,6 @@ def built(program: str) -> tuple[int, int]:
     except (OSError, ValueError):
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
-
-
-def named_files(code: Iterable[str], directory: Path) -> list[Path]:
-    """Return the files that ``%run`` and ``%load`` lines name and that exist.
-
-    Args:
-        code: sources of code cells.
-        directory: where the notebook runs.
-    """
-    found: list[Path] = []
-    for source in code:
-        for _magic, words in _RUN.findall(source) if "%" in source else ():
-            for word in words.split():
-                plain = word.strip("\"'")
-                both = (directory / plain, directory / f"{plain}.py")
-                found.extend(path for path in both if path.is_file())
-    return found
 
 
 def name_below(root: Path, path: Path) -> str:

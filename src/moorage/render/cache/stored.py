@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from moorage.regular import read_text
 from moorage.render.cache.environment import Environment
-from moorage.render.cache.recipe import Recipe, code_cells, run_cells
+from moorage.render.cache.recipe import Recipe, run_cells
 from moorage.render.cache.store import FileState
 from moorage.render.documents.tags import runnable
 
@@ -77,7 +76,6 @@ class Ran(Struct, frozen=True):
         inputs: :meth:`Cache.inputs` from before the run.
         artifacts: files it made, by their path relative to the notebook's directory.
         seconds: how long it took.
-        started_ns: ``time.time_ns()`` before its first cell.
         shown: what the files that pages are made with held before those were made.
     """
 
@@ -88,7 +86,6 @@ class Ran(Struct, frozen=True):
     inputs: Mapping[str, FileState] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     seconds: float = 0.0
-    started_ns: int = 0
     shown: Mapping[str, FileState] = field(default_factory=dict)
 
 
@@ -170,16 +167,6 @@ def read_outputs(data: bytes) -> tuple[tuple[dict[str, Any], ...], dict[str, Any
     """Return cells and metadata from what :func:`outputs_of` made."""
     stored = json.loads(data)
     return tuple(stored["cells"]), stored["metadata"]
-
-
-def wrote(executed: Mapping[str, Any], path: Path) -> bool:
-    """Return whether a ``%%writefile`` cell of the notebook is what made ``path`` what it is."""
-    text = read_text(path).strip()
-    for cell in code_cells(executed):
-        head, _, body = cell["source"].partition("\n")
-        if head.startswith(("%%writefile", "%%file")) and path.name in head and body.strip() == text:
-            return True
-    return False
 
 
 def below(folder: Path, name: str) -> Path:
