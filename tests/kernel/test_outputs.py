@@ -161,3 +161,65 @@ def test_the_execution_count_comes_from_what_the_kernel_takes_in():
 def test_a_traceback_in_one_text_is_split_into_lines():
     (output,) = shown(say("error", ename="E", evalue="v", traceback="one\ntwo"))
     assert output["traceback"] == ["one", "two"]
+
+
+@pytest.mark.parametrize("traceback", [7, True, 1.5, {"a": 1}, None, [1, None], "a\nb"])
+def test_a_traceback_may_be_anything(traceback):
+    area = OutputArea()
+    area.handle(say("error", ename=1, evalue=None, traceback=traceback))
+    assert all(isinstance(line, str) for line in area.outputs[0]["traceback"])
+
+
+def test_a_bundle_is_as_the_schema_has_it():
+    deep = [1]
+    for _ in range(500):
+        deep = [deep]
+    data = {
+        "text/html": None,
+        "text/plain": 7,
+        "text/latex": ["a", "b"],
+        "image/png": {"x": 1},
+        "application/json": {"a": None},
+        "application/vnd.x+json": [1],
+        "application/deep+json": deep,
+    }
+    area = OutputArea()
+    area.handle(say("display_data", data=data, metadata={"deep": deep}))
+    assert area.outputs[0]["data"] == {
+        "text/plain": "7",
+        "text/latex": "ab",
+        "image/png": '{"x": 1}',
+        "application/json": {"a": None},
+        "application/vnd.x+json": [1],
+    }
+    assert area.outputs[0]["metadata"] == {}
+    area.handle(say("display_data", data={"application/json": deep}))
+    assert area.outputs[1]["data"] == {"text/plain": "(application/json is nested too deeply to be kept)"}
+
+
+def test_what_can_be_updated_is_weighed_once_and_not_after_it_is_cleared():
+    displays = Displays()
+    area = OutputArea(displays)
+    shown = {"data": {"text/plain": "x" * 1000}, "transient": {"display_id": "a"}}
+    for _ in range(3):
+        area.handle(say("display_data", **shown))
+    assert 1000 <= displays.weight < 1500
+    area.handle(
+        say(
+            "update_display_data", data={"application/json": ["x" * 100] * 100}, transient={"display_id": "a"}
+        )
+    )
+    assert 10_000 <= displays.weight < 15_000
+    area.handle(say("update_display_data", data={"text/plain": "x" * 10**6}, transient={"display_id": "b"}))
+    assert displays.weight < 15_000
+    area.handle(say("clear_output", wait=False))
+    assert displays.weight == 0
+
+
+def test_many_pieces_of_a_stream_are_one_text():
+    area = OutputArea()
+    for number in range(30_000):
+        area.handle(say("stream", name="stdout", text=f"{number}\n"))
+        if number == 20_000:
+            assert area.outputs[0]["text"].endswith("20000\n")
+    assert area.outputs[0]["text"] == "".join(f"{number}\n" for number in range(30_000))

@@ -314,3 +314,52 @@ async def test_a_cell_that_is_never_run_fails(refusing):
 async def test_a_cell_that_was_stopped_half_way_fails(refusing):
     execution = await run(notebook("stop"), refusing)
     assert (execution.status, execution.failure.ename) == ("failed", "Aborted")
+
+
+# -- what is kept ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "display({'application/json': [{}] * 1000}, raw=True)",
+        "display({'application/json': {'a': ['x' * 10] * 1000}}, raw=True, display_id=str(n))",
+        "display({}, raw=True, display_id=str(n)); update_display(big, raw=True, display_id=str(n))",
+        "keep.append(Comm(target_name='jupyter.widget', data={'state': {'value': ['x' * 10] * 1000}}))",
+        "keep.append(Comm(target_name='jupyter.widget', data=in_buffer, buffers=[b'x' * 10_000]))",
+    ],
+)
+async def test_everything_that_is_kept_counts(python, shown):
+    code = (
+        "from IPython.display import display, update_display\nfrom ipykernel.comm import Comm\nimport time\n"
+        "big = {'text/plain': 'x' * 10_000}\nin_buffer = {'state': {}, 'buffer_paths': [['v']]}\n"
+        f"keep = []\nfor n in range(1000):\n    {shown}\n    time.sleep(0.01)"
+    )
+    made = notebook(code)
+    execution = await run(made, python, limits=Limits(output=100_000))
+    assert (execution.status, execution.failure.ename) == ("failed", "OutputLimit")
+
+
+async def test_what_takes_the_place_of_something_does_not_count_twice(python):
+    made = notebook(
+        "from IPython.display import display\n"
+        "handle = display({'text/plain': ''}, raw=True, display_id=True)\n"
+        "for n in range(100):\n    handle.update({'text/plain': 'x' * 10_000}, raw=True)"
+    )
+    execution = await run(made, python, limits=Limits(output=50_000))
+    assert execution.status == "ok"
+
+
+async def test_odd_errors_and_displays_end_no_more_than_their_cell(python):
+    made = notebook(
+        "display({'text/html': None, 'text/plain': 7}, raw=True)\n"
+        "ip = get_ipython()\n"
+        "ip.kernel.session.send(ip.kernel.iopub_socket, 'error', {'ename': 1, 'evalue': 2, 'traceback': 3},"
+        " parent=ip.kernel.get_parent())",
+        "print(2)",
+    )
+    execution = await run(made, python)
+    assert execution.status == "ok"
+    assert made["cells"][0]["outputs"][0]["data"] == {"text/plain": "7"}
+    assert made["cells"][0]["outputs"][1]["traceback"] == ["3"]
+    assert text(made["cells"][1]) == "2\n"

@@ -131,3 +131,23 @@ def test_what_the_kernel_puts_into_the_widget_itself_is_kept():
     widgets.capture(stream("captured", "cell"))
     texts = [output["text"] for output in models(widgets)["o"]["state"]["outputs"]]
     assert texts == ["given\n", "captured"]
+
+
+def test_what_widgets_keep_is_weighed():
+    widgets = Widgets()
+    widgets.handle(opened("a", value="x" * 1000))
+    assert 1000 <= widgets.weight < 1500
+    for _ in range(5):
+        widgets.handle(update("a", value=["x" * 10] * 1000))
+    assert 10_000 <= widgets.weight < 50_000
+    widgets.handle(opened("b", buffer_paths=[["value"]], buffers=[b"x" * 10**6]))
+    assert 10**6 <= widgets.weight < 1.5 * 10**6
+
+
+def test_a_state_that_is_nested_too_deeply_is_not_kept():
+    deep = [1]
+    for _ in range(500):
+        deep = [deep]
+    widgets = Widgets()
+    widgets.handle(opened("a", value=deep, other=1))
+    assert models(widgets)["a"]["state"] == {"other": 1}

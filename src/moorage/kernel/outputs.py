@@ -6,30 +6,62 @@ the output schema of nbformat 4.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from moorage.kernel.weight import is_too_deep, weigh
 from moorage.wire.messages import Message
 
 Output = dict[str, Any]
 
+_JSON_TYPE = re.compile(r"application/(?:.*\+)?json")
+# Each piece of its own takes 49 bytes more than its text: many a line takes less.
+_BLOCK = 64 * 1024
+
 
 class Displays:
-    """Every output with a display id, so that a later cell can update it."""
+    """Every output with a display id, so that a later cell can update it.
+
+    Attributes:
+        weight: about how many bytes they take together.
+    """
 
     def __init__(self) -> None:
+        self.weight = 0
+        self._weights: dict[str, int] = {}
         self._by_id: dict[str, list[Output]] = {}
 
     def register(self, display_id: str, output: Output) -> None:
         """Remember that ``output`` shows ``display_id``, and bring its older copies up to date."""
-        self.update(display_id, output["data"], output["metadata"])
         self._by_id.setdefault(display_id, []).append(output)
+        self.update(display_id, output["data"], output["metadata"])
 
     def update(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Change all outputs that show ``display_id``, in place, in whichever cell they are."""
-        for output in self._by_id.get(display_id, ()):
+        shown = self._by_id.get(display_id, ())
+        for output in shown:
             output["data"] = data
             output["metadata"] = metadata
+        if shown:
+            self._weigh(display_id, data)
+
+    def forget(self, outputs: Iterable[Output]) -> None:
+        """Forget outputs that are shown no more."""
+        gone = {id(output) for output in outputs}
+        for display_id, shown in list(self._by_id.items()):
+            left = [output for output in shown if id(output) not in gone]
+            if len(left) < len(shown):
+                self._by_id[display_id] = left
+            if not left:
+                del self._by_id[display_id]
+                self.weight -= self._weights.pop(display_id, 0)
+
+    def _weigh(self, display_id: str, data: dict[str, Any]) -> None:
+        now = weigh(data)
+        self.weight += now - self._weights.get(display_id, 0)
+        self._weights[display_id] = now
 
 
 class OutputArea:
@@ -50,7 +82,7 @@ class OutputArea:
         self._displays = displays or Displays()
         self._outputs: list[Output] = list(outputs)
         self._settled = len(self._outputs)
-        self._streams: dict[str, list[str]] = {}
+        self._streams: dict[str, _Text] = {}
         self._clear_before_next = False
 
     def handle(self, message: Message) -> None:
@@ -88,6 +120,7 @@ class OutputArea:
 
     def clear(self) -> None:
         """Forget all outputs."""
+        self._displays.forget(self._outputs)
         self._outputs.clear()
         self._streams.clear()
         self._settled = 0
@@ -104,7 +137,7 @@ class OutputArea:
 
     def _stream(self, name: str, text: str) -> None:
         self._clear_if_due()
-        self._streams.setdefault(name, []).append(text)
+        self._streams.setdefault(name, _Text()).append(text)
 
     def _show(self, output: Output, content: dict[str, Any]) -> None:
         self._append(output)
@@ -130,8 +163,30 @@ class OutputArea:
             return
         del self._outputs[self._settled :]
         for name in sorted(self._streams, key=lambda name: (name != "stdout", name)):
-            text = _as_shown("".join(self._streams[name]))
+            text = _as_shown(self._streams[name].whole())
             self._outputs.append({"output_type": "stream", "name": name, "text": text})
+
+
+class _Text:
+    """A text that grows by small pieces and takes no more memory than its length."""
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+        self._length = 0
+
+    def append(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if self._length > _BLOCK:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+            self._length = 0
+
+    def whole(self) -> str:
+        text = "".join([*self._blocks, *self._pieces])
+        self._blocks, self._pieces, self._length = [text], [], 0
+        return text
 
 
 def _as_shown(text: str) -> str:
@@ -159,18 +214,42 @@ def _line_as_shown(line: str) -> str:
     return line
 
 
+def is_updatable(message: Message) -> bool:
+    """Return whether a message shows what a later one may replace: it has a display id."""
+    return message.msg_type != "stream" and bool(_display_id(message.content))
+
+
 def traceback_of(content: Mapping[str, Any]) -> list[str]:
     """Return the lines of a traceback, which some kernels send as one text."""
-    lines = content.get("traceback") or ()
-    return lines.split("\n") if isinstance(lines, str) else [str(line) for line in lines]
+    lines = content.get("traceback")
+    if not isinstance(lines, list):
+        return str(lines).split("\n") if lines else []
+    return [str(line) for line in lines]
 
 
 def _bundle(content: dict[str, Any]) -> dict[str, Any]:
     data, metadata = content.get("data"), content.get("metadata")
     return {
-        "data": data if isinstance(data, dict) else {},
-        "metadata": metadata if isinstance(metadata, dict) else {},
+        "data": _valid(data) if isinstance(data, dict) else {},
+        "metadata": metadata if isinstance(metadata, dict) and not is_too_deep(metadata) else {},
     }
+
+
+def _valid(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a bundle as the schema has it: a text for every type but those of JSON, and no null."""
+    if all(isinstance(value, str) for value in data.values()):
+        return data
+    kept: dict[str, Any] = {}
+    for mime, value in data.items():
+        if is_too_deep(value):
+            kept.setdefault("text/plain", f"({mime} is nested too deeply to be kept)")
+        elif isinstance(value, str) or _JSON_TYPE.fullmatch(mime):
+            kept[mime] = value
+        elif isinstance(value, list) and all(isinstance(line, str) for line in value):
+            kept[mime] = "".join(value)
+        elif value is not None:
+            kept[mime] = json.dumps(value)
+    return kept
 
 
 def _display_id(content: dict[str, Any]) -> str:

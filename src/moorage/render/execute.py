@@ -11,9 +11,10 @@ from msgspec import Struct
 from moorage.errors import DeadlineExceeded, MoorageError
 from moorage.kernel.client import ExecutionError, Receiver, Request, error_of
 from moorage.kernel.kernel import Kernel
-from moorage.kernel.outputs import Displays, OutputArea
+from moorage.kernel.outputs import Displays, OutputArea, is_updatable
 from moorage.kernel.published import lost
 from moorage.kernel.quirks import trail
+from moorage.kernel.weight import weigh
 from moorage.render.documents.tags import expects_error, runnable
 from moorage.render.events import Failure, Status
 from moorage.render.widgets import Widgets
@@ -50,8 +51,8 @@ class Limits(Struct, frozen=True):
         notebook: seconds for all cells together; 0 is no limit.
         cell: seconds for each cell; 0 is no limit.
         grace: seconds a cell gets to end after an interrupt before its kernel is killed.
-        output: how many characters one cell may show; one that shows more is interrupted, and what it
-            shows from then on is dropped.
+        output: how many bytes one cell may show, about: texts, displays with all that is nested in them, and
+            what widgets keep. One that shows more is interrupted, and what it shows then is dropped.
     """
 
     notebook: float = 0.0
@@ -92,7 +93,7 @@ class _Cell:
 
 
 def _size(characters: int) -> str:
-    return f"{characters >> 20} MiB" if characters >= 1 << 20 else f"{characters} characters"
+    return f"{characters >> 20} MiB" if characters >= 1 << 20 else f"{characters} bytes"
 
 
 def _refused(reply: Mapping[str, Any]) -> bool:
@@ -139,6 +140,8 @@ class Executor:
         self._ran: list[_Cell] = []
         self._failure: Failure | None = None
         self._flooded: _Cell | None = None
+        self._kept_before = 0
+        self._over = False
         self._patience: asyncio.TimerHandle | None = None
         self._trail = trail(kernel.spec.argv, kernel.info)
 
@@ -160,6 +163,7 @@ class Executor:
         try:
             return await self._run(todo)
         finally:
+            self._over = True
             self._write_back()
 
     async def _run(self, todo: list[_Cell]) -> Execution:
@@ -169,6 +173,7 @@ class Executor:
                 for index, job in enumerate(todo, 1):
                     self._on_cell(index, len(todo), job.number)
                     self._ran.append(job)
+                    self._kept_before = self._kept()
                     if not await self._cell(job) and not self._allow_errors:
                         return Execution("failed", self._failure, done + 1)
                     done += 1
@@ -284,28 +289,36 @@ class Executor:
         if message.msg_type in _SHOWN:
             if self._flooded is job and message.msg_type != "error":
                 return
-            self._count(job, message)
-            if self._widgets.capture(message):
-                return
-        job.area.handle(message)
+            captured = self._widgets.capture(message)
+            if message.msg_type == "clear_output":
+                job.printed = 0
+            elif captured or not is_updatable(message):  # what can be updated is weighed where it is kept
+                job.printed += weigh(message.content)
+            if not captured:
+                job.area.handle(message)
+            self._limit(job)
+        else:
+            job.area.handle(message)
 
-    def _count(self, job: _Cell, message: Message) -> None:
-        if message.msg_type == "clear_output":
-            job.printed = 0
-        elif message.msg_type != "update_display_data":  # which takes the place of what was shown
-            data = message.content.get("data")
-            shown = data.values() if isinstance(data, dict) else [message.content.get("text")]
-            job.printed += sum(len(each) for each in shown if isinstance(each, str))
-        if job.printed > self._limits.output and self._flooded is not job:
+    def _follow(self, message: Message) -> None:
+        if message.msg_type.startswith("comm_") and not self._over:
+            self._widgets.handle(message)
+            if self._ran:
+                self._limit(self._ran[-1])
+
+    def _kept(self) -> int:
+        """Return how much is kept that later messages may replace, in bytes."""
+        return self._displays.weight + self._widgets.weight
+
+    def _limit(self, job: _Cell) -> None:
+        """Interrupt a cell that shows more than it may."""
+        shown = job.printed + self._kept() - self._kept_before
+        if shown > self._limits.output and self._flooded is not job:
             self._flooded = job
             self._kernel.interrupt()
             # What does not care for interrupts is ended.
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(self._limits.grace, self._kernel.expire)
-
-    def _follow(self, message: Message) -> None:
-        if message.msg_type.startswith("comm_"):
-            self._widgets.handle(message)
 
     def _blame(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
         ename = ename or "Error"  # bash_kernel names none

@@ -9,6 +9,7 @@ import base64
 from typing import Any
 
 from moorage.kernel.outputs import OutputArea
+from moorage.kernel.weight import is_too_deep, weigh
 from moorage.wire.messages import Message, Request
 
 MIMETYPE = "application/vnd.jupyter.widget-state+json"
@@ -30,13 +31,19 @@ class Capture:
 
 
 class Widgets:
-    """All widget models of one kernel, followed through its comm messages."""
+    """All widget models of one kernel, followed through its comm messages.
+
+    Attributes:
+        weight: about how many bytes their states and buffers take.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, dict[str, Any]] = {}
         self._buffers: dict[str, dict[tuple[str | int, ...], dict[str, Any]]] = {}
         self._captures: dict[str, Capture] = {}
         self._stack: list[Capture] = []
+        self._weights: dict[tuple[object, ...], int] = {}
+        self.weight = 0
         self._changed: dict[str, Capture] = {}
 
     def handle(self, message: Message) -> None:
@@ -52,7 +59,10 @@ class Widgets:
         if message.msg_type == "comm_open" and content.get("target_name") == _TARGET:
             self._open(comm_id, state if isinstance(state, dict) else {})
         if comm_id in self._states and isinstance(state, dict):
+            state = {key: value for key, value in state.items() if not is_too_deep(value)}
             self._states[comm_id].update(state)
+            for key, value in state.items():
+                self._weigh((comm_id, key), weigh(value))
             if comm_id in self._captures and "outputs" in state:
                 self._captures[comm_id].replace(state["outputs"])
             self._keep_buffers(comm_id, data, message)
@@ -119,7 +129,12 @@ class Widgets:
         for path, buffer in zip(paths, message.buffers, strict=False):
             if isinstance(path, list) and all(isinstance(step, str | int) for step in path):
                 encoded = base64.b64encode(buffer).decode()
+                self._weigh((comm_id, None, *path), len(encoded))
                 kept[tuple(path)] = {"data": encoded, "encoding": "base64", "path": path}
+
+    def _weigh(self, part: tuple[object, ...], now: int) -> None:
+        self.weight += now - self._weights.get(part, 0)
+        self._weights[part] = now
 
     def _model(self, comm_id: str, state: dict[str, Any]) -> dict[str, Any]:
         model: dict[str, Any] = {

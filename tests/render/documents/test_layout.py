@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moorage.errors import OutputError
 from moorage.render.documents import ipynb
 from moorage.render.documents.formats import lean_imports
 from moorage.render.documents.layout import dumps
@@ -103,3 +104,23 @@ def test_any_notebook_is_written_like_nbformat_and_read_back(source, outputs, me
     assert data == nbformats_own(notebook)
     # Through JSON text, for NaN is not equal to itself.
     assert json.dumps(ipynb.loads(data, "x"), sort_keys=True) == json.dumps(notebook, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["line\n" * 300_000, "x" * 3_000_000, "a\r\nb\u2028c\x0b" * 300_000 + "\n\n", "\ud800\n" * 600_000],
+)
+def test_a_long_text_is_written_like_a_short_one(text):
+    output = {"output_type": "stream", "name": "stdout", "text": text}
+    cell = {"cell_type": "code", "metadata": {}, "source": "1", "execution_count": None, "outputs": [output]}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    again = json.loads(dumps(notebook))["cells"][0]["outputs"][0]["text"]
+    assert again == text.splitlines(keepends=True)
+
+
+def test_what_is_nested_too_deeply_is_told():
+    deep = [1]
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(OutputError, match="nested too deeply"):
+        dumps({"cells": [], "metadata": {"deep": deep}, "nbformat": 4, "nbformat_minor": 4})

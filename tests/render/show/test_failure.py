@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from moorage.render.events import Failure
-from moorage.render.show import failure
+from moorage.render.show import ansi, failure
 from moorage.render.show.failure import ASCII, Symbols, failure_block
 from render.made_up import CACHED, DIED, FAILED, FAILURE, LOST, OK, SKIPPED, TIMEOUT
 
@@ -79,3 +79,21 @@ def test_a_failure_without_cell_or_traceback_is_still_told():
     block = failure_block(replace(FAILED, output=None, error=error), root="", symbols=Symbols(), colour=False)
     assert "failed after 4.6 s" in block
     assert "E-DOCUMENT" in block
+
+
+def test_no_number_in_a_traceback_is_too_long():
+    lines = tuple(f"Cell In[1], line {'9' * 5000}\n\x1b[{'1' * 5000}mred\x1b[0m" for _ in range(2))
+    made = replace(FAILED, error=Failure(1, "E", "x", lines, "a\nb"))
+    assert failure.blamed_line(made) is None
+    assert "red" in failure_block(made, root="", symbols=Symbols(), colour=True)
+    assert "red" in ansi.to_html("\n".join(lines))
+    assert ansi.to_html(f"\x1b[{';'.join(['1'] * 1_000_000)}mred") == '<span class="a-bold">red</span>'
+
+
+def test_an_error_of_megabytes_is_shown_in_part():
+    made = replace(FAILED, error=Failure(1, "E", "x" * 10**7, ("first", *["y" * 100] * 10**5, "last"), "a"))
+    block = failure_block(made, root="", symbols=Symbols(), colour=False)
+    assert len(block) < 120_000
+    assert "characters more" in block
+    assert "first" in block
+    assert "last" in block

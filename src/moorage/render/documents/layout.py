@@ -5,14 +5,18 @@ A notebook that passes through unchanged is byte-identical with what Jupyter wri
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from moorage.errors import OutputError
 from moorage.render.documents.ipynb import TRANSIENT
 
 _quote = json.encoder.encode_basestring
 
+_LONG = 1024 * 1024
 _SPLIT_MIMES = frozenset({"application/javascript", "image/svg+xml"})
 
 
@@ -24,13 +28,63 @@ def dumps(notebook: dict[str, Any]) -> bytes:
     which nbformat fails, becomes its JSON escape and survives. The notebook is not changed.
 
     Raises:
+        OutputError: it is nested too deeply.
         TypeError: it holds something JSON has no word for.
     """
-    out: list[str] = []
-    _put(out, _split_lines(notebook), "\n")
+    out = _Written()
+    try:
+        _put(out, _split_lines(notebook), "\n")
+    except RecursionError:
+        raise OutputError(
+            "the notebook cannot be written",
+            why="Something in its metadata or outputs is nested too deeply",
+            do="See which cell shows it, or which tool wrote it",
+        ) from None
     out.append("\n")
-    # Outside strings the text is ASCII; inside a string backslashreplace writes exactly JSON's \udXXX.
-    return "".join(out).encode("utf-8", "backslashreplace")
+    return out.data()
+
+
+class _Written:
+    """What is written so far: bytes, since a notebook in characters as well would take its memory twice."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._bytes = io.BytesIO()
+        self._length = 0
+
+    def append(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > _LONG:
+            self._settle()
+
+    def data(self) -> bytes:
+        self._settle()
+        return self._bytes.getvalue()
+
+    def _settle(self) -> None:
+        # Outside strings the text is ASCII; inside a string backslashreplace writes exactly JSON's \udXXX.
+        self._bytes.write("".join(self._parts).encode("utf-8", "backslashreplace"))
+        self._parts.clear()
+        self._length = 0
+
+
+class _LongText(str):
+    """A text that is written as lines, a part of them at a time: as a list they take thrice the memory."""
+
+    __slots__ = ()
+
+    def parts(self) -> Iterator[list[str]]:
+        """Yield all its lines, some at a time."""
+        start = 0
+        while start < len(self):
+            end = self.find("\n", start + _LONG) + 1 or len(self)
+            yield self[start:end].splitlines(keepends=True)
+            start = end
+
+
+def _lines(text: str) -> list[str] | _LongText:
+    return text.splitlines(keepends=True) if len(text) <= _LONG else _LongText(text)
 
 
 def _split_lines(notebook: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +97,7 @@ def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
     cell = dict(cell)
     cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key != "trusted"}
     if isinstance(cell.get("source"), str):
-        cell["source"] = cell["source"].splitlines(keepends=True)
+        cell["source"] = _lines(cell["source"])
     if "attachments" in cell:
         cell["attachments"] = {key: _split_bundle(value) for key, value in cell["attachments"].items()}
     if cell["cell_type"] == "code":
@@ -55,20 +109,20 @@ def _split_output(output: dict[str, Any]) -> dict[str, Any]:
     if output["output_type"] in {"execute_result", "display_data"}:
         return {**output, "data": _split_bundle(output.get("data", {}))}
     if output["output_type"] == "stream" and isinstance(output.get("text"), str):
-        return {**output, "text": output["text"].splitlines(keepends=True)}
+        return {**output, "text": _lines(output["text"])}
     return output
 
 
 def _split_bundle(bundle: dict[str, Any]) -> dict[str, Any]:
     return {
-        mime: value.splitlines(keepends=True)
+        mime: _lines(value)
         if isinstance(value, str) and (mime.startswith("text/") or mime in _SPLIT_MIMES)
         else value
         for mime, value in bundle.items()
     }
 
 
-def _put(out: list[str], value: Any, newline: str) -> None:
+def _put(out: _Written, value: Any, newline: str) -> None:
     """Append ``value`` as ``json.dumps(indent=1, sort_keys=True, ensure_ascii=False)`` writes it.
 
     The standard library writes indented JSON line by line in Python; a list of strings in one join makes
@@ -92,6 +146,13 @@ def _put(out: list[str], value: Any, newline: str) -> None:
         for item in value:
             out.append(before)
             _put(out, item, inner)
+            before = "," + inner
+        out.append(newline + "]")
+    elif isinstance(value, _LongText):
+        inner = newline + " "
+        before = "[" + inner
+        for lines in value.parts():
+            out.append(before + ("," + inner).join(map(_quote, lines)))
             before = "," + inner
         out.append(newline + "]")
     elif isinstance(value, str):

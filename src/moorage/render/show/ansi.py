@@ -17,6 +17,8 @@ _SEQUENCE: Final = re.compile(
     re.DOTALL,
 )
 _SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
+_SEPARATOR: Final = re.compile("[;:]")
+_MOST: Final = 32
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _CUBE: Final = (0, 95, 135, 175, 215, 255)
@@ -71,7 +73,10 @@ class _Style:
         return f'<span class="{" ".join(names)}">{escaped}</span>' if names and escaped else escaped
 
     def change(self, parameters: str) -> None:
-        codes = [int(code or 0) for code in re.split("[;:]", parameters)] if parameters else [0]
+        # No code has more than three digits, and no sequence that means something more than these.
+        codes = [
+            int(code or 0) if len(code) < 4 else -1 for code in _SEPARATOR.split(parameters, _MOST)[:_MOST]
+        ]
         while codes:
             code = codes.pop(0)
             if code == 0:

@@ -16,9 +16,14 @@ from moorage.render.events import GOOD, Outcome
 from moorage.render.show import ansi
 from moorage.render.show.figures import duration
 
-_FRAME: Final = re.compile(r"Cell In ?\[\d+\], line (\d+)|Input In \[\d+\], in <cell line: (\d+)>")
+_FRAME: Final = re.compile(r"Cell In ?\[\d+\], line (\d{1,9})\b|Input In \[\d+\], in <cell line: (\d{1,9})>")
 _CONTEXT: Final = 12
 """Source lines shown on either side of the one that raised; a cell may have thousands."""
+
+
+_LONGEST: Final = 50_000
+"""So many characters are shown of a traceback's beginning and end: an error may hold megabytes."""
+_LINE: Final = 2000
 
 
 class SourceLine(Struct, frozen=True):
@@ -62,7 +67,7 @@ def blamed_line(outcome: Outcome) -> int | None:
     """Return the line within the cell (from 1) that raised, where the traceback tells."""
     if outcome.error is None:
         return None
-    match = _FRAME.search(ansi.strip("\n".join(outcome.error.traceback)))
+    match = _FRAME.search(ansi.strip("\n".join(outcome.error.traceback)[: 2 * _LONGEST]))
     return int(match[1] or match[2]) if match else None
 
 
@@ -99,7 +104,8 @@ def message(outcome: Outcome) -> str:
     """Return the error in one line, or the reason where there is none, or nothing."""
     if outcome.error is None:
         return ansi.strip(outcome.reason)
-    first = ansi.strip(outcome.error.evalue).strip().split("\n", 1)[0]
+    first = ansi.strip(outcome.error.evalue[:_LONGEST]).strip().split("\n", 1)[0]
+    first = first if len(first) <= _LINE else first[:_LINE] + "..."
     return f"{ansi.strip(outcome.error.ename)}: {first}" if first else ansi.strip(outcome.error.ename)
 
 
@@ -147,6 +153,8 @@ def traceback_text(outcome: Outcome, *, colour: bool) -> str:
     if outcome.error is None:
         return ""
     joined = "\n".join(outcome.error.traceback).rstrip()
+    if (more := len(joined) - 2 * _LONGEST) > 0:
+        joined = f"{joined[:_LONGEST]}\x1b[0m\n... {more} characters more ...\n{joined[-_LONGEST:]}"
     return ansi.only_colours(joined) if colour else ansi.strip(joined)
 
 
