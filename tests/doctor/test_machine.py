@@ -35,6 +35,16 @@ async def test_launching_is_tried():
 
 
 @pytest.mark.anyio
+async def test_a_runtime_directory_that_cannot_be_used_is_told(monkeypatch, tmp_path):
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    found = await examined.launching()
+    assert found.level == "warn"
+    assert f"not in {tmp_path}: " in found.says
+    assert "XDG_RUNTIME_DIR" in found.do
+
+
+@pytest.mark.anyio
 async def test_where_nothing_can_be_launched_it_fails(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     found = await examined.launching()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,31 @@ async def test_a_start_limit_counts_whatever_is_waited_for():
                 pass
         async with launch("python3", warden=warden) as kernel:  # it has been woken
             assert text(await kernel.execute("print(1)")) == "1\n"
+
+
+@pytest.mark.parametrize("way", ["ipc", "hold"])
+async def test_a_restart_after_the_private_directory_was_removed(way):
+    from moorage.launch.local import Warden
+
+    async with Warden.open() as warden, launch("python3", rendezvous=way, warden=warden) as kernel:
+        shutil.rmtree(warden.directory)
+        await kernel.restart()
+        assert text(await kernel.execute("print(1)")) == "1\n"
+        assert kernel.connection_file.stat().st_mode & 0o777 == 0o600
+    assert not warden.directory.exists()
+
+
+async def test_a_restart_that_cannot_be_for_want_of_the_directory_says_so_at_once():
+    from moorage.launch.local import Warden
+
+    async with Warden.open() as warden:
+        with pytest.raises(LaunchError, match="has gone"):
+            async with launch("python3", rendezvous="self-bind", warden=warden) as kernel:
+                shutil.rmtree(warden.directory)
+                await kernel.restart()
+        with pytest.raises(LaunchError, match="no directory can be made in"):
+            async with launch("python3", warden=warden):
+                pass
 
 
 # -- living ----------------------------------------------------------------------------------------

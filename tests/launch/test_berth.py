@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from moorage.launch import berth
 
 @pytest.fixture
 def base(monkeypatch, tmp_path):
-    monkeypatch.setattr(berth, "bases", lambda: [str(tmp_path)])
+    monkeypatch.setattr(berth, "places", lambda: [(str(tmp_path), "")])
     return tmp_path
 
 
@@ -108,13 +110,85 @@ def test_a_link_in_the_place_of_a_directory_is_not_followed(base, tmp_path_facto
     own.remove()
 
 
-@pytest.mark.parametrize("value", ["", "/no/such", "/etc/passwd", "relative", "/tmp/" + "x" * 80])
-def test_an_unusable_runtime_directory_is_passed_over(monkeypatch, value):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", value)
+@pytest.mark.parametrize("value", ["", "/no/such", "/etc/passwd", "relative", "/tmp/" + "x" * 80, "a\0b"])
+def test_an_unusable_runtime_directory_is_passed_over(environ, value):
+    environ["XDG_RUNTIME_DIR"] = value
     assert berth.bases() == ["/tmp"]
 
 
-def test_no_place_to_write_is_an_error(monkeypatch):
-    monkeypatch.setattr(berth, "bases", lambda: ["/no/such/base"])
-    with pytest.raises(OSError):
+@pytest.fixture
+def environ(monkeypatch):
+    """The environment, without a say in where files go."""
+    environ = {"PATH": "/bin"}
+    monkeypatch.setattr(os, "environ", environ)
+    return environ
+
+
+@pytest.fixture
+def short():
+    with tempfile.TemporaryDirectory(prefix="b", dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_a_runtime_directory_is_used_if_it_is_ours_alone(environ, short):
+    environ["XDG_RUNTIME_DIR"] = str(short)
+    assert berth.bases() == [str(short), "/tmp"]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o777, 0o1777, 0o600])
+def test_one_of_another_mode_is_not(environ, short, mode):
+    short.chmod(mode)
+    environ["XDG_RUNTIME_DIR"] = str(short)
+    assert berth.places()[0] == (str(short), f"its mode is {mode:04o} and not 0700")
+    assert berth.bases() == ["/tmp"]
+
+
+def test_a_link_to_one_is_not(environ, short):
+    (short / "real").mkdir(mode=0o700)
+    (short / "link").symlink_to(short / "real")
+    environ["XDG_RUNTIME_DIR"] = str(short / "link")
+    assert berth.places()[0] == (str(short / "link"), "it is a symbolic link")
+
+
+def test_one_of_another_user_is_not(environ, short, monkeypatch):
+    environ["XDG_RUNTIME_DIR"] = str(short)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    assert berth.places()[0] == (str(short), "it belongs to another user")
+
+
+def test_other_places_are_tried_in_turn(environ, short, monkeypatch):
+    for name in ("tmp", "jupyter"):
+        (short / name).mkdir()
+    monkeypatch.setattr(berth, "TMP", str(short / "gone"))
+    environ |= {"TMPDIR": str(short / "tmp"), "JUPYTER_RUNTIME_DIR": str(short / "jupyter")}
+    made = berth.make()
+    assert Path(made.path).parent == short / "tmp"
+    (short / "tmp").chmod(0o777)
+    other = berth.make()
+    assert Path(other.path).parent == short / "jupyter"
+    (short / "tmp").chmod(0o700)
+    for each in (made, other):
+        each.remove()
+
+
+def test_a_full_file_system_is_passed_over_and_nothing_stays_there(environ, short, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    environ["XDG_RUNTIME_DIR"] = str(short)
+    monkeypatch.setattr(berth, "TMP", str(short / "gone"))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(berth.NoPlace, match=f"{short}: No space left on device; {short}/gone: No such file"):
         berth.make()
+    assert list(short.iterdir()) == []
+
+
+def test_a_file_system_that_reserves_nothing_will_do(environ, short, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    environ["XDG_RUNTIME_DIR"] = str(short)
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    made = berth.make()
+    assert Path(made.path).parent == short
+    made.remove()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from moorage.errors import WardenLost
+from moorage.errors import LaunchError, WardenLost
+from moorage.launch import berth
 from moorage.launch.local import LocalLauncher, Warden
+from moorage.launch.private import make_directory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="wardens need Linux")]
 
@@ -35,6 +39,30 @@ async def test_xdg_runtime_dir_is_used_when_it_is_ours(monkeypatch, tmp_path_fac
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/directory")
     async with Warden.open() as warden:
         assert str(warden.directory.parent) == "/tmp"
+
+
+async def test_where_no_directory_can_be_made_every_place_is_named(monkeypatch, tmp_path):
+    script = tmp_path / "python"
+    # A warden for which /tmp is not there.
+    argv = f"import runpy, sys; sys.path.insert(0, {str(Path(berth.__file__).parent)!r})"
+    argv += "; import berth; berth.TMP = '/no/such/tmp'; sys.argv = sys.argv[4:]"
+    argv += "; runpy.run_path(sys.argv[0], run_name='__main__')"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c {shlex.quote(argv)} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
+    for name in ("TMPDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(LaunchError, match=r"/no/such/runtime: No such .*; /no/such/tmp: No such"):
+        async with Warden.open():
+            pass
+
+
+async def test_a_directory_that_has_gone_is_told(tmp_path):
+    async with Warden.open() as warden:
+        shutil.rmtree(warden.directory)
+        with pytest.raises(LaunchError, match=f"no directory can be made in {warden.directory}"):
+            make_directory(warden)
 
 
 async def test_what_is_guarded_goes_and_what_is_not_stays(tmp_path):

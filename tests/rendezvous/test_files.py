@@ -8,7 +8,13 @@ import threading
 
 import pytest
 
-from moorage.rendezvous.files import read_connection_file, write_connection_file
+from moorage.errors import LaunchError
+from moorage.rendezvous.files import (
+    check_directory,
+    read_connection_file,
+    write_again,
+    write_connection_file,
+)
 from moorage.wire.connection import PORTS
 
 WHOLE = {
@@ -89,3 +95,26 @@ def test_a_file_nested_without_end_is_no_record(tmp_path):
     path = tmp_path / "kernel.json"
     path.write_text("[" * 100_000)
     assert read_connection_file(path) is None
+
+
+def test_a_file_that_is_there_is_left_alone(directory):
+    write_connection_file(directory / "kernel.json", WHOLE)
+    write_again(directory / "kernel.json", {})
+    assert read_connection_file(directory / "kernel.json") is not None
+    check_directory(directory / "kernel.json")
+
+
+def test_one_that_has_gone_with_its_directories_comes_back(directory):
+    path = directory / "warden" / "kernel" / "kernel.json"
+    write_again(path, WHOLE)
+    assert read_connection_file(path) is not None
+    for folder in (path.parent, path.parent.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_one_that_cannot_is_told(directory):
+    path = directory / "gone" / "warden" / "kernel" / "kernel.json"
+    with pytest.raises(LaunchError, match="removed meanwhile"):
+        write_again(path, WHOLE)
+    with pytest.raises(LaunchError, match="has gone"):
+        check_directory(path)

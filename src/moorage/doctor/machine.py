@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ from moorage.render.display import display
 from moorage.render.resources import PER_KERNEL, available_memory, usable_cores
 
 if sys.platform == "linux":
-    from moorage.launch import procfs
+    from moorage.launch import berth, procfs
 
 MANY = 32
 """Kernels at once that a limit must carry before it is worth a warning."""
@@ -68,17 +69,24 @@ async def launching() -> Finding:
                 status = await handle.wait()
     except MoorageError as error:
         return refused("launching", error)
-    except OSError as error:
-        return Finding(
-            "launching", "fail", f"no private directory can be made: {error}", "Make /tmp writable"
-        )
     seconds = loop.time() - began
     if status.code != 0:
         return Finding(
             "launching", "fail", f"this Python, started anew, ended: {status.describe()}", seconds=seconds
         )
     says = f"processes start and end, private files lie in {directory.parent}"
+    if passed_over := _passed_over(directory.parent):
+        do = "Correct XDG_RUNTIME_DIR: a directory of this user's, mode 0700, and no link; or unset it"
+        return Finding("launching", "warn", f"{says}; {passed_over}", do, seconds=seconds)
     return Finding("launching", "ok", says, seconds=seconds)
+
+
+def _passed_over(chosen: Path) -> str:
+    """Return which better places cannot hold private files, and why."""
+    if sys.platform != "linux":
+        return ""
+    better = itertools.takewhile(lambda place: Path(place[0]) != chosen, berth.places())
+    return "; ".join(f"not in {path}: {reason or 'it is full'}" for path, reason in better)
 
 
 def isolation() -> Finding:

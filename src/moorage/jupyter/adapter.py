@@ -16,7 +16,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +29,7 @@ from moorage.kernel.client import Client
 from moorage.launch.base import ExitStatus, LaunchSpec
 from moorage.launch.failure import explain
 from moorage.launch.launched import Ended, Launched, Pending, Refused
+from moorage.launch.private import make_directory
 from moorage.launch.warden_link import Warden
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous
@@ -80,7 +80,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
         DeadlineExceeded, ProtocolError: nobody acknowledges, or the registration makes no sense.
     """
     async with Warden.open() as warden:
-        directory = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+        directory = make_directory(warden)
         with closing(HoldRendezvous(directory, terms.key, spec.name, terms.ip)) as held:
             info = await held.addresses()
             content = {**info.to_dict(), "signature_scheme": terms.signature_scheme}

@@ -19,6 +19,7 @@ assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 PREFIX = "mr-"
 TMP = "/tmp"  # noqa: S108 - every directory made there is 0700 and has a random name
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ROOM = 1 << 16  # bytes
 _HALF_MADE = 60.0  # seconds after which a directory without a lock file has no maker any more
 
 
@@ -47,53 +48,119 @@ class Berth:
         os.close(self.lock)
 
 
+class NoPlace(OSError):
+    """No private directory can be made; the message names all that was tried, and why it will not do."""
+
+
 def bases() -> list[str]:
-    """Return the directories that may hold ours, best first: XDG_RUNTIME_DIR if it is ours, then /tmp."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    """Return the directories that may hold ours, best first."""
+    return [path for path, objection in places() if not objection]
+
+
+def places() -> list[tuple[str, str]]:
+    """Return the directories that might hold ours, best first, each with why it may not, or an empty string.
+
+    XDG_RUNTIME_DIR, as the XDG Base Directory Specification wants it: a directory of this user's, mode 0700.
+    Then /tmp, and where that is full or read-only TMPDIR and JUPYTER_RUNTIME_DIR.
+    """
+    found = {}
+    if runtime := os.environ.get("XDG_RUNTIME_DIR", ""):
+        found[runtime] = _objection(runtime, runtime=True)
+    found.setdefault(TMP, "")
+    for name in ("TMPDIR", "JUPYTER_RUNTIME_DIR"):
+        if path := os.environ.get(name, ""):
+            found.setdefault(path, _objection(path, runtime=False))
+    return list(found.items())
+
+
+def _objection(path: str, *, runtime: bool) -> str:
+    """Return why a directory may not hold ours, or an empty string."""
     try:
-        status = os.stat(runtime)
-    except (OSError, ValueError):
-        return [TMP]
-    usable = (
-        stat.S_ISDIR(status.st_mode)
-        and status.st_uid == os.getuid()
-        and os.access(runtime, os.W_OK | os.X_OK)
-    )
+        status = os.lstat(path) if runtime else os.stat(path)
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "it is no path"
     # 107 bytes for the whole address of a socket; ours are at most 40 bytes below the base.
-    fits = os.path.isabs(runtime) and len(os.fsencode(runtime)) <= 64
-    return [runtime, TMP] if usable and fits else [TMP]
+    if not os.path.isabs(path) or len(os.fsencode(path)) > 64:
+        return "it is no absolute path of at most 64 bytes, as the sockets in it need"
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is a symbolic link" if stat.S_ISLNK(status.st_mode) else "it is no directory"
+    if objection := _shared(status, runtime=runtime):
+        return objection
+    return "" if os.access(path, os.W_OK | os.X_OK) else "it cannot be written"
+
+
+def _shared(status: os.stat_result, *, runtime: bool) -> str:
+    """Return what lets another user tamper with a directory, or an empty string."""
+    mode, owner = stat.S_IMODE(status.st_mode), status.st_uid
+    if owner != os.getuid() and (runtime or owner != 0):
+        return "it belongs to another user"
+    if runtime and mode != 0o700:
+        return f"its mode is {mode:04o} and not 0700"
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        return f"other users may write there, its mode is {mode:04o}"
+    return ""
 
 
 def make() -> Berth:
     """Make a private directory and lock it.
 
     Raises:
-        OSError: no base directory can be written.
+        NoPlace: there is nowhere to make it.
     """
-    reason = OSError(errno.EACCES, "no directory to write in")
-    for base in bases():
-        for _ in range(64):
-            try:
-                if (berth := _try(base)) is not None:
-                    return berth
-            except FileExistsError:
-                continue
-            except OSError as error:
-                reason = error
-                break
-    raise reason
+    reasons = []
+    for base, reason in places():
+        berth, objection = (None, reason) if reason else _make(base)
+        if berth is not None:
+            return berth
+        reasons.append(f"{base}: {objection}")
+    raise NoPlace(errno.EACCES, "; ".join(reasons))
+
+
+def _make(base: str) -> tuple[Berth | None, str]:
+    """Return a new directory, or why there is none."""
+    for _ in range(64):
+        try:
+            if (berth := _try(base)) is not None:
+                return berth, ""
+        except FileExistsError:
+            continue
+        except OSError as error:
+            return None, error.strerror or str(error)
+    return None, "every name is taken"
 
 
 def _try(base: str) -> Berth | None:
     name = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(8))
     path = os.path.join(base, PREFIX + name)
     os.mkdir(path, 0o700)
-    lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    # A sweeper may have come between the two lines above; then it has, or had, the lock: take another name.
-    if _locked(lock) and _is(path, lock):
-        return Berth(path, lock)
+    lock = -1
+    try:
+        lock = os.open(
+            os.path.join(path, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        # A sweeper may have come between the two lines above: then it has, or had, the lock, and another name
+        # is taken.
+        if _locked(lock) and _is(path, lock):
+            _find_room(lock)
+            return Berth(path, lock)
+    except OSError:
+        remove(path)
+        if lock >= 0:
+            os.close(lock)
+        raise
     os.close(lock)
     return None
+
+
+def _find_room(file: int) -> None:
+    """Look for room for the files of some kernels: an empty directory can be made where that is none."""
+    try:
+        os.posix_fallocate(file, 0, _ROOM)
+        os.ftruncate(file, 0)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Some file systems know no such call.
 
 
 def hold(path: str) -> int:

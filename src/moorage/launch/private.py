@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moorage.errors import LaunchError
+
 if TYPE_CHECKING:
     from moorage.launch.warden_link import Warden
 
@@ -30,11 +32,11 @@ def private_directory(warden: Warden, owner: Owner) -> Iterator[Path]:
         owner: whose kernel is to use it; see :func:`hand_over`.
 
     Raises:
-        OSError: it cannot be made.
+        LaunchError, OSError: it cannot be made.
         WardenLost: there is nobody to remove it.
     """
     if owner is None:
-        directory = Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+        directory = make_directory(warden)
         try:
             yield directory
         finally:
@@ -52,6 +54,22 @@ def private_directory(warden: Warden, owner: Owner) -> Iterator[Path]:
     finally:
         shutil.rmtree(outer, ignore_errors=True)
         warden.unguard(outer)
+
+
+def make_directory(warden: Warden) -> Path:
+    """Make a directory (0700) below the warden's; it goes with the warden at the latest.
+
+    Raises:
+        LaunchError: it cannot be made: the file system is full, or the warden's directory has gone.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="", dir=warden.directory))
+    except OSError as error:
+        raise LaunchError(
+            f"no directory can be made in {warden.directory}",
+            why=error.strerror or str(error),
+            do="Make room there, or set XDG_RUNTIME_DIR or TMPDIR to another folder of yours",
+        ) from error
 
 
 def hand_over(directory: Path, owner: Owner) -> None:

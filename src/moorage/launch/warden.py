@@ -17,7 +17,7 @@ One packet is one JSON object. moorage says ``{"do": ...}``:
     ping                 answered by ``pong``: the warden is there
     rest seconds         end in so many seconds, unless anything else is said before
 
-and the warden says ``{"tell": ...}``: ``hello directory``, ``pong``, ``started id pid``,
+and the warden says ``{"tell": ...}``: ``hello directory`` or ``refused why``, ``pong``, ``started id pid``,
 ``failed id stage errno``, ``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that
 are no text travel as UTF-8 with surrogateescape.
 """
@@ -249,7 +249,11 @@ def main() -> None:
     os.chdir("/")
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
-    warden = Warden(channel)
+    try:
+        warden = Warden(channel)
+    except berth.NoPlace as error:
+        Mail(channel).send("refused", why=error.strerror)
+        os._exit(1)
     try:
         warden.run()
     finally:

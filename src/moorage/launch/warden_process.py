@@ -198,6 +198,7 @@ async def hello(process: WardenProcess) -> Path:
 
     Raises:
         WardenLost: it did not come up.
+        LaunchError: there is nowhere to make such a directory.
     """
     try:
         async with asyncio.timeout(START):
@@ -206,4 +207,11 @@ async def hello(process: WardenProcess) -> Path:
         packet = b""
     if not packet:
         raise WardenLost("the warden did not come up", why=process.last_words())
-    return Path(json.loads(packet)["directory"])
+    message = json.loads(packet)
+    if message["tell"] == "refused":
+        raise LaunchError(
+            "no private directory can be made",
+            why=message["why"],
+            do="Make room, or set TMPDIR to a short path of a folder that nobody else may write to",
+        )
+    return Path(message["directory"])

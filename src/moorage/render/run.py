@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
 from moorage.kernel.apart import meeting_by
 from moorage.launch.isolation_probe import obstacle
 from moorage.launch.local import shared_warden
+from moorage.launch.private import make_directory
 from moorage.render import jobserver
 from moorage.render.ahead import kernels_ahead
 from moorage.render.batch import Batch
@@ -99,7 +99,7 @@ async def render(
     async with AsyncExitStack() as stack:
         warden = RunWarden(await stack.enter_async_context(shared_warden()), stack)
         # Its own: runs in one loop share the warden, and may have sources of the same name.
-        private = Path(tempfile.mkdtemp(prefix="", dir=warden.now.directory))
+        private = make_directory(warden.now)
         stack.callback(shutil.rmtree, private, ignore_errors=True)
         plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
         settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)

@@ -28,7 +28,7 @@ class Rendezvous(Protocol):
         """Prepare for a process of the kernel: called before each is started, when none of it lives.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError, LaunchError: the file cannot be written.
         """
         ...
 

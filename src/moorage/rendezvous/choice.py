@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
-from moorage.errors import UsageError
+from moorage.errors import LaunchError, UsageError
 from moorage.launch.command import program, python_module
 from moorage.launch.spawned import APPLICATIONS
 from moorage.rendezvous.base import Choice, Rendezvous, Way
@@ -176,6 +176,17 @@ def make(
     Raises:
         LaunchError: ports or paths cannot be had.
     """
+    try:
+        return _made(way, directory, key, kernel_name, kernel)
+    except OSError as error:
+        raise LaunchError(
+            f"no connection file can be written in {directory}",
+            why=error.strerror or str(error),
+            do="Make room there, or set XDG_RUNTIME_DIR or TMPDIR to another folder of yours",
+        ) from error
+
+
+def _made(way: Way, directory: Path, key: bytes, kernel_name: str, kernel: KernelType | None) -> Rendezvous:
     match way:
         case "ipc":
             return IpcRendezvous(directory, key, kernel_name)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from moorage.errors import ProtocolError
+from moorage.errors import LaunchError, ProtocolError
 from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo, is_complete
 
@@ -34,6 +34,34 @@ def write_connection_file(path: Path, content: dict[str, Any]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_again(path: Path, content: dict[str, Any]) -> None:
+    """Write a connection file anew where it has gone together with its directory, as at a logout.
+
+    Raises:
+        LaunchError: it cannot be written there any more.
+    """
+    if path.exists():
+        return
+    try:
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        write_connection_file(path, content)
+    except OSError as error:
+        why = f"the directory was removed meanwhile: {error.strerror}"
+        raise LaunchError(f"{path} cannot be written", why=why, do="Launch the kernel anew") from error
+
+
+def check_directory(path: Path) -> None:
+    """Look whether the directory of a connection file is still there.
+
+    Raises:
+        LaunchError: it has gone.
+    """
+    if not path.parent.is_dir():
+        why = "It was removed meanwhile, as a runtime directory is at a logout"
+        raise LaunchError(f"the directory {path.parent} has gone", why=why, do="Launch the kernel anew")
 
 
 def read_connection_file(path: Path) -> ConnectionInfo | None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from moorage.rendezvous.base import Way
-from moorage.rendezvous.files import read_connection_file, write_connection_file
+from moorage.rendezvous.files import check_directory, read_connection_file, write_connection_file
 from moorage.rendezvous.registration import shared_registrar
 from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import ConnectionInfo
@@ -64,7 +64,9 @@ class HandshakeRendezvous:
 
         Raises:
             OSError: the registration file cannot be written.
+            LaunchError: its directory has gone.
         """
+        check_directory(self.connection_file)
         if self._started and self.way == "handshake":
             self._await()
         self._started = True

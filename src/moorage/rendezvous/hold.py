@@ -16,7 +16,7 @@ from pathlib import Path
 
 from moorage.errors import LaunchError
 from moorage.rendezvous.base import Way
-from moorage.rendezvous.files import write_connection_file
+from moorage.rendezvous.files import write_again, write_connection_file
 from moorage.wire.connection import ConnectionInfo
 
 
@@ -118,7 +118,14 @@ class HoldRendezvous:
             raise
 
     def renew(self) -> None:
-        """Let the kernel's next process bind the ports; the addresses stay as they are."""
+        """Let the kernel's next process bind the ports; the addresses stay as they are.
+
+        The file is written again should its directory have gone.
+
+        Raises:
+            LaunchError: it cannot be written any more.
+        """
+        write_again(self.connection_file, self._info.to_dict())
         for held in self._held:
             share(held, True)
 

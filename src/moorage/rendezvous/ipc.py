@@ -10,7 +10,7 @@ from pathlib import Path
 
 from moorage.errors import LaunchError
 from moorage.rendezvous.base import Way
-from moorage.rendezvous.files import write_connection_file
+from moorage.rendezvous.files import write_again, write_connection_file
 from moorage.wire.connection import ConnectionInfo
 
 # sockaddr_un.sun_path is 108 bytes on Linux and 104 on macOS, with a terminating zero; "-5" is the suffix.
@@ -55,7 +55,12 @@ class IpcRendezvous:
         write_connection_file(self.connection_file, self._info.to_dict())
 
     def renew(self) -> None:
-        """Nothing is to be done: the addresses stay as they are."""
+        """Write the file again should its directory have gone; the addresses stay as they are.
+
+        Raises:
+            LaunchError: it cannot be written any more.
+        """
+        write_again(self.connection_file, self._info.to_dict())
 
     def answered(self) -> None:
         """Nothing is to be done: no other process is given these addresses."""

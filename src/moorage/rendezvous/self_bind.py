@@ -10,7 +10,7 @@ from pathlib import Path
 
 from moorage.errors import LaunchError
 from moorage.rendezvous.base import Way
-from moorage.rendezvous.files import read_connection_file, write_connection_file
+from moorage.rendezvous.files import check_directory, read_connection_file, write_connection_file
 from moorage.rendezvous.hold import hold_port, port_of, share
 from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import ConnectionInfo
@@ -63,7 +63,12 @@ class SelfBindRendezvous:
             raise
 
     def renew(self) -> None:
-        """Let the kernel's next process bind the heartbeat's port; the addresses stay as they are."""
+        """Let the kernel's next process bind the heartbeat's port; the addresses stay as they are.
+
+        Raises:
+            LaunchError: the file has gone, and its directory too.
+        """
+        check_directory(self.connection_file)
         share(self._heartbeat, True)
 
     def answered(self) -> None:
