@@ -112,7 +112,7 @@ async def test_a_restart_that_cannot_be_for_want_of_the_directory_says_so_at_onc
     from moorage.launch.local import Warden
 
     async with Warden.open() as warden:
-        with pytest.raises(LaunchError, match="has gone"):
+        with pytest.raises(LaunchError, match="has gone"):  # noqa: PT012 - the block raises it once more
             async with launch("python3", rendezvous="self-bind", warden=warden) as kernel:
                 shutil.rmtree(warden.directory)
                 await kernel.restart()
