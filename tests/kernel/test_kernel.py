@@ -320,10 +320,17 @@ async def test_a_missing_module_is_told(way):
             pass
 
 
-async def test_a_self_binding_kernel_that_never_writes_its_ports():
-    spec = kernel_of(sys.executable, "-c", "print('bye')", "ipykernel", "{connection_file}")
+def in_place_of_ipykernel(tmp_path, code):
+    """A kernel type that looks like ipykernel, and the environment in which it runs ``code`` instead."""
+    (tmp_path / "ipykernel_launcher.py").write_text(code)
+    spec = kernel_of(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    return spec, {"PYTHONPATH": str(tmp_path)}
+
+
+async def test_a_self_binding_kernel_that_never_writes_its_ports(tmp_path):
+    spec, env = in_place_of_ipykernel(tmp_path, "print('bye')")
     with pytest.raises(StartDeath, match=r"exit code 0.*bye"):
-        async with launch(spec, rendezvous="self-bind"):
+        async with launch(spec, rendezvous="self-bind", env=env, fork=False):
             pass
 
 
@@ -346,14 +353,14 @@ async def test_an_unknown_kernel_type():
 
 
 @pytest.mark.parametrize("way", ["hold", "self-bind", "ipc"])
-async def test_a_kernel_that_never_answers(way):
+async def test_a_kernel_that_never_answers(tmp_path, way):
     pids = []
-    spec = kernel_of("sleep", "1000") if way != "self-bind" else kernel_of("sleep", "1000s", "ipykernel")
+    spec, env = kernel_of("sleep", "1000"), None
     if way == "self-bind":
-        spec = kernel_of(sys.executable, "-c", "import time; time.sleep(1000)", "ipykernel")
+        spec, env = in_place_of_ipykernel(tmp_path, "import time; time.sleep(1000)")
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.3 s"):
-        async with launch(spec, rendezvous=way, timeout=0.3) as kernel:
+        async with launch(spec, rendezvous=way, timeout=0.3, env=env, fork=False) as kernel:
             pids.append(kernel)
     assert time.monotonic() - began < 10
 
