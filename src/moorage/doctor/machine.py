@@ -83,9 +83,10 @@ async def launching() -> Finding:
 
 def _passed_over(chosen: Path) -> str:
     """Return which better places cannot hold private files, and why."""
-    if sys.platform != "linux":
-        return ""
-    better = itertools.takewhile(lambda place: Path(place[0]) != chosen, berth.places())
+    places: list[tuple[str, str]] = []
+    if sys.platform == "linux":
+        places = berth.places()
+    better = itertools.takewhile(lambda place: Path(place[0]) != chosen, places)
     return "; ".join(f"not in {path}: {reason or 'it is full'}" for path, reason in better)
 
 
