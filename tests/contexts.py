@@ -17,6 +17,7 @@ from moorage.render.dependencies import Links
 from moorage.render.events import Event, Note
 from moorage.render.kernels import identity
 from moorage.render.output.exporter import Exporter
+from moorage.render.output.writer import Writer
 from moorage.render.planning import Plan, make_plan
 from moorage.render.run_warden import RunWarden
 from moorage.render.settings import configuration_for, merge
@@ -45,7 +46,10 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
     async with AsyncExitStack() as stack, Warden.open() as own, Exporter(own) as exporter:
         warden = RunWarden(own, stack)
         plan = make_plan(sources, settings, configuration, cwd=folder, private=own.directory)
-        cache = None if settings.no_cache else Cache(plan.state / "cache", root=plan.home, identify=identity)
+        folder_of_cache, key = plan.state / "cache", b"k"
+        cache = (
+            None if settings.no_cache else Cache(folder_of_cache, root=plan.home, key=key, identify=identity)
+        )
         context = Context(
             plan.collection.root,
             plan.home,
@@ -59,5 +63,6 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
             asyncio.get_running_loop().time,
             dict(os.environ),
             Links(guard=warden.guard, unguard=warden.unguard),
+            Writer(plan.collection.out_dir, home=plan.collection.root, private=own.directory),
         )
         yield Planned(context, plan, events)

@@ -42,7 +42,7 @@ def test_a_kernel_that_always_dies_is_tried_as_often_as_wanted(moorage: Command)
 def test_one_output_may_be_named(moorage: Command, suffix: str):
     write(moorage.cwd, {"demos/a b.py": script("print(6 * 7)"), "x/y": "", "rendered/mine": ""})
     moorage("render", "../demos/a b.py", "-o", f"../out/it's.{suffix}", cwd=moorage.cwd / "x", code=0)
-    assert [path.name for path in (moorage.cwd / "out").iterdir()] == [f"it's.{suffix}"]
+    assert [path.name for path in (moorage.cwd / "out").glob("[!.]*")] == [f"it's.{suffix}"]
     assert "42" in (moorage.cwd / f"out/it's.{suffix}").read_text()
     assert not (moorage.cwd / "x/.moorage").exists()
 

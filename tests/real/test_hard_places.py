@@ -36,7 +36,7 @@ def test_on_a_full_disk_it_says_so_and_keeps_what_was_finished(moorage: Command)
     done = inside(
         moorage,
         "mount -t tmpfs -o size=1m none out",
-        f"{MOORAGE} render a.py b.py c.py -j1 -o out --no-cache --json r.json; echo code $?; ls -A out",
+        f"{MOORAGE} render a.py b.py c.py -j1 -o out --no-cache --json r.json; echo code $?; ls out",
     )
     assert done.stdout.splitlines()[-3:] == ["code 1", "a.ipynb", "c.ipynb"]
     notebooks = {

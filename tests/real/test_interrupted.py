@@ -69,7 +69,7 @@ def test_killed_it_leaves_nothing_but_what_was_finished(moorage: Command):
     process.kill()
     process.wait()
     assert until(lambda: not moorage.left())
-    names = {path.name for path in (moorage.cwd / "rendered").iterdir()}
+    names = {path.name for path in (moorage.cwd / "rendered").iterdir()} - {".moorage-files"}
     assert names == {"a.ipynb"}
 
 
@@ -79,7 +79,7 @@ def test_it_goes_on_when_nobody_listens_any_more(moorage: Command):
     done = moorage.ended(moorage.launch(["bash", "-c", command]))
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
-    assert {path.name for path in (moorage.cwd / "rendered").iterdir()} == {"a.ipynb", "b.ipynb"}
+    assert {path.name for path in (moorage.cwd / "rendered").glob("[!.]*")} == {"a.ipynb", "b.ipynb"}
 
 
 def test_without_standard_streams_it_works_all_the_same(moorage: Command):
@@ -96,7 +96,11 @@ def test_two_at_once_on_one_tree_are_both_well(moorage: Command):
         assert set(moorage.ended(process, code=0).statuses.values()) <= {"ok", "cached"}
     third = moorage("render", ".", "--json", "-", code=0)
     assert set(third.statuses.values()) == {"cached"}
-    assert {path.name for path in (moorage.cwd / "rendered").iterdir()} == {"a.ipynb", "b.ipynb", "c.ipynb"}
+    assert {path.name for path in (moorage.cwd / "rendered").glob("[!.]*")} == {
+        "a.ipynb",
+        "b.ipynb",
+        "c.ipynb",
+    }
 
 
 def test_nobody_else_of_the_process_group_is_disturbed(moorage: Command):

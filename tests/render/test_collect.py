@@ -150,17 +150,6 @@ def test_two_sources_for_one_output_are_refused(tmp_path):
         run(tmp_path, "x.py", "x.md")
 
 
-def test_sources_are_never_overwritten(tmp_path):
-    put(tmp_path, "x.ipynb", "y.py", "z.ipynb")
-    with pytest.raises(UsageError, match=r"output of x\.ipynb would overwrite the source x\.ipynb"):
-        run(tmp_path, "x.ipynb", out=".")
-    with pytest.raises(UsageError, match="Sources are never changed"):
-        run(tmp_path, "x.ipynb", out="x.ipynb")
-    (tmp_path / "elsewhere").symlink_to(".")
-    with pytest.raises(UsageError, match="would overwrite"):
-        run(tmp_path, "z.ipynb", out="elsewhere")
-
-
 def test_rendering_beside_the_texts_works_again_and_again(tmp_path):
     put(tmp_path, "x.py")
     assert run(tmp_path, ".", out=".").files[0].output == tmp_path / "x.ipynb"

@@ -47,6 +47,7 @@ def _what(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("-o", "--out", metavar="DIR|FILE", help="where outputs go (default: rendered/)")
     add("--to", metavar="FORMATS", help="ipynb, html, md, separated by commas (default: ipynb)")
+    add("--overwrite", action="store_true", help="replace files that moorage did not make (never sources)")
     add("--artifacts", action="append", metavar="GLOB", help="collect files the notebooks made (repeatable)")
     add("--bundle", metavar="FILE", help="also pack everything into FILE (.tar.gz, .tar, .zip)")
     add("--remove-cells", action="append", metavar="TAG", help="leave cells with this tag out (repeatable)")

@@ -16,13 +16,15 @@ from moorage.errors import MoorageError, OutputError
 from moorage.launch.shared import shared_warden
 from moorage.launch.warden_process import WardenProcess
 from moorage.render.events import Event
-from moorage.render.output.atomic import write_whole
+from moorage.render.output.named import write_named
+from moorage.render.output.writer import Writer
 from moorage.render.run import Report, render
 from moorage.render.settings import RenderSettings, configuration_for, merge
 from moorage.render.show.progress import Presenter, choose_presenter
 from moorage.render.show.record import Record
 from moorage.render.show.results import exit_code, to_json, to_junit
 from moorage.render.show.sink import Sink
+from moorage.render.targets import has_index
 from moorage.render.unforeseen import unforeseen
 from moorage.tasks import every
 from moorage.version import __version__
@@ -107,18 +109,18 @@ class Files:
         self._report = report
         self._began = began
         self._stdout = stdout
+        self._overwrite = False
 
     def write(self, settings: RenderSettings) -> list[MoorageError]:
         """Write everything that was asked for, and return what could not be written."""
         report = self._report
-        # With a notebook called index, that page is the index.
-        index = not any(Path(each.source).with_suffix("") == Path("index") for each in report.outcomes)
+        self._overwrite = settings.overwrite
         wanted: list[tuple[Callable[[Path], None], Path | None]] = [
             (self.json, settings.json),
             (self.junit, settings.junit),
             (self.report, settings.report),
         ]
-        if "html" in settings.to and len(report.outcomes) > 1 and index:
+        if has_index(settings, [each.source for each in report.outcomes]):
             wanted.append((self.index, report.out_dir / "index.html"))
         complaints = []
         for write, path in wanted:
@@ -133,18 +135,19 @@ class Files:
         """Write the report page."""
         from moorage.render.show.report import write_report
 
-        write_report(path, self._record, self._about(), executed=self._report.executed)
+        write_report(path, self._record, self._about(), executed=self._report.executed, write=self._named)
 
     def index(self, path: Path) -> None:
         """Write the index of all pages."""
         from moorage.render.show.report import write_index
 
-        write_index(path, self._record, self._about(), executed=self._report.executed)
+        write = Writer(self._report.out_dir, overwrite=self._overwrite).write
+        write_index(path, self._record, self._about(), executed=self._report.executed, write=write)
 
     def junit(self, path: Path) -> None:
         """Write the results for a CI system."""
         name = Path(self._record.plan.root).name or "moorage"
-        write_whole(
+        self._named(
             path, to_junit(self._report.outcomes, self._report.seconds, name=name, started=self._began)
         )
 
@@ -153,13 +156,16 @@ class Files:
         content = to_json(self._report.outcomes, self._report.seconds, __version__)
         text = json.dumps(content, indent=1) + "\n"
         if path != Path("-"):
-            write_whole(path, text.encode())
+            self._named(path, text.encode())
             return
         sink = Sink(self._stdout)
         sink.write(text)
         sink.flush()
         if sink.lost is not None and not isinstance(sink.lost, BrokenPipeError):  # `| head` is no error
             raise OutputError("the results cannot be written to stdout", why=str(sink.lost.strerror))
+
+    def _named(self, path: Path, data: bytes) -> None:
+        write_named(path, data, overwrite=self._overwrite)
 
     def _about(self) -> Any:
         from moorage.render.show.report import About

@@ -79,8 +79,7 @@ def collect(
         cwd: absolute working directory.
 
     Raises:
-        UsageError: a source is missing or no document, nothing was found, two sources have one output,
-            or an output would overwrite a source.
+        UsageError: a source is missing or no document, nothing was found, or two sources have one output.
     """
     if not sources:
         raise UsageError("nothing to render was named", do="Name files or folders: moorage render demos/")
@@ -189,7 +188,10 @@ def _gather_folder(top: Path, out: Path, configuration: Configuration, into: _Ga
             into.files.setdefault(path)
     if not any(path.is_relative_to(top) for path in into.files):
         skipped = ", ".join(path.relative_to(top).as_posix() + "/" for path in found.left_out[:5])
-        into.empty.append(f"{top} (not entered: {skipped})" if skipped else f"{top}")
+        told = [f"not entered: {skipped}"] if skipped else []
+        if found.made:
+            told.append(f"moorage wrote {', '.join(path.name for path in found.made[:5])} itself")
+        into.empty.append(f"{top} ({'; '.join(told)})" if told else f"{top}")
 
 
 def _nothing_found(gathering: _Gathering, cwd: Path) -> UsageError:
@@ -249,7 +251,6 @@ def _as_file(out: Path | None, out_path: Path, paths: list[Path]) -> Path | None
 
 
 def _check_outputs(files: Iterable[SourceFile], cwd: Path) -> None:
-    sources = {os.path.realpath(file.path): file for file in files}
     outputs: dict[str, SourceFile] = {}
     for file in files:
         real = os.path.realpath(file.output)
@@ -259,12 +260,5 @@ def _check_outputs(files: Iterable[SourceFile], cwd: Path) -> None:
                 f"{_short(first.path, cwd)} and {_short(file.path, cwd)} would both be written to "
                 f"{_short(file.output, cwd)}",
                 do="Name one of them, or exclude one in the configuration",
-            )
-        if real in sources:
-            raise UsageError(
-                f"the output of {_short(file.path, cwd)} would overwrite the source "
-                f"{_short(sources[real].path, cwd)}",
-                why="Sources are never changed",
-                do="Give -o another folder",
             )
         outputs[real] = file

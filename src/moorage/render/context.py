@@ -15,6 +15,7 @@ from moorage.render.dependencies import Link, Links
 from moorage.render.events import Event
 from moorage.render.output.conflicts import Conflicts
 from moorage.render.output.exporter import Exporter
+from moorage.render.output.writer import Writer
 from moorage.render.run_warden import RunWarden
 from moorage.render.settings import NotebookSettings, RenderSettings
 from moorage.render.tools import Tools
@@ -66,6 +67,7 @@ class Context:
             same one whichever sources are named beside it.
         cwd: absolute working directory.
         surroundings: environment of the kernels before what is said about single ones.
+        writer: writes the output folder.
         fork: whether kernels are forked from a template, which pays where there are several.
         ahead: kernels started while others still run, or None.
         tools: what sources are read and pages are made with.
@@ -83,6 +85,7 @@ class Context:
     clock: Callable[[], float]
     surroundings: Mapping[str, str] = field(repr=False)
     links: Links
+    writer: Writer
     conflicts: Conflicts = field(default_factory=Conflicts)
     fork: Fork = False
     ahead: Ahead | None = None

@@ -65,8 +65,8 @@ def make_plan(
         UsageError: see :func:`moorage.render.collect.collect`, or an artefact pattern that cannot be.
     """
     collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
-    state = (configuration.root if configuration.path else collection.root) / ".moorage"
     home = configuration.root if configuration.path else _project(collection.root)
+    state = home / ".moorage"
     expected = _expected(collection, state, home)
     data = {file.name: _read(file.path) for file in collection.files}
     declared = [

@@ -17,7 +17,6 @@ from moorage.render.documents.tags import runnable
 from moorage.render.events import Failure, Outcome
 from moorage.render.output import artifacts
 from moorage.render.output.artifacts import Snapshot
-from moorage.render.output.atomic import write_whole
 from moorage.render.output.export import Target
 from moorage.tasks import aside
 
@@ -77,7 +76,7 @@ class Publisher:
     def write(self, notebook: Mapping[str, Any]) -> bytes:
         """Write the notebook and return its bytes. Raises OutputError."""
         data = dumps(dict(notebook))
-        self._write(self._item.documents["ipynb"], data)
+        self._context.writer.put(self._item.documents["ipynb"], data)
         return data
 
     async def export(self, data: bytes) -> dict[str, bytes]:
@@ -94,6 +93,7 @@ class Publisher:
                 to,
                 documents[to],
                 folder=self._item.directory,
+                writer=context.writer,
                 remove_cells=context.settings.remove_cells,
             )
             if len(written) == 1:
@@ -121,8 +121,7 @@ class Publisher:
             mine,
             folder,
             within=context.out_dir,
-            guard=context.warden.guard,
-            unguard=context.warden.unguard,
+            put=context.writer.put,
         )
         for artifact, path in zip(mine, placed, strict=True):
             notes += context.conflicts.placed(item.name, artifact, path)
@@ -141,10 +140,6 @@ class Publisher:
         shown = [self._context.shown(self._item.documents[to]) for to in self._context.settings.to]
         names = tuple(sorted(self._collected))
         return replace(outcome, output=shown[0], exports=tuple(shown[1:]), artifacts=names)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        warden = self._context.warden
-        write_whole(path, data, guard=warden.guard, unguard=warden.unguard)
 
 
 def not_made(missing: Sequence[str], outcome: Outcome) -> Outcome:

@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from moorage.discovery.finder import find
-from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
+from moorage.errors import KernelTypeNotFound, LaunchError, OutputError, UsageError, sentence
 from moorage.kernel.apart import meeting_by
 from moorage.launch.isolation_probe import obstacle
 from moorage.launch.local import shared_warden
@@ -21,6 +21,7 @@ from moorage.launch.private import make_directory
 from moorage.render import jobserver
 from moorage.render.ahead import kernels_ahead
 from moorage.render.batch import Batch
+from moorage.render.cache import key as cache_key
 from moorage.render.cache.cache import Cache
 from moorage.render.context import Context
 from moorage.render.dependencies import Links
@@ -30,10 +31,14 @@ from moorage.render.events import Event, Note, Outcome, RunFinished, RunStarted
 from moorage.render.kernels import identity
 from moorage.render.output.bundle import bundle_format, hidden_files, layout, write_bundle
 from moorage.render.output.exporter import Exporter
+from moorage.render.output.named import check_named
+from moorage.render.output.writer import Writer
 from moorage.render.planning import Plan, make_plan, named_from
 from moorage.render.resources import carried, thread_environment, usable_cores
 from moorage.render.run_warden import RunWarden
 from moorage.render.settings import Configuration, RenderSettings, configuration_for, merge
+from moorage.render.state import make_state, state_obstacle
+from moorage.render.targets import check_targets, overwriting
 from moorage.render.timings import save_timings
 from moorage.rendezvous.choice import check
 
@@ -103,8 +108,19 @@ async def render(
         stack.callback(shutil.rmtree, private, ignore_errors=True)
         plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
         settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
+        overwrite = overwriting(settings, flags, configuration)
+        writer = Writer(
+            plan.collection.out_dir,
+            overwrite=overwrite(plan.collection.out_dir),
+            sources=[file.path for file in plan.collection.files],
+            home=plan.collection.root,
+            private=private,
+            guard=warden.guard,
+            unguard=warden.unguard,
+        )
+        check_targets(plan, settings, writer, cwd=cwd, overwrite=overwrite, told=finish is not None)
         exporter = await stack.enter_async_context(Exporter(warden.now))
-        run = _Run(settings, plan, warden, emit)
+        run = _Run(settings, plan, warden, emit, writer)
         context = await run.context(stack, exporter, cwd)
         report = await run.go(context, catch_signals=catch_signals)
         try:
@@ -172,8 +188,14 @@ class _Run:
     """The steps of one run."""
 
     def __init__(
-        self, settings: RenderSettings, plan: Plan, warden: RunWarden, emit: Callable[[Event], None]
+        self,
+        settings: RenderSettings,
+        plan: Plan,
+        warden: RunWarden,
+        emit: Callable[[Event], None],
+        writer: Writer,
     ) -> None:
+        self._writer = writer
         self._settings = settings
         self._plan = plan
         self._warden = warden
@@ -189,18 +211,11 @@ class _Run:
     async def context(self, stack: AsyncExitStack, exporter: Exporter, cwd: Path) -> Context:
         """Put together what all notebooks share."""
         settings, plan, warden = self._settings, self._plan, self._warden
-        cache = None
-        if not settings.no_cache:
-            folder = settings.cache or plan.state / "cache"
-            cache = Cache(
-                folder,
-                root=plan.home,
-                identify=identity,
-                guard=warden.guard,
-                unguard=warden.unguard,
-            )
+        cache = self._cache(cwd)
         # A make inside a notebook is not part of the make that runs us, and has none of its descriptors.
         surroundings = dict(os.environ) | {key: "" for key in ("MAKEFLAGS", "MFLAGS") if key in os.environ}
+        if cache_key.VARIABLE in os.environ:  # what notebooks run shall not sign results of its own
+            surroundings[cache_key.VARIABLE] = ""
         at_once = min(self._slots, len(plan.items))
         surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
         if settings.display:
@@ -223,9 +238,33 @@ class _Run:
             self._clock,
             surroundings,
             Links(guard=warden.guard, unguard=warden.unguard),
+            self._writer,
             fork=fork,
             ahead=ahead,
         )
+
+    def _cache(self, cwd: Path) -> Cache | None:
+        """Return the cache; None, and a sentence, where its usual place or this user's key cannot be used."""
+        settings, plan, warden = self._settings, self._plan, self._warden
+        if settings.no_cache:
+            return None
+        named = None if settings.cache is None else Path(os.path.realpath(cwd / settings.cache))
+        try:
+            return Cache(
+                named or _usual_cache(plan.state),
+                root=plan.home,
+                key=cache_key.cache_key(os.environ),
+                identify=identity,
+                guard=warden.guard,
+                unguard=warden.unguard,
+                put=self._writer.put,
+            )
+        except (UsageError, OutputError) as error:
+            if named is not None or cache_key.VARIABLE in error.what:
+                raise
+            text = f"nothing is cached: {error.what}. {sentence(error.why)} {sentence(error.do)}".strip()
+            self._emit(Note("notice", text))
+            return None
 
     async def go(self, context: Context, *, catch_signals: bool) -> Report:
         """Run everything."""
@@ -280,7 +319,9 @@ class _Run:
         }
         if context.cache is not None:
             guard, unguard = self._warden.guard, self._warden.unguard
-            if seconds:
+            if seconds and not state_obstacle(self._plan.state):
+                with suppress(OutputError):  # as losing them, not keeping them costs nothing but order
+                    make_state(self._plan.state)
                 save_timings(self._plan.state / "timings.json", seconds, guard=guard, unguard=unguard)
             context.cache.prune()
 
@@ -302,7 +343,14 @@ class _Run:
         }
         made = {name: out_dir / name for each in good.values() for name in each.artifacts}
         members = layout(documents, made, hidden_files(context.root, self._plan.items))
+        check_named(target, overwrite=self._settings.overwrite)
         write_bundle(context.cwd / target, members, guard=self._warden.guard, unguard=self._warden.unguard)
+
+
+def _usual_cache(state: Path) -> Path:
+    if why := state_obstacle(state):
+        raise UsageError(f"{state / 'cache'} is not taken as a cache", why=why)
+    return state / "cache"
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class RenderSettings:
     cache: Path | None = None
     no_cache: bool = False
     force: bool = False
+    overwrite: bool = False
     artifacts: tuple[str, ...] = ()
     param: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -248,7 +249,7 @@ _RENDER: Mapping[str, parse.Parser] = {
     **dict.fromkeys(("out", "cache", "bundle", "report", "junit", "json"), parse.path),
     **dict.fromkeys(("kernel", "cluster"), parse.text),
     **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
-    **dict.fromkeys(("fail_fast", "allow_errors", "no_cache", "force", "no_fork"), parse.flag),
+    **dict.fromkeys(("fail_fast", "allow_errors", "no_cache", "force", "no_fork", "overwrite"), parse.flag),
     **dict.fromkeys(("display", "quiet", "plain"), parse.flag),
     **dict.fromkeys(("to", "remove_cells"), parse.listed),
     "artifacts": parse.globs,

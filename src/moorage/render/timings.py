@@ -6,16 +6,13 @@ reads as "nothing known", and failing to write it is no failure of the run.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from moorage.errors import OutputError
 from moorage.regular import read_regular
-from moorage.render.output.atomic import Guard, no_guard, write_whole
+from moorage.render.output.atomic import Guard, locked, no_guard, write_whole
 
 FILE_NAME = "timings.json"
 _LONGEST = 366 * 86400.0  # no notebook takes longer: what says so is not believed
@@ -53,7 +50,9 @@ def save_timings(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
+        if path.is_symlink():
+            return False
+        with locked(path.parent):
             merged = {**load_timings(path), **seconds}
             rounded = {name: round(merged[name], 3) for name in sorted(merged)}
             content = json.dumps({"version": 1, "seconds": rounded}, indent=1).encode()
@@ -61,20 +60,3 @@ def save_timings(
     except (OSError, OutputError):
         return False
     return True
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out; the folder itself is locked, so no lock file is left behind."""
-    if sys.platform == "win32":  # the replacement is still whole, but one of two may be lost
-        yield
-    else:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with contextlib.suppress(OSError):  # some network file systems have no locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

@@ -10,6 +10,8 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from moorage.errors import UsageError
+from moorage.render.output.made import FILE_NAME as RECORD
+from moorage.render.output.made import Made
 
 BUILD_FOLDERS = frozenset(
     {"_build", "build", "dist", "site", "rendered", "node_modules", "__pycache__", "jupyter_execute"}
@@ -30,11 +32,13 @@ class Found(Struct):
     Attributes:
         files: candidates, sorted folder by folder, files of a folder before its subfolders.
         left_out: folders that were not entered because they hold what tools made.
+        made: files that moorage itself wrote, which are no sources.
         notes: what the user should hear.
     """
 
     files: list[Path] = field(default_factory=list)
     left_out: list[Path] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -53,11 +57,13 @@ def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bo
     repository = _repository(start)
     by_repository: dict[Path, list[Path]] = {}
     stack = [(start, repository)]
+    records = [folder for folder in start.parents if os.path.lexists(folder / RECORD)]
     while stack:
         folder, repository = stack.pop()
         entries = _entries(folder)
-        if any(entry.name == ".git" for entry in entries):
-            repository = folder
+        names = {entry.name for entry in entries}
+        repository = folder if ".git" in names else repository
+        records += [folder] if RECORD in names else []
         inside = []
         for entry in entries:
             path = folder / entry.name
@@ -76,7 +82,23 @@ def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bo
     for top, files in by_repository.items():
         ignored = _ignored(top, files, found.notes)
         found.files = [path for path in found.files if path not in ignored]
+    _leave_out_made(found, [Made(folder) for folder in records])
     return found
+
+
+def _leave_out_made(found: Found, records: list[Made]) -> None:
+    """Leave out what moorage wrote, by the records of the output folders; tell of what was changed since."""
+    for made in records:
+        names = {made.folder / name: name for name in made.names()}
+        mine = [path for path in found.files if path in names]
+        found.files = [path for path in found.files if path not in names]
+        found.made += mine
+        changed = [path for path in mine if not made.holds(names[path], path)]
+        found.notes += [
+            f"{path} is left out: {made.folder / RECORD} says that moorage wrote it, and it was changed "
+            "since. Name it to have it rendered"
+            for path in changed
+        ]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -80,7 +80,7 @@ class Tree:
         return {name: str(value) for name, value in vars(self).items() if isinstance(value, Path)}
 
     def cache(self, **options):
-        return Cache(self.root / ".moorage" / "cache", root=self.root, **options)
+        return Cache(self.root / ".moorage" / "cache", root=self.root, key=b"k", **options)
 
     def recipe(self, **changes):
         settings = {"inputs": ("demos/data.csv",), "source": "demos/a.py", **changes}
@@ -164,12 +164,12 @@ def test_the_tree_may_move(tree, tmp_path_factory):
     tree.render()
     new = tmp_path_factory.mktemp("other") / "clone"
     tree.root.rename(new)
-    environment_moved = Cache(new / ".moorage" / "cache", root=new)
+    environment_moved = Cache(new / ".moorage" / "cache", root=new, key=b"k")
     hit = environment_moved.lookup_fast(tree_recipe(new))
     assert hit is None  # its site-packages were inside the tree and are gone
     (tree.root / "venv").mkdir(parents=True)
     (new / "venv" / "site-packages").rename(tree.site)
-    moved = Cache(new / ".moorage" / "cache", root=new)
+    moved = Cache(new / ".moorage" / "cache", root=new, key=b"k")
     assert moved.restore(moved.lookup_fast(tree_recipe(new)), {"ipynb": new / "rendered" / "a.ipynb"}) == ()
 
 
@@ -439,8 +439,9 @@ def test_any_damage_is_a_miss_and_heals(tree):
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tree):
-    (tree.root / ".moorage").mkdir()
-    (tree.root / ".moorage" / "cache").write_bytes(b"a file")
+    tree.render()
+    shutil.rmtree(tree.root / ".moorage/cache/blobs")
+    (tree.root / ".moorage/cache/blobs").write_bytes(b"a file")
     assert "could not be written" in tree.render()
     assert tree.hit() is None
 

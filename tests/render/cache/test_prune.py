@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 import msgspec
@@ -15,7 +16,7 @@ from moorage.render.cache.stored import Record, decode, encode
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "cache")
+    return Store(tmp_path / "cache", key=b"k")
 
 
 def keep(store, key, size, days):
@@ -77,3 +78,34 @@ def test_it_is_done_rarely_and_never_without_a_folder(store):
     keep(store, "bbbb", 10, days=100)
     assert pruned(store, every_s=86400) == 0
     assert left(store) == ["aaaa", "bbbb"]
+
+
+@pytest.mark.parametrize("shelf", ["blobs", "runs", "recipes", "tmp"])
+def test_nothing_behind_a_link_is_removed(store, tmp_path, shelf):
+    keep(store, "aaaa", 10, days=100)
+    keys = tmp_path / "keys" / "ab"
+    keys.mkdir(parents=True)
+    for name in ("abcd", "ab" + "0" * 62, ".x.moorage-1-ffffffffffff"):
+        (keys / name).write_text("mine")
+        (keys.parent / name).write_text("mine")
+        os.utime(keys / name, (0, 0))
+        os.utime(keys.parent / name, (0, 0))
+    shutil.rmtree(store.folder / shelf, ignore_errors=True)
+    (store.folder / shelf).symlink_to(keys.parent)
+    pruned(store)
+    assert len(list(keys.iterdir())) == 3
+    assert len(list(keys.parent.iterdir())) == 4
+
+
+def test_only_what_the_store_itself_names_is_removed(store):
+    keep(store, "aaaa", 10, days=100)
+    others = [
+        store.folder / name for name in ("blobs/aa/notes.txt", "blobs/mine/x", "runs/x", "blobs/aa/bb00")
+    ]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    pruned(store)
+    assert left(store) == []
+    assert all(path.exists() for path in others)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import time
 
 import pytest
 
-from moorage.render.cache.store import Files, FileState, Store
+from moorage.errors import OutputError, UsageError
+from moorage.render.cache.store import MARK, Files, FileState, Store
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "cache")
+    return Store(tmp_path / "cache", key=b"k")
 
 
 def test_records_and_blobs_come_back(store):
@@ -54,7 +57,7 @@ def test_what_a_killed_run_left_is_collected(store):
     stray = store.folder / "tmp" / ".x.moorage-1-ffffffffffff"
     stray.write_bytes(b"half")
     os.utime(stray, (0, 0))
-    Store(store.folder)
+    Store(store.folder, key=b"k")
     assert not stray.exists()
 
 
@@ -99,3 +102,121 @@ def test_pipes_and_devices_have_no_content_and_are_not_opened(store, tmp_path):
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
     assert store.read("runs", "abcd") is None
+
+
+def test_a_record_counts_under_its_own_name_kind_and_key_only(store):
+    store.write("runs", "abcd", b"payload")
+    data = (store.folder / "runs/ab/abcd").read_bytes()
+    store.write("runs", "abce", b"other")
+    store.write("recipes", "abcd", b"other")
+    for name in ("runs/ab/abce", "recipes/ab/abcd"):
+        (store.folder / name).write_bytes(data)
+    assert store.read("runs", "abce") is None
+    assert store.read("recipes", "abcd") is None
+    forged = hashlib.sha256(b"payload").hexdigest().encode()
+    (store.folder / "runs/ab/abcd").write_bytes(b"moorage-cache-2 " + forged + b"\npayload")
+    assert store.read("runs", "abcd") is None
+
+
+@pytest.mark.parametrize("name", ["../../precious", "/etc/passwd", "", "a", "ab/cd", "g" * 64, "a" * 65])
+def test_what_is_no_name_of_its_own_is_neither_read_nor_removed(store, tmp_path, name):
+    store.add(b"x")
+    (tmp_path / "precious").write_text("mine")
+    assert store.get(name) is None
+    assert store.read("runs", name) is None
+    assert not store.has(name, 4)
+    assert store.remove("blobs", name) == 0
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_folder_of_others_is_no_cache_and_nothing_in_it_is_touched(tmp_path):
+    for name in ("blobs/ab/abcd", "tmp/.x.moorage-1-ffffffffffff", ".gitignore", "CACHEDIR.TAG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="not taken as a cache"):
+        Store(tmp_path, key=b"k")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_cache_of_another_key_is_none(store):
+    store.add(b"x")
+    with pytest.raises(UsageError, match="MOORAGE_CACHE_KEY"):
+        Store(store.folder, key=b"other")
+    Store(store.folder, key=b"k")
+
+
+@pytest.mark.parametrize("mark", [b"", b"0123", b"\0" * 65])
+def test_a_mark_that_says_something_else_is_no_mark(store, mark):
+    store.add(b"x")
+    (store.folder / MARK).write_bytes(mark)
+    with pytest.raises(UsageError):
+        Store(store.folder, key=b"k")
+
+
+def test_a_kill_while_the_folder_is_made_does_not_lock_the_user_out(store):
+    store.folder.mkdir()
+    for part in (0, 10):
+        other = Store(store.folder.with_name("other"), key=b"k")
+        other.add(b"x")
+        (store.folder / MARK).write_bytes((other.folder / MARK).read_bytes()[:part])
+        again = Store(store.folder, key=b"k")
+        assert again.get(again.add(b"x")) == b"x"
+        shutil.rmtree(store.folder)
+        store.folder.mkdir()
+
+
+@pytest.mark.parametrize("shelf", ["blobs", "runs", "tmp"])
+def test_no_link_in_the_folder_is_followed(store, tmp_path, shelf):
+    digest = store.add(b"x")
+    store.write("runs", digest, b"payload")
+    precious = tmp_path / "precious" / digest[:2]
+    precious.mkdir(parents=True)
+    (precious / digest).write_text("mine")
+    shutil.rmtree(store.folder / shelf)
+    (store.folder / shelf).symlink_to(tmp_path / "precious")
+    assert store.get(digest) == (b"x" if shelf != "blobs" else None)
+    assert store.read("runs", digest) == (b"payload" if shelf != "runs" else None)
+    assert list(store.entries("blobs")) == [] or shelf != "blobs"
+    with pytest.raises(OutputError):
+        store.write("runs", "f" * 64, b"y") if shelf == "runs" else store.add(b"z")
+    assert store.remove("blobs", digest) == (0 if shelf == "blobs" else 1)
+    assert (precious / digest).read_text() == "mine"
+    assert [path.name for path in precious.iterdir()] == [digest]
+
+
+def test_a_blob_that_is_a_link_or_a_pipe_is_gone_and_stays(store, tmp_path):
+    digest = store.add(b"x")
+    path = store.blob(digest)
+    path.unlink()
+    (tmp_path / "x").write_bytes(b"x")
+    path.symlink_to(tmp_path / "x")
+    assert store.get(digest) is None
+    assert not store.has(digest, 1)
+    path.unlink()
+    os.mkfifo(path)
+    assert store.get(digest) is None
+    assert store.intact(digest) is None
+
+
+def test_a_damaged_file_comes_back(store, tmp_path):
+    (tmp_path / "film.gif").write_bytes(b"film")
+    digest = store.add_file(tmp_path / "film.gif").digest
+    assert store.intact(digest) == store.blob(digest)
+    store.blob(digest).write_bytes(b"filn")
+    assert store.intact(digest) is None
+    store.add_file(tmp_path / "film.gif")
+    assert store.intact(digest) == store.blob(digest)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+def test_the_folder_of_another_user_is_no_cache(store):
+    store.add(b"x")
+    os.chown(store.folder, 12345, 12345)
+    with pytest.raises(UsageError, match="another user"):
+        Store(store.folder, key=b"k")
+
+
+def test_inside_of_a_state_folder_that_ignores_itself(tmp_path):
+    Store(tmp_path / ".moorage/cache", key=b"k").add(b"x")
+    assert (tmp_path / ".moorage/.gitignore").read_text() == "*\n"

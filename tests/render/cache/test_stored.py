@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
+from moorage.render.cache.environment import read_environment
 from moorage.render.cache.recipe import Recipe
 from moorage.render.cache.store import FileState
 from moorage.render.cache.stored import (
@@ -18,11 +22,11 @@ from moorage.render.cache.stored import (
 RECORD = Record(
     "python3",
     "id",
-    "env",
+    "e" * 64,
     {"a": FileState("1", 2, 3)},
-    {"b": Stored("4", 5, {})},
-    {"ipynb": Stored("7", 8, {"out/x": (9, 10)})},
-    "outputs",
+    {"b": Stored("4" * 64, 5, {})},
+    {"ipynb": Stored("7" * 64, 8, {"out/x": (9, 10)})},
+    "d" * 64,
     1.5,
     1,
 )
@@ -30,9 +34,43 @@ RECORD = Record(
 
 def test_a_record_comes_back_and_another_version_is_none():
     assert decode(encode(RECORD)) == RECORD
-    assert RECORD.blobs() == {"env", "4", "7", "outputs"}
-    for payload in (b"", b"{}", b"[]", b"\xff", b'{"kernel": 1}'):
+    assert RECORD.blobs() == {digest * 64 for digest in "e47d"}
+    for payload in (b"", b"{}", b"[]", b"\xff", b'{"kernel": 1}', b"[" * 100_000):
         assert decode(payload) is None
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "", ".", "a/../b", "a//b", "a\0b", "./a"])
+def test_names_that_no_run_gives_are_refused(name):
+    stored = {name: Stored("4" * 64, 5, {})}
+    assert decode(encode(msgspec.structs.replace(RECORD, artifacts=stored))) is None
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "../../../etc/passwd", "/etc/passwd", "A" * 64, "a" * 63, "a" * 64 + "\n"]
+)
+def test_digests_that_are_none_are_refused(digest):
+    assert decode(encode(msgspec.structs.replace(RECORD, outputs=digest))) is None
+    stored = {"a": Stored(digest, 5, {})}
+    assert decode(encode(msgspec.structs.replace(RECORD, artifacts=stored))) is None
+    assert decode(encode(msgspec.structs.replace(RECORD, documents=stored))) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b'{"cells": 1, "metadata": {}}',
+        b'{"cells": [1], "metadata": {}}',
+        b'{"cells": [], "metadata": []}',
+        b'{"cells": [{"outputs": {}, "metadata": {}, "execution_count": 1}], "metadata": {}}',
+        b'{"cells": [{"metadata": {}, "execution_count": 1}], "metadata": {}}',
+    ],
+)
+def test_a_blob_of_another_shape_is_none(data):
+    assert read_outputs(data) is None
+    assert read_environment(data) is None
 
 
 def test_outputs_survive_what_json_does_not_know():

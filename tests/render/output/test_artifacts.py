@@ -6,6 +6,7 @@ import pytest
 
 from moorage.errors import UsageError
 from moorage.render.output.artifacts import Artifact, collect, compare, place, snapshot
+from moorage.render.output.writer import Writer
 
 
 @pytest.fixture
@@ -114,11 +115,9 @@ def test_copies_keep_the_relative_path_and_are_no_links(demos, tmp_path):
     write(demos, "film.gif", "sub/x.h5", "../shared/data.csv")
     names = ["film.gif", "sub/x.h5", "../shared/data.csv"]
     artifacts = [Artifact(name, (demos / name).resolve(), changed=True) for name in names]
-    told = []
     out = tmp_path / "out"
-    placed = collect(artifacts, out / "demos", within=out, guard=told.append)
+    placed = collect(artifacts, out / "demos", within=out, put=Writer(out).put)
     assert placed == (out / "demos/film.gif", out / "demos/sub/x.h5", out / "shared/data.csv")
-    assert [path.parent for path in told] == [path.parent for path in placed]
     assert all(path.read_text() == "x" and path.stat().st_nlink == 1 for path in placed)
     assert place(artifacts[2], out / "demos") == out / "demos/shared/data.csv"
 
@@ -126,7 +125,8 @@ def test_copies_keep_the_relative_path_and_are_no_links(demos, tmp_path):
 def test_an_output_folder_that_is_the_sources_needs_no_copy(demos):
     write(demos, "film.gif")
     before = (demos / "film.gif").stat()
-    assert collect([Artifact("film.gif", demos / "film.gif", changed=True)], demos) == (demos / "film.gif",)
+    made = [Artifact("film.gif", demos / "film.gif", changed=True)]
+    assert collect(made, demos, put=Writer(demos).put) == (demos / "film.gif",)
     assert (demos / "film.gif").stat().st_ino == before.st_ino
 
 

@@ -15,6 +15,7 @@ from moorage.errors import OutputError
 from moorage.launch.local import Warden
 from moorage.render.output.export import ExporterGone
 from moorage.render.output.exporter import Exporter
+from moorage.render.output.writer import Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_pages_share_one_process_that_ends_with_the_block(tmp_path, source
     async with Warden.open() as warden:
         async with Exporter(warden) as exporter:
             for name in ("one.md", "two.md"):
-                rest = {"folder": tmp_path, "remove_cells": ()}
+                rest = {"folder": tmp_path, "writer": Writer(tmp_path), "remove_cells": ()}
                 written = await exporter.convert(source, "md", tmp_path / name, **rest)
                 assert written == [tmp_path / name]
                 assert "# A title" in (tmp_path / name).read_text()
@@ -67,7 +68,7 @@ async def test_nothing_is_started_before_the_first_page():
 async def test_a_page_that_cannot_be_made_is_told_and_the_next_one_is_made(tmp_path, source):
     broken = tmp_path / "broken.ipynb"
     broken.write_text("{")
-    rest = {"folder": tmp_path, "remove_cells": ()}
+    rest = {"folder": tmp_path, "writer": Writer(tmp_path), "remove_cells": ()}
     async with Warden.open() as warden, Exporter(warden) as exporter:
         with pytest.raises(OutputError, match="broken"):
             await exporter.convert(broken, "md", tmp_path / "b.md", **rest)
@@ -76,7 +77,7 @@ async def test_a_page_that_cannot_be_made_is_told_and_the_next_one_is_made(tmp_p
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_process_that_is_gone_or_stopped_is_replaced(tmp_path, source, monkeypatch, signum):
-    rest = {"folder": tmp_path, "remove_cells": ()}
+    rest = {"folder": tmp_path, "writer": Writer(tmp_path), "remove_cells": ()}
     async with Warden.open() as warden, Exporter(warden) as exporter:
         assert await exporter.convert(source, "md", tmp_path / "a.md", **rest)
         (first,) = workers()
@@ -99,11 +100,13 @@ async def test_one_that_is_gone_again_is_told(tmp_path, source, monkeypatch):
     monkeypatch.setattr("moorage.render.output.export.ExportClient.convert", gone)
     async with Warden.open() as warden, Exporter(warden) as exporter:
         with pytest.raises(ExporterGone):
-            await exporter.convert(source, "md", tmp_path / "a.md", folder=tmp_path, remove_cells=())
+            await exporter.convert(
+                source, "md", tmp_path / "a.md", folder=tmp_path, writer=Writer(tmp_path), remove_cells=()
+            )
 
 
 async def test_one_whose_warden_was_killed_is_started_by_another(tmp_path, source):
-    rest = {"folder": tmp_path, "remove_cells": ()}
+    rest = {"folder": tmp_path, "writer": Writer(tmp_path), "remove_cells": ()}
     async with Warden.open() as warden, Exporter(warden) as exporter:
         assert await exporter.convert(source, "md", tmp_path / "a.md", **rest)
         os.kill(warden.pid, signal.SIGKILL)

@@ -36,7 +36,7 @@ from moorage.render.cache.environment import (
 from moorage.render.cache.names import Names
 from moorage.render.cache.places import Places
 from moorage.render.cache.prune import prune
-from moorage.render.cache.recipe import code_cells
+from moorage.render.cache.recipe import code_cells, run_cells
 from moorage.render.cache.store import Files, FileState, Kind, Store
 from moorage.render.cache.stored import (
     Entry,
@@ -71,10 +71,15 @@ class Cache:
     Args:
         folder: where it lies; made when the first result is stored.
         root: the run's root: paths below it are kept relative, so the tree may move or be cloned.
+        key: authenticates what is kept there: :func:`moorage.render.cache.key.cache_key`.
         identify: returns a digest of what a kernel type is today (argv, resources), or an empty string
             when it is not there; called once per distinct type and lookup: memoise it.
         guard: told each temporary file before it exists.
         unguard: told it when it is gone.
+        put: puts bytes, or a copy of a file, in a place; None for wherever a caller says.
+
+    Raises:
+        UsageError: the folder is no cache of that key, see :class:`moorage.render.cache.store.Store`.
     """
 
     def __init__(
@@ -82,20 +87,23 @@ class Cache:
         folder: Path,
         *,
         root: Path,
+        key: bytes,
         identify: Callable[[str], str] = str,
         guard: Guard = no_guard,
         unguard: Guard = no_guard,
+        put: Callable[[Path, bytes | Path], None] | None = None,
     ) -> None:
+        self._put_there = put
         self.files = Files()
         self.distributions = Distributions()
         self.names = Names()
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - links stay as the user gave them
         self._places = Places(self._root, self.files)
-        self._store = Store(folder, guard=guard, unguard=unguard)
+        self._store = Store(folder, key=key, guard=guard, unguard=unguard)
         self._identify = identify
         self._guard = guard
         self._unguard = unguard
-        self._environments: dict[str, Environment | None] = {}
+        self._environments: dict[str, Environment] = {}
         self._verdicts: dict[str, tuple[object, str]] = {}
         self._swept: set[Path] = set()
 
@@ -123,7 +131,10 @@ class Cache:
         data = self._store.get(record.outputs)
         if data is None:
             return None
-        return Entry(recipe, record, *read_outputs(data))
+        found = read_outputs(data)
+        if found is None or len(found[0]) != sum(1 for _ in run_cells(notebook)):
+            return None
+        return Entry(recipe, record, *found)
 
     def apply(self, entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``notebook`` as if it had been executed: its own text and tags, the stored outputs."""
@@ -282,7 +293,10 @@ class Cache:
     def _environment(self, digest: str) -> Environment | None:
         if digest not in self._environments:
             data = self._store.get(digest)
-            self._environments[digest] = None if data is None else read_environment(data)
+            environment = None if data is None else read_environment(data)
+            if environment is None:
+                return None
+            self._environments[digest] = environment
         return self._environments[digest]
 
     def _unstorable(self, ran: Ran) -> str:
@@ -341,8 +355,8 @@ class Cache:
         for name, stored in record.artifacts.items():
             path = below(folder, name)
             if not self._places.in_place(stored, path):
-                blob = self._store.blob(stored.digest)
-                if self.files.state(blob).digest != stored.digest:
+                blob = self._store.intact(stored.digest)
+                if blob is None:
                     return None
                 plan.append((path, blob))
         return plan
@@ -351,7 +365,9 @@ class Cache:
         if path.parent not in self._swept:
             self._swept.add(path.parent)
             sweep(path.parent)
-        if isinstance(what, bytes):
+        if self._put_there is not None:
+            self._put_there(path, what)
+        elif isinstance(what, bytes):
             write_whole(path, what, guard=self._guard, unguard=self._unguard)
         else:
             copy_whole(what, path, guard=self._guard, unguard=self._unguard)

@@ -175,13 +175,12 @@ _PROBE = msgspec.json.Decoder(Probe)
 _ENVIRONMENT = msgspec.json.Decoder(Environment)
 
 
-def read_environment(data: bytes) -> Environment:
-    """Return the environment that these bytes of the cache hold.
-
-    Raises:
-        msgspec.DecodeError: they hold none.
-    """
-    return _ENVIRONMENT.decode(data)
+def read_environment(data: bytes) -> Environment | None:
+    """Return the environment that these bytes of the cache hold; None when they are something else."""
+    try:
+        return _ENVIRONMENT.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:

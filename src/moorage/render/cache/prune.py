@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from moorage.errors import OutputError
 from moorage.render.cache.stored import decode
-from moorage.render.output.atomic import sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +19,8 @@ _STAMP = "pruned"
 
 class _Old(NamedTuple):
     used: float
-    path: Path
+    kind: Kind
+    name: str
     size: int
     blobs: frozenset[str]
 
@@ -45,20 +45,20 @@ def prune(store: Store, *, max_bytes: int, max_age_s: float, every_s: float, now
         return 0
     with suppress(OutputError):
         store.touch(_STAMP)
-    removed = sweep(store.folder / "tmp")
-    sizes = {path.name: _size(path) for path in (store.folder / "blobs").glob("*/*")}
+    removed = 0
+    sizes = {name: status.st_size for name, status in store.entries("blobs")}
     total = 0
     needed: set[str] = set()
     for old in sorted(_records(store), key=lambda record: -record.used):
         more = old.size + sum(sizes.get(digest, 0) for digest in old.blobs - needed)
         if now - old.used > max_age_s or total + more > max_bytes or not old.blobs:
-            removed += _remove(old.path)
+            removed += store.remove(old.kind, old.name)
         else:
             total += more
             needed |= old.blobs
-    for path in (store.folder / "blobs").glob("*/*"):
-        if path.name not in needed and now - _mtime(path) > _GRACE:
-            removed += _remove(path)
+    for name, status in list(store.entries("blobs")):
+        if name not in needed and now - status.st_mtime > _GRACE:
+            removed += store.remove("blobs", name)
     return removed
 
 
@@ -67,21 +67,12 @@ def _records(store: Store) -> list[_Old]:
     found = []
     kinds: tuple[Kind, ...] = ("recipes", "runs")
     for kind in kinds:
-        for path in (store.folder / kind).glob("*/*"):
-            used = _mtime(path)
-            payload = store.read(kind, path.name, use=False)
+        for name, status in store.entries(kind):
+            payload = store.read(kind, name, use=False)
             record = None if payload is None else decode(payload)
             blobs = frozenset() if record is None else frozenset(record.blobs())
-            found.append(_Old(used, path, _size(path), blobs))
+            found.append(_Old(status.st_mtime, kind, name, status.st_size, blobs))
     return found
-
-
-def _remove(path: Path) -> int:
-    try:
-        path.unlink()
-    except OSError:
-        return 0
-    return 1
 
 
 def _mtime(path: Path) -> float:
@@ -89,10 +80,3 @@ def _mtime(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -1,32 +1,45 @@
-"""The cache's folder: checked records, blobs named by their content, and file states.
+"""The cache's folder: signed records, blobs named by their content, and file states.
 
-Everything is written whole (``atomic``), a record after the blobs it names, so any moment is a good one
-for SIGKILL and two runs need no lock. What is read is checked: a record carries the digest of its payload,
-a blob is named by its own. Whatever fails the check is not there.
+Everything appears by renaming, a record after the blobs it names, so any moment is a good one for SIGKILL
+and two runs need no lock. What is read is checked: a record carries an HMAC of its payload, its kind and its
+name (:mod:`moorage.render.cache.key`), a blob is named by its digest. Whatever fails the check is not there.
+
+A folder is a cache when the file ``moorage-cache`` in it was signed with the same key. No other is read from,
+written to or tidied. No link is followed, and only names that the store itself gives are ever removed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
+import re
 import stat
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from moorage.regular import digest_regular, open_regular, raise_if_ended, read_regular
-from moorage.render.output.atomic import Guard, no_guard, sweep, whole_file
+from moorage.errors import UsageError
+from moorage.regular import digest_regular, raise_if_ended, read_regular
+from moorage.render.cache.folders import NO_LINK, opened
+from moorage.render.output.atomic import Guard, cannot_write, no_guard, sweep, temporary_name
+from moorage.render.state import make_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 Kind = Literal["recipes", "runs"]
 """``recipes``: by source bytes and settings. ``runs``: by what changes the execution."""
 
-_MAGIC = b"moorage-cache-1 "
+Shelf = Literal["recipes", "runs", "blobs"]
+
+MARK: Final = "moorage-cache"
+_MAGIC = b"moorage-cache-2 "
+_NAME = re.compile(r"[0-9a-f]{4,64}")
+_LARGEST_RECORD = 256 << 20
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder holds what moorage rendered before. It may be deleted at any time.
 """
@@ -125,19 +138,33 @@ class Store:
 
     Args:
         folder: made when the first thing is written.
+        key: authenticates all records.
         guard: told each temporary file before it exists.
         unguard: told it when it is gone.
+
+    Raises:
+        UsageError: the folder is there and is no cache, or no cache of that key.
     """
 
-    def __init__(self, folder: Path, *, guard: Guard = no_guard, unguard: Guard = no_guard) -> None:
+    def __init__(
+        self, folder: Path, *, key: bytes, guard: Guard = no_guard, unguard: Guard = no_guard
+    ) -> None:
         self.folder = folder
-        self._base = f"{folder}/"
+        self._key = key
         self._guard = guard
         self._unguard = unguard
-        sweep(folder / "tmp")
+        try:
+            with opened(folder) as descriptor:
+                self._check(descriptor)
+            with opened(folder, "tmp") as descriptor:
+                sweep(descriptor)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _refused(folder, error.strerror or str(error)) from error
 
     def read(self, kind: Kind, key: str, *, use: bool = True) -> bytes | None:
-        """Return the payload of a record, or None when there is none or it is damaged.
+        """Return the payload of a record, or None when there is none, or none of ours.
 
         Args:
             kind: which records.
@@ -145,16 +172,11 @@ class Store:
             use: count it as used today, so that pruning takes others first.
         """
         try:
-            with open_regular(f"{self._base}{kind}/{key[:2]}/{key}") as file:
-                status = os.fstat(file.fileno())
-                data = file.read(status.st_size)
-                if use and status.st_mtime < time.time() - 86400:  # the least recently used go first
-                    with suppress(OSError):
-                        os.utime(file.fileno())
+            data = self._bytes(kind, key, most=_LARGEST_RECORD, use=86400.0 if use else None)
         except OSError:
             return None
         head, _, payload = data.partition(b"\n")
-        return payload if head == _MAGIC + hashlib.sha256(payload).hexdigest().encode() else None
+        return payload if hmac.compare_digest(head, self._head(kind, key, payload)) else None
 
     def write(self, kind: Kind, key: str, payload: bytes) -> None:
         """Write a record, over one of the same name.
@@ -162,8 +184,7 @@ class Store:
         Raises:
             OutputError: it cannot be written.
         """
-        head = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-        self._put(self.folder / kind / key[:2] / key, head + payload)
+        self._put(kind, key, self._head(kind, key, payload) + b"\n" + payload)
 
     def add(self, data: bytes) -> str:
         """Keep ``data`` as a blob and return its digest.
@@ -173,7 +194,7 @@ class Store:
         """
         digest = hashlib.sha256(data).hexdigest()
         if not self.has(digest, len(data), use=True):
-            self._put(self.blob(digest), data)
+            self._put("blobs", digest, data)
         return digest
 
     def add_file(self, path: Path) -> FileState:
@@ -183,32 +204,33 @@ class Store:
             OutputError: it cannot be written, or changes while it is read.
             OSError: it cannot be read.
         """
-        state = FileState(hashlib.sha256(data := read_regular(path, _LARGEST_BLOB)).hexdigest(), len(data), 0)
-        if not self.has(state.digest, state.size, use=True):
-            self._put(self.blob(state.digest), data)
-        return state
+        data = read_regular(path, _LARGEST_BLOB)
+        return FileState(self.add(data), len(data), 0)
 
     def get(self, digest: str) -> bytes | None:
         """Return a blob, or None when it is gone; a damaged one is removed, so that it can come back."""
-        path = self.blob(digest)
         try:
-            data = read_regular(path, _LARGEST_BLOB)
+            data = self._bytes("blobs", digest, most=_LARGEST_BLOB)
         except OSError:
             return None
         if hashlib.sha256(data).hexdigest() == digest:
             return data
-        with suppress(OSError):
-            path.unlink()
+        self.remove("blobs", digest)
         return None
+
+    def intact(self, digest: str) -> Path | None:
+        """Return the file of a blob, or None as :meth:`get` does."""
+        return None if self.get(digest) is None else self.blob(digest)
 
     def has(self, digest: str, size: int, *, use: bool = False) -> bool:
         """Return whether a blob of that digest and size is here; ``use`` keeps pruning away from it."""
-        path = self.blob(digest)
         try:
-            if path.stat().st_size != size:
-                return False
-            if use:
-                os.utime(path)
+            with self._at("blobs", digest) as folder:
+                status = os.stat(digest, dir_fd=folder, follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+                    return False
+                if use:
+                    os.utime(digest, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return False
         return True
@@ -223,18 +245,128 @@ class Store:
         Raises:
             OutputError: it cannot be written.
         """
-        self._put(self.folder / name, b"")
+        self._put(None, name, b"")
 
-    def _put(self, path: Path, data: bytes) -> None:
-        temporary = self.folder / "tmp"
-        if not temporary.is_dir():
-            with suppress(OSError):
-                temporary.mkdir(parents=True, exist_ok=True)
-            self._write(self.folder / ".gitignore", b"*\n")
-            self._write(self.folder / "CACHEDIR.TAG", _TAG)  # https://bford.info/cachedir/
-        self._write(path, data)
+    def entries(self, shelf: Shelf) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield name and state of everything that the store itself put on a shelf."""
+        with suppress(OSError), opened(self.folder, shelf) as above:
+            for part in sorted(os.listdir(above)):  # noqa: PTH208 - by descriptor
+                if not re.fullmatch(r"[0-9a-f]{2}", part):
+                    continue
+                with suppress(OSError), opened(self.folder, shelf, part) as folder:
+                    for name in os.listdir(folder):  # noqa: PTH208 - by descriptor
+                        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                        if name[:2] == part and _NAME.fullmatch(name) and stat.S_ISREG(status.st_mode):
+                            yield name, status
 
-    def _write(self, path: Path, data: bytes) -> None:
-        within = self.folder / "tmp"
-        with whole_file(path, guard=self._guard, unguard=self._unguard, within=within) as file:
-            file.write(data)
+    def remove(self, shelf: Shelf, name: str) -> int:
+        """Remove a record or blob and return 1; 0 when it is not there or no file."""
+        try:
+            with self._at(shelf, name) as folder:
+                if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    return 0
+                os.unlink(name, dir_fd=folder)
+        except OSError:
+            return 0
+        return 1
+
+    def _head(self, kind: Kind, key: str, payload: bytes) -> bytes:
+        signed = b"\0".join((kind.encode(), key.encode(), payload))
+        return _MAGIC + hmac.digest(self._key, signed, "sha256").hex().encode()
+
+    def _at(self, shelf: Shelf, name: str, *, make: bool = False) -> AbstractContextManager[int]:
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError(name)
+        return opened(self.folder, shelf, name[:2], make=make)
+
+    def _bytes(self, shelf: Shelf, name: str, *, most: int = -1, use: float | None = None) -> bytes:
+        """Return a file's bytes; one that was not used for ``use`` seconds counts as used now."""
+        with self._at(shelf, name) as folder:
+            descriptor = os.open(name, os.O_RDONLY | NO_LINK, dir_fd=folder)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(name)
+            if use is not None and status.st_mtime < time.time() - use:  # the least recently used go first
+                with suppress(OSError):
+                    os.utime(descriptor)
+            return file.read(most)
+
+    def _put(self, shelf: Shelf | None, name: str, data: bytes) -> None:
+        path = self.folder / name if shelf is None else self.folder / shelf / name[:2] / name
+        try:
+            with suppress(FileNotFoundError):
+                return self._rename(shelf, name, data)
+            self._prepare()
+            self._rename(shelf, name, data)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def _rename(self, shelf: Shelf | None, name: str, data: bytes) -> None:
+        temporary = temporary_name(name)
+        self._guard(self.folder / "tmp" / temporary)
+        try:
+            with opened(self.folder, "tmp") as here:
+                there = opened(self.folder) if shelf is None else self._at(shelf, name, make=True)
+                with there as folder:
+                    try:
+                        _write(temporary, data, here)
+                        os.rename(temporary, name, src_dir_fd=here, dst_dir_fd=folder)
+                    except BaseException:
+                        with suppress(OSError):
+                            os.unlink(temporary, dir_fd=here)
+                        raise
+        finally:
+            self._unguard(self.folder / "tmp" / temporary)
+
+    def _prepare(self) -> None:
+        """Make the folder a cache: the mark first, so that SIGKILL leaves a cache or an empty folder."""
+        if self.folder.parent.name == ".moorage":
+            make_state(self.folder.parent)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with opened(self.folder, make=True) as descriptor:
+            self._check(descriptor)
+            _write(MARK, self._mark(), descriptor, flags=0)  # the same bytes, whichever run comes first
+            for name, data in (
+                (".gitignore", b"*\n"),
+                ("CACHEDIR.TAG", _TAG),
+            ):  # https://bford.info/cachedir/
+                with suppress(FileExistsError):
+                    _write(name, data, descriptor)
+        with opened(self.folder, "tmp", make=True):
+            pass
+
+    def _mark(self) -> bytes:
+        return hmac.digest(self._key, b"moorage cache", "sha256").hex().encode() + b"\n"
+
+    def _check(self, folder: int) -> None:
+        """Check that an open folder is a cache of this key, or empty.
+
+        Raises:
+            UsageError: it is neither.
+            OSError: it cannot be looked at.
+        """
+        names = set(os.listdir(folder))
+        if MARK in names:
+            descriptor = os.open(MARK, os.O_RDONLY | NO_LINK, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+                mark = file.read(len(self._mark()) + 1) if regular else b""
+            if hmac.compare_digest(mark, self._mark()):
+                return
+            if names == {MARK} and self._mark().startswith(mark) and regular:  # it is about to be written
+                return
+        if names:
+            raise _refused(self.folder, "it holds files, and no run of this user with this key made it")
+
+
+def _refused(folder: Path, why: str) -> UsageError:
+    do = "Delete it or choose another folder; one that is shared needs its MOORAGE_CACHE_KEY"
+    return UsageError(f"{folder} is not taken as a cache", why=why, do=do)
+
+
+def _write(name: str, data: bytes, folder: int, *, flags: int = os.O_EXCL) -> None:
+    """Write a new file in an open folder; what is there already is left alone, and an error."""
+    flags |= os.O_WRONLY | os.O_CREAT | NO_LINK
+    with os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb") as file:
+        file.write(data)

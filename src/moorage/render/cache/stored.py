@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import msgspec
@@ -114,6 +116,7 @@ class Entry(Struct, frozen=True):
 
 # Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
 _RECORD = msgspec.json.Decoder(Record)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def encode(record: Record) -> bytes:
@@ -126,11 +129,18 @@ def encode(record: Record) -> bytes:
 
 
 def decode(payload: bytes) -> Record | None:
-    """Return the record, or None when another version of moorage wrote it."""
+    """Return the record, or None when another version of moorage wrote it, or a name in it cannot be."""
     try:
-        return _RECORD.decode(payload)
-    except msgspec.DecodeError:
+        record = _RECORD.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
         return None
+    named = all(_relative(name) for name in record.artifacts)
+    return record if named and all(_DIGEST.fullmatch(digest) for digest in record.blobs()) else None
+
+
+def _relative(name: str) -> bool:
+    """Return whether an artefact's name is one that a run gives: relative, and no longer than need be."""
+    return not name.startswith("/") and "\0" not in name and name not in {"", "."} and normpath(name) == name
 
 
 def applied(entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,10 +173,24 @@ def outputs_of(executed: Mapping[str, Any]) -> bytes:
     return json.dumps({"cells": cells, "metadata": metadata}).encode()
 
 
-def read_outputs(data: bytes) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
-    """Return cells and metadata from what :func:`outputs_of` made."""
-    stored = json.loads(data)
-    return tuple(stored["cells"]), stored["metadata"]
+def read_outputs(data: bytes) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]] | None:
+    """Return cells and metadata from what :func:`outputs_of` made; None when it is something else."""
+    try:
+        stored = json.loads(data)
+        found, metadata = stored["cells"], stored["metadata"]
+        good = isinstance(metadata, dict) and all(_is_cell(each) for each in found)
+        return (tuple(found), metadata) if good else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _is_cell(stored: object) -> bool:
+    return (
+        isinstance(stored, dict)
+        and stored.keys() == {"outputs", "execution_count", "metadata"}
+        and isinstance(stored["outputs"], list)
+        and isinstance(stored["metadata"], dict)
+    )
 
 
 def below(folder: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct, field
@@ -22,7 +22,6 @@ from msgspec import Struct, field
 from moorage.errors import UsageError
 from moorage.regular import raise_if_ended
 from moorage.render.globs import matches
-from moorage.render.output.atomic import Guard, copy_whole, no_guard
 
 _MAGIC = re.compile(r"[*?\[]")
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -138,21 +137,26 @@ def collect(
     into: Path,
     *,
     within: Path | None = None,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    put: Callable[[Path, Path], None],
 ) -> tuple[Path, ...]:
     """Copy artefacts beside the output and return where they are; each appears whole or not at all.
 
     Nothing is linked: a later run that changes the file in place would change the collected one with it.
 
+    Args:
+        artifacts: what is collected.
+        into: folder of the notebook's output.
+        within: a ``..`` leads no further than this folder; default is ``into``.
+        put: copies to a place (the first argument) a file, whole or not at all.
+
     Raises:
-        OutputError: a file cannot be read or written.
+        OutputError: a file cannot be read or written, or is not to be written over.
     """
     placed = []
     for artifact in artifacts:
         target = place(artifact, into, within=within)
         if not (target.exists() and target.samefile(artifact.path)):
-            copy_whole(artifact.path, target, guard=guard, unguard=unguard)
+            put(target, artifact.path)
         placed.append(target)
     return tuple(placed)
 

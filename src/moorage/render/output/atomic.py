@@ -32,6 +32,9 @@ from moorage.regular import open_regular
 Guard = Callable[[Path], None]
 """Told the name of a temporary file: before it is made (guard), after it is gone (unguard)."""
 
+Before = Callable[[Path], None]
+"""Called with the complete temporary file just before it is renamed; what it raises leaves the old file."""
+
 _STRAY = re.compile(r"^\..*\.moorage-(\d+)-([0-9a-f]{6})[0-9a-f]{6}$", re.DOTALL)
 _NAME_MAX = 255
 _FOREIGN_AGE = 3600.0
@@ -57,7 +60,13 @@ def no_guard(_path: Path) -> None:
 
 
 def write_whole(
-    path: Path, data: bytes, *, guard: Guard = no_guard, unguard: Guard = no_guard, mode: int = 0o666
+    path: Path,
+    data: bytes,
+    *,
+    guard: Guard = no_guard,
+    unguard: Guard = no_guard,
+    mode: int = 0o666,
+    before: Before | None = None,
 ) -> None:
     """Write ``data`` to ``path``, whole or not at all; missing parent directories are made.
 
@@ -67,15 +76,23 @@ def write_whole(
         guard: told the temporary file before it exists.
         unguard: told the same file once it is renamed or removed.
         mode: permissions of a new file, cut by the umask; a file that exists keeps its own.
+        before: called with the complete temporary file.
 
     Raises:
         OutputError: it cannot be written; the temporary file is gone and the old file untouched.
     """
-    with whole_file(path, guard=guard, unguard=unguard, mode=mode) as file:
+    with whole_file(path, guard=guard, unguard=unguard, mode=mode, before=before) as file:
         file.write(data)
 
 
-def copy_whole(source: Path, target: Path, *, guard: Guard = no_guard, unguard: Guard = no_guard) -> None:
+def copy_whole(
+    source: Path,
+    target: Path,
+    *,
+    guard: Guard = no_guard,
+    unguard: Guard = no_guard,
+    before: Before | None = None,
+) -> None:
     """Copy the bytes of ``source`` to ``target``, whole or not at all; never a link to it.
 
     A new file gets the permissions of the source.
@@ -89,7 +106,7 @@ def copy_whole(source: Path, target: Path, *, guard: Guard = no_guard, unguard: 
         raise OutputError(f"cannot copy {source}", why=f"It cannot be read: {error.strerror}") from error
     with reading:
         mode = stat.S_IMODE(os.fstat(reading.fileno()).st_mode)
-        with whole_file(target, guard=guard, unguard=unguard, mode=mode) as file:
+        with whole_file(target, guard=guard, unguard=unguard, mode=mode, before=before) as file:
             shutil.copyfileobj(reading, file, 1024 * 1024)
 
 
@@ -101,6 +118,7 @@ def whole_file(
     unguard: Guard = no_guard,
     mode: int = 0o666,
     within: Path | None = None,
+    before: Before | None = None,
 ) -> Iterator[IO[bytes]]:
     """Yield a file to write to; leaving the block well puts it in place of ``path``.
 
@@ -112,6 +130,7 @@ def whole_file(
         unguard: as in :func:`write_whole`.
         mode: as in :func:`write_whole`.
         within: directory for the temporary file, on the same file system; default is beside ``path``.
+        before: as in :func:`write_whole`.
 
     Raises:
         OutputError: it cannot be written.
@@ -132,6 +151,8 @@ def whole_file(
         try:
             with _create(temporary, mode, old) as file:
                 yield file
+            if before is not None:
+                before(temporary)
             temporary.replace(target)
         except BaseException:
             with suppress(OSError):
@@ -141,6 +162,27 @@ def whole_file(
             unguard(temporary)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out; the folder itself is locked, so no lock file is left behind.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    if sys.platform == "win32":
+        yield
+    else:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
@@ -159,8 +201,8 @@ def temporary_name(name: str) -> str:
     return "." + head.decode(errors="ignore") + tail
 
 
-def sweep(folder: Path) -> int:
-    """Remove temporary files in ``folder`` whose process is gone; return how many.
+def sweep(folder: Path | int) -> int:
+    """Remove temporary files in ``folder`` (a path or a descriptor) whose process is gone; return how many.
 
     A process elsewhere (another container or machine on a shared disk, a boot before this one) cannot be
     asked: its files are removed an hour after they were last written.
@@ -175,7 +217,8 @@ def sweep(folder: Path) -> int:
             if found is None or not _abandoned(entry, int(found[1]), found[2]):
                 continue
             with suppress(OSError):
-                Path(entry.path).unlink()
+                # Of a descriptor's entries the path is the name.
+                os.unlink(entry.path, dir_fd=folder if isinstance(folder, int) else None)
                 removed += 1
     return removed
 

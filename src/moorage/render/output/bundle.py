@@ -33,6 +33,7 @@ from msgspec import Struct
 from moorage.errors import OutputError, UsageError
 from moorage.regular import open_regular
 from moorage.render.output.atomic import Guard, cannot_write, no_guard, whole_file
+from moorage.render.output.named import TAR_COMMENT, ZIP_COMMENT
 
 Format = Literal["tar", "tar.gz", "zip"]
 
@@ -40,7 +41,15 @@ _SUFFIXES: dict[str, Format] = {".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar": "
 _PRIVATE = (
     *(".env*", ".git*", ".hg*", ".*rc", ".*history*", ".pgpass", ".htpasswd", ".*secret*", ".*token*"),
     *(".*passw*", ".*credential*", ".*key*", ".*.sw?", ".*.lock", ".*lock*", ".#*", ".*.tmp", ".nfs*"),
-    *(".DS_Store", ".coverage*", ".python-version", ".dockerenv", ".fuse_hidden*", ".*.moorage-*"),
+    *(
+        ".DS_Store",
+        ".coverage*",
+        ".python-version",
+        ".dockerenv",
+        ".fuse_hidden*",
+        ".*.moorage-*",
+        ".moorage*",
+    ),
 )
 _ZIP_BEGINS = 315532800  # 1980-01-01, the first day a zip file knows
 
@@ -170,7 +179,7 @@ def write_bundle(
 
 
 def _tar(file: IO[bytes] | gzip.GzipFile, members: Iterable[Member], when: int) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT, pax_headers=TAR_COMMENT) as archive:
         for member in members:
             with _reading(member) as content:
                 status = os.fstat(content.fileno())
@@ -182,6 +191,7 @@ def _tar(file: IO[bytes] | gzip.GzipFile, members: Iterable[Member], when: int) 
 def _zip(file: IO[bytes], members: Iterable[Member], when: int) -> None:
     date = time.gmtime(max(when, _ZIP_BEGINS))[:6]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = ZIP_COMMENT
         for member in members:
             with _reading(member) as content:
                 info = zipfile.ZipInfo(member.name, date)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,9 @@ from moorage.render.output.atomic import write_whole
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from moorage.render.output.writer import Writer
 
 Target = Literal["html", "md"]
 
@@ -49,6 +52,7 @@ def convert(
     title: str | None = None,
     folder: Path | None = None,
     remove_cells: Iterable[str] = (),
+    write: Callable[[Path, bytes], None] = write_whole,
 ) -> list[Path]:
     """Write ``notebook`` as a page and return the files written, the page first.
 
@@ -59,11 +63,12 @@ def convert(
         title: the page's title, else the file's stem.
         folder: where relative images of Markdown cells are looked for; None leaves them as links.
         remove_cells: further tags whose cells are left out.
+        write: writes one file.
 
     Raises:
         MissingExtra: nbconvert is not installed.
         UsageError: ``to`` is something else.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or would be written elsewhere than beside the page.
     """
     try:
         import nbconvert
@@ -89,11 +94,26 @@ def convert(
         "unique_key": out.stem,
     }
     text, found = exporter.from_notebook_node(node, resources=resources)
-    files = {out.parent / name: bytes(data) for name, data in (found.get("outputs") or {}).items()}
+    files = {_beside(out, name): bytes(data) for name, data in (found.get("outputs") or {}).items()}
     # The page goes last: whoever sees it finds its images.
     for path, data in [*files.items(), (out, text.encode("utf-8", "replace"))]:
-        write_whole(path, data)
+        write(path, data)
     return [out, *files]
+
+
+def _beside(out: Path, name: str) -> Path:
+    """Return where a file that a page refers to goes: into the page's own folder and nowhere else.
+
+    nbconvert before 7.17.2 takes the names of attachments as they are, and so may templates and exporters.
+    """
+    folder = out.parent / f"{out.stem}_files"
+    path = Path(os.path.normpath(out.parent / name))
+    if "\0" in name or folder not in path.parents:
+        what = f"{out} cannot be written"
+        raise OutputError(
+            what, why=f"A file it shows would be written to {name!r}", do="Rename the attachment"
+        )
+    return path
 
 
 class ExportClient:
@@ -132,6 +152,7 @@ class ExportClient:
         title: str | None = None,
         folder: Path | None = None,
         remove_cells: Iterable[str] = (),
+        writer: Writer | None = None,
     ) -> list[Path]:
         """Have a rendered notebook written as a page; see :func:`convert`.
 
@@ -149,6 +170,8 @@ class ExportClient:
             "title": title,
             "folder": _whole(folder) if folder is not None else None,
             "remove_cells": list(remove_cells),
+            "within": None if writer is None or writer.is_private(out) else _whole(writer.folder),
+            "overwrite": writer is not None and writer.overwrite,
         }
         async with self._lock:
             try:

@@ -4,9 +4,10 @@ nbconvert takes seconds to import and blocks while it works, so it lives in a pr
 request per line arrives on descriptor 0, one JSON reply per request leaves, in order: on descriptor 0 when
 that is a socket, else on stdout. The process ends at the end of its input.
 
-Request: ``{"id", "source_ipynb", "to", "out", "title"?, "folder"?, "remove_cells"?}``; see
-:class:`moorage.render.output.export.ExportClient`. Reply: ``{"id", "ok": true, "files": [...]}`` or
-``{"id", "error": "..."}``. While a request is worked on, ``{"alive": true}`` comes every second.
+Request: ``{"id", "source_ipynb", "to", "out", "title"?, "folder"?, "remove_cells"?, "within"?,
+"overwrite"?}``; see :class:`moorage.render.output.export.ExportClient`.
+Reply: ``{"id", "ok": true, "files": [...]}`` or ``{"id", "error": "..."}``. While a request is worked on,
+``{"alive": true}`` comes every second.
 """
 
 from __future__ import annotations
@@ -89,10 +90,13 @@ def _answer(line: bytes) -> dict[str, Any]:
 
 
 def _convert(request: dict[str, Any]) -> list[Path]:
+    from moorage.render.output.atomic import write_whole
     from moorage.render.output.export import convert
+    from moorage.render.output.writer import Writer
 
     notebook = json.loads(Path(request["source_ipynb"]).read_bytes())
-    folder = request.get("folder")
+    folder, within = request.get("folder"), request.get("within")
+    write = Writer(Path(within), overwrite=request["overwrite"]).write if within else write_whole
     return convert(
         notebook,
         request["to"],
@@ -100,6 +104,7 @@ def _convert(request: dict[str, Any]) -> list[Path]:
         title=request.get("title"),
         folder=Path(folder) if folder else None,
         remove_cells=request.get("remove_cells") or (),
+        write=write,
     )
 
 

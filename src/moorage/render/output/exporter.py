@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from moorage.launch.base import LaunchSpec
 from moorage.launch.local import LocalLauncher, Warden, shared_warden
 from moorage.render.output.export import ExportClient, ExporterGone, Target
+from moorage.render.output.writer import Writer
 
 
 class Exporter:
@@ -58,18 +59,26 @@ class Exporter:
             return self._client
 
     async def convert(
-        self, source: Path, to: Target, out: Path, *, folder: Path, remove_cells: Iterable[str]
+        self,
+        source: Path,
+        to: Target,
+        out: Path,
+        *,
+        folder: Path,
+        writer: Writer,
+        remove_cells: Iterable[str],
     ) -> list[Path]:
         """Make one page; see :meth:`moorage.render.output.export.ExportClient.convert`.
 
         A process that is gone or silent is replaced once.
         """
         client = await self.start()
+        rest: dict[str, Any] = {"folder": folder, "writer": writer, "remove_cells": remove_cells}
         try:
-            return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
+            return await client.convert(source, to, out, **rest)
         except ExporterGone:
             client = await self.start(instead_of=client)
-            return await client.convert(source, to, out, folder=folder, remove_cells=remove_cells)
+            return await client.convert(source, to, out, **rest)
 
     async def _start(self) -> ExportClient:
         lost = self._warden.link.lost

@@ -12,14 +12,14 @@ from msgspec import Struct
 from moorage.errors import MissingExtra
 from moorage.installed import install_line
 from moorage.render.events import GOOD, Status
-from moorage.render.output.atomic import Guard, no_guard, write_whole
+from moorage.render.output.atomic import write_whole
 from moorage.render.show import ansi
 from moorage.render.show.cards import make_cards
 from moorage.render.show.figures import counted, duration
 from moorage.render.show.timeline import timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moorage.render.show.record import Record
 
@@ -48,8 +48,7 @@ def write_report(
     about: About,
     *,
     executed: Mapping[str, Path] | None = None,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    write: Callable[[Path, bytes], None] = write_whole,
 ) -> None:
     """Write the report of a run: totals, failures, a timeline and a card per notebook, in one file.
 
@@ -58,15 +57,14 @@ def write_report(
         record: the finished run.
         about: the page's origin.
         executed: the executed notebook (ipynb) of a source, where that is not its ``Outcome.output``.
-        guard: see :func:`moorage.render.output.atomic.write_whole`.
-        unguard: the same.
+        write: called with the page's path and its bytes.
 
     Raises:
         MissingExtra: Jinja is not installed.
         OutputError: the file cannot be written.
     """
     text = report_page(page, record, about, executed=executed or {})
-    write_whole(page, text.encode("utf-8", "replace"), guard=guard, unguard=unguard)
+    write(page, text.encode("utf-8", "replace"))
 
 
 def write_index(
@@ -75,15 +73,14 @@ def write_index(
     about: About,
     *,
     executed: Mapping[str, Path] | None = None,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    write: Callable[[Path, bytes], None] = write_whole,
 ) -> None:
     """Write the index of all rendered notebooks, whose cards lead to their HTML pages.
 
     Takes and raises what :func:`write_report` does.
     """
     text = index_page(page, record, about, executed=executed or {})
-    write_whole(page, text.encode("utf-8", "replace"), guard=guard, unguard=unguard)
+    write(page, text.encode("utf-8", "replace"))
 
 
 def report_page(page: Path, record: Record, about: About, *, executed: Mapping[str, Path]) -> str:

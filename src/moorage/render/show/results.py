@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from moorage.render.events import GOOD, Failure, Outcome
+from moorage.render.output.named import JUNIT_COMMENT
 from moorage.render.show import ansi
 from moorage.render.show.failure import file_line, headline, message, source_block, traceback_text
 
@@ -68,6 +69,7 @@ def to_junit(
         "time": f"{seconds:.3f}",
     }
     root = ET.Element("testsuites", {"name": _clean(name), **totals})
+    root.append(ET.Comment(JUNIT_COMMENT))
     skipped = str(sum(outcome.status == "skipped" for outcome in outcomes))
     suite = ET.SubElement(root, "testsuite", {"name": _clean(name), **totals, "skipped": skipped})
     if started is not None:

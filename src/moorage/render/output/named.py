@@ -1,0 +1,110 @@
+"""Files that flags name one by one: the report, results as JSON and JUnit, the bundle.
+
+They may lie anywhere, so no folder's record tells whose they are. Each says in itself that moorage made it,
+and only such a file is replaced: :func:`named_obstacle`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import stat
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from moorage.errors import OutputError
+from moorage.render.output.atomic import write_whole
+from moorage.render.output.writer import REASONS, Obstacle
+
+ZIP_COMMENT: Final = b"made by moorage"
+"""The comment of a zip file."""
+TAR_COMMENT: Final = {"comment": "made by moorage"}
+"""The global header of a tar file, as ``git archive`` writes one."""
+JUNIT_COMMENT: Final = " made by moorage "
+_HEAD: Final = 4096
+_SAYS: Final = re.compile(
+    rb'\s*\{\s*"moorage":'
+    rb'|\s*<!DOCTYPE html>.*<meta name="generator" content="moorage'
+    rb"|<\?xml.*<!--" + JUNIT_COMMENT.encode() + rb"-->",
+    re.DOTALL,
+)
+_SPECIAL: Final = (Path("/dev"), Path("/proc"))
+
+
+def named_obstacle(
+    path: Path, *, cwd: Path, overwrite: bool, sources: Collection[tuple[int, int]]
+) -> Obstacle | None:
+    """Return why such a file may not be written; None when it may.
+
+    Args:
+        path: absolute. ``/dev/stdout`` and its like are written to as they are.
+        cwd: the working directory: below it no link is followed out of it.
+        overwrite: replace files that moorage did not make, and follow links; never a source.
+        sources: device and inode of the documents of the run.
+    """
+    special = any(path.is_relative_to(folder) for folder in _SPECIAL)
+    try:
+        status = path.stat()
+    except OSError:
+        status = None
+    if status is not None and (status.st_dev, status.st_ino) in sources:
+        return "source"
+    if not (special or overwrite) and (path.is_symlink() or _leads_out(path, cwd)):
+        return "outside"
+    if status is None or stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None if special else "special"
+    return None if special or overwrite or not status.st_size or is_made(path) else "foreign"
+
+
+def is_made(path: Path) -> bool:
+    """Return whether a file says that moorage made it. Reads a few kilobytes of it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            file.seek(-min(len(ZIP_COMMENT), file.seek(0, os.SEEK_END)), os.SEEK_END)
+            tail = file.read(len(ZIP_COMMENT))
+        if head.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as packed:
+                head = packed.read(_HEAD)
+    except (OSError, EOFError, zlib.error):
+        return False
+    in_tar = b"ustar" in head and b"comment=" + TAR_COMMENT["comment"].encode() in head
+    in_zip = head.startswith(b"PK") and tail == ZIP_COMMENT
+    return in_tar or in_zip or _SAYS.match(head) is not None
+
+
+def check_named(path: Path, *, overwrite: bool) -> None:
+    """Check once more, just before such a file is written, that nothing is in the way.
+
+    Args:
+        path: where to, relative to the working directory or absolute.
+        overwrite: as in :func:`named_obstacle`.
+
+    Raises:
+        OutputError: it may not be written over.
+    """
+    cwd = Path.cwd()
+    obstacle = named_obstacle(Path(os.path.normpath(cwd / path)), cwd=cwd, overwrite=overwrite, sources=())
+    if obstacle is not None:
+        raise OutputError(f"{path} is not written over", why=REASONS[obstacle], do="Give another name")
+
+
+def write_named(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write such a file, whole or not at all; takes and raises what :func:`check_named` does.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    check_named(path, overwrite=overwrite)
+    write_whole(path, data)
+
+
+def _leads_out(path: Path, cwd: Path) -> bool:
+    """Return whether a path below the working directory leaves it through a link."""
+    inside = path.is_relative_to(cwd) and ".." not in path.parts
+    return inside and not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(cwd))

@@ -1,0 +1,105 @@
+"""Files that flags name one by one: replaced only when they say that moorage made them."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from moorage.errors import OutputError
+from moorage.render.output.bundle import Member, write_bundle
+from moorage.render.output.named import check_named, is_made, named_obstacle, write_named
+from moorage.render.output.writer import identities
+from moorage.render.show.record import Record
+from moorage.render.show.report import About, report_page
+from moorage.render.show.results import to_junit
+from render.made_up import OK, run
+
+
+def obstacle(path, *, overwrite=False, sources=()):
+    return named_obstacle(path, cwd=path.parent, overwrite=overwrite, sources=identities(sources))
+
+
+@pytest.mark.parametrize("name", ["b.tar", "b.tar.gz", "b.tgz", "b.zip"])
+def test_a_bundle_says_that_moorage_made_it(tmp_path, name):
+    (tmp_path / "x").write_text("x" * 10_000)
+    members = [Member("x", tmp_path / "x")]
+    write_bundle(tmp_path / name, members)
+    first = (tmp_path / name).read_bytes()
+    assert is_made(tmp_path / name)
+    write_bundle(tmp_path / name, members)
+    assert (tmp_path / name).read_bytes() == first
+    write_bundle(tmp_path / f"empty{name}", [])
+    assert is_made(tmp_path / f"empty{name}")
+
+
+def test_archives_of_others_do_not(tmp_path):
+    (tmp_path / "x").write_text("x")
+    with tarfile.open(tmp_path / "t.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "x")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as other:
+        other.write(tmp_path / "x")
+    assert not is_made(tmp_path / "t.tar.gz")
+    assert not is_made(tmp_path / "z.zip")
+
+
+def test_results_and_reports_say_so_too(tmp_path):
+    record = Record()
+    for event in run(OK):
+        record.handle(event)
+    page = report_page(tmp_path / "r.html", record, About("p", "1"), executed={})
+    (tmp_path / "r.html").write_text(page)
+    (tmp_path / "j.xml").write_bytes(to_junit([OK], 1.0))
+    (tmp_path / "j.json").write_text('{\n "moorage": "0.1.0",\n "seconds": 1}')
+    assert all(is_made(tmp_path / name) for name in ("r.html", "j.xml", "j.json"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"cells": [], "moorage": 1}',
+        b"# Notes\n<!-- made by moorage -->",
+        b"<html>",
+        b"\x1f\x8b",
+        b"\x1f\x8b\x08\x00rubbish",
+        b"PKmade by moorage is what I say",
+    ],
+)
+def test_other_files_do_not(tmp_path, data):
+    (tmp_path / "x").write_bytes(data)
+    assert not is_made(tmp_path / "x")
+    assert obstacle(tmp_path / "x") == "foreign"
+    assert obstacle(tmp_path / "x", overwrite=True) is None
+    assert obstacle(tmp_path / "x", overwrite=True, sources=[tmp_path / "x"]) == "source"
+
+
+def test_links_are_not_followed_unless_asked_for(tmp_path):
+    (tmp_path / "cwd").mkdir()
+    (tmp_path / "cwd/r.json").symlink_to(tmp_path / "new.json")
+    (tmp_path / "cwd/reports").symlink_to(tmp_path)
+    for name in ("r.json", "reports/new.json"):
+        path = tmp_path / "cwd" / name
+        asked = {"cwd": tmp_path / "cwd", "sources": ()}
+        assert named_obstacle(path, overwrite=False, **asked) == "outside"
+        assert named_obstacle(path, overwrite=True, **asked) is None
+
+
+def test_streams_of_the_system_are_written_to_and_planted_pipes_are_not(tmp_path):
+    assert obstacle(Path("/dev/null")) is None
+    assert obstacle(Path("/dev/stdout")) is None
+    os.mkfifo(tmp_path / "x")
+    assert obstacle(tmp_path / "x") == "special"
+    assert obstacle(tmp_path / "x", overwrite=True) == "special"
+
+
+def test_an_empty_file_and_a_missing_one_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").touch()
+    for name in ("empty", "new", "deep/new"):
+        write_named(Path(name), b"1", overwrite=False)
+        assert (tmp_path / name).read_bytes() == b"1"
+        with pytest.raises(OutputError, match="moorage did not make it"):
+            check_named(Path(name), overwrite=False)
