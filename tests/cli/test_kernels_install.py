@@ -32,6 +32,18 @@ def test_an_adapters(kernels, tmp_path, capsys):
     assert "adapter itself" in capsys.readouterr().err
 
 
+def test_neither_kind_overwrites_the_other(kernels, tmp_path, capsys):
+    place = ["kernels", "install", "--prefix", str(tmp_path)]
+    assert main(place) == 0
+    assert main([*place, "--adapt", "python3"]) == 0
+    assert {each.name for each in kernels.iterdir()} == {"moorage-python3", "moorage-adapted-python3"}
+    assert main(place) == 0  # itself it may
+    capsys.readouterr()
+    assert main([*place, "--adapt", "python3", "--name", "moorage-python3"]) == 2
+    assert "moorage-python3 already, of another kernel" in capsys.readouterr().err
+    assert "moorage.jupyter.ipykernel" in (kernels / "moorage-python3" / "kernel.json").read_text()
+
+
 def test_a_kernel_that_is_not_here_and_two_places_at_once(kernels, capsys):
     assert main(["kernels", "install", "--adapt", "nowhere-to-be-found"]) != 0
     assert "E-NO-KERNEL" in capsys.readouterr().err

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from moorage.discovery import activation
-from moorage.discovery.activation import Activation
+from moorage.discovery.activation import Activation, around
 
 BASE = {"PATH": "/usr/bin:/bin", "HOME": "/h", "PYTHONHOME": "/p", "JUST": "this"}
 
@@ -130,3 +131,15 @@ def test_without_bash_another_shell_does(tmp_path, monkeypatch):
     script(tmp_path, "1.sh", "export ONE=1")
     monkeypatch.setattr(activation.shutil, "which", lambda *_, **__: None)
     assert Activation(tmp_path, "conda", "w").environment(BASE | {"X": "dash"})["ONE"] == "1"
+
+
+def test_the_environment_of_a_program_is_known_by_the_marks_in_it(tmp_path):
+    conda = tmp_path / "proj" / ".pixi" / "envs" / "default"
+    for folder in (tmp_path / "venv", conda, tmp_path / "none"):
+        (folder / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (conda / "conda-meta").mkdir()
+    assert around(tmp_path / "venv/bin/python") == Activation(tmp_path / "venv", "venv", "venv")
+    assert around(conda / "bin/R") == Activation(conda, "conda", "default", tmp_path / "proj")
+    assert around(tmp_path / "none/bin/python") is None
+    assert around(Path("python")) is None

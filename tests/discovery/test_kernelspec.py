@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery import kernelspec
+from moorage.discovery.base import Around
 from moorage.discovery.kernelspec import KernelSpec, data_directories, find, find_by_language, names, native
 from moorage.errors import KernelTypeNotFound
 
@@ -232,3 +233,43 @@ def test_a_kernelspec_called_python3_beats_the_native_one(environ, tmp_path, mon
     assert names(environ) == ["python3"]
     install(tmp_path / "user", "python3")
     assert find("python3", environ).display_name == "user's"
+
+
+def test_variables_are_expanded_as_string_template_does():
+    spec = KernelSpec(
+        "x", ("x",), "X", "", env={"A": "$${HOME}", "B": "$$", "C": "${HOME}$HOME", "D": "${NO} $1"}
+    )
+    told = spec.environment({"HOME": "/h"})
+    assert (told["A"], told["B"], told["C"], told["D"]) == ("${HOME}", "$", "/h/h", "${NO} $1")
+
+
+def test_a_folder_whose_name_jupyter_does_not_take_is_listed_and_told(environ, tmp_path):
+    install(tmp_path / "user", "My Kernel")
+    install(tmp_path / "user", "other")
+    assert names(environ) == ["other"]
+    shown = {one.spec.name: one for one in kernelspec.look(Around(tmp_path, environ=environ))}
+    assert shown["other"].lack is None
+    lack = shown["my kernel"].lack
+    assert "'My Kernel' is none that Jupyter takes" in lack.why
+    assert "rename it to my-kernel" in lack.do
+    with pytest.raises(KernelTypeNotFound, match=r"My Kernel cannot be used.*rename it to my-kernel"):
+        find("My Kernel", environ)
+
+
+def test_one_that_asks_for_it_is_activated(environ, tmp_path):
+    prefix = tmp_path / "env"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "pyvenv.cfg").touch()
+    argv = [str(prefix / "bin" / "python"), "-m", "x", "{connection_file}"]
+    install(
+        tmp_path / "user", "inside", argv=argv, metadata={"moorage": {"activate": True}}, env={"A": "$PATH"}
+    )
+    install(tmp_path / "user", "plain", argv=argv)
+    inside = find("inside", environ).environment({"PATH": "/bin", "PYTHONHOME": "/p"})
+    assert (inside["VIRTUAL_ENV"], inside["PATH"]) == (str(prefix), f"{prefix}/bin:/bin")
+    assert inside["A"] == inside["PATH"]
+    assert "PYTHONHOME" not in inside
+    assert find("plain", environ).activation is None
+    install(tmp_path / "user", "nowhere", argv=["/bin/x"], metadata={"moorage": {"activate": True}})
+    with pytest.raises(KernelTypeNotFound, match="to be activated, and /bin/x lies in no environment"):
+        find("nowhere", environ)

@@ -26,7 +26,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"kernelside"}),
     frozenset({"gateway", "render", "temp"}),
     frozenset({"doctor", "jupyter", "metrics", "testing"}),
-    frozenset({"cli", "__init__", "__main__"}),
+    frozenset({"cli", "__init__", "__main__", "blocking"}),
 )
 """Bottom to top; a room may import what is below it, and of its own storey what does not import it back."""
 

@@ -447,3 +447,11 @@ core = resource.getrlimit(resource.RLIMIT_CORE)
 print(os.read({reader}, 9), core, os.umask(0), "JUPYTER_PATH" in os.environ)
 """
     assert run(manager, code) == "b'said' (0, 0) 63 False"
+
+
+def test_a_kernelspec_that_asks_for_it_is_activated(started: Any, kernelspec: Any) -> None:
+    argv = [str(Path(sys.prefix) / "bin" / "python"), *IPYKERNEL[1:]]
+    name = kernelspec("inside", argv, metadata={"moorage": {"activate": True}})
+    env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    manager = started(KernelManager(kernel_name=name), env=env)
+    assert run(manager, "import os; print(os.environ['VIRTUAL_ENV'])") == sys.prefix

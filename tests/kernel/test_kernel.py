@@ -25,6 +25,7 @@ from moorage.errors import (
     StartDeath,
     UsageError,
 )
+from moorage.kernel.attach import attach
 from moorage.kernel.kernel import launch
 from moorage.launch import procfs
 from moorage.launch.options import ProcessOptions
@@ -531,3 +532,41 @@ async def test_what_does_not_go_with_another_user_is_a_usage_error():
         with pytest.raises(UsageError, match=complaint):
             async with launch("python3", **options):
                 pass
+
+
+ECHO = """
+import sys
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+class Echo(Kernel):
+    implementation = language = banner = "Echo"
+    implementation_version = "1"
+    language_info = {"name": "echo", "mimetype": "text/plain", "file_extension": ".txt"}
+
+    def do_execute(self, code, silent, *rest, **options):
+        return {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}
+
+    async def shutdown_request(self, stream, *rest):
+        open(sys.argv[-1], "w").write("control" if stream is self.control_stream else "shell")
+        await super().shutdown_request(stream, *rest)
+
+IPKernelApp.launch_instance(["-f", sys.argv[1]], kernel_class=Echo)
+"""
+
+
+async def test_what_is_built_on_ipykernel_is_asked_to_end_on_shell_whatever_its_command_is(tmp_path):
+    from moorage.testing.kernel import _asked_to_end
+
+    (tmp_path / "echo.py").write_text(ECHO)
+    spec = kernel_of(sys.executable, tmp_path / "echo.py", "{connection_file}", tmp_path / "by")
+    async with launch(spec) as kernel:
+        assert kernel.rendezvous == "hold"  # its command says nothing
+        assert (await kernel.shutdown(grace=30)).code == 0
+        assert (tmp_path / "by").read_text() == "shell"
+    async with launch(spec) as kernel, attach(kernel.connection_file) as attached:
+        assert (await attached.shutdown(grace=30)).code == 0
+        assert (tmp_path / "by").read_text() == "shell"
+    async with launch(spec) as kernel:
+        assert _asked_to_end(kernel).message.channel == "shell"
+        await kernel.process.wait()

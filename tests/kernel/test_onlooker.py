@@ -20,7 +20,7 @@ async def other(addresses, by_hand, tmp_path):
     """An onlooker whose kernel's process is nowhere to be seen."""
     with looking(addresses, None, tmp_path / "kernel.json") as other:
         async with other.client:
-            other.answered("by hand")
+            other.answered()
             yield other
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from moorage.kernel.published import Counts, Numbers
-from moorage.kernel.quirks import interrupt_mode, preparation, published, trail
+from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, preparation, published, trail
 from moorage.kernel.trail import Trail
 
 
@@ -36,6 +37,38 @@ def test_xeus_python_can_be_interrupted_while_a_cell_runs_and_no_other_kernel_is
         signal.signal(signal.SIGINT, previous)
     assert preparation({"implementation": "ipython"}) is None
     assert preparation({}) is None
+
+
+class Mock:
+    """What xeus-python in raw mode has for an IPython."""
+
+
+def test_xeus_python_in_raw_mode_is_interrupted_where_python_runs():
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        exec(preparation({"implementation": "xeus-python"}), {"get_ipython": Mock})
+        handler = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert handler(signal.SIGINT, None) is None  # in xeus's own loop
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.parametrize(
+    ("argv", "info", "built"),
+    [
+        (("python", "-m", "ipykernel_launcher"), {}, True),
+        (("x",), {"implementation": "ipython"}, True),
+        (("x",), {"implementation": "Echo", "supported_features": ["kernel subshells", "debugger"]}, True),
+        (("x",), {"implementation": "xeus-python", "supported_features": []}, False),
+        (("x",), {"supported_features": "kernel subshells"}, False),
+        (("x",), {}, False),
+    ],
+)
+def test_what_is_built_on_ipykernel_says_so(argv, info, built):
+    assert built_on_ipykernel(argv, info) is built
+    assert (trail(argv, info) is None) == (built or info.get("implementation") == "xeus-python")
 
 
 def test_output_that_may_trail_is_waited_for():

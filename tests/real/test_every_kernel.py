@@ -8,6 +8,7 @@ import signal
 import pytest
 from bench.dialects import DIALECTS, Dialect
 
+from moorage.discovery.kernelspec import names
 from moorage.errors import KernelDied
 from moorage.kernel.kernel import Kernel, launch
 from moorage.launch import procfs
@@ -183,3 +184,19 @@ async def test_asked_to_end_it_ends_by_itself(dialect: Dialect, home: dict[str, 
         await run(kernel, dialect.say.replace("{}", "hello"))
         exit_status = await kernel.shutdown(grace=PATIENCE)
     assert (exit_status.code, exit_status.signal) == (0, None)
+
+
+@pytest.mark.skipif("xpython-raw" not in names(), reason="xpython-raw is not installed")
+async def test_xeus_python_in_raw_mode_lives_through_an_interrupt():
+    async with launch("xpython-raw") as kernel, asyncio.timeout(4 * PATIENCE):
+        for _ in range(3):
+            on = asyncio.Event()
+            loops = kernel.execute("print('on')\nwhile True: pass", receive=lambda _, on=on: on.set())
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(loops)
+                await on.wait()
+                while not running.done():  # what came first may be that it is busy
+                    kernel.interrupt()
+                    await asyncio.wait([running], timeout=1)
+            assert (await running).error.ename == "KeyboardInterrupt"
+            assert printed(await kernel.execute("print(6 * 7)")) == ["42"]

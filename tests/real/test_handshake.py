@@ -18,6 +18,7 @@ from foreign import Kallichore, XeusLauncher, session
 from moorage.discovery.kernelspec import KernelSpec, names
 from moorage.errors import StartDeath
 from moorage.kernel.kernel import launch
+from moorage.rendezvous.choice import known_as
 from moorage.rendezvous.files import read_connection_file
 from moorage.rendezvous.memory import memory
 from moorage.wire.connection import PORTS
@@ -98,7 +99,7 @@ async def test_ark(ark):
 async def test_moorage_s_own(own):
     async with launch(own) as kernel, asyncio.timeout(60):
         await a_whole_life(kernel)
-        assert memory().recall(own.argv) == "registers"
+        assert memory().recall(known_as(own)) == "registers"
 
 
 @pytest.mark.parametrize("way", ["hold", "self-bind"])
@@ -148,7 +149,7 @@ async def test_one_that_says_it_registers_and_does_not(what, tmp_path, monkeypat
         assert (await kernel.execute("1 + 1")).status == "ok"
         await kernel.restart()
         assert (await kernel.execute("1 + 1")).status == "ok"
-    assert memory().recall(liar.argv) == "does not register"
+    assert memory().recall(known_as(liar)) == "does not register"
     monkeypatch.setattr("moorage.kernel.kernel._REGISTERED", 60)
     async with asyncio.timeout(30), launch(liar) as kernel:  # at once: it is remembered
         assert kernel.rendezvous == "hold"
@@ -159,7 +160,7 @@ async def test_one_that_cannot_start_at_all_is_told_as_ever(tmp_path):
     with pytest.raises(StartDeath, match="no licence"):
         async with launch(broken):
             pass
-    assert memory().recall(broken.argv) == "unknown"
+    assert memory().recall(known_as(broken)) == "unknown"
 
 
 async def test_who_insists_gets_it_or_an_error():

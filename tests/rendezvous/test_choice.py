@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from moorage.errors import UsageError
 from moorage.rendezvous import choice
-from moorage.rendezvous.choice import check, choose, dialect_of, is_ipykernel, make, registers, ways
+from moorage.rendezvous.choice import check, choose, dialect_of, is_ipykernel, known_as, make, registers, ways
 from moorage.rendezvous.memory import Memory
 
 IPYKERNEL = ("/opt/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -28,6 +30,7 @@ class Spec:
     display_name: str = "Some"
     metadata: dict[str, Any] = field(default_factory=dict)
     protocol_version: str = ""
+    resource_dir: Path | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -103,11 +106,23 @@ def test_auto(spec, expected):
 
 
 def test_what_worked_is_remembered(remembered):
-    remembered.remember(XPYTHON, "registers")
+    remembered.remember(known_as(Spec(XPYTHON)), "registers")
     assert ways(Spec(XPYTHON)) == ("handshake",)
-    remembered.remember(XPYTHON, "does not register")
+    remembered.remember(known_as(Spec(XPYTHON)), "does not register")
     assert ways(Spec(XPYTHON)) == ("hold",)
     assert ways(Spec(XPYTHON), "handshake") == ("handshake",), "who insists gets it"
+
+
+def test_a_kernelspec_that_was_mended_is_tried_anew(remembered, tmp_path):
+    file = tmp_path / "kernel.json"
+    file.write_text("{}")
+    spec = Spec(protocol_version="5.6", resource_dir=tmp_path)
+    remembered.remember(known_as(spec), "does not register")
+    assert ways(spec) == ("hold",)
+    assert ways(replace(spec, metadata={"env": "corrected"})) == ("handshake", "hold")
+    assert ways(replace(spec, protocol_version="5.7")) == ("handshake", "hold")
+    os.utime(file, ns=(1, 1))
+    assert ways(spec) == ("handshake", "hold")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         spec = find(options.adapt)
         name, content, resources = spec.name, adapter_content(spec, options.display_name), spec.resource_dir
+        if name == "python3":  # the name of the one without --adapt
+            name = "adapted-python3"
     name = options.name or f"moorage-{name.strip('./').replace('/', '-') or 'kernel'}"
     folder = install(directory, name, content, resources)
     print(f"{name}: {folder}")

@@ -103,6 +103,23 @@ class Activation:
         return told | _kept_variables(self.prefix)
 
 
+def around(program: Path) -> Activation | None:
+    """Return the environment that a program lies in, by the marks that its tools leave; None for none.
+
+    Args:
+        program: absolute; what it may link to does not matter.
+    """
+    prefix = program.parent.parent if program.parent.name in {"bin", "Scripts"} else program.parent
+    if not program.is_absolute():
+        return None
+    if (prefix / "pyvenv.cfg").is_file():
+        return Activation(prefix, "venv", prefix.name)
+    if (prefix / "conda-meta").is_dir():
+        pixi = prefix.parent.name == "envs" and prefix.parent.parent.name == ".pixi"
+        return Activation(prefix, "conda", prefix.name, prefix.parent.parent.parent if pixi else None)
+    return None
+
+
 def _kept_variables(prefix: Path) -> dict[str, str]:
     """Return what ``conda env config vars set`` keeps, and what packages ask for in etc/conda/env_vars.d.
 

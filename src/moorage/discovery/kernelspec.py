@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
 from moorage.errors import KernelTypeNotFound
@@ -39,7 +40,8 @@ class KernelSpec:
     Attributes:
         name: what its provider calls it; the kernel type is ``PROVIDER/NAME``.
         argv: command with placeholders ``{connection_file}``, ``{resource_dir}`` and ``{prefix}``.
-        env: added to the kernel's environment; ``${NAME}`` refers to the surrounding one.
+        env: added to the kernel's environment; ``${NAME}`` refers to the surrounding one and ``$$`` is one $,
+            as string.Template has it.
         interrupt_mode: how the kernel wants to be interrupted.
         resource_dir: folder with logos, or None for the built-in type.
         provider: who found it.
@@ -100,7 +102,7 @@ class KernelSpec:
             base = self.activation.environment(base)
         result = dict(base)
         for key, value in self.env.items():
-            result[key] = re.sub(r"\$\{([^}]+)\}|\$(\w+)", lambda m: base.get(m[1] or m[2], m[0]), value)
+            result[key] = Template(value).safe_substitute(base)
         return result
 
 
@@ -174,18 +176,32 @@ def _folders(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
         yield from folders_in(directory)
 
 
-def folders_in(directory: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and folder of the kernelspecs in one folder of Jupyter's search path."""
+def folders_in(directory: Path, *, misnamed: bool = False) -> Iterator[tuple[str, Path]]:
+    """Yield name and folder of the kernelspecs in one folder of Jupyter's search path.
+
+    Args:
+        directory: that folder.
+        misnamed: those instead whose name Jupyter takes for none, such as one with a blank.
+    """
     try:
         entries = sorted((directory / "kernels").iterdir())
     except OSError:
         return  # most of the search path does not exist on most machines
     for entry in entries:
         try:
-            if _NAME.fullmatch(entry.name) and (entry / "kernel.json").is_file():
+            if bool(_NAME.fullmatch(entry.name)) != misnamed and (entry / "kernel.json").is_file():
                 yield entry.name.lower(), entry
         except OSError:
             continue  # a folder that may not be looked into
+
+
+def _misnamed(environ: Mapping[str, str]) -> Iterator[tuple[str, Path, str, str]]:
+    """Yield the kernelspecs that nothing finds for their folder's name: with why, and what to do."""
+    for directory in data_directories(environ):
+        for name, folder in folders_in(directory, misnamed=True):
+            why = f"the folder's name {folder.name!r} is none that Jupyter takes"
+            good = re.sub(r"[^a-z0-9._-]+", "-", name).strip("-") or "kernel"
+            yield name, folder, why, f"Use letters, digits, dots, - and _ only: rename it to {good}"
 
 
 def read(name: str, folder: Path) -> KernelSpec:
@@ -215,6 +231,7 @@ def read(name: str, folder: Path) -> KernelSpec:
             metadata=metadata if isinstance(metadata, dict) else {},
             resource_dir=folder,
             protocol_version=str(content.get("kernel_protocol_version") or ""),
+            activation=activation_of(argv[0], metadata),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise KernelTypeNotFound(
@@ -222,6 +239,26 @@ def read(name: str, folder: Path) -> KernelSpec:
             why=f"{path}: {type(error).__name__}: {error}",
             do="Reinstall that kernel",
         ) from error
+
+
+def activation_of(program: str, metadata: object) -> Activation | None:
+    """Return the environment that a kernelspec wants to be entered before it starts; None for most.
+
+    Args:
+        program: the first word of its command, which lies in that environment.
+        metadata: of the kernelspec; ``{"moorage": {"activate": true}}`` asks for it.
+
+    Raises:
+        TypeError: it is asked for, and the program lies in no environment.
+    """
+    ours = metadata.get("moorage") if isinstance(metadata, dict) else None
+    if not isinstance(ours, dict) or ours.get("activate") is not True:
+        return None
+    from moorage.discovery.activation import around
+
+    if (found := around(Path(program))) is None:
+        raise TypeError(f"it is to be activated, and {program} lies in no environment")
+    return found
 
 
 def names(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -254,6 +291,9 @@ def find(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec:
     wanted = name.removeprefix("spec/").lower()
     if (spec := get(wanted, environ)) is not None:
         return spec
+    for misnamed, folder, why, do in _misnamed(environ):
+        if misnamed == wanted:
+            raise KernelTypeNotFound(f"the kernelspec {folder} cannot be used", why=why.capitalize(), do=do)
     known = names(environ)
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     if near:
@@ -295,6 +335,9 @@ def look(around: Around) -> list[KernelType]:
         except KernelTypeNotFound as error:
             broken = KernelSpec(name, (), name, "", resource_dir=folder)
             found[name] = KernelType(broken, where=str(folder), lack=Lack(error.why, error.do))
+    for name, folder, why, do in _misnamed(around.environ):
+        shown = KernelSpec(name, (), name, "", resource_dir=folder)
+        found.setdefault(name, KernelType(shown, where=str(folder), lack=Lack(why, do)))
     if NATIVE not in found and (spec := native()) is not None:
         found[NATIVE] = KernelType(spec, where=sys.prefix)
     return list(found.values())

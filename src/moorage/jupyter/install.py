@@ -74,7 +74,7 @@ def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
 
 
 def install(directory: Path, name: str, content: Mapping[str, Any], resources: Path | None = None) -> Path:
-    """Write a kernelspec, whole or not at all; one of that name is replaced.
+    """Write a kernelspec, whole or not at all; one of that name for the same kernel is replaced.
 
     Args:
         directory: a ``kernels`` directory; it need not exist.
@@ -86,12 +86,18 @@ def install(directory: Path, name: str, content: Mapping[str, Any], resources: P
         The kernelspec's folder.
 
     Raises:
-        UsageError: the name is none that Jupyter takes.
+        UsageError: the name is none that Jupyter takes, or another kernel's.
         OutputError: the folder cannot be written.
     """
     if not _NAME.fullmatch(name) or name in (".", ".."):
         raise UsageError(f"{name!r} is no name for a kernelspec", do="Use letters, digits, dots, - and _")
     folder = directory / name
+    if folder.exists() and _without_interpreter(_argv(folder)) != _without_interpreter(content["argv"]):
+        raise UsageError(
+            f"there is a kernelspec {name} already, of another kernel",
+            why=str(folder),
+            do="Choose another name with --name, or delete that one",
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=directory) as made:
@@ -110,3 +116,17 @@ def install(directory: Path, name: str, content: Mapping[str, Any], resources: P
             do="Choose another place with --user, --sys-prefix or --prefix",
         ) from error
     return folder
+
+
+def _argv(folder: Path) -> list[Any]:
+    """Return the command of a kernelspec that is there; an empty one where it makes no sense."""
+    try:
+        argv = json.loads((folder / "kernel.json").read_bytes())["argv"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return argv if isinstance(argv, list) else []
+
+
+def _without_interpreter(argv: list[Any]) -> list[Any]:
+    """Return what makes a command's kernel: the same one in another environment counts as itself."""
+    return argv[1:]

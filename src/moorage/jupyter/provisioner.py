@@ -21,7 +21,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import CaselessStrEnum
 
 from moorage.discovery.finder import entered, resolve
-from moorage.discovery.kernelspec import KernelSpec
+from moorage.discovery.kernelspec import KernelSpec, activation_of
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.jupyter.meeting import Meeting, Told, meet
 from moorage.jupyter.popen import process_options
@@ -32,6 +32,7 @@ from moorage.launch.base import KILL, ExitStatus, LaunchSpec
 from moorage.launch.environment import changed
 from moorage.launch.private import Owner
 from moorage.rendezvous.base import Way
+from moorage.rendezvous.choice import known_as
 from moorage.rendezvous.memory import memory
 
 # Seconds a kernel may take to listen before its tool is told that it was started, whatever becomes of it.
@@ -94,7 +95,7 @@ class MoorageProvisioner(LocalProvisioner):
             kwargs["env"] = changed({}, kwargs["env"])
         meeting = await self._meet(independent=independent, owner=options.owner() if options else None)
         meeting.write_into(manager)
-        if self._type is not None and self._type.provider != "spec":
+        if self._type is not None and (self._type.provider != "spec" or self._type.activation is not None):
             kwargs["env"] = await entered(self._type, kwargs.get("env", os.environ))
         if meeting.file is None:
             self.ports_cached = True  # chosen and held already: the cache would choose and let go
@@ -243,7 +244,8 @@ class MoorageProvisioner(LocalProvisioner):
 
     async def _instead(self, **kwargs: Any) -> dict[str, Any]:
         """Start the kernel once more, by what fits one that does not register."""
-        memory().remember(self.kernel_spec.argv, "does not register")
+        assert self._type is not None
+        memory().remember(known_as(self._type), "does not register")
         self._foreseen = True
         await self._end()
         await self._part()
@@ -311,6 +313,11 @@ class MoorageProvisioner(LocalProvisioner):
         ours = spec.metadata.get("moorage")
         if isinstance(ours, dict) and isinstance(named := ours.get("kernel_type"), str):
             return await resolve(named)
+        try:
+            activation = activation_of(spec.argv[0], spec.metadata) if spec.argv else None
+        except TypeError as error:
+            what = f"the kernel {self.parent.kernel_name} cannot be launched"
+            raise LaunchError(what, why=str(error)) from None
         return KernelSpec(
             name=self.parent.kernel_name,
             argv=tuple(spec.argv),
@@ -319,6 +326,8 @@ class MoorageProvisioner(LocalProvisioner):
             interrupt_mode=spec.interrupt_mode,
             metadata=spec.metadata,
             protocol_version=getattr(spec, "kernel_protocol_version", ""),
+            activation=activation,
+            resource_dir=Path(spec.resource_dir) if spec.resource_dir else None,
         )
 
 

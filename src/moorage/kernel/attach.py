@@ -23,7 +23,7 @@ from moorage.errors import (
 )
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.onlooker import Onlooker, Seen, looking
-from moorage.kernel.quirks import interrupt_mode, trail
+from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, trail
 from moorage.launch.base import ExitStatus
 from moorage.plan.lifecycle import Status
 from moorage.regular import read_regular
@@ -197,8 +197,9 @@ async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncI
         client = await stack.enter_async_context(onlooker.client)
         await stack.enter_async_context(beside(onlooker.keep(), name=f"look at {path.name}"))
         told, busy = await _greeted(client)
-        onlooker.answered(str(told.get("implementation")), busy=busy)
-        yield AttachedKernel(_spec(info, told), path, onlooker, client, told)
+        spec = _spec(info, told)
+        onlooker.answered(ends_by_shell=built_on_ipykernel(spec.argv, told), busy=busy)
+        yield AttachedKernel(spec, path, onlooker, client, told)
 
 
 async def _greeted(client: Client) -> tuple[dict[str, Any], bool]:

@@ -18,7 +18,7 @@ from moorage.errors import DeadlineExceeded, KernelDied
 from moorage.kernel import apart
 from moorage.kernel.activity import Activity
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.quirks import interrupt_mode, preparation, published, trail
+from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, preparation, published, trail
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
 from moorage.launch.environment import Changes, changed
@@ -27,8 +27,8 @@ from moorage.launch.options import ProcessOptions
 from moorage.launch.private import Owner, hand_over, private_directory
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import check, is_ipykernel, make, ways
-from moorage.rendezvous.memory import memory
+from moorage.rendezvous.choice import check, is_ipykernel, known_as, make, ways
+from moorage.rendezvous.memory import Outcome, memory
 from moorage.tasks import beside
 from moorage.wire import messages
 from moorage.wire.connection import ConnectionInfo
@@ -131,7 +131,7 @@ class Kernel:
             self.client.published.forget()
         await deadline.started(self._supervisor)
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
-        await _await_ready(self.client, self._supervisor, deadline, addresses)
+        await _await_ready(self.spec, self.client, self._supervisor, deadline, addresses)
 
 
 @asynccontextmanager
@@ -196,9 +196,10 @@ async def launch(
         client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
         await stack.enter_async_context(client)
         supervisor.attach(client)
-        info = await _await_ready(client, supervisor, deadline, addresses)
+        info = await _await_ready(spec, client, supervisor, deadline, addresses)
         if tries[0] == "handshake":
-            memory().remember(spec.argv, "registers" if meeting.way == "handshake" else "does not register")
+            outcome: Outcome = "registers" if meeting.way == "handshake" else "does not register"
+            memory().remember(known_as(spec), outcome)
         kernel = Kernel(spec, meeting, supervisor, client, info)
         yield kernel
         await kernel.shutdown()
@@ -329,7 +330,11 @@ async def _addresses(meeting: Rendezvous, supervisor: Supervisor, deadline: _Dea
 
 
 async def _await_ready(
-    client: Client, supervisor: Supervisor, deadline: _Deadline, addresses: ConnectionInfo
+    spec: KernelSpec,
+    client: Client,
+    supervisor: Supervisor,
+    deadline: _Deadline,
+    addresses: ConnectionInfo,
 ) -> dict[str, Any]:
     try:
         async with asyncio.timeout_at(deadline.at):
@@ -340,5 +345,5 @@ async def _await_ready(
         raise supervisor.start_death() from None
     except TimeoutError:
         raise deadline.passed(supervisor) from None
-    supervisor.tell(Answered())
+    supervisor.tell(Answered(), ends_by_shell=built_on_ipykernel(spec.argv, info))
     return info

@@ -74,7 +74,7 @@ class Onlooker:
         self._others: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._is_ipython = False
+        self._ends_by_shell = False
         self._feed(lifecycle.Launched(process.pid if process else 0))
         self.client.listen(self._on_message)
 
@@ -93,9 +93,9 @@ class Onlooker:
         """Whether the kernel is at work, for us or for others."""
         return self.client.busy or bool(self._others)
 
-    def answered(self, implementation: str, *, busy: bool = False) -> None:
-        """Take note that the kernel has answered, what it calls itself, and whether it computes."""
-        self._is_ipython = implementation == "ipython"
+    def answered(self, *, ends_by_shell: bool = False, busy: bool = False) -> None:
+        """Take note that the kernel has answered, how it is to be asked to end, and whether it computes."""
+        self._ends_by_shell = ends_by_shell
         if busy:
             self._others.add("")
             self._idle.clear()
@@ -119,7 +119,7 @@ class Onlooker:
                 why="Its process is not to be seen on this machine",
                 do="Ask it to end: shutdown() without at_once",
             )
-        if self._is_ipython and not at_once:
+        if self._ends_by_shell and not at_once:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SETTLES):
                     await self._idle.wait()
@@ -138,7 +138,7 @@ class Onlooker:
             match command:
                 case lifecycle.AskToStop():
                     # As for our own kernels: ipykernel may hang for ten seconds when asked on control.
-                    by_shell = self._is_ipython and not self.computes
+                    by_shell = self._ends_by_shell and not self.computes
                     channel: Channel = "shell" if by_shell else "control"
                     with suppress(MoorageError):  # then the ladder's next rung will do
                         self.client.request(channel, messages.shutdown_request(restart=False))

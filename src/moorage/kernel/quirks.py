@@ -27,13 +27,17 @@ _BY_MESSAGE = frozenset({"Deno kernel"})
 
 # xeus sets a handler of its own behind Python's back, which ends the process (xeus issue 272). As in
 # ipykernel, Python's handler shall stand while a cell runs, and none between cells: it would end xeus's loop.
+# Raw mode tells nobody of cells: the handler stands always there, and raises where Python code runs.
 # Its publisher drops output on a busy machine, and its socket is out of Python's reach: what is published is
 # counted, in a place where only the question below looks.
 _XEUS_PYTHON = """
 import signal, sys, threading
 shell, stream, lock, published = get_ipython(), type(sys.stdout), threading.Lock(), [0, 0]
-shell.events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-shell.events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+if events := getattr(shell, "events", None):
+    events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+else:
+    signal.signal(signal.SIGINT, lambda *told: signal.default_int_handler(*told) if told[1] else None)
 def counted(publish, which, amount):
     def publish_and_count(*arguments, **options):
         result = publish(*arguments, **options)
@@ -42,7 +46,7 @@ def counted(publish, which, amount):
         return result
     publish_and_count.published = published
     return publish_and_count
-if isinstance(getattr(stream, "write", None), property):
+if events and isinstance(getattr(stream, "write", None), property):
     write = stream.write.fget
     stream.write = property(lambda self: counted(write(self), 0, len))
     shell.display_pub.publish_display_data = counted(shell.display_pub.publish_display_data, 1, lambda *_: 1)
@@ -59,6 +63,18 @@ _PREPARATIONS = {
 
 # An expression for what a kernel has published so far, where its preparation counts that.
 _PUBLISHED = {"xeus-python": "tuple(get_ipython().display_pub.publish_display_data.published)"}
+
+
+def built_on_ipykernel(argv: Sequence[str], info: Mapping[str, Any]) -> bool:
+    """Tell whether a kernel is ipykernel or built on it, whatever its command is.
+
+    Args:
+        argv: its kernelspec's command.
+        info: its ``kernel_info_reply``. Subshells are ipykernel's own: nothing else says that it has them.
+    """
+    features = info.get("supported_features")
+    subshells = isinstance(features, list) and "kernel subshells" in features
+    return subshells or info.get("implementation") == "ipython" or is_ipykernel(argv)
 
 
 def interrupt_mode(stated: InterruptMode, info: Mapping[str, Any]) -> InterruptMode:
@@ -82,7 +98,7 @@ def trail(argv: Sequence[str], info: Mapping[str, Any]) -> Trail | None:
         None for kernels that publish everything before they say idle.
     """
     named = str(info.get("implementation"))
-    if named.lower().startswith(_IN_ORDER) or is_ipykernel(argv):
+    if named.lower().startswith(_IN_ORDER) or built_on_ipykernel(argv, info):
         return None
     return Trail(_MARKS.get(named, ""))
 

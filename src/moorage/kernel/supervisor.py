@@ -40,7 +40,7 @@ class Supervisor:
             launcher: starts it.
             ends_by_shell: ask it to end on its shell channel where it is idle, for the sake of ipykernel:
                 asked on control, its main thread may end the thread that prints while the control
-                thread still waits ten seconds for that one (seen in 1 of 25 with ipykernel 7.4).
+                thread still waits ten seconds for that one (docs/reference/kernels-tried.md).
             renew: called before each start, when nothing of an earlier process lives.
             answered: called when the process has answered.
         """
@@ -100,8 +100,16 @@ class Supervisor:
         """Call ``call`` soon after the process has ended for good."""
         self._ended.add_done_callback(lambda _: call())
 
-    def tell(self, event: lifecycle.Answered | lifecycle.DeadlinePassed) -> None:
-        """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause."""
+    def tell(
+        self, event: lifecycle.Answered | lifecycle.DeadlinePassed, *, ends_by_shell: bool = False
+    ) -> None:
+        """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause.
+
+        Args:
+            event: which of the two.
+            ends_by_shell: whether its answer says that it is to be asked to end on its shell channel.
+        """
+        self._ends_by_shell = self._ends_by_shell or ends_by_shell
         if isinstance(event, lifecycle.Answered):
             self._answered()
         self._feed(event)

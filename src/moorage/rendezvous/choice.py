@@ -25,10 +25,12 @@ kernel that was to register and did not is started once more by what fits it oth
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
@@ -67,6 +69,11 @@ class KernelType(Protocol):
     @property
     def protocol_version(self) -> str:
         """Which Jupyter protocol it speaks, where it says so."""
+        ...
+
+    @property
+    def resource_dir(self) -> Path | None:
+        """The folder of its kernel.json, where there is one."""
         ...
 
 
@@ -112,13 +119,28 @@ def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
         otherwise = "ipc" if os.name == "posix" else "self-bind"
     if not registers(kernel):
         return (otherwise,)
-    match memory().recall(kernel.argv):
+    match memory().recall(known_as(kernel)):
         case "registers":
             return ("handshake",)
         case "does not register":
             return (otherwise,)
         case "unknown":
             return ("handshake", otherwise)
+
+
+def known_as(kernel: KernelType) -> tuple[str, ...]:
+    """Return the words by which it is remembered what became of a handshake with a kernel.
+
+    Its command is among them and its kernel.json, with the time of its last change: one that was mended is
+    tried anew.
+    """
+    changed = ""
+    if kernel.resource_dir is not None:
+        with suppress(OSError):
+            status = (Path(kernel.resource_dir) / "kernel.json").stat()
+            changed = f"{status.st_mtime_ns} {status.st_size}"
+    said = json.dumps(kernel.metadata, sort_keys=True, default=repr)
+    return (*kernel.argv, kernel.protocol_version, said, changed)
 
 
 def choose(kernel: KernelType, wanted: Choice = "auto") -> Way:

@@ -29,24 +29,24 @@ MOST = 256
 
 
 class Memory:
-    """What became of handshakes, by the kernel's command."""
+    """What became of handshakes, by the words of :func:`moorage.rendezvous.choice.known_as`."""
 
     def __init__(self, path: Path) -> None:
         """Remember in ``path``, which need not exist, nor be readable, nor make sense."""
         self._path = path
         self._known: dict[str, Outcome] = {}
 
-    def recall(self, argv: Sequence[str]) -> Outcome:
-        """Return what became of the last handshake with a kernel of this command."""
-        name = _name(argv)
+    def recall(self, known_as: Sequence[str]) -> Outcome:
+        """Return what became of the last handshake with a kernel that is known by these words."""
+        name = _name(known_as)
         if name not in self._known:
             self._known[name] = "does not register" if name in self._read() else "unknown"
         return self._known[name]
 
-    def remember(self, argv: Sequence[str], outcome: Outcome) -> None:
+    def remember(self, known_as: Sequence[str], outcome: Outcome) -> None:
         """Record what became of one; a cache that cannot be written is no reason to fail."""
-        name = _name(argv)
-        before, self._known[name] = self.recall(argv), outcome
+        name = _name(known_as)
+        before, self._known[name] = self.recall(known_as), outcome
         if outcome == before or "does not register" not in (outcome, before):
             return
         kept = self._read()
@@ -75,8 +75,8 @@ class Memory:
         }
 
 
-def _name(argv: Sequence[str]) -> str:
-    return sha256("\0".join(argv).encode("utf-8", "surrogateescape")).hexdigest()
+def _name(known_as: Sequence[str]) -> str:
+    return sha256("\0".join(known_as).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 _memories: dict[Path, Memory] = {}

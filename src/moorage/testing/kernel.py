@@ -17,6 +17,8 @@ from time import monotonic
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, UsageError
 from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.quirks import built_on_ipykernel
+from moorage.kernel.request import Request
 from moorage.launch.base import KILL, ExitStatus, LaunchSpec
 from moorage.launch.local import LocalLauncher, Warden, shared_warden
 from moorage.rendezvous.base import Way
@@ -27,7 +29,7 @@ from moorage.testing.talk import Talk
 from moorage.testing.trial import LONGEST, NotTried, Unmet, attempt, expect
 from moorage.testing.verdict import Check, Verdict
 from moorage.wire import messages
-from moorage.wire.messages import Message
+from moorage.wire.messages import Channel, Message
 
 # The ports there are in the namespace of a storm; a thief holds forty of them at any moment.
 _PORTS = "20000-21999"
@@ -217,7 +219,7 @@ class _Checking:
 
     async def _shuts_down(self, folder: Path) -> None:
         async with _running(self._spec, folder) as kernel:
-            asked = kernel.client.request("control", messages.shutdown_request(restart=False))
+            asked = _asked_to_end(kernel)
             await _ended(kernel)
             try:
                 reply = await asked.reply
@@ -227,7 +229,7 @@ class _Checking:
 
     async def _shuts_down_well(self, folder: Path) -> None:
         async with _running(self._spec, folder) as kernel:
-            kernel.client.request("control", messages.shutdown_request(restart=False))
+            _asked_to_end(kernel)
             status = await _ended(kernel)
         expect(status.code == 0, f"it ended with {status.describe()}")
 
@@ -240,6 +242,12 @@ class _Checking:
 async def _running(spec: KernelSpec, folder: Path) -> AsyncIterator[Kernel]:
     async with launch(spec, cwd=folder, fork=False, timeout=LONGEST) as kernel:
         yield kernel
+
+
+def _asked_to_end(kernel: Kernel) -> Request:
+    """Ask a kernel to end as moorage does; what is built on ipykernel may hang for ten seconds on control."""
+    channel: Channel = "shell" if built_on_ipykernel(kernel.spec.argv, kernel.info) else "control"
+    return kernel.client.request(channel, messages.shutdown_request(restart=False))
 
 
 async def _ended(kernel: Kernel) -> ExitStatus:
