@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from command import Command, typed_in, write
+from moorage.discovery.kernelspec import names as find_names
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -93,8 +94,9 @@ def alter(folder: Path, cases: dict[str, Case]) -> None:
                 write(folder / name, {file: content})
 
 
-def render(command: Command, *flags: str) -> dict[str, str]:
-    done = command("render", ".", "-o", "out", "--json", "-", *flags, code=0)
+def render(command: Command, *words: str) -> dict[str, str]:
+    sources = () if words[:1] == ("a",) else (".",)
+    done = command("render", *sources, *words, "-o", "out", "--json", "-", code=0)
     told = {name.rpartition("/")[0]: status for name, status in done.statuses.items()}
     assert "not cached" not in done.stderr, done.stderr
     return told
@@ -304,3 +306,87 @@ def test_what_a_run_reads(tmp_path):
         found = render(command)
         assert {name for name in RUNS if (found[name] == "ok") is not RUNS[name].again} == set()
         assert set(render(command).values()) == {"cached"}
+
+
+@pytest.mark.real
+def test_what_ipython_reads_before_the_first_cell(tmp_path):
+    shown = notebook(cell("print(get_ipython().banner1, globals().get('started'))"))
+    write(tmp_path, {"moorage.toml": "", "a/x.ipynb": shown, "b/x.ipynb": shown})
+    home = tmp_path / "ipython" / "profile_default"
+    with typed_in(tmp_path) as command:
+        command.env["IPYTHONDIR"] = str(home.parent)
+        assert set(render(command, "a", "b").values()) == {"ok"}
+        for name, content in (
+            ("startup/10.py", "started = 1"),
+            ("startup/10.py", "started = 2"),
+            ("ipython_config.py", "c.TerminalInteractiveShell.banner1 = c.InteractiveShell.banner1 = 'x'"),
+            ("ipython_kernel_config.json", '{"ZMQInteractiveShell": {"banner1": "y"}}'),
+        ):
+            assert set(render(command, "a", "b").values()) == {"cached"}
+            write(home, {name: content})
+            assert set(render(command, "a", "b").values()) == {"ok"}, name
+
+
+@pytest.mark.real
+def test_a_program_that_is_not_watched_needs_inputs_declared(tmp_path):
+    write(tmp_path, {"x.ipynb": notebook(cell("!git --version")), "data.csv": "1"})
+    with typed_in(tmp_path) as command:
+        for _ in range(2):
+            done = command("render", "x.ipynb", "-o", "out", "--json", "-", code=0)
+            assert done.statuses == {"x.ipynb": "ok"}
+            assert "not cached: it started git, and what that reads is not known" in done.stderr
+        write(tmp_path, {"moorage.toml": '[notebook."x.ipynb"]\ninputs = ["data.csv"]\n'})
+        for status in ("ok", "cached"):
+            assert (
+                command("render", "x.ipynb", "-o", "out", "--json", "-", code=0).statuses["x.ipynb"] == status
+            )
+
+
+@pytest.mark.real
+def test_what_a_run_changes_after_reading_it_is_no_result_to_keep(tmp_path):
+    count = "text = open('count').read(); open('count', 'w').write(text + 'x'); print(len(text))"
+    write(tmp_path, {"x.ipynb": notebook(cell(count)), "count": ""})
+    with typed_in(tmp_path) as command:
+        for _ in range(2):
+            done = command("render", "x.ipynb", "-o", "out", "--json", "-", code=0)
+            assert done.statuses == {"x.ipynb": "ok"}
+            assert "count, which it had read" in done.stderr
+
+
+KERNELS = {
+    "xpython": (READ, {"data.csv": "newer"}),
+    "bash": ("cat data.csv", {"data.csv": "newer"}),
+    "ir": ("cat(readLines('data.csv'))", {"data.csv": "newer"}),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_other_kernels(tmp_path, kernel):
+    if kernel not in find_names():
+        pytest.skip(f"there is no kernel {kernel} here")
+    source, change = KERNELS[kernel]
+    write(tmp_path, {"x.ipynb": notebook(cell(source)), "data.csv": "old\n"})
+    for name in ("x.ipynb", "data.csv"):
+        os.utime(tmp_path / name, (1, 1))
+    with typed_in(tmp_path) as command:
+        words = ("render", "x.ipynb", "-o", "out", "--kernel", kernel, "--json", "-")
+        seen = []
+        for files in ({}, {}, change, {}):
+            write(tmp_path, files)
+            done = command(*words, code=0)
+            assert "not cached" not in done.stderr, done.stderr
+            seen.append(done.statuses["x.ipynb"])
+    assert seen == ["ok", "cached", "ok", "cached"]
+
+
+@pytest.mark.real
+def test_a_kernel_that_tells_nothing_of_itself_is_not_cached(tmp_path):
+    if "xpython-raw" not in find_names():
+        pytest.skip("there is no kernel xpython-raw here")
+    write(tmp_path, {"x.ipynb": notebook(cell("print(1)"))})
+    with typed_in(tmp_path) as command:
+        for _ in range(2):
+            done = command("render", "x.ipynb", "-o", "out", "--kernel", "xpython-raw", "--json", "-", code=0)
+            assert done.statuses == {"x.ipynb": "ok"}
+            assert "not cached: the kernel did not tell" in done.stderr

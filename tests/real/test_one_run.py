@@ -24,7 +24,7 @@ KILLER = script(
     "count = int(tries.read_text()) + 1 if tries.exists() else 1\n"
     "tries.write_text(str(count))",
     "if count < 2: os.kill(os.getpid(), signal.SIGKILL)",
-    "print('attempt', count)",
+    "print('attempt', min(count, 2))",  # what it counts with is of no cached result: it runs each time
 )
 SEEN = '# %% tags=["parameters"]\nalpha = 1\nname = ""\n\n' + script(
     "import json, os, sys\n"

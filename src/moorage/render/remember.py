@@ -14,6 +14,7 @@ from moorage.errors import MoorageError
 from moorage.kernel.client import Receiver
 from moorage.kernel.kernel import Kernel
 from moorage.render.cache import environment as surroundings
+from moorage.render.cache import reads
 from moorage.render.cache.cache import Cache
 from moorage.render.cache.environment import PROBE, Environment, Run
 from moorage.render.cache.recipe import Recipe, ambient, content_of, run_cells
@@ -83,17 +84,25 @@ class Remember:
         return self._cache.inputs(self._recipe)
 
     @asynccontextmanager
-    async def watched(self, kernel: Kernel, receive: Receiver) -> AsyncIterator[Watching]:
-        """Watch what a kernel reads from its first cell on; another language's is not watched."""
+    async def watched(self, kernel: Kernel, receive: Receiver) -> AsyncIterator[Watching | None]:
+        """Watch what a kernel reads from its first cell on; another language's is not watched.
+
+        Yields None where there is no place for what its children say.
+        """
         context, item = self._context, self._item
         folders = dict.fromkeys((context.home, context.root, item.directory))
-        with Watching(context.warden.now.directory, folders) as watching:
+        try:
+            place = Watching(context.warden.now.directory, folders)
+        except OSError:
+            yield None
+            return
+        with place as watching:
             if kernel.spec.language == "python":
                 await _evaluate(kernel, watching.expression, receive)
             yield watching
 
     async def environment(
-        self, kernel: Kernel, notebook: Mapping[str, Any], watching: Watching, receive: Receiver
+        self, kernel: Kernel, notebook: Mapping[str, Any], watching: Watching | None, receive: Receiver
     ) -> Environment | str:
         """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
 
@@ -103,6 +112,8 @@ class Remember:
             watching: of :meth:`watched`.
             receive: called with what the kernel publishes meanwhile.
         """
+        if watching is None:
+            return "there was no place to note what it reads"
         cache, item = self._cache, self._item
         python = kernel.spec.language == "python"
         answer = await _evaluate(kernel, PROBE, receive) if python else None
@@ -116,6 +127,9 @@ class Remember:
         )
         if python:
             probe = surroundings.read_probe(answer)
+            said = reads.decoded(probe.reads if probe is not None else "", run.log)
+            if not isinstance(said, str):
+                await aside(lambda: cache.files.learn(reads.sizeable(said[1])))
             return surroundings.of_python(probe, cache.files, cache.names, cache.distributions, run)
         program = kernel.spec.command(kernel.connection_file)[0]
         program = shutil.which(program) or program

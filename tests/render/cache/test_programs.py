@@ -145,5 +145,11 @@ def test_variables_that_cannot_be_given_it_are_told(watched):
     assert run(watched, ["python3", "x.py"]) == {"python3 with variables of its own"}
 
 
+def test_a_linker_that_is_asked_for_a_library_reads_nothing_of_the_project(watched):
+    assert run(watched, ["gcc", "-Wl,-t", "-o", "/tmp/x", "-lnone"]) == set()
+    for words in (["gcc", "data.c"], ["cc", "-I.", "/tmp/x.c"], ["ld", "-Llib", "/tmp/x.o"]):
+        assert words[0] in run(watched, words)
+
+
 def test_no_program_is_in_two_lists():
     assert not LISTERS & READERS

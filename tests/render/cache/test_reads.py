@@ -9,7 +9,7 @@ import time
 import pytest
 
 from moorage.render.cache.names import Names
-from moorage.render.cache.reads import Report, decoded, depends, named, of_text
+from moorage.render.cache.reads import Report, decoded, depends, named, of_text, sizeable
 from moorage.render.cache.store import Files, FileState
 
 START = time.time_ns()
@@ -164,6 +164,18 @@ def test_an_incomplete_report_cannot_be_kept(place):
 def test_names_in_the_text_that_look_like_files_are_found(place, code, names):
     (place / "helper.py").write_text("")
     assert sorted(str(path.relative_to(place)) for path in named([code], place)) == names
+
+
+def test_in_other_languages_names_need_no_quotes(place):
+    found = of_text(Files(), ["cat data.csv|sort >new.txt; cat 'd/inner.csv'"], place, START)
+    there = {str(path.relative_to(place)): bool(state.digest) for path, state in found.items()}
+    assert there == {"data.csv": True, "new.txt": False, "d/inner.csv": True}
+
+
+def test_only_files_of_some_size_are_read_ahead(place):
+    (place / "big").write_bytes(bytes(2**20 + 1))
+    seen = [("read", str(place / name), 1) for name in ("big", "data.csv", "none")]
+    assert sizeable([*seen, ("absent", "/x", 1)]) == [place / "big"]
 
 
 def test_the_text_says_nothing_of_what_the_run_made(place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -151,5 +152,11 @@ def test_what_goes_wrong_while_watching_is_told_and_disturbs_nothing(place, priv
     assert report.failed.startswith("watching it failed: FileNotFoundError")
 
 
-def test_the_neighbour_is_found():
-    assert watch.neighbour("programs").READERS
+def test_neither_file_needs_moorage_or_another_package():
+    code = (
+        f"import importlib.util as util, sys; spec = util.spec_from_file_location('w', {watch.__file__!r})\n"
+        "module = util.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        "assert module.neighbour('programs').READERS\n"
+        "assert not [name for name in sys.modules if 'moorage' in name or 'msgspec' in name]"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)

@@ -38,6 +38,9 @@ READERS = frozenset(
 )  # fmt: skip
 """They read what their command names, or the machine."""
 
+LINKERS = frozenset({"cc", "gcc", "ld"})
+"""``ctypes.util.find_library`` asks them where a library is; what they make of the project is not known."""
+
 _PYTHON = re.compile(r"(python|pypy)[\d.]*$")
 _DANGEROUS = re.compile(r"[$`~{}()\\!#]|<<|\n")
 """What has a shell put something else in its place. Quotes, pipes, lists and redirections are understood."""
@@ -91,6 +94,8 @@ def _judged(watched: Any, argv: list[str], here: str, keep: Keep, depth: int) ->
         if _isolated(argv[1:]):
             return f"{program} {argv[1]}"
         return "" if keep() else f"{program} with variables of its own"
+    if program in LINKERS and not any(_inside(watched, word, here) for word in argv[1:]):
+        return ""
     place = shutil.which(argv[0], path=os.environ.get("PATH"))
     known = program in LISTERS or program in READERS
     return (
@@ -125,6 +130,13 @@ def _lists(watched: Any, program: str, words: list[str], here: str) -> str:
         elif path:
             watched.note("listed" if program in {"ls", "dir"} and "R" not in options else "tree", path)
     return ""
+
+
+def _inside(watched: Any, word: str, here: str) -> bool:
+    """Return whether a compiler's argument is of the project; most options name no file."""
+    if word[:1] == "-":
+        return word[:2] in {"-I", "-L"} and bool(watched.folder_wanted(os.path.join(here, word[2:])))
+    return bool(watched.wanted(os.path.join(here, word)))
 
 
 def _isolated(words: list[str]) -> bool:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 _TICK = 10_000_000
 """A clock's tick, in ns, by which the time of a file's change may be behind."""
 _LARGE = 64 * 1024 * 1024
+_MEGABYTE = 1024 * 1024
 _MOST_NAMES = 2_000
 _QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\\\n])+)\1""")
 _WORDS = re.compile(r"^\s*[!%]+(.*)$", re.MULTILINE)
+_BARE = re.compile(r"^(.*)$", re.MULTILINE)
 _FILE = re.compile(r"[^\s*?<>|:{}]+\.\w{1,8}$|[^\s*?<>|:{}]+/[^\s*?<>|:{}]*$")
 
 Seen = tuple[str, str, int]
@@ -142,9 +144,22 @@ def depends(
 def of_text(files: Files, code: Iterable[str], directory: Path, started_ns: int) -> dict[Path, FileState]:
     """Return the states of the files that the text of cells names, where nothing else can be known."""
     gathered = _Gathering(files, {}, started_ns)
-    for path in named(code, directory):
+    for path in named(code, directory, bare=True):
         gathered.named(path)
     return gathered.files
+
+
+def sizeable(seen: Iterable[Seen]) -> list[Path]:
+    """Return those of the files read whose content takes a while to look at."""
+    paths = [Path(text) for kind, text, _ in seen if kind == "read"]
+    return [path for path in paths if _MEGABYTE < _size(path) <= _LARGE]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
 
 
 class _Gathering:
@@ -223,15 +238,16 @@ class _Gathering:
         self.reason = self.reason or reason
 
 
-def named(code: Iterable[str], directory: Path) -> list[Path]:
+def named(code: Iterable[str], directory: Path, *, bare: bool = False) -> list[Path]:
     """Return what the text of cells names that looks like a file, there or not.
 
     Args:
         code: sources, of any language.
         directory: where they ran.
+        bare: names without quotes count too.
     """
     found: dict[Path, None] = {}
-    for text in _mentioned(code):
+    for text in _mentioned(code, _BARE if bare else _WORDS):
         path = Path(os.path.normpath(directory / text))
         if len(found) >= _MOST_NAMES:
             break
@@ -242,13 +258,14 @@ def named(code: Iterable[str], directory: Path) -> list[Path]:
     return list(found)
 
 
-def _mentioned(code: Iterable[str]) -> Iterator[str]:
+def _mentioned(code: Iterable[str], lines: re.Pattern[str]) -> Iterator[str]:
     for source in code:
         for _, text in _QUOTED.findall(source):
             if text.isprintable() and len(text) < 256 and "://" not in text:
                 yield text
-        for line in _WORDS.findall(source):
-            yield from (word for word in line.split() if word.isprintable() and len(word) < 256)
+        for line in lines.findall(source):
+            words = re.split(r"[\s;|&<>()\"'`]+", line)
+            yield from (word for word in words if word.isprintable() and 0 < len(word) < 256)
 
 
 def _is_file(path: Path) -> bool:

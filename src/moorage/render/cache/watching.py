@@ -56,6 +56,9 @@ class Watching:
     Args:
         within: a private directory.
         project: absolute folders whose files are inputs wherever they lie.
+
+    Raises:
+        OSError: the folder cannot be made.
     """
 
     def __init__(self, within: Path, project: Iterable[Path]) -> None:
