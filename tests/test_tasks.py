@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -142,3 +144,21 @@ async def test_cancelling_ends_the_reading():
             await aside(read)
     assert began.is_set()
     assert await asyncio.to_thread(ended.wait, 60)
+
+
+ENDLESS = """
+import asyncio
+from moorage.tasks import aside
+def work():
+    while True:
+        pass
+async def main():
+    async with asyncio.timeout(0.2):
+        await aside(work)
+asyncio.run(main())
+"""
+
+
+def test_no_process_waits_for_work_that_does_not_end():
+    done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, timeout=60, check=False)
+    assert b"TimeoutError" in done.stderr

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from moorage.regular import reading_ends
@@ -55,28 +55,39 @@ async def reaped(task: asyncio.Task[Any]) -> None:
         raise cancelled
 
 
-async def aside(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns, which reads files in a thread meanwhile.
+def aside(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Begin blocking work in a thread and return what will come of it, to be awaited.
 
-    Cancelling returns at once; what ``work`` reads through :mod:`moorage.regular` then ends with an OSError,
-    so that no thread goes on.
+    Cancelling is done at once; what ``work`` reads through :mod:`moorage.regular` then ends with an OSError.
+    Work of another kind goes on unheard, and the end of this process does not wait for it: its thread is a
+    daemon, where those of an executor would be waited for, however long foreign text keeps them.
 
     Args:
-        work: blocks, and changes nothing that is of use when it does not come to its end.
-
-    Raises:
-        Exception: whatever ``work`` raises.
+        work: changes nothing that is of use when it does not come to its end. What it raises is raised by
+            awaiting.
     """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
     ended = threading.Event()
+    future.add_done_callback(lambda _: ended.set())
     context = contextvars.copy_context()
     context.run(reading_ends.set, ended)
-    future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
-    try:
-        return await asyncio.shield(future)
-    finally:
-        ended.set()
-        # If the waiter was cancelled, what comes of it is of no use.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def tell(setting: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            setting(value)
+
+    def run() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nothing waits any more
+            try:
+                result = context.run(work)
+            except Exception as error:  # noqa: BLE001 - raised where it is awaited
+                loop.call_soon_threadsafe(tell, future.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(tell, future.set_result, result)
+
+    threading.Thread(target=run, name="moorage aside", daemon=True).start()
+    return future
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import pytest
 
 from command import printed, script, write
 from contexts import Planned, planned
 from moorage.regular import raise_if_ended
+from moorage.render import notebook
 from moorage.render.cache import store
 from moorage.render.events import CellStarted, Outcome
 from moorage.render.notebook import Place, Rendering
@@ -109,3 +111,15 @@ async def test_reading_the_inputs_ends_at_the_deadline(tmp_path, monkeypatch):
         outcome, released = await run(made, "x.py")
     assert (outcome.status, released) == ("timeout", [])
     assert outcome.reason == "reading its inputs took longer than 0.2 s"
+
+
+async def test_a_document_that_takes_for_ever_to_read_fails(tmp_path, monkeypatch):
+    ended = threading.Event()
+    write(tmp_path, {"x.py": script("1")})
+    monkeypatch.setattr(notebook, "load", lambda _: ended.wait())
+    monkeypatch.setattr(notebook, "READ_SECONDS", 0.2)
+    async with planned(tmp_path, ["x.py"], kernel="python3") as made:
+        outcome, _ = await run(made, "x.py")
+    ended.set()
+    assert (outcome.status, outcome.error.ename) == ("failed", "DocumentError")
+    assert "takes longer than 0.2 s" in outcome.error.evalue

@@ -37,9 +37,13 @@ from moorage.render.execute import Execution, Executor, Limits
 from moorage.render.kernels import lasting_name, name_kernel
 from moorage.render.publish import Publisher, count_cells, not_made, unwritten
 from moorage.render.remember import Remember, read_inputs
+from moorage.tasks import aside
 
 # What another attempt would meet again.
 _FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
+
+READ_SECONDS = 300.0
+"""What parsing a document may take; 100,000 cells of text take half of it."""
 
 
 @dataclass
@@ -120,17 +124,17 @@ class Rendering:
 
     async def _run(self) -> Outcome:
         await self._publisher.begin()
-        loading = asyncio.get_running_loop().run_in_executor(None, load, self._item.file.path)
+        loading = aside(lambda: load(self._item.file.path))
         # Should the kernel not start, nobody asks what came of the text.
         loading.add_done_callback(lambda done: done.cancelled() or done.exception())
         if (ahead := self._likely_kernel()) is not None:
             # The text is parsed while the kernel it will most likely get is starting.
             async with self._kernel(ahead) as kernel:
-                document, spec = self._prepare(await loading)
+                document, spec = self._prepare(await self._read(loading))
                 if spec == ahead:
                     return await self._execute(document, kernel)
         else:
-            document, spec = self._prepare(await loading)
+            document, spec = self._prepare(await self._read(loading))
         if self._remember is not None and (hit := self._remember.outputs(document, spec)) is not None:
             entry, notebook = hit
             shown = self._remember.shown(notebook)
@@ -139,6 +143,17 @@ class Rendering:
             return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
         async with self._kernel(spec) as kernel:
             return await self._execute(document, kernel)
+
+    async def _read(self, loading: asyncio.Future[Document]) -> Document:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await loading
+        except TimeoutError:
+            raise DocumentError(
+                f"{self._item.file.path} cannot be read",
+                why=f"It takes longer than {READ_SECONDS:g} s",
+                do="Split it",
+            ) from None
 
     def _likely_kernel(self) -> KernelSpec | None:
         item, settings = self._item, self._context.settings

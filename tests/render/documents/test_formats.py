@@ -128,13 +128,38 @@ def test_gallery_prose_is_prose():
         '"""A docstring without title."""\n# %%\nx = 1\n',
         '"""\nTitle\n=====\n"""\n# %% [markdown]\n# percent\n',
         '"""\nTitle\n=====\n"""\n# +\nx = 1\n',
-        '"""\nTitle\n=====\n"""\nx = 1\n',
+        '"""\nA title\n===\n"""\nx = 1\n',
+        '"""\nProse about it.\n\nParameters\n----------\nx : int\n"""\nx = 1\n',
+        '"""\n======\nTitle\n=====\n"""\nx = 1\n',
+        '"""\nTitle\n=====\n"""\n# In[1]:\nx = 1\n',
+        '"""\nTitle\n=====\n"""\n# region\nx = 1\n# endregion\n',
+        '"""Title.\n\n====\n"""\nx = 1\n',
+        '"""\n"""\nx = 1\n',
         "x = 1\n",
         "#" * 79 + "\n" + "\n" * 50 + "x = 1\n",
     ],
 )
 def test_other_scripts_are_no_gallery(text):
     assert formats.as_gallery(text) is None
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        '"""\nTitle\n=====\n\nProse.\n"""',
+        '"""Title\n========\n"""',
+        'r"""\n=====\nTitle\n=====\n"""',
+        '"""\n.. _label:\n\n=======\n Title\n=======\n"""',
+        '# Author: X\n\n"""\n    Title\n    ~~~~~\n    Prose.\n"""',
+        "#!/usr/bin/env python\n'''\nTitle\n-----\n'''",
+    ],
+)
+def test_a_titled_docstring_and_code_without_any_marker_are_a_gallery_script(docstring):
+    text = docstring + "\n\nimport math\n\n# a comment\n\nfigure = 1\n\nprint(figure)\n"
+    reading = formats.read(Path("x.py"), text.encode())
+    assert reading.format == "py:sphinx"
+    assert "Title" in cells(reading, "markdown")[0]
+    assert cells(reading)[-1] == "import math\n\n# a comment\n\nfigure = 1\n\nprint(figure)"
 
 
 def test_a_configuration_beside_the_source_is_honoured(tmp_path):

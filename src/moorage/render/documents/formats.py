@@ -6,6 +6,7 @@ Source: https://jupytext.readthedocs.io/en/latest/formats-scripts.html and its n
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import shutil
 import sys
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from moorage.errors import ConfigurationError, DocumentError, MissingExtra
 from moorage.installed import install_line
 from moorage.render.documents import ipynb
+from moorage.render.documents.yaml_blocks import check_yaml
 from moorage.trust import counts
 
 SCRIPTS: dict[str, tuple[str, str]] = {
@@ -89,11 +91,14 @@ _NAME = re.compile(r"^(?P<lead>[^\w\n]*)name:(?P<name>.*\n)", re.MULTILINE)
 _GALLERY_TITLE = re.compile(
     r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?P<quote>\"{3}|'{3})(?P<text>.*?)(?P=quote)""", re.DOTALL
 )
-_UNDERLINE = re.compile(r"^([=\-#*~^+])\1{2,}\s*$", re.MULTILINE)
+_UNDERLINE = re.compile(r"^[ \t]*([=\-#*~^+])\1{2,}\s*$", re.MULTILINE)
+_RULER = re.compile(r"([!-/:-@\[-`{-~])\1{2,}")
 _HASHES = re.compile(r"^# ?#{19,}\s*$", re.MULTILINE)
 _PANDOC_CELL = re.compile(r"^:{3,}[ \t]*\{[^}\n]*\.cell\b", re.MULTILINE)
 _PERCENT = re.compile(r"^# ?%%(?P<rest>.*)$", re.MULTILINE)
-_OTHER_MARKER = re.compile(r"^#\s*(?:\+(?:\s|$)|---\s*$)", re.MULTILINE)
+_OTHER_MARKER = re.compile(
+    r"^#\s*(?:\+(?:\s|$)|---\s*$)|^# (?:In\[[0-9 ]*\]|<codecell>|region\b|\{\{\{)", re.MULTILINE
+)
 
 
 class Reading(NamedTuple):
@@ -172,6 +177,7 @@ def read(path: Path, data: bytes) -> Reading:
             why=f"It begins in line {text.count(chr(10), 0, conflict.start()) + 1}",
             do="Resolve the conflict, then render again",
         )
+    check_yaml(text, name)
     raw = _through_jupytext(path, text)
     notebook: dict[str, Any] = plain(raw)
     representation = notebook["metadata"].get("jupytext", {}).pop("text_representation", {})
@@ -260,7 +266,9 @@ def as_gallery(text: str) -> str | None:
 
     A gallery script begins with a docstring that holds an underlined title; its blocks of prose begin with a
     line of twenty or more ``#``, or a bare ``# %%``. jupytext by itself takes the second for percent cells
-    (the prose would become code) and sees the first only from two such lines on.
+    (the prose would become code) and sees the first only from two such lines on. Most have one block of code
+    and none of prose: they are told from light scripts by a docstring that begins with its title, underlined
+    at its whole length, and by the absence of every other marker.
 
     Source: https://sphinx-gallery.github.io/stable/syntax.html
     """
@@ -268,12 +276,28 @@ def as_gallery(text: str) -> str | None:
     if title is None or not _UNDERLINE.search(title["text"]) or _OTHER_MARKER.search(text):
         return None
     percents = [match["rest"].strip() for match in _PERCENT.finditer(text)]
-    if any(percents) or not (percents or _HASHES.search(text)):
+    if any(percents) or not (percents or _HASHES.search(text) or _begins_with_title(title["text"])):
         return None
     start = title.start("quote")
     raw = text[start - 1 : start] in {"r", "R"}
     head = text[: start - 1] if raw else text[:start]
     return head + _PERCENT.sub("#" * 79, text[start:])
+
+
+def _begins_with_title(docstring: str) -> bool:
+    """Tell whether a docstring begins with a title of reStructuredText; labels and directives may precede it.
+
+    Source: https://docutils.sourceforge.io/docs/ref/rst/restructuredtext.html#sections
+    """
+    blocks = (block.split("\n") for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)))
+    lines = next((block for block in blocks if not block[0].startswith("..")), [""])
+    over = _RULER.fullmatch(lines[0].rstrip())
+    if over is not None:
+        lines = lines[1:]
+    if len(lines) < 2 or (under := _RULER.fullmatch(lines[1].rstrip())) is None:
+        return False
+    title = lines[0].strip()
+    return bool(title) and len(under[0]) >= len(title) and (over is None or over[0] == under[0])
 
 
 def cell_lines(notebook: dict[str, Any], text: str) -> dict[int, int]:
