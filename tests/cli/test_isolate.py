@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -121,6 +122,25 @@ def test_input_directory_environment_and_open_files_are_there(moorage: Command):
     assert done.stdout == f"typed\n{moorage.cwd}\na  b\nc\n0027\n"
     with os.fdopen(reading) as kept:
         assert kept.read() == "kept\n"
+
+
+@needs_namespaces
+def test_sockets_that_were_handed_down_are_closed(moorage: Command):
+    """They would lead out: a socket stays in the namespace that it was made in."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as out,
+    ):
+        local, remote = socket.socketpair()
+        with local, remote:
+            numbers = [out.fileno(), local.fileno(), server.fileno()]
+            code = (
+                "import os, sys\nfor n in map(int, sys.argv[1:]): print(os.path.exists(f'/proc/self/fd/{n}'))"
+            )
+            process = moorage.start(
+                "isolate", "--", sys.executable, "-c", code, *numbers, 0, stdin=remote, pass_fds=numbers
+            )
+            assert moorage.ended(process, code=0).stdout.split() == ["False"] * 3 + ["True"]
 
 
 @needs_namespaces

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +24,16 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to take right
 FILES = Path(__file__).parent / "files"
 # Enters, and then tells of itself twice: as it is, and after an exec.
 TOLD = """
-import ctypes, json, os, socket, sys
+import ctypes, errno, json, os, socket, sys
+def made(family, how=socket.socket):
+    try:
+        how(family, socket.SOCK_RAW if family in (16, 17) else socket.SOCK_STREAM)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "made"
+def call(*words):
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.syscall(*words) if libc.syscall(*words) >= 0 else errno.errorcode[ctypes.get_errno()]
 def told():
     status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
     listener = socket.create_server(("127.0.0.1", 8000))
@@ -36,6 +47,10 @@ def told():
         "map": open("/proc/self/uid_map").read().split(),
         "interfaces": [line.split(":")[0].strip() for line in open("/proc/net/dev").readlines()[2:]],
         "groups": sorted(os.getgroups()),
+        "families": [made(family) for family in (1, 2, 10, 16, 17, 21, 40, 42)],
+        "pair": made(40, socket.socketpair), "ring": call(425, 1, None), "x32": call(41 | 1 << 30, 40, 1, 0),
+        "seen": [sorted(os.listdir(f"/sys/{each}")) for each in ("class/net", "devices/virtual/net")],
+        "groups of control": sorted(os.listdir("/sys/fs/cgroup")),
         "range": open("/proc/sys/net/ipv4/ip_local_port_range").read().split(),
     }
 if sys.argv[1] == "enter":
@@ -100,6 +115,43 @@ def test_an_ordinary_user_stays_who_he_is_and_gains_nothing(user):
         assert each["user"] != outside("user")
         assert each["map"] == [str(user.uid), str(user.uid), "1"]
         assert "lo" in each["interfaces"]
+
+
+@pytest.mark.parametrize("as_root", [False, pytest.param(True, marks=as_root)])
+def test_what_a_network_namespace_does_not_hold_back_is_refused(user, as_root):
+    """A virtual machine's line to its host is open to all inside, whatever their namespace."""
+    for each in entered(user, as_root=as_root):
+        assert each["families"][:4] == ["made"] * 4
+        assert each["families"][5:] == ["EAFNOSUPPORT"] * 3
+        assert (each["pair"], each["ring"]) == ("EAFNOSUPPORT", "EPERM")
+        if platform.machine() == "x86_64":
+            assert each["x32"] in ("EAFNOSUPPORT", "ENOSYS")
+
+
+@pytest.mark.parametrize("as_root", [False, pytest.param(True, marks=as_root)])
+def test_sys_shows_the_interfaces_inside_and_what_else_it_showed(user, as_root):
+    if not mounting_works():
+        pytest.skip("no sysfs can be mounted here")
+    for each in entered(user, as_root=as_root):
+        assert each["seen"] == [each["interfaces"]] * 2
+        assert each["groups of control"] == sorted(each.name for each in Path("/sys/fs/cgroup").iterdir())
+
+
+def mounting_works() -> bool:
+    command = ["unshare", "-Urnm", "mount", "-t", "sysfs", "sysfs", "/sys"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_filter_ends_on_every_path():
+    """Every jump leads into the program, and the last instruction of every part returns."""
+    from moorage.launch import isolate
+
+    program = [*struct.iter_unpack("HBBI", isolate.system_call_filter())]
+    for at, (code, if_so, if_not, _) in enumerate(program):
+        if code == 0x15:
+            assert at + 1 + max(if_so, if_not) < len(program)
+    assert program[-1][0] == 0x06
+    assert len(program) < 4096
 
 
 def test_the_ports_handed_out_can_be_told(user):

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -22,7 +23,8 @@ CANNOT, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 _USAGE = "moorage isolate [--port-range LO-HI] [--] COMMAND [ARGUMENT ...]"
 _EPILOGUE = """\
 The command sees a loopback and nothing else of the network. It keeps user, HOME, working directory,
-environment, terminal and open files, and takes this process's place: its exit code and signals are its own.
+environment, terminal and open files but sockets, and takes this process's place: its exit code and signals
+are its own.
 
 Exit codes: the command's own; 125 no network namespace can be had; 126 the command cannot be executed;
 127 there is no such command.
@@ -119,6 +121,7 @@ def _become(command: Sequence[str]) -> NoReturn:
         if (signum := getattr(signal, name, None)) is not None:
             signal.signal(signum, signal.SIG_DFL)
     environment = _environment()
+    _close_ways_out()
     try:
         os.execvpe(command[0], list(command), environment)  # noqa: S606 - a shell would only stand in the way
     except OSError as error:
@@ -127,6 +130,30 @@ def _become(command: Sequence[str]) -> NoReturn:
             raise
         # A script without a #! line is the shell's, as execvp(3) has it.
         os.execve("/bin/sh", ["sh", script, *command[1:]], environment)  # noqa: S606 - it is the shell this time
+
+
+def _close_ways_out() -> None:
+    """Close the descriptors that were handed down and lead out: sockets, tunnels and rings of io_uring.
+
+    Pipes and files stay, as shells and make hand them down; so do the three standard streams.
+    """
+    try:
+        descriptors = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers, not paths
+    except OSError:
+        descriptors = list(range(3, 1024))
+    for descriptor in descriptors:
+        try:
+            if descriptor > 2 and os.get_inheritable(descriptor) and _leads_out(descriptor):
+                os.close(descriptor)
+        except OSError:  # the one that the folder was read by
+            continue
+
+
+def _leads_out(descriptor: int) -> bool:
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return True
+    opened = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no path either
+    return opened.startswith(("/dev/net/", "/dev/vhost", "anon_inode:[io_uring]"))
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -8,7 +8,11 @@ mapped to itself. docs/design/0008-isolation.md says why it is done so.
 The warden and zygotes load this file by its path, without the package, and from Python 3.9 on. Run by its
 path it tries, and says which step was refused with which errno: ``python -I -S -E isolate.py [LO HI]``.
 
-Source: user_namespaces(7), network_namespaces(7), capabilities(7), netdevice(7).
+A network namespace does not hold everything back. Sockets of families that know no namespaces (a virtual
+machine's line to its host) are refused by a system call filter, and /sys is mounted anew, since the old one
+shows the interfaces outside.
+
+Source: user_namespaces(7), network_namespaces(7), capabilities(7), netdevice(7), seccomp(2), sysfs(5).
 """
 
 from __future__ import annotations
@@ -22,9 +26,15 @@ import sys
 
 assert sys.platform == "linux", "only Linux has network namespaces"
 
+CLONE_NEWNS = 0x0002_0000
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWNET = 0x4000_0000
 PR_CAPBSET_DROP = 24
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 0x1000, 0x4000, 0x8_0000
+AF_VSOCK = 40
+OUTSIDE = (AF_VSOCK, 21, 42)
+"""Families that lead out of every network namespace: a virtual machine's line to its host, RDS, QIPCRTR."""
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 CAP_SETGID, CAP_SETUID, CAP_NET_ADMIN, CAP_SYS_ADMIN = 6, 7, 12, 21
@@ -38,8 +48,8 @@ class Refused(OSError):
     """One step was refused.
 
     Attributes:
-        stage: ``isolate/user``, ``isolate/map``, ``isolate/net``, ``isolate/loopback``, ``isolate/rights`` or
-            ``isolate/ports``.
+        stage: ``isolate/user``, ``isolate/map``, ``isolate/net``, ``isolate/loopback``, ``isolate/vsock``,
+            ``isolate/rights`` or ``isolate/ports``.
     """
 
     def __init__(self, stage: str, number: int) -> None:
@@ -110,6 +120,9 @@ def enter(ports: tuple[int, int] | None = None) -> None:
         if ports is not None:
             stage = "ports"
             _write(PORT_RANGE, f"{ports[0]} {ports[1]}")
+        _hide_interfaces()
+        stage = "vsock"
+        _refuse_families()
         if own:
             stage = "rights"
             rights.restore()
@@ -192,6 +205,112 @@ def _as_they_are(name: str) -> str:
     """Return a map of every id to itself: of those this process can see."""
     extents = [line.split() for line in _read(f"/proc/self/{name}").splitlines()]
     return "".join(f"{first} {first} {count}\n" for first, _, count in extents)
+
+
+def _hide_interfaces() -> None:
+    """Mount a sysfs of this network namespace over /sys, with what else is mounted there put back.
+
+    Where that is forbidden, as in most containers, /sys shows what it did: names and counters, no way out.
+    """
+    mounts = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
+    # proc(5): the mount point is field 5, the options are field 6, and the type follows the hyphen.
+    options = [row[5] for row in mounts if row[4] == "/sys" and row[row.index("-") + 1] == "sysfs"]
+    if not options:
+        return
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (MS_RDONLY if "ro" in options[-1].split(",") else 0)
+    kept = []
+    try:
+        _checked(_libc.unshare(CLONE_NEWNS))
+        _mount("none", "/", MS_REC | MS_SLAVE)  # what is mounted outside appears here, and not the other way
+        for point in _topmost([row[4] for row in mounts if row[4].startswith("/sys/")]):
+            kept.append((point, os.open(point, os.O_PATH | os.O_CLOEXEC)))  # noqa: PERF401 - those opened are closed though one cannot be
+        _mount("sysfs", "/sys", flags, "sysfs")
+        for point, fd in kept:
+            _mount(f"/proc/self/fd/{fd}", point, MS_BIND | MS_REC)
+    except OSError:
+        pass
+    finally:
+        for _, fd in kept:
+            os.close(fd)
+
+
+def _topmost(points: list[str]) -> list[str]:
+    """Return the mount points that lie below no other, each once."""
+    found: list[str] = []
+    for point in sorted(points):
+        if not any(point == one or point.startswith(one + "/") for one in found):
+            found.append(point)
+    return found
+
+
+def _mount(source: str, target: str, flags: int, kind: str | None = None) -> None:
+    name = None if kind is None else kind.encode()
+    _checked(_libc.mount(source.encode(), target.encode(), name, ctypes.c_ulong(flags), None))
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog`` of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _refuse_families() -> None:
+    """Let no socket of the families be made, here and in everything that this process starts.
+
+    Raises:
+        OSError: that is not possible, and there is a way out.
+    """
+    program = system_call_filter()
+    loaded = _Program(len(program) // 8, program)
+    if _libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded), 0, 0) == 0:
+        return
+    number = ctypes.get_errno()
+    try:
+        socket.socket(AF_VSOCK, socket.SOCK_STREAM).close()
+    except OSError:
+        return  # it cannot be made anyway
+    raise OSError(number, os.strerror(number))
+
+
+# Per architecture, as AUDIT_ARCH_* of linux/audit.h: the numbers of socket and socketpair, and of socketcall.
+_CALLS = {
+    0xC000_003E: (41, 53, None),  # x86-64
+    0x4000_0003: (359, 360, 102),  # i386 programs on it
+    0xC000_00B7: (198, 199, None),  # ARM64
+    0x4000_0028: (281, 288, 102),  # ARM programs on it
+    0xC000_00F3: (198, 199, None),  # RISC-V
+}
+_IO_URING_SETUP = 425  # everywhere; a ring makes sockets behind every filter's back
+_LOAD, _AND, _JUMP_EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06  # BPF, as linux/bpf_common.h has it
+_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # offsets in struct seccomp_data; the low half of the argument
+_ALLOW, _REFUSE = 0x7FFF_0000, 0x0005_0000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
+_NO_FAMILY, _NO_CALL, _NOT_PERMITTED = 97, 38, 1  # EAFNOSUPPORT, ENOSYS, EPERM
+
+
+def system_call_filter() -> bytes:
+    """Return the program, one ``struct sock_filter`` after the other; every path ends in a return."""
+    code: list[tuple[int, int, int, int]] = []
+    for architecture, (make, pair, multiplexed) in _CALLS.items():
+        # Socketcall's first argument tells which call is meant, 1 and 8 are these two; the family is in
+        # memory, which no filter can read. On ENOSYS C libraries make the call itself, new in Linux 4.3.
+        calls: list[tuple[int, tuple[int, ...], int]] = [
+            (make, OUTSIDE, _NO_FAMILY),
+            (pair, OUTSIDE, _NO_FAMILY),
+        ]
+        calls += [] if multiplexed is None else [(multiplexed, (1, 8), _NO_CALL)]
+        part = [(_LOAD, 0, 0, _NUMBER)]
+        if architecture == 0xC000_003E:
+            part.append((_AND, 0, 0, 0xBFFF_FFFF))  # x32's numbers are the same with one bit more
+        part += [(_JUMP_EQUAL, 0, 1, _IO_URING_SETUP), (_RETURN, 0, 0, _REFUSE | _NOT_PERMITTED)]
+        for number, firsts, error in calls:
+            asked = [(_LOAD, 0, 0, _FIRST)]
+            asked += [(_JUMP_EQUAL, len(firsts) - at, 0, first) for at, first in enumerate(firsts)]
+            asked += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE | error)]
+            part += [(_JUMP_EQUAL, 0, len(asked), number), *asked]
+        part.append((_RETURN, 0, 0, _ALLOW))
+        code += [(_LOAD, 0, 0, _ARCHITECTURE), (_JUMP_EQUAL, 0, len(part), architecture), *part]
+    code.append((_RETURN, 0, 0, _ALLOW))
+    return b"".join(struct.pack("HBBI", *each) for each in code)
 
 
 def _checked(result: int) -> None:
