@@ -280,6 +280,48 @@ def banned_calls(sources: list[Source]) -> list[str]:
     return found + [f"ALLOWED_CALLS names {key}, which is no longer there" for key in stale]
 
 
+STREAMS: dict[str, str] = {
+    "cli/stdio.py: unguarded": "the guard itself",
+    "cli/stdio.py: json.dumps": "what makes every document of --json",
+    "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
+    "cli/run_session.py: getpass.getpass": "asks on behalf of the user's own code",
+    "launch/afresh.py: sys.__stdout__": "of a forked kernel, which has its own",
+    "launch/afresh.py: sys.__stderr__": "as above",
+    "launch/isolate.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
+    "launch/quick.py: sys.stdout": "as above",
+    "launch/quick.py: sys.stderr": "as above",
+    "launch/zygote.py: sys.stdout": "as above",
+}
+"""Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""
+GUARDED_ROOM = "cli"
+"""The one room that prints: ``cli.main`` puts guards in the place of both streams before anything runs."""
+
+
+def unguarded_streams(sources: list[Source]) -> list[str]:
+    """Find what is printed elsewhere than in the command line, or there past the guard of its streams."""
+    found, used = [], set()
+    for source in sources:
+        inside = source.room == GUARDED_ROOM
+        past = {"sys.__stdout__", "sys.__stderr__", "getpass.getpass", "unguarded"}
+        past |= {"json.dumps", "json.dump"} if inside else {"print", "input", "sys.stdout", "sys.stderr"}
+        for line, name in [*references(source), *writes(source)]:
+            short = "unguarded" if name.endswith(".unguarded") else name
+            if short in past or name in {"os.write(1)", "os.write(2)"}:
+                used.add(f"{source.path}: {short}")
+                if f"{source.path}: {short}" not in STREAMS:
+                    found.append(f"{source.path}:{line} uses {name}")
+    known = {source.path for source in sources}
+    stale = [key for key in STREAMS if key.partition(":")[0] in known and key not in used]
+    return found + [f"STREAMS names {key}, which is no longer there" for key in stale]
+
+
+def writes(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield line and call where a standard stream is written to by its number."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.write" and node.args:
+            yield node.lineno, f"os.write({ast.unparse(node.args[0])})"
+
+
 DIRECTIVE = re.compile(
     r"#\s*(?:type:\s*ignore(?P<code>\[[^\]]*\])?|noqa\b(?P<rules>:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?)"
 )
@@ -329,7 +371,9 @@ def untested(sources: list[Source]) -> list[str]:
     return found
 
 
-PACKAGE_RULES: list[Rule] = [pure_rooms, zmq_files, storeys, sizes, banned_calls, undocumented, untested]
+PACKAGE_RULES: list[Rule] = [
+    pure_rooms, zmq_files, storeys, sizes, banned_calls, unguarded_streams, undocumented, untested
+]  # fmt: skip
 PLANTED: list[tuple[Rule, str, str]] = [
     (pure_rooms, "wire/codec.py", "import os.path"),
     (pure_rooms, "plan/pool.py", "def f():\n    from time import monotonic"),
@@ -351,6 +395,13 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (banned_calls, "kernel/client.py", "from time import sleep as nap\nnap(1)"),
     (banned_calls, "kernel/client.py", "import asyncio as aio\naio.gather()"),
     (banned_calls, "kernel/client.py", "loop.create_task(f())"),
+    (unguarded_streams, "render/batch.py", "print('x')"),
+    (unguarded_streams, "doctor/machine.py", "import sys\nsys.stderr.write('x')"),
+    (unguarded_streams, "testing/kernel.py", "from sys import stdout\nstdout.write('x')"),
+    (unguarded_streams, "cli/doctor.py", "import sys\nsys.__stdout__.write('x')"),
+    (unguarded_streams, "cli/doctor.py", "import sys\nsys.stdout.unguarded.write('x')"),
+    (unguarded_streams, "cli/doctor.py", "import json\nprint(json.dumps({}))"),
+    (unguarded_streams, "cli/doctor.py", "import os\nos.write(2, b'x')"),
     (unexplained, "kernel/client.py", "x = 1  # noqa: E501"),
     (unexplained, "kernel/client.py", "x = 1  # type: ignore[attr]  # noqa: E501,X1"),
     (unexplained, "kernel/client.py", "x = 1  # type: ignore  # for a good reason"),
@@ -370,6 +421,7 @@ INNOCENT: list[tuple[Rule, str, str]] = [
         "@dataclass(frozen=True)\nclass C:\n" + "".join(f"    a{n}: int\n" for n in range(20)),
     ),
     (banned_calls, "kernel/client.py", "async with TaskGroup() as group:\n    group.create_task(f())"),
+    (unguarded_streams, "cli/doctor.py", "import sys\nprint('x', file=sys.stderr)"),
     (unexplained, "kernel/client.py", "x = '# noqa'  # noqa: E501 - a table reads better in one piece"),
     (unexplained, "kernel/client.py", "x = 1  # type: ignore[attr]  # the stubs are behind"),
     (undocumented, "kernel/client.py", "def _f(): ...\ndef f():\n    '''Doc.'''\n    def g(): ..."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
@@ -19,10 +20,12 @@ def complain(error: Exception) -> int:
     Returns:
         The exit code for it.
     """
+    from moorage.render.show import ansi
     from moorage.render.unforeseen import unforeseen
 
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)
-    with suppress(OSError):  # nobody reads that either
-        print(f"error: {unforeseen(error)}", file=sys.stderr)
+    told = ansi.shown(f"error: {unforeseen(error)}", runner=ansi.on_runner(os.environ))
+    with suppress(OSError):  # nothing reads that either
+        print(told, file=sys.stderr)
     return USAGE if isinstance(error, UsageError) else FAILED

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from moorage.cli.stdio import json_text
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     told = _Silent() if options.json else _Told()
     found, kernels = asyncio.run(_examine(told, start=options.start))
     if options.json:
-        print(json.dumps(_document(found, kernels), indent=1))
+        print(json_text(_document(found, kernels)))
     everything = [*found, *(each.finding for each in kernels)]
     told.end(everything)
     return FAILED if worst(everything) == "fail" else OK

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from moorage.cli.complaints import FAILED, OK
+from moorage.cli.stdio import json_text
+from moorage.cli.table import plain
 from moorage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             print("\n".join(told(check, screen)), flush=True)
 
     if not quiet:
-        print(screen.styled(f"Checking {options.type}, which takes a minute or so.", "2"), flush=True)
+        print(screen.styled(plain(f"Checking {options.type}, which takes a minute or so."), "2"), flush=True)
     began = monotonic()
     verdict = asyncio.run(check_kernel(options.type, options.starts, tell=tell))
     seconds = monotonic() - began
@@ -80,7 +81,9 @@ def told(check: Check, screen: Screen) -> list[str]:
     """Return one check as lines: what came of it, what it is, and why."""
     lines = [f"{screen.styled(f'{check.outcome:<7}', _STYLES[check.outcome])}  {check.name}"]
     if check.why:
-        lines.append(screen.styled(screen.wrapped(check.why, 9), "" if check.outcome == "FAIL" else "2"))
+        lines.append(
+            screen.styled(screen.wrapped(plain(check.why), 9), "" if check.outcome == "FAIL" else "2")
+        )
     return lines
 
 
@@ -92,7 +95,7 @@ def summary(verdict: Verdict, seconds: float, screen: Screen) -> str:
     rest = (
         f"{counts['ok']} ok, {counts['FAIL']} failed, {counts['advice']} advised, {counts['skipped']} skipped"
     )
-    return f"\n{screen.styled(f'{verdict.subject} {said}', style)}: {rest}, {seconds:.0f} s"
+    return f"\n{screen.styled(plain(f'{verdict.subject} {said}'), style)}: {rest}, {seconds:.0f} s"
 
 
 def document(verdict: Verdict, seconds: float) -> str:
@@ -101,4 +104,4 @@ def document(verdict: Verdict, seconds: float) -> str:
 
     checks = [{**asdict(each), "outcome": each.outcome} for each in verdict.checks]
     content = {"moorage": __version__, "subject": verdict.subject, "conforms": verdict.passed}
-    return json.dumps({**content, "seconds": round(seconds, 3), "checks": checks}, indent=1)
+    return json_text({**content, "seconds": round(seconds, 3), "checks": checks})

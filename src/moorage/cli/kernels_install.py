@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage kernels install``."""
     import importlib.util
 
+    from moorage.cli.table import plain
     from moorage.discovery.finder import find
     from moorage.errors import MissingExtra
     from moorage.jupyter.install import adapter_content, install, ipykernel_content, kernels_directory
@@ -49,5 +50,5 @@ def run(options: argparse.Namespace) -> int:
             name = "adapted-python3"
     name = options.name or f"moorage-{name.strip('./').replace('/', '-') or 'kernel'}"
     folder = install(directory, name, content, resources)
-    print(f"{name}: {folder}")
+    print(plain(f"{name}: {folder}"))
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from moorage.cli.stdio import json_text
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     # What runs is no kernel type to launch: `moorage kernels ps` lists it.
     types = [each for each in listing.types if each.attach is None]
     if options.json:
-        print(json.dumps(to_json(types, listing), indent=1))
+        print(json_text(to_json(types, listing)))
     else:
         show(types)
         tell(listing)

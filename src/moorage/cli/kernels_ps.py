@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from moorage.cli.stdio import json_text
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     kernels = running()
     states = asyncio.run(activity([each for each in kernels if each.alive]))
     if options.json:
-        print(json.dumps(to_json(kernels, states), indent=1))
+        print(json_text(to_json(kernels, states)))
         return 0
     show([each for each in kernels if each.alive or options.all], states)
     if (ended := sum(not each.alive for each in kernels)) and not options.all:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from moorage.cli.stdio import json_text
+
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.base import KernelType
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         from moorage.version import __version__
 
-        print(json.dumps({"moorage": __version__, **told}, indent=1))
+        print(json_text({"moorage": __version__, **told}))
     else:
         show(kernel_type, told)
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING
+
+from moorage.cli.stdio import json_text
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage kernels stop``."""
     import asyncio
 
+    from moorage.cli.table import plain
     from moorage.discovery.running import find
     from moorage.errors import KernelTypeNotFound
 
@@ -56,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
         ended = asyncio.run(stop(each, max(0.0, options.grace)))
         stopped.append({"id": each.id, "pid": each.pid, "ended": ended})
         if not options.json:
-            print(f"stopped {each.id}: {ended}")
+            print(plain(f"stopped {each.id}: {ended}"))
     if options.json:
         from moorage.version import __version__
 
-        print(json.dumps({"moorage": __version__, "stopped": stopped}, indent=1))
+        print(json_text({"moorage": __version__, "stopped": stopped}))
     return 0
 
 

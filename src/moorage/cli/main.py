@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK, complain
 from moorage.cli.parser import Parser, glued, unknown_flag
+from moorage.cli.stdio import guarded
 from moorage.version import __version__
 
 
@@ -45,17 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 all well, 1 something failed, 2 wrong usage and nothing was done, 130 interrupted.
     """
     _open_streams()
-    try:
-        options = _parse(arguments)
-        return OK if options is None else int(options.run(options))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        return FAILED
-    except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
-        return complain(error)
-    finally:
-        _flush_streams()
+    with guarded():
+        try:
+            options = _parse(arguments)
+            return OK if options is None else int(options.run(options))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except BrokenPipeError:
+            return FAILED
+        except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
+            return complain(error)
+        finally:
+            _flush_streams()
 
 
 def _flush_streams() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
@@ -14,9 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
+from moorage.cli.stdio import json_text, raw
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError
 from moorage.kernel.client import Result
 from moorage.kernel.outputs import OutputArea, traceback_of
+from moorage.render.show import ansi
 from moorage.version import __version__
 from moorage.wire.messages import Message
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _GRACE = 5.0
 # How often a kernel is asked whether output of children is still on its way; its threads get a turn then.
 _LOOKS = 3
-_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
@@ -53,15 +52,20 @@ def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
 
 
 class Terminal:
-    """Standard input and output of this command."""
+    """Standard input and output of this command.
+
+    What the code prints passes as it is, as under an interpreter: it is the user's own. Errors, results and
+    notes pass :func:`moorage.render.show.ansi.shown`.
+    """
 
     def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, *, quiet: bool) -> None:
         """Take the streams; ``quiet`` shows nothing of what comes."""
-        self.stdout = stdout
+        self.stdout = raw(stdout)
         self._stdin = stdin
-        self._stderr = stderr
+        self._stderr = raw(stderr)
         self._quiet = quiet
         self._colours = stderr.isatty() and not os.environ.get("NO_COLOR")
+        self._runner = ansi.on_runner(os.environ)
         self._mid_line = False
 
     def show(self, message: Message) -> None:
@@ -90,7 +94,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Say something on standard error."""
-        self._write(self._stderr, text + "\n")
+        self._write(self._stderr, ansi.shown(text, runner=self._runner) + "\n")
 
     def ask(self, prompt: str, *, hidden: bool) -> str:
         """Ask and return the answer.
@@ -117,7 +121,8 @@ class Terminal:
         if plain is not None:
             text = plain if isinstance(plain, str) else "".join(map(str, plain))
             before = "\n" if self._mid_line else ""
-            self._write(self.stdout, f"{before}{text}\n")
+            told = ansi.shown(text, colour=True, runner=self._runner)
+            self._write(self.stdout, f"{before}{told}\n")
             self._mid_line = False
         richer = [
             f"{kind} ({_size(kind, content)})" for kind, content in data.items() if kind != "text/plain"
@@ -127,7 +132,8 @@ class Terminal:
             self.note(f"[{also}{', '.join(richer)}]")
 
     def _error(self, text: str) -> None:
-        self._write(self._stderr, (text if self._colours else _SEQUENCE.sub("", text)).rstrip("\n") + "\n")
+        told = ansi.shown(text, colour=self._colours, runner=self._runner)
+        self._write(self._stderr, told.rstrip("\n") + "\n")
 
     def _write(self, stream: TextIO, text: str) -> None:
         other = self.stdout if stream is self._stderr else self._stderr
@@ -302,8 +308,7 @@ class Conversation:
             "cells": [cell.told() for cell in self._cells],
             "died": None if death is None else str(death),
         }
-        json.dump(document, self._terminal.stdout, indent=1)
-        self._terminal.stdout.write("\n")
+        self._terminal.stdout.write(json_text(document) + "\n")
 
     def _status(self, death: KernelDied | None) -> str:
         if death is not None:
@@ -316,7 +321,7 @@ class Conversation:
 
 
 def _size(kind: str, content: object) -> str:
-    size = len(content) if isinstance(content, str) else len(json.dumps(content))
+    size = len(content) if isinstance(content, str) else len(json_text(content))
     if kind.startswith(("image/", "application/pdf")) and kind != "image/svg+xml":
         size = size * 3 // 4  # base64
     return f"{size} bytes" if size < 1000 else f"{size / 1000:.1f} kB"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from moorage.cli.complaints import complain
+from moorage.cli.stdio import json_text, raw
 from moorage.errors import MoorageError, OutputError
 from moorage.launch.shared import shared_warden
 from moorage.launch.warden_process import WardenProcess
@@ -68,17 +68,21 @@ def render_session(
     record = Record()
     began = datetime.now(UTC)
     complaints: list[MoorageError] = []
+    told: list[Files] = []
 
     def emit(event: Event) -> None:
         record.handle(event)
         presenter.handle(event)
 
     def finish(report: Report) -> None:
-        complaints.extend(Files(record, report, began, stdout).write(settings))
+        told.append(Files(record, report, began, stdout))
+        complaints.extend(told[0].write(settings))
 
     try:
         with presenter:
             report = asyncio.run(_run(sources, flags, emit, finish, presenter, warden))
+        for files in told:
+            complaints.extend(files.drain())
     finally:
         failed = [complain(error) for error in complaints]
     return max(exit_code(report.outcomes, interrupted=report.interrupted), *failed, 0)
@@ -108,7 +112,7 @@ class Files:
         self._record = record
         self._report = report
         self._began = began
-        self._stdout = stdout
+        self._sink = Sink(raw(stdout))
         self._overwrite = False
 
     def write(self, settings: RenderSettings) -> list[MoorageError]:
@@ -154,15 +158,21 @@ class Files:
     def json(self, path: Path) -> None:
         """Write the results as JSON; ``-`` is stdout."""
         content = to_json(self._report.outcomes, self._report.seconds, __version__)
-        text = json.dumps(content, indent=1) + "\n"
+        text = json_text(content) + "\n"
         if path != Path("-"):
             self._named(path, text.encode())
-            return
-        sink = Sink(self._stdout)
-        sink.write(text)
-        sink.flush()
+        else:
+            self._sink.write(text)
+            self._sink.flush()
+
+    def drain(self) -> list[MoorageError]:
+        """Wait until stdout has taken what it gets, and return what is wrong with that."""
+        sink = self._sink
+        sink.drain(hurried=self._report.interrupted)
         if sink.lost is not None and not isinstance(sink.lost, BrokenPipeError):  # `| head` is no error
-            raise OutputError("the results cannot be written to stdout", why=str(sink.lost.strerror))
+            what = "the results cannot be written to stdout"
+            return [OutputError(what, why=str(sink.lost.strerror))]
+        return []
 
     def _named(self, path: Path, data: bytes) -> None:
         write_named(path, data, overwrite=self._overwrite)

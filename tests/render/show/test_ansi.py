@@ -46,3 +46,23 @@ def test_html_never_holds_more_than_spans_and_text(text):
     bare = re.sub(r'<span class="[a-z -]+">|</span>', "", made)
     assert "<" not in bare
     assert html.unescape(bare) == ansi.strip(ansi.only_colours(text))
+
+
+def test_nothing_shown_is_a_command():
+    lines = ["::a::b", "  ::a::b", "\u2003::a", "\u200b::a", "x ##[a]b", "##vso[a]b", "##teamcity[a]"]
+    for line in lines:
+        told = ansi.shown(f"x\n{line}", runner=True).split("\n")[1]
+        assert told.replace("\\", "") == line
+        assert not told.strip("\u200b\u2003 ").startswith("::")
+        assert "##" not in told
+    innocent = "a::b\n# x\n## y\n##\n[1::2]"
+    assert ansi.shown(innocent, runner=True) == innocent
+
+
+def test_one_line_is_one_line():
+    assert ansi.one_line("a\nb\tc\r\nd\x1b[1m") == "a\\nb c\\nd"
+
+
+def test_a_colour_of_many_digits_is_no_colour():
+    text = f"\x1b[{'9' * 5000}mx\x1b[{'3' * 60}my"
+    assert ansi.to_html(text) == "xy"

@@ -31,3 +31,10 @@ def test_size(count, words):
 
 def test_counted():
     assert [counted(number, "job") for number in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+
+
+@pytest.mark.parametrize("seconds", [1e308, float("inf")])
+def test_what_is_no_time_ends_nothing(seconds):
+    assert duration(seconds) == "277777 h 46 min"
+    assert clock(seconds) == "277777:46:40"
+    assert (duration(float("nan")), clock(float("nan"))) == ("0.0 s", "0:00")

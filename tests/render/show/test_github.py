@@ -14,7 +14,7 @@ from render.made_up import ALL, FAILED, FAILURE, HOSTILE, OK, SKIPPED, run
 
 def log(events, tmp_path, *, inner=Plain, **environ):
     stream = io.StringIO()
-    sink = Sink(stream)
+    sink = Sink(stream, runner=True)
     workspace = {"GITHUB_WORKSPACE": str(tmp_path)}
     with GitHub(inner(sink), sink=sink, environ=workspace | environ) as presenter:
         for event in events:
@@ -124,3 +124,35 @@ def test_an_empty_run_has_a_summary():
 
 def test_a_finished_notebook_passes_through(tmp_path):
     assert "ok         12.3 s" in log([NotebookFinished(1, OK)], tmp_path)
+
+
+def test_nothing_of_a_notebook_is_a_command_or_a_line_of_its_own(tmp_path):
+    name = "a\n::error::forged\n##[set-env]x\x1b]0;t\x07.py"
+    evil = Failure(1, f"E\n::error::{name}", f"{name}\n::error::forged", (f"##[endgroup]\n::error::{name}",))
+    outcomes = [
+        replace(FAILED, source=name, error=evil, reason=name),
+        replace(SKIPPED, source=f"s{name}", reason=name),
+        replace(OK, source=f"o{name}"),
+    ]
+    summary = tmp_path / "summary.md"
+    text = log(run(*outcomes, root=str(tmp_path)), tmp_path, GITHUB_STEP_SUMMARY=str(summary))
+    told = [line for line in text.splitlines() if re.match(r"\s*::", line) or "##[" in line]
+    begins = (
+        "::error file=",
+        "::notice file=",
+        "::warning file=",
+        "::group::a%0A",
+        "::group::sa%0A",
+        "::stop-commands::",
+    )
+    rest = [line for line in told if not line.startswith(begins) and line != "::endgroup::"]
+    assert len(rest) == 2
+    assert all(re.fullmatch(r"::\w{32}::", line) for line in rest)
+    assert "\x1b" not in text + summary.read_text()
+    outside = re.sub(r"<pre>.*?</pre>", "", summary.read_text(), flags=re.DOTALL)
+    assert not re.search(r"[<\[]\w*(?<!details)(?<!summary)[>\]]|##\[|^::", outside, re.MULTILINE)
+
+
+def test_a_name_in_the_summary_is_no_address(tmp_path):
+    tally = tallied(replace(OK, source="www.example.org/x.py"))
+    assert "www.example" not in step_summary(tally, seconds=1.0)

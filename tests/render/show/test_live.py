@@ -128,3 +128,28 @@ def test_an_ascii_terminal_gets_ascii():
     stream.flush()
     assert "ok demos/box.py" in raw.getvalue().decode("ascii")
     assert "\\u5730.py" in raw.getvalue().decode("ascii")
+
+
+@pytest.mark.parametrize("expected", [1e308, float("inf"), float("nan"), 1e7])
+def test_times_that_nothing_took_draw_no_traceback(screen, expected):
+    with live(screen) as presenter:
+        presenter.handle(
+            RunStarted(("a", "b", "c"), 1, "", "", {"a": expected, "b": expected, "c": expected})
+        )
+        presenter.handle(NotebookStarted("a", 0.0, 0, 1))
+        presenter.tick(1.0)
+        presenter.handle(NotebookFinished(2.0, Outcome("a", "a", "ok", seconds=1.0)))
+        presenter.tick(3.0)
+    assert "1/3" in bare(screen)
+
+
+def test_names_stay_in_their_line_and_draw_nothing(screen):
+    name = "a\n::error::forged\x1b]0;owned\x07\x1b[2J"
+    with live(screen) as presenter:
+        for status in ("ok", "cached", "failed", "skipped"):
+            presenter.handle(NotebookFinished(1.0, Outcome(status + name, None, status, reason=name)))
+        presenter.handle(Note("warning", name, name))
+        presenter.tick(3.0)
+    assert "\x1b]" not in screen.getvalue()
+    assert "\x1b[2J" not in screen.getvalue()
+    assert not re.search(r"^\s*::error", bare(screen), re.MULTILINE)

@@ -1,14 +1,19 @@
-"""Terminal escape sequences in kernel output: taken out, cut down to colours, or turned into HTML.
+"""Foreign text where something interprets it: a terminal, the runner of a CI system, a page.
 
-What a notebook prints is foreign text. Of all that a terminal understands only colours and weights
-(SGR, ECMA-48 §8.3.117) are harmless; the rest moves the cursor, sets titles or writes the clipboard.
+What a notebook prints, and what files, kernels and configurations are called, is foreign text. Of all that a
+terminal understands only colours and weights (SGR, ECMA-48 §8.3.117) are harmless; the rest moves the cursor,
+sets titles or writes the clipboard. A runner takes lines of a log for commands. :func:`shown` makes both
+inert, and every stream of moorage writes through it.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SEQUENCE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
@@ -20,6 +25,9 @@ _SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
 _SEPARATOR: Final = re.compile("[;:]")
 _MOST: Final = 32
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_RUNNERS: Final = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+_COMMAND: Final = re.compile("^((?:[^\\S\n]|[\u180e\u200b\ufeff])*)(?=::)", re.MULTILINE)
+_MARK: Final = re.compile(r"#(?=#\w*\[)")
 _NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _CUBE: Final = (0, 95, 135, 175, 215, 255)
 
@@ -41,6 +49,38 @@ def only_colours(text: str) -> str:
         last, coloured = match.end(), match.group(1) not in ("", "0", "00")
     parts.append(strip(text[last:]))
     return "".join(parts) + ("\x1b[0m" if coloured else "")
+
+
+def one_line(text: str) -> str:
+    r"""Return ``text`` as :func:`strip` does and in one line: ``\n`` for a line break, a blank for a tab."""
+    return strip(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def on_runner(environ: Mapping[str, str]) -> bool:
+    """Say whether what is printed is read by the runner of a CI system that takes lines for commands."""
+    return any(environ.get(name) for name in _RUNNERS)
+
+
+def inert(text: str) -> str:
+    """Return ``text`` so that no runner finds a command in it; a backslash shows where one was.
+
+    GitHub's takes lines that begin with ``::`` after blanks, and ``##[`` anywhere in a line; Azure's
+    ``##vso[``, TeamCity's ``##teamcity[``. See ``TryParse`` and ``TryParseV2`` in
+    https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+    """
+    return _MARK.sub(r"#\\", _COMMAND.sub(r"\1\\", text))
+
+
+def shown(text: str, *, colour: bool = False, runner: bool = False) -> str:
+    """Return ``text`` as a stream may get it: the one function before all that interprets what is written.
+
+    Args:
+        text: whole lines, in which anything may stand.
+        colour: whether colours and weights are kept.
+        runner: whether the runner of a CI system reads the stream.
+    """
+    harmless = only_colours(text) if colour else strip(text)
+    return inert(harmless) if runner else harmless
 
 
 def to_html(text: str) -> str:

@@ -103,10 +103,11 @@ def headline(outcome: Outcome) -> str:
 def message(outcome: Outcome) -> str:
     """Return the error in one line, or the reason where there is none, or nothing."""
     if outcome.error is None:
-        return ansi.strip(outcome.reason)
+        return ansi.one_line(outcome.reason)
+    name = ansi.one_line(outcome.error.ename)
     first = ansi.strip(outcome.error.evalue[:_LONGEST]).strip().split("\n", 1)[0]
     first = first if len(first) <= _LINE else first[:_LINE] + "..."
-    return f"{ansi.strip(outcome.error.ename)}: {first}" if first else ansi.strip(outcome.error.ename)
+    return f"{name}: {first}" if first else name
 
 
 def to_open(outcome: Outcome, root: str) -> list[str]:
@@ -125,7 +126,7 @@ def to_open(outcome: Outcome, root: str) -> list[str]:
     if outcome.output is not None:
         cell = f" (cell {outcome.error.cell})" if outcome.error and outcome.error.cell else ""
         files.append(outcome.output + cell)
-    return [ansi.strip(name) for name in files]
+    return [ansi.one_line(name) for name in files]
 
 
 def source_block(outcome: Outcome, symbols: Symbols) -> list[str]:
@@ -168,7 +169,7 @@ def failure_block(outcome: Outcome, *, root: str, symbols: Symbols, colour: bool
         colour: whether escape sequences may be written.
     """
     red, dim, off = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
-    title = f"{red}{symbols.bad} {ansi.strip(outcome.source)}{off}  {headline(outcome)}"
+    title = f"{red}{symbols.bad} {ansi.one_line(outcome.source)}{off}  {headline(outcome)}"
     parts = [title]
     said = message(outcome)
     if said:

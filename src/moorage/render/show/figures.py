@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_LONGEST: Final = 1e9
+"""Seconds, thirty years: what is longer, or no number, was not measured."""
+
+
+def _sound(seconds: float) -> float:
+    return min(seconds, _LONGEST) if seconds > 0 else 0.0  # no comparison with NaN holds
+
 
 def duration(seconds: float) -> str:
     """Return ``seconds`` in at most two units: ``0.4 s``, ``12.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
-    seconds = max(seconds, 0.0)
+    seconds = _sound(seconds)
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -16,7 +25,7 @@ def duration(seconds: float) -> str:
 
 def clock(seconds: float) -> str:
     """Return ``seconds`` as a clock that keeps its width while it runs: ``0:12``, ``12:05``, ``1:02:05``."""
-    whole = int(max(seconds, 0.0))
+    whole = int(_sound(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 

@@ -52,7 +52,7 @@ def annotation(outcome: Outcome, file: str) -> str:
     properties = {"file": file, "title": f"{outcome.source}: {headline(outcome)}"}
     if line:
         properties["line"] = str(line)
-    given = ",".join(f"{name}={escape_property(ansi.strip(value))}" for name, value in properties.items())
+    given = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
     return f"::{level} {given}::{escape_data(message(outcome))}"
 
 
@@ -87,7 +87,7 @@ class GitHub:
                 self._folded(event)
             case Note():
                 about = f"file={escape_property(self._file(event.source))}" if event.source else ""
-                self._sink.line(f"::{event.level} {about}::{escape_data(ansi.strip(event.text))}")
+                self._sink.command(f"::{event.level} {about}::{escape_data(event.text)}")
             case RunFinished():
                 self._inner.handle(event)
                 self._append(event)
@@ -100,15 +100,14 @@ class GitHub:
 
     def _folded(self, event: NotebookFinished) -> None:
         outcome = event.outcome
-        self._sink.line(annotation(outcome, self._file(outcome.source)))
-        title = ansi.strip(f"{outcome.source}: {headline(outcome)}").replace("\n", " ")
-        self._sink.line(f"::group::{title}")
+        self._sink.command(annotation(outcome, self._file(outcome.source)))
+        self._sink.command(f"::group::{escape_data(f'{outcome.source}: {headline(outcome)}')}")
         # A traceback may hold lines that look like commands; this token ends their being inert.
         token = secrets.token_hex(16)
-        self._sink.line(f"::stop-commands::{token}")
+        self._sink.command(f"::stop-commands::{token}")
         self._inner.handle(event)
-        self._sink.line(f"::{token}::")
-        self._sink.line("::endgroup::")
+        self._sink.command(f"::{token}::")
+        self._sink.command("::endgroup::")
 
     def _file(self, source: str) -> str:
         return os.path.relpath(Path(self._tally.plan.root, source), self._workspace or None)
@@ -123,7 +122,8 @@ class GitHub:
             with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError as error:
-            self._sink.line(f"::warning::the step summary could not be written: {escape_data(str(error))}")
+            why = escape_data(str(error))
+            self._sink.command(f"::warning::the step summary could not be written: {why}")
 
 
 def step_summary(tally: Tally, *, seconds: float, limit: int = SUMMARY_LIMIT) -> str:
@@ -196,4 +196,4 @@ def _details(outcome: Outcome) -> str:
 def _literal(text: str) -> str:
     """Return ``text`` so that neither Markdown nor HTML finds anything in it."""
     flat = " ".join(ansi.strip(text).split())
-    return re.sub(r"[^\w\s/.-]|_", lambda match: f"&#{ord(match[0])};", flat)
+    return re.sub(r"[^\w\s/.-]|_|(?<=www)\.", lambda match: f"&#{ord(match[0])};", flat)

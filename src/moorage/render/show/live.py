@@ -62,6 +62,7 @@ class Live:
             redirect_stderr=False,
         )
         self._colour = colour
+        self._sink = sink
         self._symbols = sink.symbols
         self._tally = Tally()
         self._above: list[Text] = []
@@ -77,6 +78,7 @@ class Live:
         self._name_cached()
         self._flush()
         self._live.stop()
+        self._sink.drain(hurried=exc_info[0] is not None)
 
     def handle(self, event: Event) -> None:
         """Take one event in; failures are printed at once, the rest at the next drawing."""
@@ -105,7 +107,9 @@ class Live:
             now: seconds since the run began.
         """
         self._now = max(self._now, now)
-        if now - self._drawn >= _PERIOD:
+        self._sink.flush()
+        # A terminal that is stopped, or slow, shall not find all that it missed.
+        if now - self._drawn >= _PERIOD and not self._sink.behind:
             self._drawn = now
             self._draw()
 
@@ -130,7 +134,7 @@ class Live:
         from rich.text import Text
 
         self._name_cached()
-        line = Text.assemble((f"{mark} ", style), ansi.strip(text), (ansi.strip(faint), "dim"))
+        line = Text.assemble((f"{mark} ", style), ansi.one_line(text), (ansi.one_line(faint), "dim"))
         self._above.append(line)
 
     def _name_cached(self) -> None:
@@ -142,7 +146,7 @@ class Live:
         if len(names) > _NAMED_CACHED:
             self._above.append(Text.assemble(mark, (f"{counted(len(names), 'notebook')} cached", "dim")))
         else:
-            self._above += [Text.assemble(mark, ansi.strip(name), ("  cached", "dim")) for name in names]
+            self._above += [Text.assemble(mark, ansi.one_line(name), ("  cached", "dim")) for name in names]
 
     def _flush(self) -> None:
         from rich.text import Text
@@ -161,6 +165,7 @@ class Live:
     def _end(self, event: RunFinished) -> None:
         from rich.text import Text
 
+        self._sink.hurried = event.interrupted
         self._name_cached()
         self._flush()
         self._live.stop()

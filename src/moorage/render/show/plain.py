@@ -40,7 +40,7 @@ def summary_lines(tally: Tally, *, seconds: float, interrupted: bool) -> list[st
     if missing > 0:
         parts.append(f"{missing} not run")
     total = f"{counted(tally.total, 'notebook')} in {duration(seconds)}"
-    lines = [f"{done.status:<7} {ansi.strip(done.source)}  {message(done)}".rstrip() for done in tally.bad]
+    lines = [f"{done.status:<7} {ansi.one_line(done.source)}  {message(done)}".rstrip() for done in tally.bad]
     lines.append(f"{total}: {', '.join(parts)}" if parts else total)
     if interrupted:
         lines.append("interrupted: what is done is kept, and the same command goes on from there")
@@ -65,7 +65,7 @@ class Plain:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._sink.flush()
+        self._sink.drain(hurried=exc_info[0] is not None)
 
     def handle(self, event: Event) -> None:
         """Show one event."""
@@ -79,11 +79,12 @@ class Plain:
                 self._finished(event)
             case NotebookRetried():
                 self._spoke = event.at
-                self._sink.line(f"retry   {ansi.strip(event.source)}: {ansi.strip(event.reason)}")
+                self._sink.line(f"retry   {ansi.one_line(event.source)}: {ansi.one_line(event.reason)}")
             case Note():
-                about = f"{ansi.strip(event.source)}: " if event.source else ""
-                self._sink.line(f"{event.level}: {about}{ansi.strip(event.text)}")
+                about = f"{ansi.one_line(event.source)}: " if event.source else ""
+                self._sink.line(f"{event.level}: {about}{ansi.one_line(event.text)}")
             case RunFinished():
+                self._sink.hurried = event.interrupted
                 for text in summary_lines(self._tally, seconds=event.at, interrupted=event.interrupted):
                     self._sink.line(text)
             case _:
@@ -95,6 +96,7 @@ class Plain:
         Args:
             now: seconds since the run began.
         """
+        self._sink.flush()
         if now - self._spoke < SIGN_OF_LIFE or not self._tally.running:
             return
         self._spoke = now
@@ -108,10 +110,10 @@ class Plain:
         outcome = event.outcome
         if outcome.status in GOOD:
             self._sink.line(
-                f"{outcome.status:<6} {duration(outcome.seconds):>10}  {ansi.strip(outcome.source)}"
+                f"{outcome.status:<6} {duration(outcome.seconds):>10}  {ansi.one_line(outcome.source)}"
             )
         elif outcome.status == "skipped":
-            self._sink.line(f"skipped {'':>9}  {ansi.strip(outcome.source)}: {message(outcome)}")
+            self._sink.line(f"skipped {'':>9}  {ansi.one_line(outcome.source)}: {message(outcome)}")
         else:
             self._sink.line(
                 failure_block(
@@ -137,7 +139,7 @@ class Quiet:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._sink.flush()
+        self._sink.drain(hurried=exc_info[0] is not None)
 
     def handle(self, event: Event) -> None:
         """Show one event if it is a failure."""
@@ -148,12 +150,15 @@ class Quiet:
                 event.outcome, root=self._root, symbols=self._sink.symbols, colour=self._colour
             )
             self._sink.line(block)
+        elif isinstance(event, RunFinished) and event.interrupted:
+            self._sink.hurried = True
 
-    def tick(self, now: float) -> None:
-        """Do nothing: silence is what was asked for."""
+    def tick(self, now: float) -> None:  # noqa: ARG002 - the signature of presenters
+        """Hand on what a slow reader had not taken; to say nothing is what was asked for."""
+        self._sink.flush()
 
 
 def _still(entry: Running, now: float) -> str:
     cell = f" cell {entry.index}/{entry.total}" if entry.total else " starting"
     memory = f", {size(entry.memory)}" if entry.memory is not None else ""
-    return f"{ansi.strip(entry.source)}{cell} ({duration(now - entry.started)}{memory})"
+    return f"{ansi.one_line(entry.source)}{cell} ({duration(now - entry.started)}{memory})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
+from moorage.render.show import ansi
 from moorage.render.show.github import GitHub
 from moorage.render.show.plain import Plain, Quiet
 from moorage.render.show.sink import Sink
@@ -70,11 +71,17 @@ def choose_presenter(
         from moorage.render.show.live import Live
 
         where = stderr if stderr.isatty() else lines
-        return Live(Sink(where), colour=_colour(where, environ))
-    sink = Sink(lines)
+        return Live(Sink(_raw(where)), colour=_colour(where, environ))
+    sink = Sink(_raw(lines), runner=ansi.on_runner(environ))
     colour = _colour(lines, environ) or (on_github and not environ.get("NO_COLOR"))
     inner: Presenter = Quiet(sink, colour=colour) if quiet else Plain(sink, colour=colour)
     return GitHub(inner, sink=sink, environ=environ) if on_github else inner
+
+
+def _raw(stream: IO[str]) -> IO[str]:
+    """Return the stream behind one that the command line guards: a sink guards it by itself."""
+    raw: IO[str] = getattr(stream, "unguarded", stream)
+    return raw
 
 
 def _colour(stream: IO[str], environ: Mapping[str, str]) -> bool:
