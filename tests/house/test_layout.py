@@ -284,6 +284,7 @@ STREAMS: dict[str, str] = {
     "cli/stdio.py: unguarded": "the guard itself",
     "cli/stdio.py: json.dumps": "what makes every document of --json",
     "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
+    "cli/run_session.py: json.dumps": "measures, and writes nothing",
     "cli/run_session.py: getpass.getpass": "asks on behalf of the user's own code",
     "launch/afresh.py: sys.__stdout__": "of a forked kernel, which has its own",
     "launch/afresh.py: sys.__stderr__": "as above",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -321,7 +322,7 @@ class Conversation:
 
 
 def _size(kind: str, content: object) -> str:
-    size = len(content) if isinstance(content, str) else len(json_text(content))
+    size = len(content) if isinstance(content, str) else len(json.dumps(content))
     if kind.startswith(("image/", "application/pdf")) and kind != "image/svg+xml":
         size = size * 3 // 4  # base64
     return f"{size} bytes" if size < 1000 else f"{size / 1000:.1f} kB"
