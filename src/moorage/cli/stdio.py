@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, TypeVar, cast
 
 from moorage.render.show import ansi
+
+Stream = TypeVar("Stream", bound=IO[str])
 
 
 class Guarded:
@@ -50,9 +52,10 @@ def guarded() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def raw(stream: TextIO) -> TextIO:
+def raw(stream: Stream) -> Stream:
     """Return the stream behind a guarded one, for what is guarded otherwise or the user's own."""
-    return stream.unguarded if isinstance(stream, Guarded) else stream
+    behind: Stream = getattr(stream, "unguarded", stream)
+    return behind
 
 
 def json_text(document: object) -> str:
