@@ -286,14 +286,11 @@ STREAMS: dict[str, str] = {
     "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
     "cli/run_session.py: json.dumps": "measures, and writes nothing",
     "cli/run_session.py: getpass.getpass": "asks on behalf of the user's own code",
-    "launch/afresh.py: sys.__stdout__": "of a forked kernel, which has its own",
-    "launch/afresh.py: sys.__stderr__": "as above",
     "launch/isolate.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
-    "launch/quick.py: sys.stdout": "as above",
-    "launch/quick.py: sys.stderr": "as above",
-    "launch/zygote.py: sys.stdout": "as above",
 }
 """Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""
+IN_KERNELS = re.compile(r"launch/(afresh|quick|zygote|ipykernel\w*)\.py")
+"""What runs in the processes of kernels and their templates, whose streams are captured."""
 GUARDED_ROOM = "cli"
 """The one room that prints: ``cli.main`` puts guards in the place of both streams before anything runs."""
 
@@ -302,6 +299,8 @@ def unguarded_streams(sources: list[Source]) -> list[str]:
     """Find what is printed elsewhere than in the command line, or there past the guard of its streams."""
     found, used = [], set()
     for source in sources:
+        if IN_KERNELS.fullmatch(source.path):
+            continue
         inside = source.room == GUARDED_ROOM
         past = {"sys.__stdout__", "sys.__stderr__", "getpass.getpass", "unguarded"}
         past |= {"json.dumps", "json.dump"} if inside else {"print", "input", "sys.stdout", "sys.stderr"}
