@@ -2,12 +2,28 @@
 
 import sys
 
-from bench import drill_faults, drill_kill, drill_launches, drill_lines, drill_plug, drill_ports, drill_warden
+from bench import (
+    drill_faults,
+    drill_kill,
+    drill_launches,
+    drill_lines,
+    drill_plug,
+    drill_ports,
+    drill_runs,
+    drill_warden,
+)
 from bench.sequence import in_turn
 
+DRILLS = [
+    drill_warden,
+    drill_kill,
+    drill_faults,
+    drill_ports,
+    drill_plug,
+    drill_launches,
+    drill_lines,
+    drill_runs,
+]
+
 if __name__ == "__main__":
-    sys.exit(
-        in_turn(
-            [drill_warden, drill_kill, drill_faults, drill_ports, drill_plug, drill_launches, drill_lines]
-        )
-    )
+    sys.exit(in_turn(DRILLS))
