@@ -195,7 +195,8 @@ def texts_that_terminals_obey(stage: Stage) -> None:
     esc = "\x1b]0;owned\x07\x1b[2J"
     stage.write("a/x\n::error::owned\n.py", HELLO)
     stage.write(
-        "a/bad.py", f"# %%\nraise type('E\\n::error::owned', (Exception,), {{}})({esc!r} + '\\n##[group]owned')"
+        "a/bad.py",
+        f"# %%\nraise type('E\\n::error::owned', (Exception,), {{}})({esc!r} + '\\n##[group]owned')",
     )
     made = json.loads(notebook(["1"]))
     made["metadata"][esc] = 1
@@ -233,7 +234,8 @@ def bombs(stage: Stage) -> None:
     stage.write("a/yaml.md", f"---\n{bomb}---\n\ntext\n")
     stage.write("a/deep.ipynb", '{"cells":' + "[" * 100_000)
     stage.write(
-        "a/line.py", "# %%\nraise type('E', (Exception,), {})('line ' + '9' * 5000 + ' \\x1b[' + '9' * 5000 + 'm')"
+        "a/line.py",
+        "# %%\nraise type('E', (Exception,), {})('line ' + '9' * 5000 + ' \\x1b[' + '9' * 5000 + 'm')",
     )
     stage.write("a/fine.py", HELLO)
     stage.write(

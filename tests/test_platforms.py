@@ -25,7 +25,7 @@ PACKAGE = TESTS.parent / "src" / "moorage"
 
 NEEDS_LINUX = frozenset(
     {
-        *("launch.berth", "launch.children", "launch.hunt", "launch.mail", "launch.warden"),
+        *("launch.berth", "launch.children", "launch.confine", "launch.hunt", "launch.mail", "launch.warden"),
         *("launch.afresh", "launch.quick", "launch.zygote"),
         *("launch.isolate", "launch.relay"),
         *("launch.listening", "launch.procfs", "launch.stranger", "discovery.processes"),

@@ -195,6 +195,8 @@ def test_a_kernelspec_is_found_without_loading_anything_for_others(name):
         "moorage.discovery.kernelspec",
         "moorage.errors",
         "moorage.launch",
+        "moorage.launch.command",
+        "moorage.regular",
         "moorage.render",
     }
     assert modules.isdisjoint(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import array
 import json
 import os
+import resource
 import socket
 
 import pytest
 
-from moorage.launch.mail import Mail
+from moorage.launch.mail import MOST_DESCRIPTORS, Mail
 
 
 @pytest.fixture
@@ -59,9 +60,24 @@ def test_the_last_packets_of_the_dead_are_read_before_the_end(pair):
 
 def test_too_many_descriptors_are_cut_and_said(pair):
     ours, mail = pair
-    nine = array.array("i", [os.open("/dev/null", os.O_RDONLY) for _ in range(60)])
-    ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, nine)])
-    [(_, fds, cut)] = mail.receive()
+    many = array.array("i", [os.open("/dev/null", os.O_RDONLY) for _ in range(60)])
+    ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, many)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(many) + 10, hard))
+    try:
+        [(_, fds, cut)] = mail.receive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert cut
-    for fd in (*nine, *fds):
+    for fd in (*many, *fds):
+        os.close(fd)
+
+
+def test_as_many_descriptors_as_linux_passes_on_arrive(pair):
+    ours, mail = pair
+    many = array.array("i", [os.open("/dev/null", os.O_RDONLY) for _ in range(MOST_DESCRIPTORS)])
+    ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, many)])
+    [(_, fds, cut)] = mail.receive()
+    assert (len(fds), cut) == (MOST_DESCRIPTORS, False)
+    for fd in (*many, *fds):
         os.close(fd)

@@ -252,7 +252,7 @@ def _no_json(text: str, error: ValueError, name: str) -> DocumentError:
         )
     if not isinstance(error, json.JSONDecodeError):  # a number of more than 4300 digits
         return DocumentError(f"{name} is not valid JSON", why=str(error), do="Repair or restore it")
-    if text.lstrip()[0] in "{[" and (
+    if text.lstrip().startswith(("{", "[")) and (
         error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     ):
         return DocumentError(
