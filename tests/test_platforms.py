@@ -27,7 +27,7 @@ NEEDS_LINUX = frozenset(
     {
         *("launch.berth", "launch.children", "launch.confine", "launch.hunt", "launch.mail", "launch.warden"),
         *("launch.afresh", "launch.quick", "launch.zygote"),
-        *("launch.isolate", "launch.relay"),
+        *("launch.confine", "launch.isolate", "launch.relay"),
         *("launch.listening", "launch.procfs", "launch.stranger", "discovery.processes"),
     }
 )
