@@ -9,7 +9,7 @@ import pytest
 
 from command import script, write
 from moorage.errors import ConfigurationError, UsageError
-from moorage.render.planning import Plan, make_plan, named_from
+from moorage.render.planning import Plan, _project, make_plan, named_from
 from moorage.render.settings import configuration_for, merge
 
 
@@ -112,3 +112,11 @@ def test_notebooks_nobody_asked_for_lie_in_a_private_place(tmp_path):
     item = plan(tmp_path, "a.py", to="html").items["a.py"]
     assert item.documents["ipynb"].parent == tmp_path / "private"
     assert item.documents["html"] == tmp_path / "rendered/a.html"
+
+
+def test_no_git_folder_in_a_place_that_anybody_may_write_to_makes_a_project(tmp_path):
+    (tmp_path / "top/.git").mkdir(parents=True)
+    (tmp_path / "top/docs").mkdir()
+    assert _project(tmp_path / "top/docs") == tmp_path / "top"
+    (tmp_path / "top").chmod(0o1777)
+    assert _project(tmp_path / "top/docs") == tmp_path / "top/docs"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moorage.configuration import searched
 from moorage.errors import DocumentError
 from moorage.plan.schedule import Job
 from moorage.regular import MOST_DOCUMENT, read_regular
@@ -108,8 +110,14 @@ def _expected(collection: Collection, state: Path, home: Path) -> dict[str, floa
 
 
 def _project(folder: Path) -> Path:
-    """Return the top of the git work tree that holds a folder; outside of any, the folder itself."""
-    return next((top for top in (folder, *folder.parents) if os.path.lexists(top / ".git")), folder)
+    """Return the top of the git work tree that holds a folder; outside of any, the folder itself.
+
+    A folder that anybody may write to, such as /tmp, is the top of nothing: another user may have put a .git
+    there.
+    """
+    top = searched(folder)[-1]
+    private = not top.stat().st_mode & stat.S_IWOTH
+    return top if private and os.path.lexists(top / ".git") else folder
 
 
 def _job(

@@ -10,6 +10,7 @@ import pytest
 
 from moorage.errors import OutputError
 from moorage.render.output.export import ExportClient, convert
+from moorage.render.output.writer import Writer
 from render.made_up import encoded, notebook, png, write_notebook
 
 pytest.importorskip("nbconvert")
@@ -73,6 +74,40 @@ def test_markdown_has_its_images_beside_it(tmp_path):
     assert image.parent == tmp_path / "deep" / "a b_files"
     assert image.read_bytes() == png()
     assert f"a%20b_files/{image.name}".replace(" ", "%20") in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["/tmp/moorage-planted", "../planted.md", "page_files/../../x", "page.md", "x.png"]
+)
+def test_a_file_that_an_exporter_would_write_elsewhere_ends_the_page(tmp_path, name, monkeypatch):
+    def exported(self, node, resources):
+        return "text", {"outputs": {name: b"planted"}}
+
+    monkeypatch.setattr("nbconvert.MarkdownExporter.from_notebook_node", exported)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="would be written to"):
+        convert(notebook(), "md", tmp_path / "out" / "page.md")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["/etc/moorage-planted.png", "../../planted.png", "a.png"])
+def test_an_attachment_stays_beside_its_page(tmp_path, name):
+    content = notebook(heading=f"![x](attachment:{name})")
+    content["cells"][0]["attachments"] = {name: {"image/png": encoded(png())}}
+    page_file, *others = convert(content, "md", tmp_path / "out" / "page.md")
+    assert page_file == tmp_path / "out" / "page.md"
+    assert [path.parent for path in others] == [tmp_path / "out" / "page_files"]
+
+
+def test_what_is_not_to_be_written_over_ends_the_page(tmp_path):
+    content = notebook(data={"image/png": encoded(png())})
+    write = Writer(tmp_path).write
+    _, image = convert(content, "md", tmp_path / "page.md", write=write)
+    convert(content, "md", tmp_path / "page.md", write=write)
+    image.write_text("mine")
+    with pytest.raises(OutputError, match="changed since"):
+        convert(content, "md", tmp_path / "page.md", write=write)
+    assert image.read_text() == "mine"
 
 
 def test_relative_images_of_markdown_cells_are_embedded(tmp_path):
