@@ -115,3 +115,17 @@ def test_a_reader_that_has_gone_is_no_error_of_the_help(moorage: Command):
 def test_names_that_are_no_text_are_told_all_the_same(moorage: Command):
     done = moorage("render", b"caf\xe9.py".decode(errors="surrogateescape"), code=2, env={"LC_ALL": "C"})
     assert SENTENCE.match(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "command", ["render a.py", "run python3 -c 1", "kernels list", "kernels ps", "kernels stop 1", "doctor"]
+)
+def test_from_a_folder_that_was_deleted_a_sentence_and_nothing_else(tmp_path, monkeypatch, capsys, command):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main(command.split()) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: the working directory cannot be used (E-USAGE). It has been deleted.")
+    assert (said.out, said.err.count("\n")) == ("", 1)

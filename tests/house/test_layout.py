@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "moorage"
 
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"configuration", "errors", "installed", "regular", "tasks", "trust", "version"}),
+    frozenset({"configuration", "directory", "errors", "installed", "regular", "tasks", "trust", "version"}),
     frozenset({"wire", "plan"}),
     frozenset({"rendezvous", "launch", "discovery"}),
     frozenset({"kernel"}),

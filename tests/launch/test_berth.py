@@ -192,3 +192,12 @@ def test_a_file_system_that_reserves_nothing_will_do(environ, short, monkeypatch
     made = berth.make()
     assert Path(made.path).parent == short
     made.remove()
+
+
+def test_what_is_no_path_is_no_obstacle(tmp_path):
+    """The warden would tidy up nothing that comes after it."""
+    berth.remove("a\0b")
+    berth.remove(str(tmp_path) + "/a\0b")
+    (tmp_path / "c").touch()
+    berth.remove(str(tmp_path / "c"))
+    assert not (tmp_path / "c").exists()

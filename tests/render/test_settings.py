@@ -137,6 +137,10 @@ def test_no_secret_is_shown():
         ("notebook.'x.py' = 3", ['notebook."x.py" cannot be 3', "a table"]),
         ("[notebook.'x.py']\nneeds = [{file = 'a', is = 'b'}]", ["needs", "as ="]),
         ("[notebook.'x.py']\nneeds = [{file = 'a', as = '../b'}]", ["plain name"]),
+        ("[notebook.'x.py']\nneeds = [{file = 'a', as = \"b\\u0000c\"}]", ["zero bytes"]),
+        ("[notebook.'x.py']\nneeds = \"b\\u0000c\"", ["zero bytes"]),
+        ("[notebook.'x.py']\ninputs = [\"b\\u0000c\"]", ["zero bytes"]),
+        ('[render]\nkernel = "b\\u0000c"', ["a text"]),
     ],
 )
 def test_configuration_that_cannot_be_names_file_key_and_near_names(tmp_path, text, parts):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK, complain
 from moorage.cli.parser import Parser, glued, unknown_flag
 from moorage.cli.stdio import guarded
+from moorage.directory import working_directory
 from moorage.version import __version__
 
 
@@ -101,4 +102,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     if options.verb is None:
         parser.print_help()
         return None
+    if options.verb != "isolate":  # which hands on what it finds
+        working_directory()
     return options

@@ -18,6 +18,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moorage.directory import working_directory
 from moorage.discovery import finder
 from moorage.discovery.kernelspec import KernelSpec, find_by_language, get
 from moorage.errors import KernelTypeNotFound
@@ -118,7 +119,7 @@ def _environments(directory: Path | None) -> list[KernelType]:
     from moorage.discovery.environments import look
     from moorage.discovery.settings import load_settings
 
-    where = (Path.cwd() if directory is None else directory).absolute()
+    where = (working_directory() if directory is None else directory).absolute()
     settings = load_settings(where)
     types = look(Around(where, paths=settings.paths))
     return [each for each in types if each.lack is None and settings.lists(each)]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moorage.directory import working_directory
 from moorage.discovery import kernelspec
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, KernelTypeNotFound, LaunchError, MoorageError
@@ -79,7 +80,7 @@ def find_type(name: str, *, directory: Path | None = None) -> KernelType:
 
     if (spec := _of_jupyter(name)) is not None:
         return KernelType(spec, where=str(spec.resource_dir or ""))
-    around = Around(Path.cwd() if directory is None else directory.absolute())
+    around = Around(working_directory() if directory is None else directory.absolute())
     found = _of_provider(name, around)
     if found is None:
         raise _not_found(name, around)

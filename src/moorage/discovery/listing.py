@@ -11,6 +11,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from moorage.directory import working_directory
 from moorage.discovery.base import Around, KernelType
 from moorage.discovery.cache import Cache, Kept
 from moorage.discovery.entries import OWN, Load, aside, ask, installed
@@ -85,7 +86,7 @@ class Finder:
             cache: where answers of slow providers are kept; default is the user's.
             providers: how to load each by name; default is all that are installed.
         """
-        where = (Path.cwd() if directory is None else directory).absolute()
+        where = (working_directory() if directory is None else directory).absolute()
         self._settings = _settings(where) if settings is None else settings
         given = dict(os.environ) if environ is None else environ
         self._around = Around(where, given, self._settings.paths)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from moorage.directory import working_directory
 from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
 from moorage.errors import KernelTypeNotFound, ProtocolError
@@ -75,7 +76,7 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     Args:
         around: whose environment says where Jupyter's files are; by default this process's.
     """
-    around = around or Around(Path.cwd())
+    around = around or Around(working_directory())
     commands = processes.named_files()
     files = _each_once([*_files(around), *commands])
     found = [one for path in files if (one := _look(path, commands.get(path))) is not None]

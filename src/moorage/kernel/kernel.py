@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from moorage.directory import working_directory
 from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, KernelDied
@@ -206,7 +207,7 @@ async def launch(
 
 
 def _absolute(path: str | Path) -> str:
-    return str(Path(path).absolute())
+    return str(path if Path(path).is_absolute() else working_directory() / path)
 
 
 def _surroundings(parent: int) -> dict[str, str]:

@@ -256,7 +256,7 @@ def remove(path: str | bytes, within: int | None = None) -> None:
         os.unlink(path, dir_fd=within)
     except (IsADirectoryError, PermissionError):  # unlink(2) on a directory: EISDIR on Linux, else EPERM
         _remove_directory(path, within)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no path, with a zero byte in it
         pass
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from moorage.directory import working_directory
 from moorage.discovery.finder import find
 from moorage.errors import KernelTypeNotFound, LaunchError, OutputError, UsageError, sentence
 from moorage.kernel.apart import meeting_by
@@ -97,7 +98,7 @@ async def render(
 
     Cancelling ends every kernel and leaves what was finished in place.
     """
-    cwd = Path.cwd()
+    cwd = working_directory()
     configuration = configuration_for(sources, cwd)
     settings = merge(flags, configuration)
     _check(settings)

@@ -28,7 +28,7 @@ class Need(Struct, frozen=True):
 
 def text(value: Any, _: Path) -> str:
     """Parse a text that says something."""
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a text")
     return value
 
@@ -63,6 +63,8 @@ def texts(value: Any, _: Path) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(each, str) and each for each in values):
         raise ValueError("a text or a list of texts")
+    if any("\0" in each for each in values):
+        raise ValueError("without zero bytes")
     return tuple(values)
 
 
@@ -183,6 +185,8 @@ def _need(value: Any) -> Need:
     if not {"file"} <= table.keys() <= {"file", "as"}:
         raise ValueError(_NEEDS)
     name = table.get("as")
+    if any("\0" in each for each in table.values()):
+        raise ValueError("without zero bytes")
     if name is not None and (name in (".", "..") or "/" in name):
         raise ValueError("such that `as` is a plain name: the link is placed in the notebook's own folder")
     return Need(table["file"], name)
