@@ -168,3 +168,9 @@ async def test_a_launcher_with_a_fault_of_its_own_hangs_nobody():
 def test_last_words_are_the_last():
     assert last_words(" a\n") == "a"
     assert last_words("a" * 10 + "b" * 5, most=5) == "…bbbbb"
+
+
+def test_last_words_are_without_what_every_kernel_says():
+    always = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption. All communication ...\n"
+    assert last_words(always) == ""
+    assert last_words(f"{always}OSError: x\n") == "OSError: x"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import resource
 
 import pytest
 
 from moorage.launch.base import LaunchSpec
-from moorage.launch.failure import explain
+from moorage.launch.failure import explain, few_descriptors
 
 SPEC = LaunchSpec(("prog",), "/somewhere", {"PATH": "/bin"})
 
@@ -28,3 +29,14 @@ def test_every_step_has_its_sentence(stage, number, why):
     assert why in error.why
     assert error.do
     assert str(error).startswith("'prog' cannot be started (E-LAUNCH). ")
+
+
+def test_a_limit_on_open_files_that_is_too_low_is_told():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        assert few_descriptors().startswith("The limit on open files is 64,")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert few_descriptors() == ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -23,6 +23,7 @@ from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, preparatio
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
 from moorage.launch.environment import Changes, changed
+from moorage.launch.failure import few_descriptors
 from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
 from moorage.launch.options import ProcessOptions
 from moorage.launch.private import Owner, hand_over, private_directory
@@ -256,7 +257,7 @@ class _Deadline:
         return DeadlineExceeded(
             f"the kernel {self._kernel_type} did not answer within {self._seconds:g} s",
             why=last_words(supervisor.handle.output()) or "It runs, and said nothing",
-            do="Start it by hand to see what it does",
+            do=few_descriptors() or "Start it by hand to see what it does",
         )
 
 

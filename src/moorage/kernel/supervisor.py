@@ -13,10 +13,13 @@ from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
 from moorage.kernel.client import Client
 from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.launch.environment import Changes, changed
+from moorage.launch.failure import few_descriptors
 from moorage.plan import lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
 from moorage.wire import messages
 from moorage.wire.messages import Channel
+
+_SAID_ALWAYS = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption."
 
 
 class Supervisor:
@@ -156,6 +159,7 @@ class Supervisor:
         return StartDeath(
             f"the kernel {self._kernel_type} died while starting: {exit_status.describe()}",
             why=last_words(output) or "It said nothing",
+            do=few_descriptors(),
             exit_status=exit_status,
             output=output,
         )
@@ -240,6 +244,9 @@ class Supervisor:
 
 
 def last_words(output: str, most: int = 2000) -> str:
-    """Return the end of a process's output, fit for an error message."""
-    text = output.strip()
+    """Return the end of a process's output, fit for an error message.
+
+    Without what every ipykernel says that is told to use TCP: it explains no end.
+    """
+    text = "\n".join(line for line in output.splitlines() if not line.startswith(_SAID_ALWAYS)).strip()
     return text if len(text) <= most else "…" + text[-most:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from moorage.launch import isolation_probe
 
 if TYPE_CHECKING:
     from moorage.launch.base import LaunchSpec
+
+_DESCRIPTORS = 128  # an ipykernel has opened 62 once it is up
 
 
 def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError | UsageError:
@@ -132,3 +135,19 @@ def _interpreter(path: str) -> str:
         return ""
     words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
     return words[0] if words and not Path(words[0]).exists() else ""
+
+
+def few_descriptors() -> str:
+    """Return what to do where the limit on open files may be why a kernel did not come up; else nothing.
+
+    A kernel inherits the limit. Python tells where it was met, ZeroMQ waits in silence or aborts.
+    """
+    if sys.platform == "win32":
+        return ""
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not 0 <= soft < _DESCRIPTORS:
+        return ""
+    needs = "about what a kernel needs to start"
+    return f"The limit on open files is {soft}, {needs}: raise it with `ulimit -n 1024`"
