@@ -71,7 +71,7 @@ class TestEnvironment:
     def test_it_is_exact_for_python_for_c_and_for_children(self):
         code = """
 import ctypes, os, subprocess
-before = afresh.Before(); before.imported()
+before = afresh.Before(dict(os.environb)); before.imported()
 afresh.surround([b"python", b"-m", b"x", b"a"], {b"MINE": b"caf\\xe9", b"PATH": b"/usr/bin:/bin"}, before)
 libc = ctypes.CDLL(None); libc.getenv.restype = ctypes.c_char_p
 print(sorted(os.environb.items()), libc.getenv(b"MINE"), libc.getenv(b"GONE"))
@@ -86,8 +86,8 @@ print(sys.argv, sys.orig_argv, sys.path[0])
 
     def test_a_time_zone_counts_at_once(self):
         code = """
-import time
-before = afresh.Before()
+import os, time
+before = afresh.Before(dict(os.environb))
 for zone in (b"Asia/Tokyo", b"America/New_York", None):
     env = {} if zone is None else {b"TZ": zone}
     afresh.surround([b"python", b"-m", b"x"], env, before)
@@ -98,20 +98,21 @@ for zone in (b"Asia/Tokyo", b"America/New_York", None):
     def test_what_an_import_sets_is_set_unless_the_launch_says_otherwise(self):
         code = """
 import os
-before = afresh.Before()
+before = afresh.Before(dict(os.environb))
 os.environ.update(SET="by import", CHANGED="by import", THEIRS="by import")
+del os.environ["GONE"]
 before.imported()
-print(sorted(before.changed_in({b"CHANGED": b"old", b"THEIRS": b"other"}).items()))
+print(sorted(before.changed({b"CHANGED": b"old", b"THEIRS": b"other", b"GONE": b"1"}).items()))
 """
-        assert run(code, CHANGED="old", THEIRS="theirs", LEFT="1").stdout == (
-            "[(b'CHANGED', b'by import'), (b'SET', b'by import')]\n"
+        assert run(code, CHANGED="old", THEIRS="theirs", LEFT="1", GONE="1").stdout == (
+            "[(b'CHANGED', b'by import'), (b'SET', b'by import'), (b'THEIRS', b'other')]\n"
         )
 
     def test_an_isolated_interpreter_puts_no_directory_first(self):
         code = f"""
-import sys; sys.path.append({FOLDER!r}); import afresh
+import os, sys; sys.path.append({FOLDER!r}); import afresh
 first = sys.path[0]
-afresh.surround([b"python", b"-m", b"x"], {{}}, afresh.Before())
+afresh.surround([b"python", b"-m", b"x"], {{}}, afresh.Before(dict(os.environb)))
 print(afresh.isolated(), sys.path[0] == first)
 """
         for flag in ("-I", "-P"):

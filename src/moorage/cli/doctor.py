@@ -149,6 +149,8 @@ def _document(found: list[Finding], kernels: list[KernelFinding]) -> dict[str, A
                 **_about(each.finding),
                 "display_name": each.display_name,
                 "rendezvous": each.rendezvous,
+                "forked": each.forked,
+                "not_forked": each.not_forked or None,
             }
             for each in kernels
         ],

@@ -175,6 +175,7 @@ class Conversation:
         self._terminal = terminal
         self._cells: list[_Cell] = []
         self._kernel: AnyKernel | None = None
+        self._birth: dict[str, Any] = {"forked": None, "not_forked": None}
         self._interrupts = 0
         self._answered_by_interrupt = False
         self._late = False
@@ -200,6 +201,11 @@ class Conversation:
         try:
             async with self._had() as kernel:
                 self._kernel = kernel
+                if not self._job.existing:
+                    from moorage.kernel.kernel import not_forked
+
+                    why = not_forked(kernel.process)  # type: ignore[arg-type]  # launched here: it has a handle
+                    self._birth = {"forked": not why, "not_forked": why or None}
                 try:
                     await self._execute(kernel)
                 except KernelDied as error:
@@ -306,6 +312,7 @@ class Conversation:
             "kernel": self._job.kernel_type or self._job.existing,
             "status": self._status(death),
             "seconds": round(seconds, 3),
+            **self._birth,
             "cells": [cell.told() for cell in self._cells],
             "died": None if death is None else str(death),
         }

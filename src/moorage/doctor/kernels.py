@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from moorage.discovery.base import KernelType
+from moorage.discovery.kernelspec import KernelSpec
 from moorage.discovery.listing import Finder
 from moorage.doctor.finding import Finding, refused
 from moorage.errors import MoorageError, UsageError
-from moorage.kernel.kernel import launch
+from moorage.kernel.kernel import launch, not_forked
+from moorage.launch.base import LaunchSpec
+from moorage.launch.zygote_link import obstacle
 from moorage.rendezvous.choice import choose
 
 _PATIENCE = 5.0
@@ -25,11 +29,15 @@ class KernelFinding:
         finding: how it stands; ``about`` is what the type is called.
         display_name: what its author calls it.
         rendezvous: how moorage agrees with it, or did; None where it cannot be launched.
+        forked: whether it can be forked from a template; None where that was not tried.
+        not_forked: why it cannot be; else empty.
     """
 
     finding: Finding
     display_name: str = ""
     rendezvous: str | None = None
+    forked: bool | None = None
+    not_forked: str = ""
 
 
 async def kernels(*, start: bool, timeout: float) -> AsyncIterator[KernelFinding]:  # noqa: ASYNC109 - for each
@@ -84,10 +92,21 @@ async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # 
             seconds = loop.time() - began
             implementation = kernel.info.get("implementation", "")
             version = kernel.info.get("implementation_version", "")
-            says = f"{implementation} {version}".strip()
-            finding = Finding(spec.called, "ok", says, seconds=seconds)
-            return KernelFinding(finding, spec.display_name, kernel.rendezvous)
+            way = kernel.rendezvous
+        why = await _unforked(spec, timeout)
+        forked = "forked" if not why else f"not forked: {why}"
+        says = ", ".join(part for part in (f"{implementation} {version}".strip(), forked) if part)
+        finding = Finding(spec.called, "ok", says, seconds=seconds)
+        return KernelFinding(finding, spec.display_name, way, not why, why)
     except MoorageError as error:
         return KernelFinding(
             refused(spec.called, error), spec.display_name, looked_at(kernel_type).rendezvous
         )
+
+
+async def _unforked(spec: KernelSpec, timeout: float) -> str:  # noqa: ASYNC109 - as above
+    """Return why a kernel type is not forked, or an empty string; tried only where it might be."""
+    if why := obstacle(LaunchSpec(tuple(spec.argv), "/", dict(os.environ))):
+        return why
+    async with launch(spec, timeout=timeout, fork=True) as kernel:
+        return not_forked(kernel.process)

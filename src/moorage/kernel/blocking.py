@@ -38,6 +38,12 @@ class Process:
         self._handle = handle
         self._portal = through
         self.pid = handle.pid
+        self.not_forked = asynchronous.not_forked(handle)
+
+    @property
+    def forked(self) -> bool:
+        """Whether it was forked from a template, and not spawned."""
+        return not self.not_forked
 
     @property
     def exit_status(self) -> ExitStatus | None:

@@ -73,7 +73,7 @@ class Kernel:
 
     @property
     def process(self) -> Handle:
-        """The kernel's process: its pid, memory and output; after a restart another one."""
+        """The kernel's process: pid, memory, output, whether it was forked; after a restart another one."""
         return self._supervisor.handle
 
     async def execute(
@@ -134,6 +134,11 @@ class Kernel:
         await deadline.started(self._supervisor)
         addresses = await _addresses(self._meeting, self._supervisor, deadline)
         await _await_ready(self.spec, self.client, self._supervisor, deadline, addresses)
+
+
+def not_forked(handle: Handle) -> str:
+    """Return why a process was spawned and not forked from a template; empty where it was forked."""
+    return str(getattr(handle, "not_forked", "its launcher forks nothing"))
 
 
 @asynccontextmanager

@@ -92,22 +92,31 @@ class Image:
 
 
 class Before:
-    """The environment before anything was imported, so that what the imports change can be told.
+    """The environment before anything ran, so that what start-up code and imports change can be told.
 
-    A package may set a variable when it is imported, as debugpy does; kernels have it then, too.
+    Either may set a variable, as debugpy does, or remove one; in kernels it is so, too.
+
+    Attributes:
+        initial: what this process was started with.
     """
 
-    def __init__(self) -> None:
-        self._before = dict(os.environb)
+    def __init__(self, initial: Environment) -> None:
+        self.initial = initial
         self._made: Environment = {}
+        self._gone: set[bytes] = set()
 
     def imported(self) -> None:
         """Take note of what was changed since."""
-        self._made = {name: new for name, new in os.environb.items() if self._before.get(name) != new}
+        self._made = {name: new for name, new in os.environb.items() if self.initial.get(name) != new}
+        self._gone = self.initial.keys() - os.environb.keys()
 
-    def changed_in(self, env: Environment) -> Environment:
-        """Return what importing would have changed in ``env``."""
-        return {name: new for name, new in self._made.items() if self._before.get(name) == env.get(name)}
+    def changed(self, env: Environment) -> Environment:
+        """Return ``env`` as start-up code and imports would have left it."""
+        result = {name: value for name, value in env.items() if name not in self._gone}
+        result.update(
+            (name, new) for name, new in self._made.items() if self.initial.get(name) == env.get(name)
+        )
+        return result
 
 
 def isolated() -> bool:
@@ -118,7 +127,7 @@ def isolated() -> bool:
 def surround(argv: list[bytes], env: Environment, before: Before) -> None:
     """Take the environment, the arguments and the search path of a process started for itself."""
     zone = os.environb.get(b"TZ")
-    replace({**env, **before.changed_in(env)})
+    replace(before.changed(env))
     if env.get(b"TZ") != zone:
         time.tzset()
     words = [os.fsdecode(word) for word in argv]

@@ -35,13 +35,25 @@ GONE = 30.0
 
 
 class LocalHandle:
-    """One process of a :class:`LocalLauncher`."""
+    """One process of a :class:`LocalLauncher`.
+
+    Attributes:
+        not_forked: why it was spawned and not forked from a template; empty where it was forked.
+        start_reads: environment variables that its interpreter's start-up code reads; None if unknown.
+    """
 
     def __init__(self, warden: Warden, launched: Launched, pid: int, capture: Capture) -> None:
+        self.not_forked = ""
+        self.start_reads: frozenset[str] | None = None
         self._warden = warden
         self._launched = launched
         self._pid = pid
         self._capture = capture
+
+    @property
+    def forked(self) -> bool:
+        """Whether it was forked from a template, and not spawned."""
+        return not self.not_forked
 
     @property
     def id(self) -> ProcessId:
@@ -124,7 +136,8 @@ class LocalLauncher:
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
             zygote = zygote_for(self._warden, spec, self._fork)
-            launched = None if zygote is None else await self._forked(spec, capture, zygote)
+            launched = None if isinstance(zygote, str) else await self._forked(spec, capture, zygote)
+            forked = launched is not None
             if launched is None:
                 launched = await self._begin(spec, capture)
             try:
@@ -132,7 +145,13 @@ class LocalLauncher:
                 if isinstance(state, Refused):
                     raise explain(spec, state.stage, state.number)
                 assert isinstance(state, Running | Ended)
-                yield LocalHandle(self._warden, launched, state.pid, capture)
+                handle = LocalHandle(self._warden, launched, state.pid, capture)
+                if isinstance(zygote, str):
+                    handle.not_forked = zygote
+                else:
+                    handle.not_forked = "" if forked else zygote.refusal(spec)
+                    handle.start_reads = frozenset(zygote.reads) if forked else None
+                yield handle
             finally:
                 await self._end(launched)
         finally:

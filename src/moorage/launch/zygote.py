@@ -12,7 +12,7 @@ template's parent and a subreaper, becomes theirs. What a fork shares with its t
 could notice is put right by the neighbour ``afresh.py``; docs/design/0006-zygote.md says what it is, and
 what all costs.
 """
-# ruff: noqa: PTH100, PTH116, PTH118, PTH119, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123, PTH208 - pathlib would be one more thing a fork shares with its template
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
@@ -46,6 +47,8 @@ ASKED = b"fork"
 """The packet that comes with a launch's descriptors."""
 MOST_SPARES = 4
 """Spares forked at once: the first of them waits for the last, and each saves most of a fork."""
+MOST_TOLD = 60_000
+"""Bytes of what a template tells: a packet."""
 MOST_LOST = 3
 """Times in succession that spares may end without a word before the template takes it for its own fault."""
 
@@ -63,9 +66,9 @@ def neighbour(name: str) -> Any:
 
 
 if TYPE_CHECKING or __package__:
-    from moorage.launch import afresh
+    from moorage.launch import afresh, startup
 else:
-    afresh = neighbour("afresh")
+    afresh, startup = neighbour("afresh"), neighbour("startup")
 
 PRELOAD = (
     # All that a kernel imports for itself, to its end. None of it starts a thread or opens a socket.
@@ -101,36 +104,53 @@ def preload() -> None:
                 raise
 
 
-def warm() -> None:
-    """Do once what every kernel does, where it leaves nothing behind but compiled patterns and the like."""
-    # Imported here: only the kernels' interpreter has them, and only after preload().
-    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - see above
-    from IPython.core.completer import IPCompleter  # noqa: PLC0415 - see above
-    from IPython.core.formatters import DisplayFormatter  # noqa: PLC0415 - see above
-    from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - see above
-    from jupyter_client.session import Session  # noqa: PLC0415 - see above
+def warm() -> list[str]:
+    """Do once what every kernel does, where it leaves nothing behind but compiled patterns and the like.
 
-    for _ in range(2):
-        TransformerManager().transform_cell("print(1 + 1)\n")
-        DisplayFormatter().format(1)
-        IPCompleter(shell=None)
-        for suffix in ("py", "ipy"):
-            re.compile(fnmatch.translate(f"*.{suffix}"))  # startup files
-        session = Session(key=b"key")
-        session.serialize(session.msg("status", {"execution_state": "idle"}))
-        IPKernelApp().parse_command_line(["-f", "kernel.json"])
-
-
-def stamps() -> list[float]:
-    """Return what changes when a package is installed, updated or removed, or the interpreter is."""
-    places = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    found = []
-    for path in [sys.executable, *places]:
+    Returns:
+        what could not be done, each with the reason: a kernel will do it later, if at all.
+    """
+    missed = []
+    for step in (warm_patterns, warm_completer, warm_session, warm_application):
         try:
-            found.append(os.stat(path).st_mtime)
-        except OSError:
-            found.append(0.0)
-    return found
+            for _ in range(2):
+                step()
+        except Exception as error:  # noqa: BLE001 - boundary: a fork is only slower without
+            missed.append(f"{step.__name__}: {type(error).__name__}: {error}")
+    return missed
+
+
+def warm_patterns() -> None:
+    """Transform a cell, format a result, match the names of startup files."""
+    from IPython.core.formatters import DisplayFormatter  # noqa: PLC0415 - the kernels' interpreter has it
+    from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - as above
+
+    TransformerManager().transform_cell("print(1 + 1)\n")
+    DisplayFormatter().format(1)
+    for suffix in ("py", "ipy"):
+        re.compile(fnmatch.translate(f"*.{suffix}"))
+
+
+def warm_completer() -> None:
+    """Make a completer."""
+    from IPython.core.completer import IPCompleter  # noqa: PLC0415 - the kernels' interpreter has it
+
+    IPCompleter(shell=None)
+
+
+def warm_session() -> None:
+    """Make a message."""
+    from jupyter_client.session import Session  # noqa: PLC0415 - the kernels' interpreter has it
+
+    session = Session(key=b"key")
+    session.serialize(session.msg("status", {"execution_state": "idle"}))
+
+
+def warm_application() -> None:
+    """Read a command line."""
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - the kernels' interpreter has it
+
+    IPKernelApp().parse_command_line(["-f", "kernel.json"])
 
 
 def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
@@ -163,12 +183,12 @@ class Spare:
             os._exit(127)
         self._image = image
 
-    def wait(self, channel: socket.socket, tell: int, fresh: list[float]) -> list[int]:
+    def wait(self, channel: socket.socket, tell: int, stale: Callable[[], bool]) -> list[int]:
         """Wait for a launch and return its descriptors; end here when there is none to come."""
         poll = select.poll()
         poll.register(channel, select.POLLIN)
         poll.poll()
-        if stamps() != fresh:
+        if stale():
             os.write(tell, STALE)
             os._exit(0)  # the packet stays for a spare of the next template
         packet, fds = receive(channel)
@@ -177,7 +197,7 @@ class Spare:
         os.write(tell, TAKEN)
         return fds
 
-    def become(self, fds: list[int], before: afresh.Before) -> str:
+    def become(self, fds: list[int], before: afresh.Before, reads: list[bytes]) -> str:
         """Turn into the kernel, up to the point where its own code runs; return the module to run."""
         report, stage = fds[3], "zygote"
         try:
@@ -186,6 +206,8 @@ class Spare:
             if b"\0" in b"".join(argv):
                 raise ValueError("no process has such an argument")  # noqa: TRY301 - handled as what json raises
             env = {raw(name): raw(value) for name, value in spec["env"].items()}
+            if any(env.get(name) != before.initial.get(name) for name in reads):
+                raise OSError(errno.EXDEV, "start-up code read another environment")  # noqa: TRY301 - as above
             os.dup2(fds[1], 1)
             os.dup2(fds[2], 2)
             report = os.dup2(report, 3)
@@ -222,12 +244,20 @@ def shut(lowest: int) -> None:
 class Template:
     """The process that forks; what its forks need to know."""
 
-    def __init__(self, channel: socket.socket, image: afresh.Image, before: afresh.Before) -> None:
+    def __init__(
+        self, channel: socket.socket, image: afresh.Image, before: afresh.Before, told: dict[str, Any]
+    ) -> None:
         self._channel = channel
         self._image = image
         self._before = before
+        self._reads = [os.fsencode(name) for name in told["reads"]]
         self._warden = os.getppid()
-        self._fresh = stamps()
+        self._places = startup.stamped(told["files"])
+        self._fresh = startup.stamps(self._places)
+
+    def stale(self) -> bool:
+        """Whether what an interpreter runs as it starts, or what is installed, has changed."""
+        return startup.stamps(self._places) != self._fresh
 
     def serve(self) -> str:
         """Keep a spare waiting; return, in one that has become a kernel, the module to run.
@@ -244,7 +274,8 @@ class Template:
             while len(said) < count and (word := os.read(hear, 1)):
                 if word == STALE:
                     os.dup2(self._channel.fileno(), 0)
-                    os.execv(sys.executable, [os.fsencode(sys.executable), *command()[1:]])  # noqa: S606 - itself, anew
+                    argv = [os.fsencode(sys.executable), *command()[1:]]
+                    os.execve(sys.executable, argv, self._before.initial)  # noqa: S606 - itself, anew
                 said += word
             os.close(hear)
             if not said and over(self._channel):
@@ -275,7 +306,7 @@ class Template:
             spare = Spare(self._image, self._warden, middle)
             if not waiting(self._channel) and not over(self._channel):
                 warm()  # once more: it copies the pages that a kernel will write to before its time counts
-            return spare.become(spare.wait(self._channel, tell, self._fresh), self._before)
+            return spare.become(spare.wait(self._channel, tell, self.stale), self._before, self._reads)
         except BaseException:  # noqa: BLE001 - boundary: what goes wrong in a fork must not go on as the template
             os._exit(127)
 
@@ -299,31 +330,58 @@ def over(channel: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
+def watched(before: afresh.Before, channel: socket.socket) -> startup.Watched | None:
+    """Have the start-up code watched by another interpreter; end here where a look at this one is enough."""
+    if why := startup.left(channel.fileno()):
+        refuse(channel, why)
+    if sys.flags.no_site:
+        return None
+    words = command()
+    return startup.Watched(words[: words.index(os.fsencode(sys.argv[0]))], before.initial)
+
+
+def refuse(channel: socket.socket, why: str) -> NoReturn:
+    """Say why this is no template, and end."""
+    channel.send(json.dumps({"refused": why}).encode()[:MOST_TOLD])
+    sys.exit(1)
+
+
+def prepare() -> list[str]:
+    """Import what kernels import, and improve it; return what could not be done."""
+    collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
+    gc.disable()  # a fifth of the start, for 400 KB
+    preload()
+    missed: list[str] = neighbour("quick").quicken() + warm()
+    if collecting:
+        gc.enable()
+    return missed
+
+
 def main() -> None:
     """Serve until the socket's end; in a kernel, be that kernel."""
-    image = afresh.Image()
-    before = afresh.Before()
     channel = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
+    before = afresh.Before(startup.initial())
+    watch = watched(before, channel)
+    image = afresh.Image()
     if not afresh.isolated():
         del sys.path[0]
     for path in (_FOLDER, os.path.join(_FOLDER, "zygote.py")):
         sys.path_importer_cache.pop(path, None)
-    collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
-    gc.disable()  # a fifth of the start, for 400 KB
-    preload()
-    for left in neighbour("quick").quicken():
-        sys.stderr.write(f"ipykernel is left as it is: {left}\n")
-    warm()
+    missed = prepare()
+    told = {"does": [], "reads": [], "files": [], **(watch.told() if watch else {})}
+    if told["does"]:
+        refuse(channel, "; ".join(told["does"]))
+    if "*" in told["reads"]:
+        refuse(channel, "start-up code reads all environment variables")
+    channel.send(json.dumps({"reads": told["reads"], "missed": missed}).encode()[:MOST_TOLD])
     before.imported()
     sys.stdout.flush()  # what imports have printed is not the kernels' to print
     gc.freeze()
-    if collecting:
-        gc.enable()
     ours = set(sys.modules)  # it writes to each name: in a fork that would copy a hundred pages
-    module = Template(channel, image, before).serve()
+    module = Template(channel, image, before, told).serve()
     channel.detach()
     code: object = None
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import socket
 import sys
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from moorage.launch.launched import Launched
+
+_log = logging.getLogger("moorage.launch")
 
 Fork = Literal["auto", "made", True, False]
 """Whether to fork: always where it can be done, never, from the second launch alike on, or (``made``) where
@@ -96,19 +99,37 @@ class Template:
 
 def template_of(spec: LaunchSpec) -> Template | None:
     """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
-    if sys.platform != "linux" or spec.stdin is not None or spec.options or "-m" not in spec.argv:
-        return None
-    at = spec.argv.index("-m")
-    flags = spec.argv[1:at]
-    if not MODULES.intersection(spec.argv[at + 1 : at + 2]) or not all(map(_FLAG.fullmatch, flags)):
-        return None
-    program = shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
-    if program is None or not _is_program(program):
-        return None
+    return None if obstacle(spec) else _template(spec)
+
+
+def obstacle(spec: LaunchSpec) -> str:
+    """Return why ``spec`` cannot be forked from any template, or an empty string."""
+    if sys.platform != "linux":
+        return "kernels are forked on Linux alone"
+    if spec.stdin is not None:
+        return "it has an input of its own"
+    if spec.options:
+        return "it has a user, limits or descriptors of its own"
+    at = spec.argv.index("-m") if "-m" in spec.argv else len(spec.argv)
+    if not MODULES.intersection(spec.argv[at + 1 : at + 2]):
+        return "ipykernel and kernels built on it are forked, and this is none of them"
+    for flag in spec.argv[1:at]:
+        if not _FLAG.fullmatch(flag):
+            return f"no template has the interpreter's flag {flag!r}"
+    program = _program(spec)
+    return "" if program and _is_program(program) else f"{spec.argv[0]!r} is no interpreter itself"
+
+
+def _program(spec: LaunchSpec) -> str | None:
+    return shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
+
+
+def _template(spec: LaunchSpec) -> Template:
     # An empty entry of PYTHONPATH is the working directory, an empty PYTHONPATH is none.
     paths = [path for name in _PLACES if (value := spec.env.get(name)) for path in value.split(os.pathsep)]
     relative = not all(map(os.path.isabs, paths))
-    return Template((program, *flags), early(spec.env), spec.cwd if relative else "/")
+    command = (_program(spec) or "", *spec.argv[1 : spec.argv.index("-m")])
+    return Template(command, early(spec.env), spec.cwd if relative else "/")
 
 
 def _is_program(path: str) -> bool:
@@ -140,7 +161,11 @@ class Zygote:
             WardenLost, OSError: it cannot be started.
         """
         self._warden = warden
+        self._template = template
+        self._env = env
         self.births = 0
+        self._reads: dict[str, str | None] = {}
+        self._refused = ""
         self._capture = Capture(None, _OUTPUT)
         warden.link.follow(self)
         self._channel, theirs = _socketpair()
@@ -158,6 +183,12 @@ class Zygote:
         finally:
             os.close(writer)
             theirs.close()
+
+    @property
+    def reads(self) -> Mapping[str, str | None]:
+        """Environment variables that the interpreter's start-up code reads, as far as it has told."""
+        self._hear()
+        return self._reads
 
     @property
     def alive(self) -> bool:
@@ -201,6 +232,13 @@ class Zygote:
                 os.close(fd)
         return launched
 
+    def refusal(self, spec: LaunchSpec) -> str:
+        """Return why ``spec`` was not forked from it, in a sentence."""
+        if names := unlike(self.reads, spec):
+            return f"start-up code of the interpreter reads {', '.join(names)}: no template had the same"
+        words = self._capture.text().strip().splitlines()
+        return self._refused or (f"the template failed: {words[-1]}" if words else "the template failed")
+
     def retire(self) -> None:
         """Let it end; what it was asked for so far is still forked."""
         self._channel.close()
@@ -219,9 +257,36 @@ class Zygote:
         self._capture.abandon()
         self._channel.close()
 
+    def _hear(self) -> None:
+        """Take in what it has told, without waiting; what it could not do is logged."""
+        while self._channel.fileno() >= 0:
+            try:
+                packet = self._channel.recv(_OUTPUT * 4)
+            except ConnectionResetError:  # it ended with mail of ours unread; its own still waits
+                continue
+            except OSError:  # nothing more
+                return
+            if not packet:
+                return
+            told = json.loads(packet)
+            self._refused = told.get("refused", "")
+            self._reads = {name: self._env.get(name) for name in told.get("reads", ())}
+            for missed in told.get("missed", ()):
+                _log.warning("kernels forked from %s are slower: %s", self._template.command[0], missed)
+
     def _ended(self) -> None:
+        self._hear()
         self._capture.close()
+        if self._channel.fileno() >= 0 and not self.missed:  # else it was let go
+            level = logging.INFO if self._refused else logging.WARNING
+            words = self._refused or self._capture.text().strip() or "it said nothing"
+            _log.log(level, "no kernel is forked from %s: %s", self._template.command[0], words)
         self._channel.close()
+
+
+def unlike(reads: Mapping[str, str | None], spec: LaunchSpec) -> list[str]:
+    """Return those of the variables that ``spec`` has otherwise than a template."""
+    return sorted(name for name, value in reads.items() if spec.env.get(name) != value)
 
 
 def _socketpair() -> tuple[socket.socket, socket.socket]:
@@ -248,30 +313,37 @@ class _Zygotes:
 _zygotes: WeakKeyDictionary[Warden, _Zygotes] = WeakKeyDictionary()
 
 
-def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | None:
-    """Return the zygote to fork ``spec`` from, started if that pays; None when it is to be spawned.
+def zygote_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Zygote | str:
+    """Return the zygote to fork ``spec`` from, started if that pays; else why it is to be spawned.
 
     Args:
         warden: parent of both.
         spec: what is to be launched.
         fork: see :data:`Fork`.
     """
-    template = template_of(spec) if fork else None
-    if template is None:
-        return None
+    if not fork:
+        return "it was asked not to be"
+    if why := obstacle(spec):
+        return why
+    template = _template(spec)
     own = _zygotes.setdefault(warden, _Zygotes())
     zygote = own.made.get(template)
+    if zygote is not None and (names := unlike(zygote.reads, spec)):
+        more = tuple((name, spec.env.get(name, "")) for name in names)
+        template = replace(template, env=(*template.env, *more))
+        zygote = own.made.get(template)
     if fork == "made":
-        return zygote if zygote is not None and zygote.alive and zygote.proven else None
+        return zygote if zygote is not None and zygote.alive and zygote.proven else "no template is made yet"
     own.wanted[template] += 1
-    if (zygote is None or zygote.missed) and (fork is True or own.wanted[template] > 1):
+    if zygote is None or zygote.missed:
+        if fork is not True and own.wanted[template] == 1:
+            return "it is the first one of its kind"
         try:
             zygote = own.made[template] = Zygote(warden, template, spec.env)
-        except (MoorageError, OSError):
-            return None  # spawning will say what is wrong, if anything is
-    if zygote is not None:
-        own.made[template] = own.made.pop(template)  # the one used last stands last
+        except (MoorageError, OSError) as error:
+            return f"no template can be started: {error}"
+    own.made[template] = own.made.pop(template)  # the one used last stands last
     while len(own.made) > MOST:
         own.made.pop(next(iter(own.made))).retire()
-    # One that has ended by itself could not import what kernels import: spawned ones will say why.
-    return zygote if zygote is not None and zygote.alive else None
+    # One that has ended by itself could not import what kernels import, or is no template.
+    return zygote if zygote.alive else zygote.refusal(spec)

@@ -48,6 +48,8 @@ class Outcome:
         seconds: wall time of the last attempt, from the launch of its kernel to the file in place.
         kernel: kernel type, or None when none was chosen.
         rendezvous: the rendezvous of the last attempt, or None when no kernel ran.
+        forked: whether the last attempt's kernel was forked from a template; None when no kernel ran.
+        not_forked: why it was not; else empty.
         attempts: how many kernels were launched for it.
         error: what went wrong, or None.
         artifacts: collected files, relative to the output folder.
@@ -77,6 +79,8 @@ class Outcome:
     peak_memory: int | None = None
     exports: tuple[str, ...] = ()
     excused: bool = False
+    forked: bool | None = None
+    not_forked: str = ""
 
     @property
     def good(self) -> bool:

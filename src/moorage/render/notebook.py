@@ -24,7 +24,7 @@ from moorage.errors import (
     UsageError,
     WardenLost,
 )
-from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.kernel import Kernel, launch, not_forked
 from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.render.ahead import launch_options
 from moorage.render.cache.environment import Environment
@@ -279,6 +279,8 @@ class Rendering:
             execution.status,
             kernel=kernel.spec.called,
             rendezvous=kernel.rendezvous,
+            forked=not not_forked(kernel.process),
+            not_forked=not_forked(kernel.process),
             attempts=self._place.attempt,
             error=execution.failure,
             reason=execution.reason,

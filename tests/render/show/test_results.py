@@ -56,7 +56,8 @@ def test_json_is_the_documented_shape():
     assert document["seconds"] == 3.142
     failed, fine = document["notebooks"]
     assert list(failed) == [
-        "source", "output", "status", "seconds", "kernel", "rendezvous", "attempts", "error", "artifacts",
+        "source", "output", "status", "seconds", "kernel", "rendezvous", "forked", "not_forked", "attempts",
+        "error", "artifacts",
     ]  # fmt: skip
     assert list(failed["error"]) == ["cell", "ename", "evalue", "traceback"]
     assert fine["error"] is None

@@ -42,6 +42,8 @@ def to_json(outcomes: Iterable[Outcome], seconds: float, version: str) -> dict[s
                 "seconds": round(outcome.seconds, 3),
                 "kernel": outcome.kernel,
                 "rendezvous": outcome.rendezvous,
+                "forked": outcome.forked,
+                "not_forked": outcome.not_forked or None,
                 "attempts": outcome.attempts,
                 "error": _error(outcome.error),
                 "artifacts": list(outcome.artifacts),
