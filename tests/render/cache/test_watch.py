@@ -127,7 +127,17 @@ def test_where_the_project_is_counts_whatever_lies_around_it(tmp_path):
     assert around.wanted(above + "/x")
     assert not around.wanted(installed + "/x")
     assert not around.wanted("/tmp/x")
+    assert Watch("/private", ("/usr/src/project/",)).wanted("/usr/src/project/x")
     assert not around.wanted(5)
+
+
+def test_an_environment_inside_a_project_inside_a_prefix_is_no_input(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/usr/src/project/.venv")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    watched = Watch("/private", ("/usr/src/project/",))
+    assert watched.wanted("/usr/src/project/x")
+    assert not watched.wanted("/usr/src/project/.venv/x")
+    assert not watched.wanted("/usr/lib/x")
 
 
 def test_compiled_code_stands_for_its_source(tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ SYSTEM = (
 """Where the machine lies, whose files are no inputs unless the project is there."""
 
 _STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
-_BOOKKEEPING = ("<frozen importlib", "/importlib/", "/importlib_metadata/", "/pkg_resources/")
+_BOOKKEEPING = ("/importlib/", "/importlib_metadata/", "/pkg_resources/")
 _WRITE = os.O_WRONLY | os.O_RDWR
 
 
@@ -59,9 +59,9 @@ class Watch:
         self.folder = folder
         self._log = os.path.join(folder, "log")
         self._project = project
-        needless = [folder + os.sep, *skipped()]
-        self._inner = tuple(path for path in needless if path.startswith(project))
-        self._outer = tuple(path for path in needless if not path.startswith(project))
+        needless = (*skipped(), folder + os.sep)
+        self._around = tuple(path for path in needless if any(each.startswith(path) for each in project))
+        self._needless = tuple(path for path in needless if path not in self._around)
         self._path: list[str] = []
         self._programs: Any = None
 
@@ -92,8 +92,8 @@ class Watch:
             path = os.path.join(os.getcwd(), path)
         if sys.pycache_prefix and path.startswith(sys.pycache_prefix):
             path = _source(path)
-        if path.startswith(self._inner) or (
-            path.startswith(self._outer) and not path.startswith(self._project)
+        if path.startswith(self._needless) or (
+            path.startswith(self._around) and not path.startswith(self._project)
         ):
             return ""
         return _source(os.path.normpath(path)) if path.endswith(".pyc") else os.path.normpath(path)
@@ -142,7 +142,7 @@ class Watch:
     def _listed(self, path: object = None) -> None:
         """Handle ``os.listdir`` and ``os.scandir``, but for the import system's own looks."""
         caller = sys._getframe(2).f_code.co_filename  # noqa: SLF001 - the hook's caller
-        if any(each in caller for each in _BOOKKEEPING):
+        if caller.startswith("<frozen importlib") or any(each in caller for each in _BOOKKEEPING):
             return
         if not isinstance(path, int) and (found := self.folder_wanted(path or os.curdir)):
             self.note("listed", found)
@@ -293,8 +293,9 @@ def skipped() -> list[str]:
     paths += [each for each in sys.path if os.path.basename(each) in {"site-packages", "dist-packages"}]
     paths += [os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")]
     paths += [os.environ.get(name) or "/tmp" for name in ("TMPDIR", "TEMP", "TMP")]  # noqa: S108 - where it is
-    plain = {os.path.abspath(path) for path in paths} | {os.path.realpath(path) for path in paths}
-    return [*SYSTEM, "/tmp/", "/var/tmp/", *(path + os.sep for path in plain if path != os.sep)]  # noqa: S108 - where it is
+    # The first to be compared with are those that most paths begin with.
+    plain = dict.fromkeys((*map(os.path.abspath, paths), *map(os.path.realpath, paths)))
+    return [*(path + os.sep for path in plain if path != os.sep), *SYSTEM, "/tmp/", "/var/tmp/"]  # noqa: S108 - where it is
 
 
 def _text(path: Any) -> str:
