@@ -142,9 +142,16 @@ def test_nothing_is_left_of_a_tool_that_was_killed(moorage: Command) -> None:
     family = "import os, subprocess, time\nsubprocess.Popen(['setsid', 'sleep', '600'])\n"
     family += "open('up', 'w').close()\ntime.sleep(600)"
     write(moorage.cwd, {"in.ipynb": notebook(family)})
-    running = moorage.launch([tool("jupyter-execute"), "in.ipynb"], env=PLUGGED)
+    runtime = moorage.cwd / "runtime"
+    runtime.mkdir()
+    # jupyter_client takes either, as it is used.
+    env = {**PLUGGED, "JUPYTER_RUNTIME_DIR": str(runtime), "TMPDIR": str(runtime)}
+    running = moorage.launch([tool("jupyter-execute"), "in.ipynb"], env=env)
     assert until((moorage.cwd / "up").exists, 60)
     assert len(moorage.left()) > 3
+    assert list(runtime.glob("*.json"))
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert until(lambda: not moorage.left()), moorage.left()
+    # Its connection file too: the tool, which would have deleted it, is no more.
+    assert until(lambda: not list(runtime.glob("*.json"))), list(runtime.iterdir())

@@ -133,6 +133,7 @@ class Meeting:
         self._given = False
         self._info: ConnectionInfo | None = None
         self._held: dict[int, socket.socket] = {}
+        self._guarded: list[Path] = []
 
     @property
     def file(self) -> Path | None:
@@ -213,8 +214,20 @@ class Meeting:
             ):  # in use, by a child of the kernel or by who was faster: its next one says so
                 self._held[port] = hold_port(ip, port)
 
+    async def guard(self, manager: Any) -> None:
+        """Have the manager's connection file deleted should this process be killed: then no code of its does.
+
+        Once it has been written; a file that lies in the private directory goes with that anyway.
+        """
+        path = Path(manager.connection_file or "")
+        if path.is_file() and path not in self._guarded:  # noqa: ASYNC240 - one look, as the manager writes it
+            self._guarded.append(path)
+            await self._portal.reach(_guard(path, guarded=True))
+
     async def end(self, manager: Any) -> None:
         """Let go of everything, and make the manager as it was."""
+        while self._guarded:
+            await self._portal.reach(_guard(self._guarded.pop(), guarded=False))
         while self._held:
             self._held.popitem()[1].close()
         await self._portal.step_out(self._block)
@@ -267,6 +280,14 @@ async def _berth(
             finally:
                 if chosen is not None:
                     chosen.close()
+
+
+async def _guard(path: Path, *, guarded: bool) -> None:
+    async with shared_warden() as warden:
+        if guarded:
+            warden.guard(path)
+        else:
+            warden.unguard(path)
 
 
 async def _sockets(paths: Sequence[Path]) -> None:

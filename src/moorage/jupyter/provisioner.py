@@ -100,6 +100,8 @@ class MoorageProvisioner(LocalProvisioner):
         if meeting.file is None:
             self.ports_cached = True  # chosen and held already: the cache would choose and let go
             prepared = await super().pre_launch(**kwargs)
+            if not independent:
+                await meeting.guard(manager)
             if meeting.owner is not None:
                 self._extra = kwargs.get("extra_arguments") or []
                 prepared["cmd"] = self._command(meeting.given(manager))
