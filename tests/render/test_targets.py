@@ -162,3 +162,11 @@ def test_the_index_is_for_several_pages_of_which_none_is_the_index():
     assert not has_index(pages, ["a.py"])
     assert not has_index(pages, ["a.py", "index.md"])
     assert not has_index(RenderSettings(), ["a.py", "b.py"])
+
+
+async def test_an_output_folder_that_came_as_a_link_is_followed_only_when_it_is_typed(folder, monkeypatch):
+    write(folder, {"p/a.ipynb": "", "elsewhere/.keep": ""})
+    (folder / "p/rendered").symlink_to(folder / "elsewhere")
+    monkeypatch.chdir(folder / "p")
+    await refused(folder, ["a.ipynb"], "leads out of the project", no_cache=True)
+    await render(["a.ipynb"], out="rendered", no_cache=True)

@@ -39,7 +39,7 @@ from moorage.render.resources import carried, thread_environment, usable_cores
 from moorage.render.run_warden import RunWarden
 from moorage.render.settings import Configuration, RenderSettings, configuration_for, merge
 from moorage.render.state import make_state, state_obstacle
-from moorage.render.targets import check_targets, overwriting
+from moorage.render.targets import check_folder, check_targets, overwriting
 from moorage.render.timings import save_timings
 from moorage.rendezvous.choice import check
 
@@ -100,8 +100,7 @@ async def render(
     """
     cwd = working_directory()
     configuration = configuration_for(sources, cwd)
-    settings = merge(flags, configuration)
-    _check(settings)
+    settings = _checked(merge(flags, configuration))
     async with AsyncExitStack() as stack:
         warden = RunWarden(await stack.enter_async_context(shared_warden()), stack)
         # Its own: runs in one loop share the warden, and may have sources of the same name.
@@ -109,6 +108,7 @@ async def render(
         stack.callback(shutil.rmtree, private, ignore_errors=True)
         plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
         settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
+        check_folder(plan.collection.out_dir, cwd=cwd, typed=flags.get("out") is not None)
         overwrite = overwriting(settings, flags, configuration)
         writer = Writer(
             plan.collection.out_dir,
@@ -132,8 +132,8 @@ async def render(
         return report
 
 
-def _check(settings: RenderSettings) -> None:
-    """Refuse what this version cannot do, before anything is done."""
+def _checked(settings: RenderSettings) -> RenderSettings:
+    """Return the settings; what this version cannot do is refused before anything is done."""
     if settings.bundle is not None:
         bundle_format(settings.bundle)
     _check_formats(settings.to)
@@ -153,6 +153,7 @@ def _check(settings: RenderSettings) -> None:
         raise UsageError(
             "this version of moorage runs notebooks on this machine only", do="Leave --cluster out"
         )
+    return settings
 
 
 def _check_formats(formats: Sequence[str]) -> None:

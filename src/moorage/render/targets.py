@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.errors import UsageError
-from moorage.render.output.named import named_obstacle
+from moorage.render.output.named import leads_out, named_obstacle
 from moorage.render.output.writer import REASONS, Obstacle, Writer, identities
 from moorage.render.planning import Plan
 from moorage.render.settings import Configuration, RenderSettings
@@ -33,6 +33,24 @@ def overwriting(
         return settings.overwrite and (bool(flags.get("overwrite")) or inside)
 
     return overwrite
+
+
+def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
+    """Check that an output folder that was not typed leads out of the project through no link.
+
+    Args:
+        folder: the output folder.
+        cwd: absolute working directory.
+        typed: whether the user named it for this run: then it may be a link to anywhere.
+
+    Raises:
+        UsageError: it does.
+    """
+    if not typed and leads_out(folder, cwd):
+        what = f"{_short(folder, cwd)} leads out of the project through a symbolic link"
+        raise UsageError(
+            what, why=f"It is {os.path.realpath(folder)}", do="Name the folder with -o if you mean it"
+        )
 
 
 def check_targets(

@@ -158,3 +158,34 @@ def test_two_runs_at_once_lose_no_line(tmp_path):
     made = Made(tmp_path)
     assert len(made.names()) == 201
     assert all(made.holds(name, tmp_path / name) for name in made.names())
+
+
+def test_only_what_was_appended_is_read_and_a_rewritten_record_as_a_whole(made, tmp_path):
+    reader = Made(tmp_path)
+    for number in range(5):
+        put(made, f"x{number}", b"1")
+        assert reader.names() == {f"x{each}" for each in range(number + 1)}
+    lines = (tmp_path / FILE_NAME).read_bytes().splitlines(keepends=True)
+    with (tmp_path / FILE_NAME).open("r+b") as file:  # the same inode, other lines
+        file.write(b"".join(line.replace(b"x", b"y") for line in lines))
+        file.write(lines[0].replace(b"x", b"z"))
+    assert reader.names() == {*(f"y{each}" for each in range(5)), "z0"}
+    with (tmp_path / FILE_NAME).open("ab") as file:
+        file.write(lines[0][:9])
+    assert len(reader.names()) == 6
+    with (tmp_path / FILE_NAME).open("ab") as file:
+        file.write(lines[0][9:])
+    assert "x0" in reader.names()
+
+
+def test_a_file_that_another_run_has_just_replaced_is_known(made, tmp_path, monkeypatch):
+    put(made, "x", b"1")
+    other, look = Made(tmp_path), made._is_true
+
+    def late(name, path):
+        monkeypatch.setattr(made, "_is_true", look)
+        put(other, "x", b"12")  # between the look at the record and the one at the file
+        return look(name, path)
+
+    monkeypatch.setattr(made, "_is_true", late)
+    assert made.holds("x", tmp_path / "x")

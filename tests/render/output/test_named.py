@@ -11,7 +11,7 @@ import pytest
 
 from moorage.errors import OutputError
 from moorage.render.output.bundle import Member, write_bundle
-from moorage.render.output.named import check_named, is_made, named_obstacle, write_named
+from moorage.render.output.named import check_named, is_made, leads_out, named_obstacle, write_named
 from moorage.render.output.writer import identities
 from moorage.render.show.record import Record
 from moorage.render.show.report import About, report_page
@@ -103,3 +103,25 @@ def test_an_empty_file_and_a_missing_one_are_written(tmp_path, monkeypatch):
         assert (tmp_path / name).read_bytes() == b"1"
         with pytest.raises(OutputError, match="moorage did not make it"):
             check_named(Path(name), overwrite=False)
+
+
+def test_files_in_shared_memory_are_files(tmp_path):
+    path = Path("/dev/shm") / tmp_path.name
+    asked = {"cwd": tmp_path, "overwrite": False, "sources": ()}
+    if not path.parent.is_dir():
+        pytest.skip("this machine has no /dev/shm")
+    path.write_text("mine")
+    try:
+        assert named_obstacle(path, **asked) == "foreign"
+    finally:
+        path.unlink()
+
+
+def test_no_link_leads_out_of_the_project_from_a_folder_below_its_top(tmp_path):
+    (tmp_path / "p/.git").mkdir(parents=True)
+    (tmp_path / "p/sub").mkdir()
+    (tmp_path / "p/reports").symlink_to(tmp_path)
+    assert leads_out(tmp_path / "p/reports", tmp_path / "p/sub")
+    assert leads_out(tmp_path / "p/reports/deep", tmp_path / "p")
+    assert not leads_out(tmp_path / "p/sub", tmp_path / "p/sub")
+    assert not leads_out(tmp_path / "elsewhere", tmp_path / "p/sub")

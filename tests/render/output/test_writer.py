@@ -84,7 +84,7 @@ def test_the_folder_itself_may_be_a_link(out, tmp_path):
 
 def test_pipes_and_devices_are_left_alone(out):
     os.mkfifo(out / "x")
-    with pytest.raises(OutputError, match="pipe or a device"):
+    with pytest.raises(OutputError, match="a pipe, a device"):
         Writer(out, overwrite=True).write(out / "x", b"1")
 
 
@@ -124,3 +124,10 @@ def test_what_to_do_depends_on_the_obstacle(tmp_path):
     assert "--overwrite" in advice("foreign")
     assert "--overwrite" not in advice("outside")
     assert identities([tmp_path / "missing"]) == frozenset()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_record_is_no_place_for_an_artefact(out, overwrite):
+    with pytest.raises(OutputError, match="own record"):
+        Writer(out, overwrite=overwrite).write(out / FILE_NAME, b"planted")
+    assert list(out.iterdir()) == []

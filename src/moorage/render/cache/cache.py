@@ -286,7 +286,7 @@ class Cache:
         """Return which artefact beside the source is another one now; a missing one can be restored."""
         for name, stored in record.artifacts.items():
             path = below(here, name)
-            if path.exists() and not self._places.in_place(stored, path):
+            if os.path.lexists(path) and not self._places.in_place(stored, path):
                 return f"{name} is another one"
         return ""
 
@@ -362,15 +362,15 @@ class Cache:
         return plan
 
     def _put(self, path: Path, what: bytes | Path) -> None:
-        if path.parent not in self._swept:
-            self._swept.add(path.parent)
-            sweep(path.parent)
         if self._put_there is not None:
             self._put_there(path, what)
         elif isinstance(what, bytes):
             write_whole(path, what, guard=self._guard, unguard=self._unguard)
         else:
             copy_whole(what, path, guard=self._guard, unguard=self._unguard)
+        if path.parent not in self._swept:
+            self._swept.add(path.parent)
+            sweep(path.parent)
 
     def _remember(self, hit: FastHit | Entry, documents: Mapping[str, Path], folders: Sequence[Path]) -> None:
         """Note where files are and how old, so that the next lookup need not read them."""

@@ -18,7 +18,7 @@ import stat
 import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -220,7 +220,15 @@ class Store:
 
     def intact(self, digest: str) -> Path | None:
         """Return the file of a blob, or None as :meth:`get` does."""
-        return None if self.get(digest) is None else self.blob(digest)
+        try:
+            with self._open("blobs", digest) as file:
+                found = _digest_of(file)
+        except OSError:
+            return None
+        if found == digest:
+            return self.blob(digest)
+        self.remove("blobs", digest)
+        return None
 
     def has(self, digest: str, size: int, *, use: bool = False) -> bool:
         """Return whether a blob of that digest and size is here; ``use`` keeps pruning away from it."""
@@ -281,16 +289,20 @@ class Store:
 
     def _bytes(self, shelf: Shelf, name: str, *, most: int = -1, use: float | None = None) -> bytes:
         """Return a file's bytes; one that was not used for ``use`` seconds counts as used now."""
-        with self._at(shelf, name) as folder:
-            descriptor = os.open(name, os.O_RDONLY | NO_LINK, dir_fd=folder)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundError(name)
+        with self._open(shelf, name) as file:
+            status = os.fstat(file.fileno())
             if use is not None and status.st_mtime < time.time() - use:  # the least recently used go first
                 with suppress(OSError):
-                    os.utime(descriptor)
+                    os.utime(file.fileno())
             return file.read(most)
+
+    def _open(self, shelf: Shelf, name: str) -> BinaryIO:
+        with self._at(shelf, name) as folder:
+            file = os.fdopen(os.open(name, os.O_RDONLY | NO_LINK, dir_fd=folder), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise FileNotFoundError(name)
+        return file
 
     def _put(self, shelf: Shelf | None, name: str, data: bytes) -> None:
         path = self.folder / name if shelf is None else self.folder / shelf / name[:2] / name
@@ -358,6 +370,13 @@ class Store:
                 return
         if names:
             raise _refused(self.folder, "it holds files, and no run of this user with this key made it")
+
+
+def _digest_of(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while part := file.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _refused(folder: Path, why: str) -> UsageError:

@@ -16,6 +16,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,9 @@ from moorage.render.output.atomic import locked, write_whole
 
 FILE_NAME: Final = ".moorage-files"
 _LARGEST: Final = 64 << 20
+_LOOKS = 5
+_TAIL = 256
+"""Bytes by which the end of what was read is known again."""
 _KEPT_LINES = 8
 """Lines kept for a name when the record is rewritten: as many killed runs in a row may leave one untrue."""
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -46,6 +50,7 @@ class Made:
         self.folder = folder
         self._path = folder / FILE_NAME
         self._mark: tuple[int, int, int] | None = None
+        self._last = b""
         self._lines: dict[str, list[_Line]] = {}
 
     def names(self) -> frozenset[str]:
@@ -60,7 +65,17 @@ class Made:
             name: relative to the folder, with forward slashes.
             path: where that is.
         """
-        self._read()
+        for _ in range(_LOOKS):
+            self._read()
+            before = self._mark
+            if self._is_true(name, path):
+                return True
+            self._read()
+            if self._mark == before:
+                break  # else another run has written just now: its line came before its file
+        return False
+
+    def _is_true(self, name: str, path: Path) -> bool:
         lines = self._lines.get(name, ())
         try:
             status = path.lstat()
@@ -110,15 +125,36 @@ class Made:
             mark = (status.st_ino, status.st_size, status.st_mtime_ns)
             if mark == self._mark:
                 return
-            data = b""
-            if _may_count(status, self.folder):
-                with os.fdopen(descriptor, "rb", closefd=False) as file:
-                    data = file.read(_LARGEST)
-            self._mark, self._lines = mark, _parsed(data)
+            self._take(descriptor, more=self._continues(descriptor, status))
+            self._mark = mark
         except OSError:
             self._mark, self._lines = None, {}
         finally:
             os.close(descriptor)
+
+    def _continues(self, descriptor: int, status: os.stat_result) -> bool:
+        """Return whether the record begins with what is known, so that only what was appended is read."""
+        if (
+            self._mark is None
+            or not self._last
+            or not (self._mark[0] == status.st_ino and self._mark[1] <= status.st_size)
+        ):
+            return False
+        os.lseek(descriptor, self._mark[1] - len(self._last), os.SEEK_SET)
+        return os.read(descriptor, len(self._last)) == self._last
+
+    def _take(self, descriptor: int, *, more: bool) -> None:
+        if not more:
+            self._lines, self._last = {}, b""
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            if not _may_count(os.fstat(descriptor), self.folder):
+                return
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(_LARGEST)
+        for name, line in _parsed(data):
+            self._lines.setdefault(name, []).append(line)
+        # A line that is still being written is read again, and so is all before it.
+        self._last = data[-_TAIL:] if data.endswith(b"\n") else (b"" if data else self._last)
 
     def _shorten(self) -> None:
         """Rewrite a record that holds many lines for each name; under the lock."""
@@ -143,14 +179,12 @@ def _may_count(status: os.stat_result, folder: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid in {0, os.geteuid(), folder.stat().st_uid}
 
 
-def _parsed(data: bytes) -> dict[str, list[_Line]]:
-    lines: dict[str, list[_Line]] = {}
+def _parsed(data: bytes) -> Iterator[tuple[str, _Line]]:
     for text in data.split(b"\n"):
         with suppress(ValueError, RecursionError):
             found = _line(json.loads(text) if text else None)
             if found is not None:
-                lines.setdefault(found[0], []).append(found[1])
-    return lines
+                yield found
 
 
 def _line(value: Any) -> tuple[str, _Line] | None:

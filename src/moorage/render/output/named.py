@@ -15,6 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from moorage.configuration import searched
 from moorage.errors import OutputError
 from moorage.render.output.atomic import write_whole
 from moorage.render.output.writer import REASONS, Obstacle
@@ -31,7 +32,7 @@ _SAYS: Final = re.compile(
     rb"|<\?xml.*<!--" + JUNIT_COMMENT.encode() + rb"-->",
     re.DOTALL,
 )
-_SPECIAL: Final = (Path("/dev"), Path("/proc"))
+_SPECIAL: Final = re.compile(r"/dev/[^/]+|/dev/fd/\d+|/proc/(self|\d+)/fd/\d+")
 
 
 def named_obstacle(
@@ -41,18 +42,18 @@ def named_obstacle(
 
     Args:
         path: absolute. ``/dev/stdout`` and its like are written to as they are.
-        cwd: the working directory: below it no link is followed out of it.
+        cwd: the working directory: no link is followed out of it or out of its project.
         overwrite: replace files that moorage did not make, and follow links; never a source.
         sources: device and inode of the documents of the run.
     """
-    special = any(path.is_relative_to(folder) for folder in _SPECIAL)
+    special = _SPECIAL.fullmatch(os.fspath(path)) is not None
     try:
         status = path.stat()
     except OSError:
         status = None
     if status is not None and (status.st_dev, status.st_ino) in sources:
         return "source"
-    if not (special or overwrite) and (path.is_symlink() or _leads_out(path, cwd)):
+    if not (special or overwrite) and (path.is_symlink() or leads_out(path.parent, cwd)):
         return "outside"
     if status is None or stat.S_ISDIR(status.st_mode):
         return None
@@ -104,7 +105,13 @@ def write_named(path: Path, data: bytes, *, overwrite: bool) -> None:
     write_whole(path, data)
 
 
-def _leads_out(path: Path, cwd: Path) -> bool:
-    """Return whether a path below the working directory leaves it through a link."""
-    inside = path.is_relative_to(cwd) and ".." not in path.parts
-    return inside and not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(cwd))
+def leads_out(folder: Path, cwd: Path) -> bool:
+    """Return whether a folder below the working directory, or its project, lies elsewhere through a link.
+
+    Args:
+        folder: absolute.
+        cwd: absolute working directory.
+    """
+    real = Path(os.path.realpath(folder))
+    tops = [top for top in (cwd, searched(cwd)[-1]) if folder.is_relative_to(top)]
+    return any(not real.is_relative_to(os.path.realpath(top)) for top in tops)

@@ -10,16 +10,16 @@ from typing import Final, Literal
 
 from moorage.errors import OutputError
 from moorage.render.output.atomic import Guard, cannot_write, copy_whole, no_guard, write_whole
-from moorage.render.output.made import Made
+from moorage.render.output.made import FILE_NAME, Made
 
 Obstacle = Literal["source", "outside", "special", "changed", "foreign"]
-"""Why a file is not written: it is a source; a link leads out of the folder; it is a pipe or device; it was
-changed since moorage wrote it; moorage never wrote it."""
+"""Why a file is not written: it is a source; a link leads out of the folder; it is a pipe, a device or the
+record; it was changed since moorage wrote it; moorage never wrote it."""
 
 REASONS: Final[dict[Obstacle, str]] = {
     "source": "It is a source, and sources are never changed",
     "outside": "A symbolic link leads out of the output folder, and is not followed",
-    "special": "It is a pipe or a device",
+    "special": "It is a pipe, a device or moorage's own record",
     "changed": "It was changed since moorage wrote it",
     "foreign": "moorage did not make it",
 }
@@ -68,6 +68,8 @@ class Writer:
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(self.folder)):
             return "outside"
+        if real.name == FILE_NAME:
+            return "special"
         status = _stat(real)
         if status is None or stat.S_ISDIR(status.st_mode):
             return None
