@@ -38,9 +38,10 @@ def test_pieces_of_a_stream_are_one_output():
     assert shown(stream("a"), stream("b")) == [{"output_type": "stream", "name": "stdout", "text": "ab"}]
 
 
-def test_streams_that_interleave_are_one_output_each():
-    outputs = shown(stream("1"), stream("e", "stderr"), stream("2"), stream("f", "stderr"))
-    assert [(output["name"], output["text"]) for output in outputs] == [("stdout", "12"), ("stderr", "ef")]
+def test_streams_keep_the_order_in_which_they_were_written():
+    outputs = shown(stream("1"), stream("e", "stderr"), stream("f", "stderr"), stream("2"), stream("3"))
+    told = [(output["name"], output["text"]) for output in outputs]
+    assert told == [("stdout", "1"), ("stderr", "ef"), ("stdout", "23")]
 
 
 def test_a_display_parts_what_is_before_it_from_what_is_after_it():

@@ -39,6 +39,22 @@ async def test_a_spawned_kernel_has_no_limit_and_shows_the_kernelspecs_command(r
     assert result.outputs[0]["text"] == "['-f'] 0\n"
 
 
+ALTERNATING = """
+import sys
+for n in range(300):
+    print(n, file=(sys.stdout, sys.stderr)[n % 2])
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fork", [False, True], ids=["spawned", "forked"])
+async def test_both_streams_arrive_in_the_order_in_which_they_were_written(fork):
+    async with launch("python3", fork=fork) as kernel:
+        result = await kernel.execute(ALTERNATING)
+    assert [int(output["text"]) for output in result.outputs] == list(range(300))
+    assert {output["name"] for output in result.outputs[::2]} == {"stdout"}
+
+
 @pytest.fixture
 def anyio_backend():
     return "asyncio"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from moorage.kernel.terminal_text import as_shown
 from moorage.kernel.weight import is_too_deep, weigh
 from moorage.wire.messages import Message
 
@@ -82,7 +83,7 @@ class OutputArea:
         self._displays = displays or Displays()
         self._outputs: list[Output] = list(outputs)
         self._settled = len(self._outputs)
-        self._streams: dict[str, _Text] = {}
+        self._streams: list[tuple[str, _Text]] = []
         self._clear_before_next = False
 
     def handle(self, message: Message) -> None:
@@ -129,15 +130,19 @@ class OutputArea:
     def outputs(self) -> list[Output]:
         """The outputs so far.
 
-        Streams between two other outputs are one output each for stdout and stderr, stdout first: how
-        the kernel happened to interleave them differs from run to run.
+        What was written to stdout and stderr stands in the order in which it was: pieces of one stream that
+        follow each other are one output, as in JupyterLab.
         """
         self._settle()
         return self._outputs
 
     def _stream(self, name: str, text: str) -> None:
         self._clear_if_due()
-        self._streams.setdefault(name, _Text()).append(text)
+        if not text:
+            return
+        if not self._streams or self._streams[-1][0] != name:
+            self._streams.append((name, _Text()))
+        self._streams[-1][1].append(text)
 
     def _show(self, output: Output, content: dict[str, Any]) -> None:
         self._append(output)
@@ -148,7 +153,7 @@ class OutputArea:
         self._clear_if_due()
         self._settle()
         # Lines after this one belong below it.
-        self._streams = {}
+        self._streams = []
         self._outputs.append(output)
         self._settled = len(self._outputs)
 
@@ -162,8 +167,8 @@ class OutputArea:
         if not self._streams:
             return
         del self._outputs[self._settled :]
-        for name in sorted(self._streams, key=lambda name: (name != "stdout", name)):
-            text = _as_shown(self._streams[name].whole())
+        for name, written in self._streams:
+            text = as_shown(written.whole())
             self._outputs.append({"output_type": "stream", "name": name, "text": text})
 
 
@@ -187,31 +192,6 @@ class _Text:
         text = "".join([*self._blocks, *self._pieces])
         self._blocks, self._pieces, self._length = [text], [], 0
         return text
-
-
-def _as_shown(text: str) -> str:
-    """Return what a terminal would show: a backspace takes one back, a carriage return overwrites the line.
-
-    Linear in the text: a regular expression takes minutes for a line of a megabyte.
-    """
-    if "\r" not in text and "\x08" not in text:
-        return text
-    return "\n".join(map(_line_as_shown, text.split("\n")))
-
-
-def _line_as_shown(line: str) -> str:
-    if "\x08" in line:
-        kept: list[str] = []
-        for character in line:
-            if character != "\x08":
-                kept.append(character)
-            elif kept:
-                kept.pop()
-        line = "".join(kept)
-    if "\r" in line:
-        shown = line.rstrip("\r")
-        return shown.rpartition("\r")[2] + line[len(shown) :]
-    return line
 
 
 def is_updatable(message: Message) -> bool:

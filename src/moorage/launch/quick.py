@@ -94,6 +94,7 @@ class Order:
         self._flushing = frozenset(flushing)
         self._wait: Any = None
         self._publish: Any = None
+        self._last: Any = None
         os.register_at_fork(after_in_child=self._renew)
         self._renew()
 
@@ -112,7 +113,7 @@ class Order:
             AttributeError, KeyError: they are not as known, and as they were.
         """
         held = vars(streams)
-        self._wait, self._publish = held["flush"], held["_flush"]
+        self._wait, self._publish, write = held["flush"], held["_flush"], held["write"]
         watch, register, _, _ = (
             held[name] for name in ("_watch_pipe_fd", "register_hook", "_flush_buffers", "_is_master_process")
         )
@@ -141,8 +142,24 @@ class Order:
             stream._hooked = True
             register(stream, hook)
 
-        streams.flush, streams._flush = flush, publish
+        @functools.wraps(write)
+        def write_in_order(stream: Any, string: str) -> Any:
+            if self._last is not stream:
+                self._switch(stream)
+            return write(stream, string)
+
+        streams.flush, streams._flush, streams.write = flush, publish, write_in_order
         streams._watch_pipe_fd, streams.register_hook = watch_descriptor, register_hook
+
+    def _switch(self, stream: Any) -> None:
+        """Have what was printed to another stream published before what is printed to this one."""
+        before, self._last = self._last, stream
+        if before is None or not usual(before, before.pub_thread):
+            return
+        with self._lock:
+            taken = self._take(before, before.pub_thread)
+        if taken is not None:
+            before.pub_thread._event_pipe.send(b"")
 
     def flush(self, stream: Any, *, at_once: bool) -> None:
         """Have what was printed so far published before what is published next.
