@@ -38,17 +38,17 @@ def keep_all() -> None:
 
 def keep_order() -> None:
     """Publish what one stream holds before another gets more. Called again, it changes nothing."""
-    write, last = OutStream.write, [None]
+    write = OutStream.write
+    last: list[OutStream] = []
     if getattr(write, "ordered", False):
         return
 
     @functools.wraps(write)
     def write_in_order(self, string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
-        before = last[0]
-        if before is not self:
-            last[0] = self
-            if before is not None and before._is_master_process() and before.pub_thread.thread.is_alive():  # noqa: SLF001 - as write() asks
-                before._flush()  # noqa: SLF001 - puts it into the queue of the sending thread and waits for nothing
+        before = last[0] if last else self
+        if before is not self and before._is_master_process() and before.pub_thread.thread.is_alive():  # noqa: SLF001 - as write() asks
+            before._flush()  # noqa: SLF001 - puts it into the queue of the sending thread and waits for nothing
+        last[:] = [self]
         return write(self, string)
 
     write_in_order.ordered = True  # type: ignore[attr-defined]  # a mark on a function
