@@ -154,12 +154,8 @@ class Order:
     def _switch(self, stream: Any) -> None:
         """Have what was printed to another stream published before what is printed to this one."""
         before, self._last = self._last, stream
-        if before is None or not usual(before, before.pub_thread):
-            return
-        with self._lock:
-            taken = self._take(before, before.pub_thread)
-        if taken is not None:
-            before.pub_thread._event_pipe.send(b"")
+        if before is not None and usual(before, before.pub_thread):
+            self._publish_now(before)
 
     def flush(self, stream: Any, *, at_once: bool) -> None:
         """Have what was printed so far published before what is published next.

@@ -177,3 +177,55 @@ async def test_a_client_that_was_not_entered(tmp_path):
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(OutputError):
         await ExportClient(ours).convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")
+
+
+ERROR = {"output_type": "error", "ename": "E", "evalue": "FAILED-HERE", "traceback": ["FAILED-HERE"]}
+
+
+@pytest.mark.parametrize("to", ["html", "md"])
+@pytest.mark.parametrize(
+    "tag", ["remove-output", "remove-cell", "remove-input", "hide-cell", "hide_output", "hide-input"]
+)
+def test_a_cell_that_failed_is_on_every_page(tmp_path, to, tag):
+    content = notebook(source="SOURCE", metadata={"tags": [tag]}, data={"text/plain": "x"})
+    content["cells"][-1]["outputs"] = [ERROR]
+    path, *_ = convert(content, to, tmp_path / f"page.{to}")
+    text = path.read_text("utf-8")
+    assert "FAILED-HERE" in text
+    assert "SOURCE" in text
+    content["cells"][-1]["metadata"]["tags"].append("raises-exception")
+    path, *_ = convert(content, to, tmp_path / f"page.{to}")
+    assert ("FAILED-HERE" in path.read_text("utf-8")) == (tag in ("remove-input", "hide-input"))
+
+
+@pytest.mark.parametrize("to", ["html", "md"])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_one_stream_can_be_left_out(tmp_path, to, name):
+    content = notebook(source="SOURCE", metadata={"tags": [f"remove-{name}"]}, data={"text/plain": "x"})
+    content["cells"][-1]["outputs"] = [
+        {"output_type": "stream", "name": each, "text": f"WORDS-{each}"} for each in ("stdout", "stderr")
+    ]
+    path, *_ = convert(content, to, tmp_path / f"page.{to}")
+    text = path.read_text("utf-8")
+    assert f"WORDS-{name}" not in text
+    assert f"WORDS-{'stderr' if name == 'stdout' else 'stdout'}" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "script"),
+    [
+        (notebook(data={"text/html": "<p>$x$</p>"}), "mathjax"),
+        (notebook(data={"text/latex": "x^2"}), "mathjax"),
+        (
+            notebook()
+            | {"cells": [{"cell_type": "raw", "source": "<p>\\(x\\)</p>", "metadata": {}, "id": "r"}]},
+            "mathjax",
+        ),
+        (notebook(data={"application/javascript": "require.config({})"}), "require"),
+        (notebook(heading="<script>requirejs(['x'])</script>"), "require"),
+        (notebook(data={"text/html": "<script>define('x', [])</script>"}), "require"),
+    ],
+)
+def test_outputs_and_raw_html_get_what_they_need(tmp_path, content, script):
+    urls = re.findall(r"https://[^\"' )]+\.js[^\"' )]*", page(tmp_path, content))
+    assert any(script in url.lower() for url in urls)

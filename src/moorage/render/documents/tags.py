@@ -78,17 +78,25 @@ def apply_display(notebook: dict[str, Any], remove_cells: frozenset[str] = froze
     """Return the notebook as an export to HTML or Markdown shows it.
 
     ``remove-cell`` and ``hide-cell`` take the cell away, ``-output`` its outputs, ``-input`` its source, in
-    the way nbconvert's templates understand (``metadata.transient.remove_source``). An error that nobody
-    expected stays to be seen. In a written ``.ipynb`` the tags are kept instead, for whoever builds a site
-    from it. The notebook given is not changed.
+    the way nbconvert's templates understand (``metadata.transient.remove_source``). A cell that raised what
+    was not expected stays to be seen, with its source and its error. In a written ``.ipynb`` the tags are
+    kept instead, for whoever builds a site from it. The notebook given is not changed.
 
     Args:
         notebook: nbformat-4 dicts.
         remove_cells: further tags that take the whole cell away.
     """
     gone = remove_cells | {"remove-cell", "hide-cell"}
-    cells = [_displayed(cell) for cell in notebook["cells"] if gone.isdisjoint(_dashed(cell))]
+    cells = [
+        _displayed(cell) for cell in notebook["cells"] if gone.isdisjoint(_dashed(cell)) or _failed(cell)
+    ]
     return {**notebook, "cells": cells}
+
+
+def _failed(cell: dict[str, Any]) -> bool:
+    """Whether a cell raised what was not expected."""
+    errors = (output.get("output_type") == "error" for output in cell.get("outputs", []))
+    return any(errors) and not expects_error(cell)
 
 
 def _dashed(cell: dict[str, Any]) -> set[str]:
@@ -104,7 +112,7 @@ def _displayed(cell: dict[str, Any]) -> dict[str, Any]:
         cell["outputs"] = [
             output for output in cell.get("outputs", []) if not _output_removed(cell, output, found)
         ]
-    if found & {"remove-input", "hide-input"}:
+    if found & {"remove-input", "hide-input"} and not _failed(cell):
         transient = {**cell.get("metadata", {}).get("transient", {}), "remove_source": True}
         cell["metadata"] = {**cell.get("metadata", {}), "transient": transient}
     return cell

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from moorage.errors import MissingExtra, OutputError, UsageError
 from moorage.installed import install_line
+from moorage.render.documents.tags import apply_display
 from moorage.render.output.atomic import write_whole
+from moorage.render.output.showable import showable
 
 if TYPE_CHECKING:
     import socket
@@ -27,14 +29,8 @@ if TYPE_CHECKING:
 
 Target = Literal["html", "md"]
 
-REMOVE_CELL: Final = frozenset({"remove-cell", "remove_cell"})
-REMOVE_INPUT: Final = frozenset({"remove-input", "remove_input", "hide-input", "hide_input"})
-REMOVE_OUTPUT: Final = frozenset({"remove-output", "remove_output", "hide-output", "hide_output"})
-HIDE_CELL: Final = frozenset({"hide-cell", "hide_cell"})
-"""Tags honoured in pages. A page cannot unfold, so what Jupyter Book would fold is left out."""
-
 _MATH: Final = re.compile(r"\$|\\\(|\\\[|\\begin\{")
-_REQUIRE: Final = re.compile(r"\brequire(js)?\b")
+_REQUIRE: Final = re.compile(r"\brequire(js)?\s*[(.\[]|\bdefine\s*\(")
 _LINE_LIMIT: Final = 1 << 20
 SILENT: Final = 15.0
 """Seconds without a word, when one is due each second, after which an export process counts as dead."""
@@ -77,15 +73,15 @@ def convert(
     except ModuleNotFoundError as error:
         what = f"exporting to {to} needs {error.name}"
         raise MissingExtra(what, do=f"Type: {install_line('render')}") from error
-    node = rejoin_lines(from_dict(notebook))
-    config = _config(remove_cells)
+    notebook = apply_display(rejoin_lines(from_dict(notebook)), frozenset(remove_cells))
+    if to == "html":
+        notebook = _with_images(showable(notebook), folder)
+    node = from_dict(notebook)
     exporter: Any
     if to == "html":
-        exporter = nbconvert.HTMLExporter(
-            config=config, raw_template=_template(notebook), embed_images=folder is not None
-        )
+        exporter = _page_exporter(notebook, folder)
     elif to == "md":
-        exporter = nbconvert.MarkdownExporter(config=config)
+        exporter = nbconvert.MarkdownExporter()
     else:
         raise UsageError(f"there is no way to make {to} of a notebook", do="Choose html or md")
     resources: dict[str, Any] = {
@@ -206,19 +202,34 @@ def _whole(path: Path) -> str:
     return str(path.absolute())
 
 
-def _config(remove_cells: Iterable[str]) -> Any:
-    from traitlets.config import Config
+def _page_exporter(notebook: dict[str, Any], folder: Path | None) -> Any:
+    from moorage.render.output.page_exporter import PageExporter
 
-    return Config(
-        {
-            "TagRemovePreprocessor": {
-                "enabled": True,
-                "remove_cell_tags": {*REMOVE_CELL, *HIDE_CELL, *remove_cells},
-                "remove_input_tags": set(REMOVE_INPUT),
-                "remove_all_outputs_tags": set(REMOVE_OUTPUT),
-            },
-        }
-    )
+    return PageExporter(raw_template=_template(notebook), embed_images=folder is not None)
+
+
+def _with_images(notebook: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Return the notebook with the images embedded that HTML of outputs and raw cells shows."""
+    if folder is None:
+        return notebook
+    from moorage.render.output.page_exporter import with_images
+
+    cells = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "raw":
+            cell = {**cell, "source": with_images(_joined(cell["source"]), folder)}  # noqa: PLW2901 - a copy
+        outputs = [_image_output(output, folder) for output in cell.get("outputs", ())]
+        cells.append({**cell, "outputs": outputs} if outputs else cell)
+    return {**notebook, "cells": cells}
+
+
+def _image_output(output: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from moorage.render.output.page_exporter import with_images
+
+    data = output.get("data")
+    if not isinstance(data, dict) or "text/html" not in data:
+        return output
+    return {**output, "data": {**data, "text/html": with_images(_joined(data["text/html"]), folder)}}
 
 
 def _template(notebook: dict[str, Any]) -> str:
@@ -228,7 +239,7 @@ def _template(notebook: dict[str, Any]) -> str:
     and scripts that call ``require``, formulas, diagrams.
     """
     markdown, other = _texts(notebook)
-    widgets = "widgets" in notebook.get("metadata", {})
+    widgets = bool(notebook.get("metadata", {}).get("widgets") is not None)
     needed = {
         "html_head_js_requirejs": widgets or bool(_REQUIRE.search(other)),
         "html_head_js_mathjax": bool(_MATH.search(markdown)),
@@ -239,15 +250,18 @@ def _template(notebook: dict[str, Any]) -> str:
 
 
 def _texts(notebook: dict[str, Any]) -> tuple[str, str]:
-    """Return a page's Markdown and LaTeX, with mermaid's type where it is used; and its HTML and scripts."""
+    """Return what may hold formulas, with mermaid's type where it is used; and what may hold scripts."""
     markdown: list[str] = []
     other: list[str] = []
     for cell in notebook.get("cells", []):
-        if cell.get("cell_type") == "markdown":
+        if cell.get("cell_type") in ("markdown", "raw"):
             markdown.append(_joined(cell.get("source", "")))
+            other.append(_joined(cell.get("source", "")))
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            markdown += [_joined(data[mime]) for mime in ("text/markdown", "text/latex") if mime in data]
+            kinds = ("text/markdown", "text/latex", "text/html")
+            markdown += [_joined(data[mime]) for mime in kinds if mime in data]
+            markdown += ["$" for mime in data if mime == "text/latex"]
             markdown += [mime for mime in data if mime == "text/vnd.mermaid"]
             other += [_joined(data[m]) for m in ("text/html", "application/javascript") if m in data]
     return "\n".join(markdown), "\n".join(other)

@@ -47,7 +47,7 @@ def _references(text: str) -> Iterator[str]:
 
 def _texts(notebook: Mapping[str, Any]) -> Iterator[str]:
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
+        if cell["cell_type"] in ("markdown", "raw"):
             yield _joined(cell.get("source", ""))
         for output in cell.get("outputs", ()):
             data = output.get("data")
