@@ -64,7 +64,6 @@ def test_a_kernel_that_runs_already():
         (["python3", "{}/none.py"], "cannot be read"),
         (["python3", "{}"], "cannot be read"),
         (["python3", "{}/a.py", "-c", "1"], "one thing can be run"),
-        (["python3", "{}/a.py", "{}/a.py"], "one thing can be run"),
         (["python3", "{}/a.md"], "moorage render"),
         (["python3", "{}/bad.ipynb"], "cannot be read as a notebook"),
         (["python3", "{}/odd.ipynb"], "no notebook of format 4"),
@@ -86,3 +85,22 @@ def test_the_reference_has_every_flag_and_no_other():
     verbs = next(action.choices for action in build_parser()._actions if isinstance(action.choices, dict))
     flags = {flag for action in verbs["run"]._actions for flag in action.option_strings}
     assert set(re.findall(r"^\| `(--?[a-z-]+)", page, re.MULTILINE)) == flags - {"-h", "--help"}
+
+
+@pytest.mark.parametrize(
+    ("words", "argv"),
+    [
+        (["a.py"], ("a.py",)),
+        (["a.py", "x", "2"], ("a.py", "x", "2")),
+        (["a.py", "--", "--lr", "-c"], ("a.py", "--lr", "-c")),
+        (["a.ipynb"], ()),
+        (["a.ipynb", "x"], ("a.ipynb", "x")),
+        (["-c", "1"], ()),
+    ],
+)
+def test_what_stands_behind_the_file_is_its_arguments(tmp_path, monkeypatch, words, argv):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "a.ipynb").write_text('{"cells": []}')
+    typed = job("--start-timeout", "7", "python3", *words)
+    assert (typed.argv, typed.start_timeout) == (argv, 7.0)

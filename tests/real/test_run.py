@@ -210,3 +210,15 @@ def test_other_kernels(moorage: Command, name: str, code: str, shown: str):
         pytest.skip(f"there is no {name} here")
     env = {"DENO_DIR": str(Path(moorage.runtime).parent / "moorage-tests-deno")}
     assert moorage("run", name, "-c", code, code=0, env=env).stdout.splitlines() == shown.splitlines()
+
+
+def test_a_script_has_its_own_arguments(moorage: Command):
+    write(moorage.cwd, {"a.py": "import sys; print(sys.argv)"})
+    assert moorage("run", "python3", "a.py", code=0).stdout == "['a.py']\n"
+    typed = ("--start-timeout", "50", "python3", "a.py", "x", "--", "--lr=1")
+    assert moorage("run", *typed, code=0).stdout == "['a.py', 'x', '--lr=1']\n"
+
+
+def test_a_kernel_that_does_not_start_in_time(moorage: Command):
+    done = moorage("run", "python3", "-c", "1", "--start-timeout", "0.001", code=1)
+    assert "0.001 s" in done.stderr

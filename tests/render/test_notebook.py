@@ -123,3 +123,24 @@ async def test_a_document_that_takes_for_ever_to_read_fails(tmp_path, monkeypatc
     ended.set()
     assert (outcome.status, outcome.error.ename) == ("failed", "DocumentError")
     assert "takes longer than 0.2 s" in outcome.error.evalue
+
+
+@pytest.mark.real
+async def test_a_script_has_its_own_name_in_argv_and_a_notebook_what_the_kernel_has(tmp_path):
+    cell = {"cell_type": "code", "source": "import sys; print(len(sys.argv) > 1)", "metadata": {}}
+    made = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    write(tmp_path, {"x.py": script("import sys; print(sys.argv)"), "y.ipynb": json.dumps(made)})
+    async with planned(tmp_path, ["x.py", "y.ipynb"]) as planned_:
+        for name in ("x.py", "y.ipynb"):
+            assert (await run(planned_, name))[0].status == "ok"
+    assert printed(tmp_path / "out/x.ipynb") == "['x.py']\n"
+    assert printed(tmp_path / "out/y.ipynb") == "True\n"
+
+
+@pytest.mark.real
+async def test_a_kernel_has_its_own_time_to_start(tmp_path):
+    said = """[notebook."x.py"]\nstart-timeout = 0.001\n"""
+    write(tmp_path, {"x.py": script("1"), "y.py": script("1"), "moorage.toml": said})
+    async with planned(tmp_path, ["x.py", "y.py"], start_timeout="50s") as made:
+        assert (await run(made, "x.py"))[0].status == "died"
+        assert (await run(made, "y.py"))[0].status == "ok"

@@ -63,6 +63,7 @@ def _how(parser: argparse.ArgumentParser) -> None:
     add("--env", action="append", metavar="K=V", help="set an environment variable for the kernels")
     add("--timeout", metavar="S", help="seconds a notebook may take (default: no limit)")
     add("--cell-timeout", metavar="S", help="seconds a cell may take (default: no limit)")
+    add("--start-timeout", metavar="S", help="seconds a kernel may take to answer (default: 60; 0: no limit)")
     add("--retries", type=int, metavar="N", help="start anew when a kernel died, not when code raised (1)")
     add("--fail-fast", action="store_true", help="start nothing more after the first failure")
     add("--allow-errors", action="store_true", help="run on after an error; the notebook still counts failed")

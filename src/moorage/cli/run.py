@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from moorage.cli.parser import Parser
 
 _USAGE = """\
-moorage run TYPE (-c CODE | FILE | -) [options]
-       moorage run --existing KERNEL (-c CODE | FILE | -) [options]"""
+moorage run TYPE (-c CODE | FILE | -) [options] [[--] ARGUMENT...]
+       moorage run --existing KERNEL (-c CODE | FILE | -) [options] [[--] ARGUMENT...]"""
 _EPILOGUE = """\
 What the code prints appears as it comes; of a result its plain text, and on stderr what else there was.
 Questions of the code are asked here. The first Ctrl-C interrupts the code, the second ends the kernel.
@@ -26,6 +26,7 @@ Questions of the code are asked here. The first Ctrl-C interrupts the code, the 
 Exit codes: 0 all well; 1 the code raised or the kernel died; 2 wrong usage, nothing was done; 130
 interrupted.
 """
+_START_TIMEOUT = "seconds the kernel may take to answer (default: 60; 0: no limit)"
 _PROSE = frozenset({".md", ".Rmd", ".qmd", ".markdown", ".rst", ".mystnb"})
 
 
@@ -40,6 +41,8 @@ class Job:
         asks: whether standard input is free for the code's questions.
         env, kernel_args, cwd, isolate, rendezvous: as :func:`moorage.launch` takes them.
         timeout: seconds the code may take; 0 for no limit.
+        start_timeout: seconds the kernel may take to answer; 0 for no limit.
+        argv: what a Python kernel has in ``sys.argv``; empty to leave it alone.
         json: print one document of all outputs, and nothing else.
     """
 
@@ -53,6 +56,8 @@ class Job:
     isolate: str = "none"
     rendezvous: str = "auto"
     timeout: float = 0.0
+    start_timeout: float = 60.0
+    argv: tuple[str, ...] = ()
     json: bool = False
 
 
@@ -76,8 +81,8 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     add(
         "sources",
         nargs="*",
-        metavar="TYPE FILE",
-        help="kernel type; script or notebook, - for standard input",
+        metavar="TYPE FILE ARGUMENT",
+        help="kernel type; script or notebook, - for standard input; what is behind is its sys.argv",
     )
     add("-c", dest="code", metavar="CODE", help="run this")
     add(
@@ -104,6 +109,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds the code may take (default: no limit)",
     )
+    add("--start-timeout", type=float, default=60.0, metavar="S", help=_START_TIMEOUT)
     add("--json", action="store_true", help="print one JSON document of all outputs, and nothing else")
 
 
@@ -137,6 +143,7 @@ def job_of(options: argparse.Namespace) -> Job:
             kernel_type, existing = None, kernel_type
     else:
         _refuse_launching(options)
+    argv = _argv(options.code, words)
     cells, asks = _cells(options.code, words, kernel_type)
     return Job(
         kernel_type,
@@ -149,6 +156,8 @@ def job_of(options: argparse.Namespace) -> Job:
         isolate=options.isolate,
         rendezvous=options.rendezvous,
         timeout=options.timeout,
+        start_timeout=options.start_timeout,
+        argv=argv,
         json=options.json,
     )
 
@@ -166,10 +175,17 @@ def _refuse_launching(options: argparse.Namespace) -> None:
         raise UsageError(f"{' and '.join(wrong)} cannot be with --existing", why="That kernel runs already")
 
 
+def _argv(code: str | None, words: Sequence[str]) -> tuple[str, ...]:
+    """Return what the file finds in ``sys.argv``; nothing where that is left alone."""
+    if code is not None and words:
+        why = f"-c is the code, and {words[0]} a file"
+        raise UsageError("one thing can be run", why=why, do=f"Put -- before the arguments of {words[0]}")
+    # A notebook has the kernel's own arguments everywhere; a script runs as by its interpreter.
+    return () if len(words) == 1 and words[0].endswith(".ipynb") else tuple(words)
+
+
 def _cells(code: str | None, words: Sequence[str], kernel_type: str | None) -> tuple[tuple[str, ...], bool]:
     """Return the code, and whether standard input is still free."""
-    if len(words) > 1 or (words and code is not None):
-        raise UsageError(f"one thing can be run, and {words[-1]} is another", do="Give -c CODE or one FILE")
     if code is not None:
         return (code,), True
     if not words:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
 from moorage.cli.stdio import json_text, raw
-from moorage.errors import DeadlineExceeded, KernelDied, MoorageError
+from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
 from moorage.kernel.client import Result
 from moorage.kernel.outputs import OutputArea, traceback_of
+from moorage.kernel.quirks import arguments
 from moorage.render.show import ansi
 from moorage.version import __version__
 from moorage.wire.messages import Message
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # Seconds the code has to end after it was interrupted because its time was over.
 _GRACE = 5.0
+_FOR_EVER = 365 * 86400.0
 # How often a kernel is asked whether output of children is still on its way; its threads get a turn then.
 _LOOKS = 3
 
@@ -234,6 +236,7 @@ class Conversation:
             kernel_args=job.kernel_args,
             isolate=job.isolate,  # type: ignore[arg-type]  # argparse has let one of its choices pass
             rendezvous=job.rendezvous,  # type: ignore[arg-type]  # as above
+            timeout=job.start_timeout or _FOR_EVER,
         )
 
     async def _execute(self, kernel: AnyKernel) -> None:
@@ -242,6 +245,7 @@ class Conversation:
         timer = loop.call_later(deadline, self._expire, kernel) if deadline else None
         try:
             async with asyncio.timeout(deadline + _GRACE if deadline else None):
+                await self._give_arguments(kernel)
                 for source in self._job.cells:
                     result = await self._one(kernel, source)
                     if result.status != "ok" or self._interrupts:
@@ -255,6 +259,18 @@ class Conversation:
                 timer.cancel()
         if self._late:
             raise DeadlineExceeded(f"the code did not end within {deadline:g} s")
+
+    async def _give_arguments(self, kernel: AnyKernel) -> None:
+        """Let the code see what was typed behind its file, where it has a place to look."""
+        argv = self._job.argv
+        if str((kernel.info.get("language_info") or {}).get("name")) == "python":
+            if len(argv) > 1 or (argv and self._job.existing is None):
+                await kernel.client.execute(arguments(argv), silent=True, store_history=False)
+        elif len(argv) > 1:
+            raise UsageError(
+                f"{' '.join(argv[1:])} cannot be given to this kernel",
+                why="Only Python kernels have sys.argv",
+            )
 
     async def _one(self, kernel: AnyKernel, source: str) -> Result:
         cell = _Cell()

@@ -126,3 +126,8 @@ def published(argv: Sequence[str], info: Mapping[str, Any]) -> Published | None:
     if starts_application(argv) or named == "IRkernel":
         return None
     return Counts(_PUBLISHED[named]) if named in _PUBLISHED else Numbers()
+
+
+def arguments(words: Sequence[str]) -> str:
+    """Return code that gives a Python kernel's ``sys.argv`` these words, and leaves no name behind."""
+    return f"__import__('sys').argv[:] = {[*words]!r}"

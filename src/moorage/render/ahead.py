@@ -19,8 +19,7 @@ from moorage.launch.local import Fork
 from moorage.render.settings import RenderSettings
 from moorage.rendezvous.choice import is_ipykernel
 
-START_SECONDS = 60.0
-"""How long a kernel may take to answer."""
+_FOR_EVER = 365 * 86400.0
 
 
 class Ahead:
@@ -66,6 +65,7 @@ def launch_options(
     directory: Path,
     env: Mapping[str, str],
     fork: Fork,
+    start_timeout: float | None = None,
 ) -> dict[str, Any]:
     """Return how a notebook's kernel is launched.
 
@@ -75,6 +75,7 @@ def launch_options(
         directory: where it runs.
         env: its surroundings, before what the settings add for all.
         fork: see :func:`moorage.kernel.kernel.launch`.
+        start_timeout: seconds its kernel may take to answer, where it has a limit of its own.
     """
     arguments = settings.kernel_arg
     if is_ipykernel(spec.argv) and spec.language == "python":
@@ -85,7 +86,7 @@ def launch_options(
         "env": {**env, **settings.env},
         "rendezvous": settings.rendezvous,
         "kernel_args": arguments,
-        "timeout": START_SECONDS,
+        "timeout": (settings.start_timeout if start_timeout is None else start_timeout) or _FOR_EVER,
         "fork": fork,
         "isolate": settings.isolate,
     }

@@ -25,6 +25,7 @@ from moorage.errors import (
     WardenLost,
 )
 from moorage.kernel.kernel import Kernel, launch, not_forked
+from moorage.kernel.quirks import arguments
 from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.render.ahead import launch_options
 from moorage.render.cache.environment import Environment
@@ -189,6 +190,7 @@ class Rendering:
             directory=item.directory,
             env={**context.surroundings, **item.settings.env},
             fork=context.fork,
+            start_timeout=item.settings.start_timeout,
         )
         await context.warden.renew()
         ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
@@ -202,6 +204,11 @@ class Rendering:
     async def _execute(self, document: Document, kernel: Kernel) -> Outcome:
         notebook = document.notebook
         inputs = {} if self._remember is None else self._remember.inputs()
+        if self._item.file.path.suffix == ".py" and kernel.spec.language == "python":
+            # As `python x.py` has it: ipykernel's own arguments make every argparse of a script fail.
+            await kernel.client.execute(
+                arguments([self._item.file.path.name]), silent=True, store_history=False
+            )
         if isinstance(info := kernel.info.get("language_info"), dict):
             notebook["metadata"]["language_info"] = info
         executor = Executor(

@@ -42,6 +42,7 @@ class RenderSettings:
     Attributes:
         jobs: how many notebooks at once; None for the cores this process may use.
         timeout, cell_timeout: seconds for a notebook and for a cell, 0 for no deadline.
+        start_timeout: seconds until a kernel must have answered, 0 for no deadline.
         cache: folder of the cache; None for its usual place.
         report, junit, json, bundle: files to write; ``json`` may be ``-`` for stdout.
     """
@@ -52,6 +53,7 @@ class RenderSettings:
     kernel: str | None = None
     timeout: float = 0.0
     cell_timeout: float = 0.0
+    start_timeout: float = 60.0
     fail_fast: bool = False
     allow_errors: bool = False
     retries: int = 1
@@ -98,6 +100,7 @@ class NotebookSettings:
     optional: bool = False
     timeout: float | None = None
     cell_timeout: float | None = None
+    start_timeout: float | None = None
     kernel: str | None = None
     param: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -248,7 +251,7 @@ def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base:
 _RENDER: Mapping[str, parse.Parser] = {
     **dict.fromkeys(("out", "cache", "bundle", "report", "junit", "json"), parse.path),
     **dict.fromkeys(("kernel", "cluster"), parse.text),
-    **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
+    **dict.fromkeys(("timeout", "cell_timeout", "start_timeout"), parse.seconds),
     **dict.fromkeys(("fail_fast", "allow_errors", "no_cache", "force", "no_fork", "overwrite"), parse.flag),
     **dict.fromkeys(("display", "quiet", "plain"), parse.flag),
     **dict.fromkeys(("to", "remove_cells"), parse.listed),
@@ -264,7 +267,7 @@ _RENDER: Mapping[str, parse.Parser] = {
 
 _NOTEBOOK: Mapping[str, parse.Parser] = {
     **dict.fromkeys(("outputs", "inputs", "artifacts"), parse.globs),
-    **dict.fromkeys(("timeout", "cell_timeout"), parse.seconds),
+    **dict.fromkeys(("timeout", "cell_timeout", "start_timeout"), parse.seconds),
     "needs": parse.needs,
     "memory": parse.size,
     "cores": parse.count(1),
