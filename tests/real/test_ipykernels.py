@@ -1,0 +1,85 @@
+"""Forking with the last three minor versions of ipykernel, and the last of the major before: what it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from moorage import blocking
+from moorage.discovery.kernelspec import KernelSpec
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux"),
+]
+
+VERSIONS = ("7.4.0", "7.3.0", "7.2.0", "6.31.0")
+
+MIXED = """
+import os, sys, time
+for number in range(300):
+    print(number); display(number)
+os.write(1, b"native "); display("after")
+"""
+HOOK = """
+import sys
+def redact(message):
+    message["content"]["text"] = message["content"]["text"].replace("secret", "***")
+    return message
+sys.stdout.pub_thread.schedule(lambda: sys.stdout.register_hook(redact))
+print("a secret"); display(1)
+"""
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter that has this version of ipykernel and not moorage."""
+    folder = tmp_path_factory.mktemp("venv") / "venv"
+    uv = [sys.executable, "-m", "uv"]
+    made = subprocess.run(
+        [*uv, "venv", "-q", "--python", sys.executable, folder], check=False, capture_output=True, text=True
+    )
+    python = folder / "bin" / "python"
+    if made.returncode == 0:
+        install = [*uv, "pip", "install", "-q", "--python", python, f"ipykernel=={request.param}"]
+        made = subprocess.run(install, check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"ipykernel {request.param} cannot be installed here: {made.stderr.strip()[-200:]}")
+    return python
+
+
+def test_a_forked_kernel_does_what_a_spawned_one_does(
+    python: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it ipykernel leaves descriptors alone
+    spec = KernelSpec(
+        "mine", (str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"), "Mine", "python"
+    )
+    told = []
+    for fork in (False, True):
+        with blocking.launch(spec, fork=fork) as kernel:
+            assert kernel.process.forked == fork, kernel.process.not_forked
+            shown = [kernel.execute(code) for code in (MIXED, HOOK, "1 / 0", "6 * 7")]
+            said = kernel.execute(r"print('\ud800')").status  # a reply comes
+            if fork:
+                in_turn(shown[0].outputs)
+            rest = [(one.status, one.outputs if one.status == "ok" else one.error.ename) for one in shown[1:]]
+            told.append((said, rest))
+            if fork:
+                unbounded = "k = get_ipython().kernel; k.iopub_socket.io_thread.socket.sndhwm"
+                assert kernel.execute(unbounded).outputs[-1]["data"]["text/plain"] == "0"
+    assert told[0] == told[1]
+    assert "are slower" not in caplog.text  # all of this version is as known
+
+
+def in_turn(outputs: list[dict[str, object]]) -> None:
+    """Fail unless what was printed and what was displayed come in the order in which they were made."""
+    seen: list[object] = []
+    for output in outputs:
+        data = output.get("data")
+        seen.append(str(output["text"]).strip() if data is None else data["text/plain"])  # type: ignore[index]
+    assert seen == [str(number // 2) for number in range(600)] + ["native", "'after'"]
