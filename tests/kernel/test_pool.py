@@ -71,6 +71,18 @@ async def test_another_environment_from_the_first_moment_on_is_launched_afresh()
             assert await said(kernel, probe) == "1 pool\n"
 
 
+async def test_what_a_kernel_has_read_as_it_started_is_that_of_its_launch(tmp_path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, sys; sys.mine = os.environ.get('MINE')")
+    (tmp_path / "ipython").mkdir()
+    async with moorage.pool("python3", size=1, env={"PYTHONPATH": str(tmp_path)}) as pool:
+        await filled(pool, 1)
+        async with pool.launch(env={"IPYTHONDIR": str(tmp_path / "ipython")}) as kernel:
+            assert await said(kernel, "print(get_ipython().ipython_dir)") == f"{tmp_path / 'ipython'}\n"
+        for _ in range(2):
+            async with pool.launch(env={"MINE": "this"}) as kernel:
+                assert await said(kernel, "import sys; print(sys.mine)") == "this\n"
+
+
 async def test_a_directory_that_is_not_there_is_told() -> None:
     async with moorage.pool("python3", size=1) as pool:
         with pytest.raises(LaunchError, match="/nowhere"):
@@ -107,7 +119,7 @@ async def test_whoever_waits_hears_of_what_nobody_foresaw(monkeypatch) -> None:
     async with moorage.pool("python3", size=0) as pool:
         monkeypatch.setattr("tempfile.mkdtemp", full)
         for _ in range(2):
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(LaunchError, match="No space left"):
                 async with pool.launch():
                     pass
         monkeypatch.undo()

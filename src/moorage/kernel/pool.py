@@ -44,6 +44,10 @@ _MOVE = """\
 """
 
 
+# Beginnings of variables that a kernel reads as it starts, or that name folders to what does.
+_STARTED = ("IPYTHON", "JUPYTER", "XDG_")
+
+
 class Pool:
     """Some kernels of one type, always ready; made by :func:`pool`."""
 
@@ -53,6 +57,7 @@ class Pool:
         self._options = dict(options)
         self._size = size
         self._closed = False
+        self._reads: frozenset[str] = frozenset()
         self._machine = plan.Pool()
         self._loop = asyncio.get_running_loop()
         self._wishes = itertools.count(1)
@@ -91,8 +96,12 @@ class Pool:
         Cancelling while it waits leaves what was started to others.
         """
         env = checked(env)
-        if (cwd is None and not env) or self._movable(env):
-            place = await self._take()
+        place = await self._take() if (cwd is None and not env) or self._movable(env) else None
+        if place is not None and env and not self._moves(place.kernel, env):
+            place.left.set()
+            await place.gone.wait()
+            place = None
+        if place is not None:
             try:
                 if cwd is not None or env:
                     await _move(place.kernel, cwd, env)
@@ -142,7 +151,14 @@ class Pool:
     def _movable(self, env: Changes) -> bool:
         """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
         python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
-        return python and not early(dict.fromkeys(env, ""))
+        read = self._reads & env.keys() or [name for name in env if name.startswith(_STARTED)]
+        return python and not read and not early(dict.fromkeys(env, ""))
+
+    def _moves(self, kernel: Kernel, env: Changes) -> bool:
+        """Whether this kernel's interpreter has read none of these variables as it started."""
+        reads: frozenset[str] | None = getattr(kernel.process, "start_reads", None)
+        self._reads |= env.keys() if reads is None else reads
+        return not self._reads & env.keys()
 
     def _feed(self, event: plan.Event, error: Exception | None = None) -> None:
         for command in self._machine.handle(event, self._loop.time()):
