@@ -155,6 +155,30 @@ async def test_replies_on_control_come_between_those_on_shell(client, by_hand):
         await finish(by_hand, request, order=("reply", "idle"))
 
 
+async def test_a_reply_that_was_dropped_is_not_waited_for(client, by_hand):
+    await soon_subscribed(client, by_hand)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        await by_hand.idle(await soon(by_hand.hear()))
+        asked = await soon(by_hand.hear())
+        assert asked.msg_type == "kernel_info_request"
+        assert not running.done()
+        await by_hand.reply(asked, "kernel_info_reply")
+    assert (running.result().status, running.result().error.ename) == ("error", "ReplyLost")
+
+
+async def test_a_reply_that_is_only_late_is_waited_for(client, by_hand):
+    await soon_subscribed(client, by_hand)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())
+        await by_hand.idle(request)
+        asked = await soon(by_hand.hear())
+        await by_hand.reply(request, "execute_reply", execution_count=1)
+        await by_hand.reply(asked, "kernel_info_reply")
+    assert running.result().status == "ok"
+
+
 async def test_what_comes_after_idle_still_belongs_to_its_cell(client, by_hand):
     await soon_subscribed(client, by_hand)
     async with asyncio.TaskGroup() as group:

@@ -150,8 +150,7 @@ def test_an_interrupt_while_it_asks(moorage: Command):
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            # The first came just before the reading began, and Python sees it after that; or ipykernel had
-            # the answer already, was interrupted as it sent its reply, and dropped that.
+            # The first came just before the reading began, and Python sees it after that.
             process.send_signal(signal.SIGINT)
             moorage.ended(process, code=130)
         else:

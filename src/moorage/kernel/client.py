@@ -318,6 +318,17 @@ class Client:
             later = self.request(channel, messages.kernel_info_request(), request.receive)
             later.done.add_done_callback(lambda done: request.miss_idle() if Request.finished(done) else None)
 
+    def _look_for_reply(self, request: Request) -> None:
+        """Ask something else: once that is answered, a reply that was to come before it never will.
+
+        ipykernel drops the reply of a request that is interrupted as it answers.
+        """
+        if self._ended is None and request.lacks_reply:
+            later = self.request("shell", messages.kernel_info_request())
+            later.reply.add_done_callback(
+                lambda told: request.miss_reply() if Request.finished(told) else None
+            )
+
     def _on_iopub(self, message: Message) -> None:
         try:
             for listener in self._listeners:
@@ -342,6 +353,9 @@ class Client:
         if message.msg_type == "status" and message.content.get("execution_state") == "idle":
             request.idle = True
             request.settle()
+            if request.lacks_reply:
+                look = asyncio.get_running_loop().call_later(_IDLE_LATE, self._look_for_reply, request)
+                request.done.add_done_callback(lambda _: look.cancel())
 
     def _on_input_request(self, message: Message) -> None:
         request = self._requests.get(message.parent_id)

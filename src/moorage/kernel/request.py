@@ -58,6 +58,20 @@ class Request:
                 self.fail(error)
         self.settle()
 
+    @property
+    def lacks_reply(self) -> bool:
+        """Whether code has run to its end, as its idle says, and its reply has not come."""
+        return self.idle and self.message.msg_type == "execute_request" and not self.reply.done()
+
+    def miss_reply(self) -> None:
+        """Finish without the reply, which was lost: with one that says so."""
+        if self.lacks_reply:
+            header = msgspec.structs.replace(self.message.header, msg_type="execute_reply")
+            why = "the kernel dropped its reply, as ipykernel does when it is interrupted while it answers"
+            content = {"status": "error", "ename": "ReplyLost", "evalue": why, "traceback": []}
+            self.reply.set_result(Message("shell", header, content=content))
+            self.settle()
+
     @staticmethod
     def finished(future: asyncio.Future[Message]) -> bool:
         """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
