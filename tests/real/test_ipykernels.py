@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,10 +77,10 @@ def test_a_forked_kernel_does_what_a_spawned_one_does(
     assert "are slower" not in caplog.text  # all of this version is as known
 
 
-def in_turn(outputs: list[dict[str, object]]) -> None:
+def in_turn(outputs: list[dict[str, Any]]) -> None:
     """Fail unless what was printed and what was displayed come in the order in which they were made."""
     seen: list[object] = []
     for output in outputs:
         data = output.get("data")
-        seen.append(str(output["text"]).strip() if data is None else data["text/plain"])  # type: ignore[index]
+        seen.append(str(output["text"]).strip() if data is None else data["text/plain"])
     assert seen == [str(number // 2) for number in range(600)] + ["native", "'after'"]
