@@ -234,9 +234,8 @@ async def test_closing_ends_what_is_under_way(addresses):
 async def test_finished_requests_are_not_kept_for_ever(client, by_hand):
     for _ in range(600):
         request = client.request("shell", INFO)
-        request.idle = True
         request.reply.set_result(request.message)
-        request.settle()
+        request.settle(idle=True)
     waiting = client.request("shell", INFO)
     for _ in range(600):
         client.request("shell", INFO).reply.cancel()

@@ -20,7 +20,7 @@ async def test_it_is_done_when_reply_and_idle_are_there_in_whichever_order(idle_
         request.settle()
         assert not request.done.done()
         if half == "idle":
-            request.idle = True
+            request.settle(idle=True)
         else:
             request.reply.set_result(REPLY)
     request.settle()
@@ -44,5 +44,4 @@ async def test_an_idle_that_was_missed_is_waited_for_only_until_there_is_a_reply
     request.reply.set_result(REPLY)
     request.give_up_idle()
     assert request.done.done()
-    request.idle = True  # after all
-    request.settle()
+    request.settle(idle=True)  # after all

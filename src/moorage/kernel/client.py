@@ -16,7 +16,7 @@ from typing import Any, Self
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
-from moorage.kernel.request import InputProvider, Receiver, Request
+from moorage.kernel.request import InputProvider, Receiver, Request, finished
 from moorage.kernel.result import ExecutionError, Result, error_of
 from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
@@ -316,7 +316,7 @@ class Client:
             channel: Channel = "control" if request.message.channel == "control" else "shell"
             # deno gives what is late to whoever asked last.
             later = self.request(channel, messages.kernel_info_request(), request.receive)
-            later.done.add_done_callback(lambda done: request.miss_idle() if Request.finished(done) else None)
+            later.done.add_done_callback(lambda done: request.miss_idle() if finished(done) else None)
 
     def _look_for_reply(self, request: Request) -> None:
         """Ask something else: once that is answered, a reply that was to come before it never will.
@@ -325,9 +325,7 @@ class Client:
         """
         if self._ended is None and request.lacks_reply:
             later = self.request("shell", messages.kernel_info_request())
-            later.reply.add_done_callback(
-                lambda told: request.miss_reply() if Request.finished(told) else None
-            )
+            later.reply.add_done_callback(lambda told: request.miss_reply() if finished(told) else None)
 
     def _on_iopub(self, message: Message) -> None:
         try:
@@ -351,8 +349,7 @@ class Client:
             except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
                 request.fail(error)
         if message.msg_type == "status" and message.content.get("execution_state") == "idle":
-            request.idle = True
-            request.settle()
+            request.settle(idle=True)
             if request.lacks_reply:
                 look = asyncio.get_running_loop().call_later(_IDLE_LATE, self._look_for_reply, request)
                 request.done.add_done_callback(lambda _: look.cancel())

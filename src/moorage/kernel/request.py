@@ -33,24 +33,25 @@ class Request:
         self.stdin = stdin
         self.reply: asyncio.Future[Message] = loop.create_future()
         self.done: asyncio.Future[Message] = loop.create_future()
-        self.idle = False
+        self._idle = False
         self.lost = False
 
-    def settle(self) -> None:
-        """Finish when both halves are there."""
-        if self.idle and self.finished(self.reply) and not self.done.done():
+    def settle(self, *, idle: bool = False) -> None:
+        """Finish when both halves are there; ``idle``: that half is, from now on."""
+        self._idle |= idle
+        if self._idle and finished(self.reply) and not self.done.done():
             self.done.set_result(self.reply.result())
 
     def give_up_idle(self) -> None:
         """Nobody is to wait for an idle that was published before anybody listened."""
-        if self.finished(self.reply):
+        if finished(self.reply):
             self.done.cancel()
 
     def miss_idle(self) -> None:
         """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
-        if self.done.done() or self.idle:
+        if self.done.done() or self._idle:
             return
-        self.idle = self.lost = True
+        self._idle = self.lost = True
         if self.receive is not None and self.message.msg_type == "execute_request":
             try:
                 self.receive(lost_note(self.message))
@@ -61,7 +62,7 @@ class Request:
     @property
     def lacks_reply(self) -> bool:
         """Whether code has run to its end, as its idle says, and its reply has not come."""
-        return self.idle and self.message.msg_type == "execute_request" and not self.reply.done()
+        return self._idle and self.message.msg_type == "execute_request" and not self.reply.done()
 
     def miss_reply(self) -> None:
         """Finish without the reply, which was lost: with one that says so."""
@@ -71,11 +72,6 @@ class Request:
             content = {"status": "error", "ename": "ReplyLost", "evalue": why, "traceback": []}
             self.reply.set_result(Message("shell", header, content=content))
             self.settle()
-
-    @staticmethod
-    def finished(future: asyncio.Future[Message]) -> bool:
-        """Tell whether a future has its message: it was neither failed nor cancelled by who waited."""
-        return future.done() and not future.cancelled() and future.exception() is None
 
     def fail(self, error: BaseException) -> None:
         """End every wait with ``error``."""
@@ -89,3 +85,8 @@ def lost_note(request: Message) -> Message:
     """Return what tells on stderr that output of a request was dropped."""
     header = msgspec.structs.replace(request.header, msg_type="stream")
     return Message("iopub", header, content={"name": "stderr", "text": LOST})
+
+
+def finished(future: asyncio.Future[Message]) -> bool:
+    """Tell whether a future has its message: it was neither failed nor cancelled by what waited."""
+    return future.done() and not future.cancelled() and future.exception() is None
