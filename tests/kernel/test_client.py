@@ -29,7 +29,7 @@ async def python(anyio_backend):
 
 
 async def soon(awaitable):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await awaitable
 
 

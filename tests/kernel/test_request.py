@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.kernel.request import Request
+from moorage.kernel.request import Request, finished
 from moorage.wire.messages import Header, Message
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +31,8 @@ async def test_failing_it_ends_every_wait_and_changes_nothing_that_is_done():
     request = Request(ASKED, None, None)
     request.reply.set_result(REPLY)
     request.fail(OSError("gone"))
-    assert request.finished(request.reply)
-    assert not request.finished(request.done)
+    assert finished(request.reply)
+    assert not finished(request.done)
     with pytest.raises(OSError, match="gone"):
         await request.done
 

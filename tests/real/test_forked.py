@@ -96,6 +96,8 @@ def shown(kernel: blocking.Kernel, cell: str) -> list[dict[str, Any]]:
     ):
         text = text.replace(own, name)
     text = re.sub(r"0x[0-9a-f]{6,}", "ADDRESS", text)
+    # ps shows one word more of a spawned kernel; the kernel itself does not.
+    text = re.sub(r"--config=[^ ]*ipykernel_unbounded\.py(\\\\x00)?", "", text)
     found: list[dict[str, Any]] = []
     for output in json.loads(text)[1]:
         last = found[-1] if found else {}

@@ -19,6 +19,8 @@ import sys
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
 
+_OWN = f"--config={__file__}"
+
 
 def keep_all() -> None:
     """Lift the limit of the publishing socket just before it is bound. Called again, it changes nothing."""
@@ -27,6 +29,7 @@ def keep_all() -> None:
         return  # IPython executes the file once for every folder it looks for configuration in
 
     def bind_unbounded(self, socket, port):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
+        forget_file(self)
         zmq = sys.modules["zmq"]
         if socket.type in (zmq.PUB, zmq.XPUB):
             socket.sndhwm = 0
@@ -34,6 +37,17 @@ def keep_all() -> None:
 
     bind_unbounded.unbounded = True  # type: ignore[attr-defined]  # a mark on a function
     IPKernelApp._try_bind_socket = bind_unbounded  # noqa: SLF001 - the last step before the socket listens
+
+
+def forget_file(application) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - ipykernel has no types
+    """Let an application show the command line and the configuration of its kernelspec: without this file."""
+    application.argv = [word for word in application.argv if word != _OWN]
+    for config in (application.config, application.cli_config):
+        for name, section in list(config.items()):
+            if section.get("extra_config_file") == __file__:
+                del section["extra_config_file"]
+                if not section:
+                    del config[name]
 
 
 def keep_order() -> None:
@@ -46,10 +60,15 @@ def keep_order() -> None:
     @functools.wraps(write)
     def write_in_order(self, string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
         before = last[0] if last else self
-        if before is not self and before._is_master_process() and before.pub_thread.thread.is_alive():  # noqa: SLF001 - as write() asks
-            before._flush()  # noqa: SLF001 - puts it into the queue of the sending thread and waits for nothing
         last[:] = [self]
-        return write(self, string)
+        thread = getattr(before.pub_thread, "thread", None)  # a stream that was closed has none
+        if before is not self and thread is not None and before._is_master_process() and thread.is_alive():  # noqa: SLF001 - as write() asks
+            before._flush()  # noqa: SLF001 - puts it into the queue of the sending thread and waits for nothing
+        try:
+            return write(self, string)
+        except Exception as error:
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+            raise  # without this frame: a user reads ipykernel's alone
 
     write_in_order.ordered = True  # type: ignore[attr-defined]  # a mark on a function
     OutStream.write = write_in_order
@@ -60,4 +79,5 @@ if hasattr(IPKernelApp, "_try_bind_socket"):
 if {"_flush", "_is_master_process"} <= vars(OutStream).keys():
     keep_order()
 # The kernel's user sees the command line of the kernelspec.
-sys.argv[:] = [word for word in sys.argv if word != f"--config={__file__}"]
+for _words in (sys.argv, sys.orig_argv):
+    _words[:] = [word for word in _words if word != _OWN]

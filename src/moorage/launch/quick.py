@@ -146,7 +146,11 @@ class Order:
         def write_in_order(stream: Any, string: str) -> Any:
             if self._last is not stream:
                 self._switch(stream)
-            return write(stream, string)
+            try:
+                return write(stream, string)
+            except Exception as error:
+                error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+                raise  # without this frame: a user reads ipykernel's alone
 
         streams.flush, streams._flush, streams.write = flush, publish, write_in_order
         streams._watch_pipe_fd, streams.register_hook = watch_descriptor, register_hook
