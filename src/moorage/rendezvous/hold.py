@@ -45,15 +45,11 @@ def hold_port(ip: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
 
 def _bind(held: socket.socket, address: tuple[str, int]) -> None:
-    # Without the option at first: with it, Linux would remember of the port that all its sockets share it,
+    if address[1]:
+        share(held, True)  # connections of the port's last user may linger
+    # A new port without the option: with it, Linux would remember of the port that all its sockets share it,
     # and never look at them again (``tb->fastreuse``).
-    try:
-        held.bind(address)
-    except OSError:
-        if not address[1]:
-            raise
-        share(held, True)  # connections of the port's last user linger
-        held.bind(address)
+    held.bind(address)
 
 
 def share(held: socket.socket, shared: bool) -> None:  # noqa: FBT001 - as setsockopt has it
