@@ -1,12 +1,11 @@
 """What a forked ipykernel does more quickly, and loses less: its messages to all clients.
 
-ipykernel waits twice for its printing thread before each display message, each result, each reply and each
-idle, so that they come after what was printed before, and naps before each reply in case that was not enough.
-Order alone needs no waiting: all of it goes through one queue, into which the thread that publishes puts what
-was printed so far itself, be it in a buffer or still in the pipe behind a descriptor. That makes displays
-more than twice as fast, a small cell one and a half times, and what C code writes is never late. And where
-it publishes faster than its clients read, ZeroMQ drops what is beyond a thousand messages; here they wait
-in memory instead.
+ipykernel waits twice for its printing thread before each display, result, reply and idle, so that they come
+after what was printed before, and naps before each reply in case that was not enough. Order alone needs no
+waiting: all goes through one queue, into which the thread that publishes puts what was printed so far, be it
+in a buffer or still in the pipe behind a descriptor. Displays are twice as fast, small cells one and a half
+times, and what C code writes is never late. Where it publishes faster than its clients read, ZeroMQ drops
+what is beyond a thousand messages; here they wait in memory instead.
 
 Waiting is left out of ipykernel's own flushes alone. User code that flushes waits as ever, and so does all
 that could be noticed: hooks, echoes, text that cannot be sent. Messages are made by ipykernel's own code, in
@@ -142,6 +141,10 @@ class Order:
             stream._hooked = True
             register(stream, hook)
 
+        streams.flush, streams._flush, streams.write = flush, publish, self._written(write)
+        streams._watch_pipe_fd, streams.register_hook = watch_descriptor, register_hook
+
+    def _written(self, write: Any) -> Any:
         @functools.wraps(write)
         def write_in_order(stream: Any, string: str) -> Any:
             if self._last is not stream:
@@ -150,10 +153,9 @@ class Order:
                 return write(stream, string)
             except Exception as error:
                 error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-                raise  # without this frame: a user reads ipykernel's alone
+                raise  # without this frame
 
-        streams.flush, streams._flush, streams.write = flush, publish, write_in_order
-        streams._watch_pipe_fd, streams.register_hook = watch_descriptor, register_hook
+        return write_in_order
 
     def _switch(self, stream: Any) -> None:
         """Have what was printed to another stream published before what is printed to this one."""
