@@ -7,12 +7,9 @@ in a buffer or still in the pipe behind a descriptor. Displays are twice as fast
 times, and what C code writes is never late. Where it publishes faster than its clients read, ZeroMQ drops
 what is beyond a thousand messages; here they wait in memory instead.
 
-Waiting is left out of ipykernel's own flushes alone. User code that flushes waits as ever, and so does all
-that could be noticed: hooks, echoes, text that cannot be sent. Messages are made by ipykernel's own code, in
-the printing thread as ever.
-
-Loaded by the zygote by its path, without the package; what an ipykernel of another shape lacks is left as it
-is, and told.
+Only ipykernel's own flushes do not wait. User code that flushes does, and so does all that could be noticed:
+hooks, echoes, text that cannot be sent. ipykernel's own code makes the messages, in the printing thread.
+Loaded by the zygote by its path; what an ipykernel of another shape lacks is left as it is, and told.
 """
 # ruff: noqa: SLF001, PLC0415 - the one place that changes ipykernel from within; only a kernel's interpreter has it
 
