@@ -5,7 +5,7 @@ after what was printed before, and naps before each reply in case that was not e
 waiting: all goes through one queue, into which the thread that publishes puts what was printed so far, be it
 in a buffer or still in the pipe behind a descriptor. Displays are twice as fast, small cells one and a half
 times, and what C code writes is never late. Where it publishes faster than its clients read, ZeroMQ drops
-what is beyond a thousand messages; here they wait in memory instead.
+what is beyond a thousand messages; here they wait.
 
 Only ipykernel's own flushes do not wait. User code that flushes does, and so does all that could be noticed:
 hooks, echoes, text that cannot be sent. ipykernel's own code makes the messages, in the printing thread.
@@ -40,8 +40,7 @@ MOST_WAITING = 1000
 """Messages that may wait for the printing thread before their maker waits too."""
 NAP = 0.0005
 """Seconds that ipykernel sleeps before each reply, unless it is told otherwise."""
-PIECE = 4096
-"""Bytes that a pipe takes without waiting once poll(2) says that it takes any, see pipe(7)."""
+PIECE = 4096  # bytes that a pipe takes without waiting once poll(2) says that it takes any, see pipe(7)
 
 
 def quicken() -> list[str]:
