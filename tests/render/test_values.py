@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,38 @@ def test_no_durations(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("1.5", 1.5), ("True", True), ("false", False), ("null", None), ("None", None), ("[1]", [1])],
+    [
+        *[
+            ("1", 1),
+            ("1.5", 1.5),
+            ("True", True),
+            ("false", False),
+            ("null", None),
+            ("None", None),
+            ("[1]", [1]),
+        ],
+        *[("-.5", -0.5), (".5e3", 500.0), ("2.", 2.0), ("+4", 4), ("+1.5", 1.5)],
+        *[(".inf", math.inf), ("+.inf", math.inf), ("-.inf", -math.inf)],
+    ],
 )
 def test_literals(text, value):
     assert literal(text) == value
+    assert type(literal(text)) is type(value)
 
 
-@pytest.mark.parametrize("text", ["", "x", "NaN", "1,2", "{", "'x'"])
+def test_no_number_as_yaml_has_it():
+    assert math.isnan(literal(".nan"))
+
+
+def test_dates_and_times_of_toml_are_texts():
+    table = tomllib.loads("a = 2026-01-02\nb = [2026-01-02T03:04:05Z, {c = 03:04:05}]")
+    found = param(table, Path())
+    assert found == {"a": "2026-01-02", "b": ["2026-01-02T03:04:05+00:00", {"c": "03:04:05"}]}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "NaN", "1,2", "{", "'x'", "007", "1_000", "1.2.3", ".", "+", "+.", "2026-01-02"]
+)
 def test_what_is_no_literal_is_text(text):
     assert literal(text) == text
 

@@ -73,11 +73,11 @@ def run(options: argparse.Namespace) -> int:
     """
     from moorage.cli.complaints import complain
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it would end the command
     if not options.command:
         raise UsageError("there is nothing to isolate", do=f"Type {_USAGE}")
     ports = _port_range(options.port_range)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it would end the command
     try:
         _enter(ports)
     except MoorageError as error:

@@ -32,7 +32,7 @@ from moorage.render.cache.environment import Environment
 from moorage.render.cache.stored import Ran
 from moorage.render.context import Context, Item
 from moorage.render.documents.document import Document, load
-from moorage.render.documents.tags import inject_parameters, without_cells
+from moorage.render.documents.tags import inject_parameters, undeclared, without_cells
 from moorage.render.events import CellStarted, Failure, Note, Outcome
 from moorage.render.execute import Execution, Executor, Limits
 from moorage.render.kernels import lasting_name, name_kernel
@@ -177,6 +177,9 @@ class Rendering:
             self._context.emit(Note("notice", said, self._item.name))
         notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
         params = {**own.param, **settings.param}
+        if unknown := undeclared(notebook, params):
+            said = f"{', '.join(unknown)}: the cell tagged `parameters` names no such parameter"
+            self._context.emit(Note("warning", said, self._item.name))
         notebook = inject_parameters(notebook, params, document.language or spec.language)
         name_kernel(notebook["metadata"], spec)
         return document.with_notebook(notebook), spec

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,32 @@ def size(value: Any, _: Path = Path()) -> int:
 
 
 def literal(text: str) -> Any:
-    """Return the value ``--param K=V`` means: JSON and Python's True, False, None; else the text itself."""
-    words: dict[str, Any] = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
+    """Return the value ``--param K=V`` means; the text itself where it is none.
+
+    JSON; Python's True, False and None; numbers of YAML: ``-.5``, ``2.``, ``+4``, ``.inf``, ``.nan``.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
     try:
         return json.loads(text, parse_constant=str)
     except ValueError:
         return text
+
+
+_WORDS: dict[str, Any] = {
+    "True": True,
+    "False": False,
+    "None": None,
+    ".inf": math.inf,
+    "+.inf": math.inf,
+    "-.inf": -math.inf,
+    ".nan": math.nan,
+}
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,400}\.[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?|\+[1-9][0-9]{0,400}"
+)
 
 
 def _pairs(value: Any, read: Callable[[str], Any]) -> dict[str, Any]:
@@ -155,7 +174,18 @@ def param(value: Any, _: Path) -> dict[str, Any]:
     table = _pairs(value, literal)
     if not all(key.isidentifier() for key in table):
         raise ValueError("a table whose keys can be names of variables")
-    return table
+    return {key: _dated(each) for key, each in table.items()}
+
+
+def _dated(value: Any) -> Any:
+    """Return a value of TOML as one of JSON: dates and times become texts, which every language can read."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_dated(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _dated(each) for key, each in value.items()}
+    return value
 
 
 def env(value: Any, _: Path) -> dict[str, str]:

@@ -198,29 +198,19 @@ def test_what_cannot_be_written_is_refused(params, language):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("source", "unknown"),
     [
-        ("12", 12), ("-3", -3), ("+4", 4), ("007", "007"), ("1.5", 1.5), ("-.5", -0.5), ("2.", 2.0),
-        ("1e-3", 0.001), ("1_000", "1_000"), ("true", True), ("False", False), ("null", None), ("None", None),
-        ("~", None), (".inf", math.inf), ("-.inf", -math.inf), ("nan", "nan"), ("yes", "yes"), ("", ""),
-        ("[1, 2]", [1, 2]), ('{"a": [true]}', {"a": [True]}), ('"12"', "12"), ("'12'", "12"),
-        ("[not json", "[not json"), ("a=b", "a=b"), (" spaced ", " spaced "), ("2026-01-02", "2026-01-02"),
-        ("1.2.3", "1.2.3"),
+        ("alpha = 1\nbeta: int = 2", ["gamma"]),
+        ("alpha <- 1; gamma <- 3", ["beta"]),
+        ("alphabet = 1", ["alpha", "beta", "gamma"]),
+        ("", ["alpha", "beta", "gamma"]),
+        ("alpha = beta = gamma = 1", []),
     ],
-)  # fmt: skip
-def test_values_of_the_command_line(text, value):
-    assert tags.parse_param("name=" + text) == ("name", value)
-
-
-@pytest.mark.parametrize("text", ["", "name", "=1", " =1"])
-def test_what_is_no_parameter_is_refused(text):
-    with pytest.raises(UsageError, match="NAME=VALUE"):
-        tags.parse_param(text)
-
-
-@given(st.text())
-def test_any_value_is_read(text):
-    assert tags.parse_param("n=" + text)[0] == "n"
+)
+def test_parameters_that_no_cell_declares_are_found(source, unknown):
+    cell = {"cell_type": "code", "source": source, "metadata": {"tags": ["parameters"]}}
+    assert tags.undeclared({"cells": [cell]}, ["gamma", "alpha", "beta"]) == unknown
+    assert tags.undeclared({"cells": []}, ["gamma"]) == []
 
 
 json_values = st.recursive(

@@ -7,8 +7,7 @@ import keyword
 import math
 import re
 import shlex
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moorage.errors import UsageError
@@ -210,43 +209,12 @@ def parameters_source(params: dict[str, Any], language: str | None, *, declared:
     return "\n".join(lines)
 
 
-def parse_param(text: str) -> tuple[str, Any]:
-    """Read ``NAME=VALUE`` of the command line.
-
-    The value is a number, ``true``, ``false``, ``null``, a JSON list, object or quoted string, where it
-    looks like one (Python's ``True``, ``False`` and ``None`` too, and YAML's ``.inf`` and ``.nan``); else
-    the string as it stands.
-
-    Raises:
-        UsageError: there is no ``=``, or no name before it.
-    """
-    name, equals, value = text.partition("=")
-    name = name.strip()
-    if not equals or not name:
-        raise UsageError(f"--param {text!r} is no parameter", why="It must read NAME=VALUE", do="Correct it")
-    return name, _parse_value(value)
-
-
-_WORDS: dict[str, Any] = {
-    "true": True, "True": True, "false": False, "False": False, "null": None, "None": None, "~": None,
-    ".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan,
-}  # fmt: skip
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,1000})")
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
-
-
-def _parse_value(text: str) -> Any:
-    bare = text.strip()
-    if bare in _WORDS:
-        return _WORDS[bare]
-    if _INTEGER.fullmatch(bare) or _FLOAT.fullmatch(bare):
-        return int(bare) if _INTEGER.fullmatch(bare) else float(bare)
-    if len(bare) >= 2 and bare[0] == bare[-1] == "'":
-        return bare[1:-1].replace("''", "'")
-    if bare[:1] in {"[", "{", '"'}:
-        with suppress(ValueError):
-            return json.loads(bare)
-    return text
+def undeclared(notebook: dict[str, Any], params: Iterable[str]) -> list[str]:
+    """Return the parameters that the cell tagged ``parameters`` does not name; none without such a cell."""
+    index = parameters_cell_index(notebook)
+    declared = "" if index is None else notebook["cells"][index]["source"]
+    names = set(re.findall(r"[^\W\d]\w*", declared))
+    return [] if index is None else sorted(set(params) - names)
 
 
 def _python(value: Any) -> str:
