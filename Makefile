@@ -39,7 +39,7 @@ types-darwin types-win32: types-%:
 	$(PY) -m mypy --platform $* --no-warn-unreachable --cache-dir .mypy_cache/$* src
 
 test: check
-	$(PY) -m pytest -q -m "not real and not slow" --ignore tests/house
+	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
 	$(PY) -m pytest -q -m "real or slow" --durations=10
 
 bench:

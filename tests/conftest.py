@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+import hypothesis
 import pytest
 
 
 def pytest_configure() -> None:
-    """End by SIGTERM as by Ctrl-C: what tests start leads sessions of its own, and only they tidy it up."""
+    """Prepare the session.
+
+    SIGTERM ends it as Ctrl-C does: what tests start leads sessions of its own, and only they tidy it up. No
+    example fails because the machine is busy; where CI is set, hypothesis has a profile that says so, too.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "CI" not in os.environ:
+        slow = [hypothesis.HealthCheck.too_slow]
+        hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=slow)
+        hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture
