@@ -44,17 +44,34 @@ SYSTEMS: dict[str, tuple[str, tuple[dict[str, str], ...], frozenset[str]]] = {
 """System -> what ``os.name`` is there, what modules lack there, which are not there."""
 
 
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+class System(ModuleType):
+    """A copy of a module that shares the standard streams with ``sys``: they may be put in others' place."""
+
+    def __getattr__(self, name: str):
+        if name in STREAMS:
+            return getattr(sys, name)
+        raise AttributeError(f"no {name} here")
+
+    def __setattr__(self, name: str, value) -> None:
+        if name in STREAMS:
+            setattr(sys, name, value)
+        else:
+            super().__setattr__(name, value)
+
+
 def emulate(system: str) -> None:
     """Let every import by a module of moorage from now on find ``system``."""
     name, lacks, missing = SYSTEMS[system]
     changed: dict[str, ModuleType] = {}
     for real in map(__import__, ("sys", "os", "signal", "select", "socket", "time")):
-        changed[real.__name__] = copy = ModuleType(real.__name__)
+        changed[real.__name__] = copy = System(real.__name__)
         vars(copy).update(vars(real))
     vars(changed["sys"])["platform"] = system
-    for stream in ("stdin", "stdout", "stderr"):
+    for stream in STREAMS:
         del vars(changed["sys"])[stream]
-    vars(changed["sys"])["__getattr__"] = lambda stream: getattr(sys, stream)  # it may be redirected
     vars(changed["os"])["name"] = name
     for table in lacks:
         for module, names in table.items():

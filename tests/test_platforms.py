@@ -26,7 +26,7 @@ PACKAGE = TESTS.parent / "src" / "moorage"
 NEEDS_LINUX = frozenset(
     {
         *("launch.berth", "launch.children", "launch.confine", "launch.hunt", "launch.mail", "launch.warden"),
-        *("launch.afresh", "launch.quick", "launch.zygote"),
+        *("launch.afresh", "launch.quick", "launch.startup", "launch.zygote"),
         *("launch.confine", "launch.isolate", "launch.relay"),
         *("launch.listening", "launch.procfs", "launch.stranger", "discovery.processes"),
     }

@@ -192,6 +192,7 @@ def test_a_kernelspec_is_found_without_loading_anything_for_others(name):
         "moorage",
         "moorage.discovery",
         "moorage.discovery.finder",
+        "moorage.directory",
         "moorage.discovery.kernelspec",
         "moorage.errors",
         "moorage.launch",

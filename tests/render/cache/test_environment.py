@@ -155,6 +155,7 @@ def test_a_kernel_of_another_language_is_its_program(tmp_path):
     assert {path: bool(state.digest) for path, state in found.files.items()} == {
         "data.csv": True,
         "none.rds": False,
+        "read.csv": False,  # a word like a file's name
     }
     assert changed_packages(found, Distributions()) == ""
     program.write_text("22")

@@ -91,11 +91,11 @@ def test_kernels_are_named_only_where_they_differ(folder):
 
 
 def test_long_failures_are_cut_and_say_so(folder):
-    error = Failure(1, "E", "x", ("a" * 100_000 + "END",), "\n".join(map(str, range(1000))), 1)
+    error = Failure(1, "E", "x", ("a" * 90_000 + "END",), "\n".join(map(str, range(1000))), 1)
     (card,) = made(replace(FAILED, error=error))
     assert len(card.detail.source) == 400
     assert card.detail.traceback.endswith("END")
-    assert "600 lines of the cell and 60003 characters in the middle of the traceback" in card.detail.cut
+    assert "600 lines of the cell and 50003 characters in the middle of the traceback" in card.detail.cut
 
 
 def test_many_long_failures_stay_within_the_budget(folder, monkeypatch):
