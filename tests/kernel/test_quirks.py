@@ -68,7 +68,11 @@ def test_xeus_python_in_raw_mode_is_interrupted_where_python_runs():
 )
 def test_what_is_built_on_ipykernel_says_so(argv, info, built):
     assert built_on_ipykernel(argv, info) is built
-    assert (trail(argv, info) is None) == (built or info.get("implementation") == "xeus-python")
+
+
+def test_what_is_built_on_ipykernel_may_print_by_a_way_of_its_own():
+    info = {"implementation": "Echo", "supported_features": ["kernel subshells"]}
+    assert trail(("x",), info) == Trail()
 
 
 def test_output_that_may_trail_is_waited_for():

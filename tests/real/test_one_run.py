@@ -28,7 +28,8 @@ KILLER = script(
 )
 SEEN = '# %% tags=["parameters"]\nalpha = 1\nname = ""\n\n' + script(
     "import json, os, sys\n"
-    "print(json.dumps({'alpha': alpha, 'name': name, 'cwd': os.getcwd(), 'argv': sys.argv,\n"
+    "print(json.dumps({'alpha': alpha, 'name': name, 'cwd': os.getcwd(), 'words': sys.argv,\n"
+    "  'argv': get_ipython().kernel.parent.argv,\n"
     "  'colour': os.environ.get('COLOUR'), 'omp': os.environ.get('OMP_NUM_THREADS'),\n"
     "  'makeflags': os.environ.get('MAKEFLAGS')}))",
 )
@@ -232,6 +233,7 @@ def test_parameters_variables_arguments_and_threads_reach_the_kernel(tree: Tree)
     seen = json.loads(printed(tree.site / "seen.ipynb"))
     assert (seen["alpha"], seen["name"], seen["colour"]) == (2.5, "x=y", "red")
     assert "--no-color" in seen["argv"]
+    assert seen["words"] == ["seen.py"]
     assert int(seen["omp"]) >= 1
     assert not seen["makeflags"]
     assert Path(seen["cwd"]) == tree.command.cwd

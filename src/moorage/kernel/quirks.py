@@ -98,7 +98,8 @@ def trail(argv: Sequence[str], info: Mapping[str, Any]) -> Trail | None:
         None for kernels that publish everything before they say idle.
     """
     named = str(info.get("implementation"))
-    if named.lower().startswith(_IN_ORDER) or built_on_ipykernel(argv, info):
+    # What is built on ipykernel may carry what a program prints by a way of its own, unless it is known.
+    if named.lower().startswith(_IN_ORDER) or is_ipykernel(argv):
         return None
     return Trail(_MARKS.get(named, ""))
 

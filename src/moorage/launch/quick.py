@@ -227,7 +227,7 @@ class Order:
         """Do so once, where that needs no waiting for a reader of the original descriptor."""
         if not stream._should_watch:
             return
-        with contextlib.suppress(OSError):  # closed just now: the thread that watches will say so
+        with contextlib.suppress(OSError), self._moving:  # what the watching thread has read is in the buffer
             count = unread(stream._fid)
             if count and takes(stream._original_stdstream_copy, count):
                 self._move(stream, count)
