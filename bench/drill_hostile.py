@@ -33,7 +33,7 @@ from bench.measure import BIN, environment, machine, notebook, table, write_resu
 STRANGER = 65534
 HARM = "HARM-DONE"
 """A file of this name is what a planted program leaves."""
-OBEYED = ("\x1b]", "\n::", "\n##[", "\x1b[2J")
+OBEYED = ("\x1b]", "\n::error::owned", "\n##[group]owned", "\x1b[2J")
 """What a terminal or a runner would obey."""
 
 
@@ -238,13 +238,15 @@ def bombs(stage: Stage) -> None:
         "# %%\nraise type('E', (Exception,), {})('line ' + '9' * 5000 + ' \\x1b[' + '9' * 5000 + 'm')",
     )
     stage.write("a/fine.py", HELLO)
+    stage.write("a/declared.py", HELLO)
     stage.write(
         "a/moorage.toml",
-        '[render]\nartifacts = ["**/**/**/**/**/**/**/**/*x"]\noutputs = ["*a*a*a*a*a*a*b"]\n',
+        '[render]\nartifacts = ["**/**/**/**/**/**/**/**/*x"]\n'
+        '[notebook."declared.py"]\noutputs = ["*a*a*a*a*a*a*b"]\n',
     )
     text = stage.run("render", ".", "-o", "../out", cwd="a")
-    if text and not (stage.folder / "out/fine.ipynb").is_file() and 2 not in stage.codes:
-        stage.found.append("a good document was lost beside bad ones")
+    if not (stage.folder / "out/fine.ipynb").is_file():
+        stage.found.append(f"a good document was lost beside bad ones: {text[-600:]}")
 
 
 @case("pull request")
