@@ -184,3 +184,9 @@ def test_the_text_says_nothing_of_what_the_run_made(place):
     assert files(place, ("made", "own.txt", 1), code=code) == {"data.csv": True, "none.h5": False}
     states = of_text(Files(), code, place, START)
     assert {path.name for path, state in states.items() if state.digest} == {"data.csv"}
+
+
+@pytest.mark.parametrize("code", ["cut -d / x", "open('/')", "a = n / m", "cd //", "ls . .."])
+def test_the_root_and_folders_are_no_files(place, code):
+    for bare in (False, True):
+        assert [path for path in named([code], place, bare=bare) if path.suffix] == []

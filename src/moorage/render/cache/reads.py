@@ -253,7 +253,7 @@ def named(code: Iterable[str], directory: Path, *, bare: bool = False) -> list[P
             break
         if _FILE.fullmatch(text) or (path.parent == directory and _is_file(path)):
             found[path] = None
-        if not path.suffix and _is_file(path.with_suffix(".py")):
+        if path.name and not path.suffix and _is_file(path.with_suffix(".py")):
             found[path.with_suffix(".py")] = None
     return list(found)
 
