@@ -15,6 +15,7 @@ from moorage.discovery.kernelspec import KernelSpec
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
+    pytest.mark.drill,
     pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux"),
 ]
 
