@@ -455,6 +455,29 @@ async def test_an_idle_that_the_kernel_dropped_is_not_waited_for_for_ever(by_han
     assert not client.busy
 
 
+async def test_a_kernel_that_answers_and_publishes_nothing_more_is_not_waited_for_for_ever(
+    by_hand, client, monkeypatch
+):
+    monkeypatch.setattr("moorage.kernel.client._IDLE_LATE", 0.05)
+    monkeypatch.setattr("moorage.kernel.client._IOPUB_STUCK", 0.5)
+    await soon_subscribed(client, by_hand)
+    asked = 0
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        while not running.done():
+            hearing = asyncio.ensure_future(by_hand.hear())
+            await asyncio.wait({hearing, running}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                hearing.cancel()
+                break
+            await by_hand.reply(hearing.result(), f"{hearing.result().msg_type.removesuffix('_request')}_reply")
+            asked += 1
+    assert asked > 2
+    assert [output["text"] for output in running.result().outputs] == [LOST]
+    assert not running.result().complete
+    assert not client.busy
+
+
 async def test_an_idle_that_is_late_ends_its_request_as_ever(by_hand, client):
     await soon_subscribed(client, by_hand)
     async with asyncio.TaskGroup() as group:

@@ -39,6 +39,9 @@ _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
 # publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
 _IDLE_LATE = 2.0
+# How long iopub may be silent (s) while the kernel answers on its other channels, with an idle outstanding,
+# before it counts as stuck: its printing thread hangs, and no idle will come.
+_IOPUB_STUCK = 15.0
 
 
 class Client:
@@ -69,6 +72,7 @@ class Client:
         self._welcomed = asyncio.Event()
         self._shown = asyncio.Event()
         self._answered = False
+        self._heard = 0.0  # when iopub brought its latest message, by the monotonic clock
         self._ended: BaseException | None = None
         self.published: Published | None = None
         """Holds what arrives against what the kernel says it has published; None for not at all."""
@@ -304,6 +308,7 @@ class Client:
     def _on_reply(self, message: Message) -> None:
         request = self._requests.get(message.parent_id)
         if request is not None and not request.reply.done():
+            request.replied = monotonic()
             request.reply.set_result(message)
             request.settle()
             if not request.done.done():
@@ -311,8 +316,15 @@ class Client:
                 request.done.add_done_callback(lambda _: look.cancel())
 
     def _look_for_idle(self, request: Request) -> None:
-        """Ask something else: once that has its idle, one that was to come before it never will."""
+        """Ask something else: once that has its idle, one that was to come before it never will.
+
+        Nor will it where the kernel goes on answering and publishes nothing at all.
+        """
         if self._ended is None and not request.done.done():
+            lacking = (r.replied for r in self._requests.values() if finished(r.reply) and not r.done.done())
+            if monotonic() - max(self._heard, min(lacking)) > _IOPUB_STUCK:
+                request.miss_idle()  # and with it those before it, which wait for its idle
+                return
             channel: Channel = "control" if request.message.channel == "control" else "shell"
             # deno gives what is late to whoever asked last.
             later = self.request(channel, messages.kernel_info_request(), request.receive)
@@ -328,6 +340,7 @@ class Client:
             later.reply.add_done_callback(lambda told: request.miss_reply() if finished(told) else None)
 
     def _on_iopub(self, message: Message) -> None:
+        self._heard = monotonic()
         try:
             for listener in self._listeners:
                 listener(message)

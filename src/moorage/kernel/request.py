@@ -23,6 +23,7 @@ class Request:
         message: what was sent.
         reply: resolves with the reply.
         done: resolves when reply and idle have both arrived.
+        replied: when the reply came, as ``time.monotonic()`` tells it.
         lost: whether the kernel dropped the idle, and with it what it had published just before.
     """
 
@@ -34,6 +35,7 @@ class Request:
         self.reply: asyncio.Future[Message] = loop.create_future()
         self.done: asyncio.Future[Message] = loop.create_future()
         self._idle = False
+        self.replied = 0.0
         self.lost = False
 
     def settle(self, *, idle: bool = False) -> None:

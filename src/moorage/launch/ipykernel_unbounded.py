@@ -1,4 +1,4 @@
-"""A configuration file that every spawned ipykernel reads: no output is dropped, and its order is kept.
+"""A configuration file that every spawned ipykernel reads: no output is dropped or stuck, and its order is kept.
 
 ZeroMQ's publishers drop what is beyond a thousand unsent messages, and a kernel on a busy machine prints more
 than that before its sending thread gets a processor. The limit has to be gone before the socket is bound:
@@ -13,7 +13,10 @@ Forked kernels get the same from :mod:`moorage.launch.quick`.
 Source: ``BaseIPythonApplication.extra_config_file`` (``--config``), and ZMQ_SNDHWM in zmq_setsockopt(3).
 """
 
+import contextlib
 import functools
+import importlib.util
+import os.path
 import sys
 
 from ipykernel.iostream import OutStream
@@ -74,10 +77,21 @@ def keep_order() -> None:
     OutStream.write = write_in_order
 
 
+def keep_going() -> None:
+    """Let no event that raises keep later ones waiting, where ipykernel is as known."""
+    file = os.path.join(os.path.dirname(__file__), "ipykernel_events.py")
+    spec = importlib.util.spec_from_file_location("moorage_ipykernel_events", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with contextlib.suppress(AttributeError, KeyError):
+        module.keep_going()
+
+
 if hasattr(IPKernelApp, "_try_bind_socket"):
     keep_all()
 if {"_flush", "_is_master_process"} <= vars(OutStream).keys():
     keep_order()
+keep_going()
 # The kernel's user sees the command line of the kernelspec.
 for _words in (sys.argv, sys.orig_argv):
     _words[:] = [word for word in _words if word != _OWN]

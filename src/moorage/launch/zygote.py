@@ -352,6 +352,10 @@ def prepare() -> list[str]:
     gc.disable()  # a fifth of the start, for 400 KB
     preload()
     missed: list[str] = neighbour("quick").quicken() + warm()
+    try:
+        neighbour("ipykernel_events").keep_going()
+    except (AttributeError, ImportError, KeyError) as error:
+        missed.append(f"keep_going: {type(error).__name__}: {error}")
     if collecting:
         gc.enable()
     return missed
