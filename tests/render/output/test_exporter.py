@@ -13,7 +13,7 @@ import pytest
 from command import until
 from moorage.errors import OutputError
 from moorage.launch.local import Warden
-from moorage.render.output.export import ExporterGone
+from moorage.render.output.export import ExportClient, ExporterGone
 from moorage.render.output.exporter import Exporter
 from moorage.render.output.writer import Writer
 
@@ -105,9 +105,22 @@ async def test_one_that_is_gone_again_is_told(tmp_path, source, monkeypatch):
             )
 
 
-async def test_one_whose_warden_was_killed_is_started_by_another(tmp_path, source):
+async def test_one_whose_wardens_are_killed_is_started_by_others(tmp_path, source, monkeypatch):
     rest = {"folder": tmp_path, "writer": Writer(tmp_path), "remove_cells": ()}
+    convert, killed = ExportClient.convert, []
+
+    async def killed_first(self, *arguments, **options):
+        if len(killed) < 4:
+            killed.append(warden_of(*workers()))
+            os.kill(killed[-1], signal.SIGKILL)
+        return await convert(self, *arguments, **options)
+
+    monkeypatch.setattr(ExportClient, "convert", killed_first)
     async with Warden.open() as warden, Exporter(warden) as exporter:
         assert await exporter.convert(source, "md", tmp_path / "a.md", **rest)
-        os.kill(warden.pid, signal.SIGKILL)
-        assert await exporter.convert(source, "md", tmp_path / "b.md", **rest)
+        assert killed[0] == warden.pid
+        assert len(set(killed)) == 4
+
+
+def warden_of(worker):
+    return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])

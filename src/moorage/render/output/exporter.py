@@ -11,11 +11,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
+from moorage.errors import WardenLost
 from moorage.launch.base import LaunchSpec
 from moorage.launch.local import LocalLauncher, Warden, shared_warden
 from moorage.render.output.export import ExportClient, ExporterGone, Target
 from moorage.render.output.writer import Writer
+
+_MOST_LOSSES = 10
+"""Wardens that may be lost under one page."""
+_ANSWER = 3.0
+"""Seconds in which a warden answers, or counts as lost."""
 
 
 class Exporter:
@@ -34,6 +41,7 @@ class Exporter:
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: ExportClient | None = None
+        self._wardens: WeakKeyDictionary[ExportClient, Warden] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,15 +78,23 @@ class Exporter:
     ) -> list[Path]:
         """Make one page; see :meth:`moorage.render.output.export.ExportClient.convert`.
 
-        A process that is gone or silent is replaced once.
+        A process that is gone or silent is replaced once; one that ended with its warden, up to ten times.
         """
-        client = await self.start()
         rest: dict[str, Any] = {"folder": folder, "writer": writer, "remove_cells": remove_cells}
-        try:
-            return await client.convert(source, to, out, **rest)
-        except ExporterGone:
-            client = await self.start(instead_of=client)
-            return await client.convert(source, to, out, **rest)
+        client, gone, losses = None, 0, 0
+        while True:
+            try:
+                client = await self.start(instead_of=client)
+                return await client.convert(source, to, out, **rest)
+            except WardenLost:  # while the process was started
+                losses += 1
+                if losses > _MOST_LOSSES:
+                    raise
+            except ExporterGone:
+                lost = client is not None and not await _answers(self._wardens[client])
+                gone, losses = gone + (not lost), losses + lost
+                if gone > 1 or losses > _MOST_LOSSES:
+                    raise
 
     async def _start(self) -> ExportClient:
         lost = self._warden.link.lost
@@ -97,4 +113,14 @@ class Exporter:
             raise
         finally:
             theirs.close()
-        return await self._stack.enter_async_context(ExportClient(ours))
+        client = await self._stack.enter_async_context(ExportClient(ours))
+        self._wardens[client] = warden
+        return client
+
+
+async def _answers(warden: Warden) -> bool:
+    """Whether a warden still lives: what it started may be seen to end before it does."""
+    try:
+        return await warden.link.answers(_ANSWER)
+    except WardenLost:
+        return False
