@@ -40,7 +40,7 @@ types-darwin types-win32: types-%:
 
 test: check
 	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
-	$(PY) -m pytest -q -m "(real or slow) and not drill" --durations=10
+	$(PY) -m pytest -q -n 2 -m "(real or slow) and not drill" --durations=10
 
 bench:
 	@sh scripts/setup.sh bench
