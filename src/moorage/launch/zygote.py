@@ -348,16 +348,12 @@ def refuse(channel: socket.socket, why: str) -> NoReturn:
 
 def prepare() -> list[str]:
     """Import what kernels import, and improve it; return what could not be done."""
-    collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
-    gc.disable()  # a fifth of the start, for 400 KB
     preload()
     missed: list[str] = neighbour("quick").quicken() + warm()
     try:
         neighbour("ipykernel_events").keep_going()
     except (AttributeError, ImportError, KeyError) as error:
         missed.append(f"keep_going: {type(error).__name__}: {error}")
-    if collecting:
-        gc.enable()
     return missed
 
 
@@ -374,6 +370,8 @@ def main() -> None:
         del sys.path[0]
     for path in (_FOLDER, os.path.join(_FOLDER, "zygote.py")):
         sys.path_importer_cache.pop(path, None)
+    collecting = gc.isenabled()  # a sitecustomize may have thought otherwise
+    gc.disable()  # a fifth of the start, for 400 KB
     missed = prepare()
     told = {"does": [], "reads": [], "files": [], **(watch.told() if watch else {})}
     if told["does"]:
@@ -384,6 +382,8 @@ def main() -> None:
     before.imported()
     sys.stdout.flush()  # what imports have printed is not the kernels' to print
     gc.freeze()
+    if collecting:
+        gc.enable()  # not before: it would go through all that was imported
     ours = set(sys.modules)  # it writes to each name: in a fork that would copy a hundred pages
     module = Template(channel, image, before, told).serve()
     channel.detach()
