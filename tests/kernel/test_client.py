@@ -470,7 +470,9 @@ async def test_a_kernel_that_answers_and_publishes_nothing_more_is_not_waited_fo
             if not hearing.done():
                 hearing.cancel()
                 break
-            await by_hand.reply(hearing.result(), f"{hearing.result().msg_type.removesuffix('_request')}_reply")
+            await by_hand.reply(
+                hearing.result(), f"{hearing.result().msg_type.removesuffix('_request')}_reply"
+            )
             asked += 1
     assert asked > 2
     assert [output["text"] for output in running.result().outputs] == [LOST]

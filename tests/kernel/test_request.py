@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.kernel.request import Request, finished
+from moorage.kernel.request import Request, finished, give_up_idle
 from moorage.wire.messages import Header, Message
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +39,9 @@ async def test_failing_it_ends_every_wait_and_changes_nothing_that_is_done():
 
 async def test_an_idle_that_was_missed_is_waited_for_only_until_there_is_a_reply():
     request = Request(ASKED, None, None)
-    request.give_up_idle()
+    give_up_idle(request)
     assert not request.done.done()
     request.reply.set_result(REPLY)
-    request.give_up_idle()
+    give_up_idle(request)
     assert request.done.done()
     request.settle(idle=True)  # after all

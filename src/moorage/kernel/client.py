@@ -16,7 +16,7 @@ from typing import Any, Self
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
-from moorage.kernel.request import InputProvider, Receiver, Request, finished
+from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle
 from moorage.kernel.result import ExecutionError, Result, error_of
 from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
@@ -252,7 +252,7 @@ class Client:
                 patience = min(2 * patience, 1.0)
                 continue
             for question in questions:
-                question.give_up_idle()
+                give_up_idle(question)
             self._answered = True
             return info
 

@@ -44,11 +44,6 @@ class Request:
         if self._idle and finished(self.reply) and not self.done.done():
             self.done.set_result(self.reply.result())
 
-    def give_up_idle(self) -> None:
-        """Nobody is to wait for an idle that was published before anybody listened."""
-        if finished(self.reply):
-            self.done.cancel()
-
     def miss_idle(self) -> None:
         """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
         if self.done.done() or self._idle:
@@ -81,6 +76,12 @@ class Request:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
+
+
+def give_up_idle(request: Request) -> None:
+    """Let nothing wait for an idle that was published before the subscription was heard."""
+    if finished(request.reply):
+        request.done.cancel()
 
 
 def lost_note(request: Message) -> Message:

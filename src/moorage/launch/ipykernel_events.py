@@ -31,13 +31,12 @@ def keep_going() -> None:
         raise AttributeError(f"no {', '.join(sorted(missing))}")
 
     @functools.wraps(handle)
-    def handle_events(self, message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
+    def handle_events(self, message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001 - ipykernel has no types
         for _ in range(len(self._events)):
             try:
                 self._events.popleft()()
-            except Exception:  # noqa: PERF203 - boundary: told as ZMQStream does, once for each
+            except Exception:  # boundary: told as ZMQStream does, once for each
                 logging.getLogger("tornado.general").exception("Uncaught exception in ZMQStream callback")
 
     handle_events.keeps_going = True  # type: ignore[attr-defined]  # a mark on a function
-    IOPubThread._handle_event = handle_events
-
+    IOPubThread._handle_event = handle_events  # noqa: SLF001 - what the stream calls

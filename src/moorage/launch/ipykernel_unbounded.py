@@ -1,4 +1,4 @@
-"""A configuration file that every spawned ipykernel reads: no output is dropped or stuck, and its order is kept.
+"""A configuration file that every spawned ipykernel reads: no output is dropped or stuck, its order is kept.
 
 ZeroMQ's publishers drop what is beyond a thousand unsent messages, and a kernel on a busy machine prints more
 than that before its sending thread gets a processor. The limit has to be gone before the socket is bound:
@@ -16,8 +16,8 @@ Source: ``BaseIPythonApplication.extra_config_file`` (``--config``), and ZMQ_SND
 import contextlib
 import functools
 import importlib.util
-import os.path
 import sys
+from pathlib import Path
 
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
@@ -79,7 +79,7 @@ def keep_order() -> None:
 
 def keep_going() -> None:
     """Let no event that raises keep later ones waiting, where ipykernel is as known."""
-    file = os.path.join(os.path.dirname(__file__), "ipykernel_events.py")
+    file = Path(__file__).with_name("ipykernel_events.py")
     spec = importlib.util.spec_from_file_location("moorage_ipykernel_events", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
