@@ -15,9 +15,10 @@ Source: ``BaseIPythonApplication.extra_config_file`` (``--config``), and ZMQ_SND
 
 import contextlib
 import functools
-import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
@@ -80,9 +81,9 @@ def keep_order() -> None:
 def keep_going() -> None:
     """Let no event that raises keep later ones waiting, where ipykernel is as known."""
     file = Path(__file__).with_name("ipykernel_events.py")
-    spec = importlib.util.spec_from_file_location("moorage_ipykernel_events", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = SourceFileLoader("moorage_ipykernel_events", str(file))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
     with contextlib.suppress(AttributeError, KeyError):
         module.keep_going()
 
