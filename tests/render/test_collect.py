@@ -11,6 +11,7 @@ from moorage.render.collect import collect
 from moorage.render.settings import Configuration
 
 CELLS = "# %%\n1 + 1\n"
+PAIRED = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# ---\n\n# %%\n1 + 1\n"
 
 
 def put(root: Path, *names: str, text: str = CELLS) -> None:
@@ -113,22 +114,46 @@ def test_excluded_paths_are_relative_to_the_configuration(tmp_path):
     ],
 )
 def test_pairs(tmp_path, pairs, expected):
-    put(tmp_path, "a.py", "a.ipynb", "b.ipynb", "c.ipynb")
-    put(tmp_path, "b.md", text="---\njupyter: {}\n---\n")
+    put(tmp_path, "a.ipynb", "b.ipynb", "c.ipynb")
+    put(tmp_path, "a.py", text=PAIRED)
+    put(tmp_path, "b.md", text="---\njupyter: {}\njupytext:\n  formats: md:myst,ipynb\n---\n")
     put(tmp_path, "c.py", text="import helper\n")  # no document: not half of a pair
     collection = run(tmp_path, ".", pairs=pairs)
     assert {file.name: file.output.name for file in collection.files} == expected
-    assert collection.notes == ()
+    assert collection.notes == collection.warnings == ()
 
 
 def test_a_pair_named_on_the_command_line_is_one_document_and_said(tmp_path):
-    put(tmp_path, "a.py", "a.ipynb")
+    put(tmp_path, "a.ipynb")
+    put(tmp_path, "a.py", text=PAIRED)
     collection = run(tmp_path, "a.ipynb", "a.py")
     assert [file.name for file in collection.files] == ["a.py"]
     assert collection.notes == (
         "a.ipynb is one document with its text, which is the source (pairs = 'text' in the configuration)",
     )
     assert names(tmp_path, "a.ipynb") == ["a.ipynb"]
+    assert names(tmp_path, ".", "a.ipynb") == ["a.ipynb"]
+    assert names(tmp_path, ".", "a.py", pairs="ipynb") == ["a.py"]
+
+
+def test_files_of_one_name_that_no_pair_are_told_once_in_a_run(tmp_path):
+    put(tmp_path, "docs/a.py", "docs/a.ipynb")
+    beside = "beside it is, though jupytext does not pair the two. Exclude one"
+    otherwise = 'in moorage.toml), render both (pairs = "both"), or pair them (jupytext\'s formats: ipynb,py)'
+    assert run(tmp_path, "docs").warnings == (
+        f'docs/a.ipynb is not rendered: a.py {beside} (exclude = ["docs/a.ipynb"] {otherwise}',
+    )
+    assert run(tmp_path, "docs", pairs="ipynb").warnings == (
+        f'docs/a.py is not rendered: a.ipynb {beside} (exclude = ["docs/a.py"] {otherwise}',
+    )
+    assert run(tmp_path, "docs", pairs="both").warnings == ()
+    assert run(tmp_path, "docs", exclude=("docs/a.ipynb",)).warnings == ()
+    assert run(tmp_path, "docs/a.py").warnings == ()
+    named = run(tmp_path, "docs/a.py", "docs/a.ipynb")
+    assert [len(named.files), len(named.warnings), named.notes] == [1, 1, ()]
+    put(tmp_path, "docs/b.py", "docs/b.ipynb", "docs/c.py", "docs/c.ipynb")
+    (told,) = run(tmp_path, ".").warnings
+    assert told.startswith("docs/a.ipynb is not rendered, nor are 2 more such files: a.py beside it is")
 
 
 def test_one_source_may_name_its_output(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from command import printed, script, write
 from moorage.errors import OutputError, UsageError
-from moorage.render.events import Note, RunFinished, RunStarted
+from moorage.render.events import Note, NotebookStarted, RunFinished, RunStarted
 from moorage.render.run import render
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +100,17 @@ async def test_under_a_make_that_kept_its_jobserver_one_runs_at_a_time(folder, m
     events = []
     await render(["bad.ipynb"], emit=events.append)
     assert any("mark the recipe with +" in event.text for event in events if isinstance(event, Note))
+
+
+async def test_what_may_not_be_as_the_user_thinks_is_told_once_and_first(folder):
+    write(folder, {"bad.py": script("1")})
+    events = []
+    await render(["."], emit=events.append, no_cache=True)
+    warnings = [event for event in events if isinstance(event, Note) and event.level == "warning"]
+    assert [event.text.partition(":")[0] for event in warnings] == ["bad.ipynb is not rendered"]
+    assert events.index(warnings[0]) < min(
+        events.index(event) for event in events if isinstance(event, NotebookStarted)
+    )
 
 
 async def test_nothing_stays_open(folder):

@@ -48,6 +48,7 @@ class Collection(Struct, frozen=True):
         out_dir: folder of the outputs, absolute.
         out_file: the file ``-o`` named, absolute, when it named one; its suffix may differ from the output's.
         notes: what the user should hear, one sentence each.
+        warnings: what may not be as the user thinks, one sentence each.
     """
 
     files: tuple[SourceFile, ...]
@@ -55,6 +56,7 @@ class Collection(Struct, frozen=True):
     out_dir: Path
     out_file: Path | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class _Gathering(Struct):
@@ -65,6 +67,7 @@ class _Gathering(Struct):
     tops: list[Path] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def collect(
@@ -106,7 +109,9 @@ def collect(
         output = out_dir / place if out_file is None else out_file.with_suffix(".ipynb")
         files.append(SourceFile(path, relative.as_posix(), output))
     _check_outputs(files, cwd)
-    return Collection(tuple(files), root, out_dir, out_file, tuple(gathering.notes))
+    return Collection(
+        tuple(files), root, out_dir, out_file, tuple(gathering.notes), tuple(gathering.warnings)
+    )
 
 
 def _absolute(cwd: Path, path: str | Path) -> Path:
@@ -226,18 +231,48 @@ def _doubled(paths: Iterable[Path]) -> set[Path]:
 
 
 def _without_pairs(gathering: _Gathering, configuration: Configuration, cwd: Path) -> list[Path]:
-    paths = list(gathering.files)
-    texts = _doubled(paths)
-    if configuration.pairs == "text":
-        dropped = {path.with_suffix(".ipynb") for path in texts}
-    else:
-        dropped = texts if configuration.pairs == "ipynb" else set()
-    for path in sorted(dropped & gathering.named):
-        gathering.notes.append(
-            f"{_short(path, cwd)} is one document with its {'notebook' if path in texts else 'text'}, "
-            f"which is the source (pairs = {configuration.pairs!r} in the configuration)"
-        )
-    return [path for path in paths if path not in dropped]
+    """Leave one file of each name; the one that was named, or else as ``pairs`` says."""
+    if configuration.pairs == "both":
+        return list(gathering.files)
+    from moorage.render.documents.pairs import is_pair
+
+    dropped, strangers = set(), []
+    for text in sorted(_doubled(gathering.files)):
+        notebook = text.with_suffix(".ipynb")
+        source, other = (text, notebook) if configuration.pairs == "text" else (notebook, text)
+        if other in gathering.named and source not in gathering.named:
+            source, other = other, source
+        dropped.add(other)
+        if not is_pair(text, notebook):
+            strangers.append((source, other))
+        elif other in gathering.named:
+            gathering.notes.append(
+                f"{_short(other, cwd)} is one document with its {'notebook' if other == text else 'text'}, "
+                f"which is the source (pairs = {configuration.pairs!r} in the configuration)"
+            )
+    if strangers:
+        gathering.warnings.append(_strangers(strangers, configuration, cwd))
+    return [path for path in gathering.files if path not in dropped]
+
+
+def _strangers(files: list[tuple[Path, Path]], configuration: Configuration, cwd: Path) -> str:
+    """Return a sentence about texts beside notebooks of the same name that no pair are.
+
+    Args:
+        files: what is rendered and what is not.
+        configuration: where to say otherwise.
+        cwd: absolute working directory.
+    """
+    source, other = files[0]
+    more = f", nor are {len(files) - 1} more such files" if len(files) > 1 else ""
+    file = configuration.path.name if configuration.path else "moorage.toml"
+    name = Path(os.path.relpath(other, configuration.root)).as_posix()
+    return (
+        f"{_short(other, cwd)} is not rendered{more}: {source.name} beside it is, though jupytext does not "
+        "pair the two. "
+        f'Exclude one (exclude = ["{name}"] in {file}), render both (pairs = "both"), or pair them '
+        f"(jupytext's formats: ipynb,{(source if other.suffix == '.ipynb' else other).suffix[1:]})"
+    )
 
 
 def _as_file(out: Path | None, out_path: Path, paths: list[Path]) -> Path | None:

@@ -35,6 +35,7 @@ class Plan:
         state: folder of the cache and the timings.
         home: folder of the project, see :class:`moorage.render.context.Context`.
         notes: what the user should hear.
+        warnings: what may not be as the user thinks.
     """
 
     collection: Collection
@@ -44,6 +45,7 @@ class Plan:
     state: Path
     home: Path
     notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
 
 def make_plan(
@@ -95,7 +97,7 @@ def make_plan(
     }
     jobs = tuple(_job(item, settings, dependencies, expected) for item in items.values())
     notes = (*collection.notes, *dependencies.notes)
-    return Plan(collection, items, jobs, expected, state, home, notes)
+    return Plan(collection, items, jobs, expected, state, home, notes, collection.warnings)
 
 
 def named_from(home: Path, path: Path) -> str:

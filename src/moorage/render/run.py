@@ -292,6 +292,8 @@ class _Run:
         self._emit(started)
         for text in plan.notes:
             self._emit(Note("notice", text))
+        for text in plan.warnings:
+            self._emit(Note("warning", text))
         interrupted = False
 
         def stop() -> None:

@@ -240,6 +240,15 @@ def _configuration(path: Path) -> Any:
     return None if found is None else config.load_jupytext_configuration_file(found)
 
 
+def configured_pairs(path: Path) -> str:
+    """Return the formats jupytext's configuration pairs a file with, or ""; raises as reading a text does."""
+    load_jupytext()
+    config = _configuration(path.resolve())
+    formats = importlib.import_module("jupytext.formats")
+    found = formats.long_form_multiple_formats(config.default_formats(str(path)) if config else None)
+    return str(formats.short_form_multiple_formats(found))
+
+
 def _is_pandoc_by_guess(jupytext: ModuleType, text: str, suffix: str) -> bool:
     """Whether jupytext would want pandoc, which is not here, for a ``:::`` that MyST uses as well."""
     if "\n:::" not in text or _PANDOC_CELL.search(text) or shutil.which("pandoc") is not None:
