@@ -78,6 +78,23 @@ async def test_what_is_guarded_goes_and_what_is_not_stays(tmp_path):
     assert sorted(tmp_path.iterdir()) == [kept]
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["ended", "killed"])
+async def test_of_a_link_that_is_guarded_nothing_goes_that_took_its_place(tmp_path, lost):
+    names = ("link", "file", "folder", "other")
+    link, file, folder, other = (tmp_path / name for name in names)
+    async with Warden.open() as warden:
+        for path in (link, file, folder, other):
+            warden.guard(path, "data")
+        link.symlink_to("data")
+        file.write_text("x")
+        (folder / "deep").mkdir(parents=True)
+        other.symlink_to("another")
+        if lost:
+            os.kill(warden.pid, signal.SIGKILL)
+    assert sorted(tmp_path.iterdir()) == sorted((file, folder, other))
+    assert (folder / "deep").exists()
+
+
 async def test_thousands_of_guards_pass_through_a_small_socket(tmp_path):
     async with Warden.open() as warden:
         for n in range(5000):

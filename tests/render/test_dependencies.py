@@ -112,14 +112,14 @@ def link(tmp_path) -> Link:
 def test_a_link_is_there_within_the_block_and_told_to_the_guard(link):
     told = []
     links = Links(
-        guard=lambda path: told.append(("guard", path, os.path.lexists(path))),
+        guard=lambda path, says: told.append((f"guard {says}", path, os.path.lexists(path))),
         unguard=lambda path: told.append(("unguard", path, os.path.lexists(path))),
     )
     with links.placed([link]):
         assert link.place.read_text() == "data"
         assert str(link.place.readlink()) == "../base/Final.h5"
     assert not os.path.lexists(link.place)
-    assert told == [("guard", link.place, False), ("unguard", link.place, False)]
+    assert told == [("guard ../base/Final.h5", link.place, False), ("unguard", link.place, False)]
 
 
 def test_links_go_when_the_block_fails_and_when_a_later_one_cannot_be_made(link):

@@ -3,7 +3,7 @@
 The path is short because kernels put Unix sockets in it, and the address of one has 107 bytes at most.
 Loaded by the warden by its path, without the package.
 """
-# ruff: noqa: PTH101, PTH102, PTH106, PTH116, PTH117, PTH118, PTH119, PTH208 - pathlib would double the warden's start-up time
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH115, PTH116, PTH117, PTH118, PTH119, PTH208 - pathlib would double the warden's start-up time
 
 from __future__ import annotations
 
@@ -257,6 +257,18 @@ def remove(path: str | bytes, within: int | None = None) -> None:
     except (IsADirectoryError, PermissionError):  # unlink(2) on a directory: EISDIR on Linux, else EPERM
         _remove_directory(path, within)
     except (OSError, ValueError):  # ValueError: no path, with a zero byte in it
+        pass
+
+
+def remove_guarded(path: bytes, link: bytes | None) -> None:
+    """Delete what :func:`remove` does or, with ``link``, a symbolic link that says so and nothing else."""
+    if link is None:
+        remove(path)
+        return
+    try:
+        if os.readlink(path) == link:
+            os.unlink(path)
+    except (OSError, ValueError):  # gone, or no link any more: then it is the user's
         pass
 
 

@@ -12,7 +12,8 @@ One packet is one JSON object. moorage says ``{"do": ...}``:
     expect id            + descriptor: a child that a zygote forks; it says there who it is
     signal id signum     to the process group and the process
     kill id              SIGKILL to it and all it started, answered by ``gone``
-    guard path, unguard path     delete this when you end, do not
+    guard path link, unguard path     delete this when you end, do not; with ``link`` a symbolic link that
+                         says so and nothing else
     tokens held          + descriptor: write ``held`` there should moorage die; replaces what was said before
     ping                 answered by ``pong``: the warden is there
     rest seconds         end in so many seconds, unless anything else is said before
@@ -66,7 +67,7 @@ class Warden:
         self._news, alarm = os.pipe()  # signals write to the second, poll watches the first
         self._mail = Mail(channel)
         self._hunts: dict[str, Hunt] = {}
-        self._guarded: dict[bytes, None] = {}
+        self._guarded: dict[bytes, bytes | None] = {}  # with what a symbolic link says
         self._tokens = (-1, b"")
         self._rest: float | None = None  # when it ends, unused
         self._catch_signals(alarm)
@@ -139,7 +140,7 @@ class Warden:
                 case "expect":
                     self._children.expect(str(message["id"]), os.dup(fds[0]))
                 case "guard" | "unguard" as what:
-                    self._guard(children.raw(message["path"]), keep=what == "guard")
+                    self._guard(children.raw(message["path"]), message.get("link"), keep=what == "guard")
                 case "tokens":
                     self._keep_tokens(message["held"].encode("latin-1"), fds)
                 case "ping" | "rest" as what:
@@ -174,10 +175,10 @@ class Warden:
             child.doomed = True
         self._hunts.setdefault(name, Hunt())
 
-    def _guard(self, path: bytes, *, keep: bool) -> None:
+    def _guard(self, path: bytes, link: str | None, *, keep: bool) -> None:
         self._guarded.pop(path, None)
         if keep and len(self._guarded) < MOST_GUARDED:
-            self._guarded[path] = None
+            self._guarded[path] = None if link is None else children.raw(link)
 
     def _keep_tokens(self, held: bytes, fds: list[int]) -> None:
         if self._tokens[0] >= 0:
@@ -225,8 +226,8 @@ class Warden:
         berth.sweep(self._berth)  # a warden may have been below this one
 
     def _tidy(self) -> None:
-        for path in self._guarded:
-            berth.remove(path)
+        for path, link in self._guarded.items():
+            berth.remove_guarded(path, link)
         self._guarded.clear()
         berth.remove(self._berth.path)
 

@@ -41,7 +41,7 @@ class Warden:
         self._directory = directory
         self._launches: dict[ProcessId, Launched] = {}
         self._count = 0
-        self._guarded: set[Path] = set()
+        self._guarded: dict[Path, str | None] = {}  # with what a symbolic link says
         self._held = b""
         self._lock = -1
         self.link.attach()
@@ -82,10 +82,15 @@ class Warden:
         """Whether nothing is in its charge but templates, which may wait for the next launch."""
         return not (self._guarded or self._held or any(not one.lasting for one in self._launches.values()))
 
-    def guard(self, path: Path) -> None:
+    def guard(self, path: Path, link: str | None = None) -> None:
         """Have a file, link or directory deleted should moorage die before :meth:`unguard`.
 
         It is certain when this returns, so call it before the file is made.
+
+        Args:
+            path: its name, which should be one that nothing else has.
+            link: where the name is one that a user may take, too: what the symbolic link there says. Anything
+                else in its place is not deleted.
 
         Raises:
             WardenLost: there is nobody to do it.
@@ -96,14 +101,15 @@ class Warden:
             raise MoorageError(
                 f"{path} cannot be guarded", why=f"{MOST_GUARDED} temporary files are guarded already"
             )
-        self.link.send({"do": "guard", "path": _text(os.fspath(path))})
-        self._guarded.add(path)
+        more = {} if link is None else {"link": _text(link)}
+        self.link.send({"do": "guard", "path": _text(os.fspath(path)), **more})
+        self._guarded[path] = link
         self.link.flush()
 
     def unguard(self, path: Path) -> None:
         """Let a guarded path live on; nothing happens if the warden is gone."""
         path = path.absolute()
-        self._guarded.discard(path)
+        self._guarded.pop(path, None)
         with suppress(WardenLost):
             self.link.send({"do": "unguard", "path": _text(os.fspath(path))})
             self.link.flush()
@@ -201,8 +207,9 @@ class Warden:
     def _tidy(self) -> None:
         """Delete the files of a warden that has ended; they are gone already unless it was killed."""
         if sys.platform == "linux":
-            for path in (self._directory, *self._guarded):
-                berth.remove(str(path))
+            berth.remove(str(self._directory))
+            for path, link in self._guarded.items():
+                berth.remove_guarded(os.fsencode(path), None if link is None else os.fsencode(link))
             if self._lock >= 0:
                 os.close(self._lock)
 

@@ -24,6 +24,9 @@ from moorage.render.globs import matches
 from moorage.render.output.atomic import Guard, no_guard
 from moorage.render.settings import NotebookSettings
 
+LinkGuard = Callable[[Path, str], None]
+"""Told of each link, before it is made, its place and what it will say."""
+
 MOST_INPUTS = 100_000
 """A notebook that declares more input files than this is refused."""
 
@@ -145,15 +148,20 @@ def _made_twice(makers: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"{other} and {name} both say they make {pattern}"
 
 
+def _no_guard(_place: Path, _says: str) -> None:
+    """Guard nothing."""
+
+
 class Links:
     """The links of a run; notebooks of one folder that run at once share those they have in common.
 
     Args:
-        guard: told each link before it is made, so that nothing stays when moorage is killed.
+        guard: told each link before it is made, so that nothing stays when moorage is killed; what a notebook
+            puts in the link's place is its user's, and stays.
         unguard: told the same link once it is gone.
     """
 
-    def __init__(self, *, guard: Guard = no_guard, unguard: Guard = no_guard) -> None:
+    def __init__(self, *, guard: LinkGuard = _no_guard, unguard: Guard = no_guard) -> None:
         self._guard = guard
         self._unguard = unguard
         self._users: dict[Link, int] = {}
@@ -184,7 +192,7 @@ class Links:
             raise OutputError(
                 f"{link.place} is in the way of a link to {link.target}", do="Move it, or use another name"
             )
-        self._guard(link.place)
+        self._guard(link.place, _way(link))
         try:
             link.place.symlink_to(_way(link))
         except OSError as error:

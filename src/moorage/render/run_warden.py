@@ -24,7 +24,7 @@ class RunWarden:
     def __init__(self, warden: Warden, stack: AsyncExitStack) -> None:
         self._wardens = [warden]
         self._stack = stack
-        self._guarded: set[Path] = set()
+        self._guarded: dict[Path, str | None] = {}
 
     @property
     def now(self) -> Warden:
@@ -41,11 +41,11 @@ class RunWarden:
             warden = await self._stack.enter_async_context(shared_warden())
             if warden not in self._wardens:
                 self._wardens.append(warden)
-                for path in self._guarded:
-                    warden.guard(path)
+                for path, link in self._guarded.items():
+                    warden.guard(path, link)
 
-    def guard(self, path: Path) -> None:
-        """Have a path deleted should moorage be killed before :meth:`unguard`.
+    def guard(self, path: Path, link: str | None = None) -> None:
+        """Have a path deleted should moorage be killed before :meth:`unguard`; see :meth:`Warden.guard`.
 
         Between the loss of a warden and the next one's start there is nothing that could do it: the work
         goes on all the same.
@@ -53,13 +53,13 @@ class RunWarden:
         Raises:
             MoorageError: too many are guarded already.
         """
-        self._guarded.add(path)
+        self._guarded[path] = link
         with suppress(WardenLost):
-            self.now.guard(path)
+            self.now.guard(path, link)
 
     def unguard(self, path: Path) -> None:
         """Let a path live on."""
-        self._guarded.discard(path)
+        self._guarded.pop(path, None)
         for warden in self._wardens:
             warden.unguard(path)
 
