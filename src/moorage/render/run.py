@@ -32,7 +32,7 @@ from moorage.render.events import Event, Note, Outcome, RunFinished, RunStarted
 from moorage.render.kernels import identity
 from moorage.render.output.bundle import bundle_format, hidden_files, layout, write_bundle
 from moorage.render.output.exporter import Exporter
-from moorage.render.output.named import check_named
+from moorage.render.output.named import check_named, follows
 from moorage.render.output.writer import Writer
 from moorage.render.planning import Plan, make_plan, named_from
 from moorage.render.resources import carried, thread_environment, usable_cores
@@ -347,8 +347,10 @@ class _Run:
         }
         made = {name: out_dir / name for each in good.values() for name in each.artifacts}
         members = layout(documents, made, hidden_files(context.root, self._plan.items))
-        check_named(target, overwrite=self._settings.overwrite)
-        write_bundle(context.cwd / target, members, guard=self._warden.guard, unguard=self._warden.unguard)
+        overwrite = self._settings.overwrite
+        check_named(target, overwrite=overwrite)
+        guards: dict[str, Any] = {"guard": self._warden.guard, "unguard": self._warden.unguard}
+        write_bundle(context.cwd / target, members, **guards, follow=follows(target, overwrite=overwrite))
 
 
 def _usual_cache(state: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from foreign_user import give_away
 from moorage.errors import OutputError
 from moorage.render.output.bundle import Member, write_bundle
 from moorage.render.output.named import check_named, is_made, leads_out, named_obstacle, write_named
@@ -53,7 +54,7 @@ def test_results_and_reports_say_so_too(tmp_path):
     page = report_page(tmp_path / "r.html", record, About("p", "1"), executed={})
     (tmp_path / "r.html").write_text(page)
     (tmp_path / "j.xml").write_bytes(to_junit([OK], 1.0))
-    (tmp_path / "j.json").write_text('{\n "moorage": "0.1.0",\n "seconds": 1}')
+    (tmp_path / "j.json").write_text('{\n "moorage": "0.1.0",\n "seconds": 1,\n "notebooks": []\n}')
     assert all(is_made(tmp_path / name) for name in ("r.html", "j.xml", "j.json"))
 
 
@@ -61,6 +62,9 @@ def test_results_and_reports_say_so_too(tmp_path):
     "data",
     [
         b'{"cells": [], "moorage": 1}',
+        b'{"moorage": {"of": "the user"}}',
+        b'{"moorage": "0.1.0", "kernel": "python3", "status": "ok", "seconds": 1.5}',
+        b'<!DOCTYPE html><title>notes</title><!-- <meta name="generator" content="moorage 1"> -->',
         b"# Notes\n<!-- made by moorage -->",
         b"<html>",
         b"\x1f\x8b",
@@ -125,3 +129,33 @@ def test_no_link_leads_out_of_the_project_from_a_folder_below_its_top(tmp_path):
     assert leads_out(tmp_path / "p/reports/deep", tmp_path / "p")
     assert not leads_out(tmp_path / "p/sub", tmp_path / "p/sub")
     assert not leads_out(tmp_path / "elsewhere", tmp_path / "p/sub")
+
+
+def test_a_link_that_is_put_there_after_the_look_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("precious").write_text("mine")
+    look = named_obstacle
+
+    def looked(path, **asked):
+        found = look(path, **asked)
+        path.symlink_to(tmp_path / "precious")
+        return found
+
+    monkeypatch.setattr("moorage.render.output.named.named_obstacle", looked)
+    with pytest.raises(OutputError, match="has just been put there"):
+        write_named(Path("report.html"), b"1", overwrite=False)
+    assert Path("precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("data", [b"", b'{"moorage": "0.1.0", "seconds": 1.5, "notebooks": []}'])
+def test_a_file_that_another_user_has_put_into_a_folder_like_tmp_is_not_taken_for_ours(tmp_path, data):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for name in ("own", "theirs"):
+        (shared / name).write_bytes(data)
+    give_away(shared / "theirs")
+    assert obstacle(shared / "own") is None
+    assert obstacle(shared / "theirs") == "foreign"
+    shared.chmod(0o775)  # of a team
+    assert obstacle(shared / "theirs") is None

@@ -131,3 +131,20 @@ def test_the_record_is_no_place_for_an_artefact(out, overwrite):
     with pytest.raises(OutputError, match="own record"):
         Writer(out, overwrite=overwrite).write(out / FILE_NAME, b"planted")
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", [b"1", None], ids=["written", "copied"])
+def test_a_link_that_is_put_there_after_the_look_is_not_followed(out, tmp_path, monkeypatch, what):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "copied").write_text("1")
+    look = Writer._obstacle
+
+    def looked(writer, real):
+        found = look(writer, real)
+        real.symlink_to(tmp_path / "precious")
+        return found
+
+    monkeypatch.setattr(Writer, "_obstacle", looked)
+    with pytest.raises(OutputError, match="has just been put there"):
+        Writer(out, overwrite=True).put(out / "x", what or tmp_path / "copied")
+    assert (tmp_path / "precious").read_text() == "mine"

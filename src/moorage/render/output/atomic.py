@@ -67,6 +67,7 @@ def write_whole(
     unguard: Guard = no_guard,
     mode: int = 0o666,
     before: Before | None = None,
+    follow: bool = True,
 ) -> None:
     """Write ``data`` to ``path``, whole or not at all; missing parent directories are made.
 
@@ -77,11 +78,12 @@ def write_whole(
         unguard: told the same file once it is renamed or removed.
         mode: permissions of a new file, cut by the umask; a file that exists keeps its own.
         before: called with the complete temporary file.
+        follow: as in :func:`whole_file`.
 
     Raises:
         OutputError: it cannot be written; the temporary file is gone and the old file untouched.
     """
-    with whole_file(path, guard=guard, unguard=unguard, mode=mode, before=before) as file:
+    with whole_file(path, guard=guard, unguard=unguard, mode=mode, before=before, follow=follow) as file:
         file.write(data)
 
 
@@ -92,6 +94,7 @@ def copy_whole(
     guard: Guard = no_guard,
     unguard: Guard = no_guard,
     before: Before | None = None,
+    follow: bool = True,
 ) -> None:
     """Copy the bytes of ``source`` to ``target``, whole or not at all; never a link to it.
 
@@ -106,7 +109,9 @@ def copy_whole(
         raise OutputError(f"cannot copy {source}", why=f"It cannot be read: {error.strerror}") from error
     with reading:
         mode = stat.S_IMODE(os.fstat(reading.fileno()).st_mode)
-        with whole_file(target, guard=guard, unguard=unguard, mode=mode, before=before) as file:
+        with whole_file(
+            target, guard=guard, unguard=unguard, mode=mode, before=before, follow=follow
+        ) as file:
             shutil.copyfileobj(reading, file, 1024 * 1024)
 
 
@@ -119,6 +124,7 @@ def whole_file(
     mode: int = 0o666,
     within: Path | None = None,
     before: Before | None = None,
+    follow: bool = True,
 ) -> Iterator[IO[bytes]]:
     """Yield a file to write to; leaving the block well puts it in place of ``path``.
 
@@ -131,13 +137,14 @@ def whole_file(
         mode: as in :func:`write_whole`.
         within: directory for the temporary file, on the same file system; default is beside ``path``.
         before: as in :func:`write_whole`.
+        follow: False where it was looked at already: a link, pipe or device has been put there since, maybe
+            by another user, and is neither followed nor written to.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
-        target = Path(os.path.realpath(path))
-        old = _stat(target)
+        target, old = _found(path) if follow else _unlinked(path)
         if old is None:
             target.parent.mkdir(parents=True, exist_ok=True)
         elif stat.S_ISDIR(old.st_mode):
@@ -247,11 +254,23 @@ def _place() -> str:
     return hashlib.sha256(known).hexdigest()[:6]
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _found(path: Path) -> tuple[Path, os.stat_result | None]:
+    target = Path(os.path.realpath(path))
     try:
-        return path.stat()
+        return target, target.stat()
     except FileNotFoundError:
-        return None
+        return target, None
+
+
+def _unlinked(path: Path) -> tuple[Path, os.stat_result | None]:
+    target = Path(os.path.realpath(path.parent), path.name)
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return target, None
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise OSError(0, "Something that is no file has just been put there")
+    return target, status
 
 
 def _special(path: Path) -> IO[bytes]:

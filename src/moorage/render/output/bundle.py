@@ -151,6 +151,7 @@ def write_bundle(
     epoch: int | None = None,
     guard: Guard = no_guard,
     unguard: Guard = no_guard,
+    follow: bool = True,
 ) -> None:
     """Write the archive, whole or not at all.
 
@@ -160,6 +161,7 @@ def write_bundle(
         epoch: time of every member, in seconds; default is SOURCE_DATE_EPOCH, else 0.
         guard: told the temporary file before it exists.
         unguard: told it when it is gone.
+        follow: see :func:`moorage.render.output.atomic.whole_file`.
 
     Raises:
         UsageError: the suffix is not known.
@@ -168,7 +170,7 @@ def write_bundle(
     form = bundle_format(target)
     when = _epoch() if epoch is None else epoch
     ordered = sorted(members, key=lambda member: member.name)
-    with whole_file(target, guard=guard, unguard=unguard) as file:
+    with whole_file(target, guard=guard, unguard=unguard, follow=follow) as file:
         if form == "zip":
             _zip(file, ordered, when)
         elif form == "tar":

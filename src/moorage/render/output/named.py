@@ -27,8 +27,9 @@ TAR_COMMENT: Final = {"comment": "made by moorage"}
 JUNIT_COMMENT: Final = " made by moorage "
 _HEAD: Final = 4096
 _SAYS: Final = re.compile(
-    rb'\s*\{\s*"moorage":'
-    rb'|\s*<!DOCTYPE html>.*<meta name="generator" content="moorage'
+    rb'\s*\{\s*"moorage":\s*"[^"]*",\s*"seconds":\s*[\d.]+,\s*"notebooks":'
+    rb'|\s*<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*(<meta [^>]*>\s*)*'
+    rb'<meta name="generator" content="moorage'
     rb"|<\?xml.*<!--" + JUNIT_COMMENT.encode() + rb"-->",
     re.DOTALL,
 )
@@ -59,7 +60,20 @@ def named_obstacle(
         return None
     if not stat.S_ISREG(status.st_mode):
         return None if special else "special"
-    return None if special or overwrite or not status.st_size or is_made(path) else "foreign"
+    if special or overwrite:
+        return None
+    return None if not _is_planted(path, status) and (not status.st_size or is_made(path)) else "foreign"
+
+
+def _is_planted(path: Path, status: os.stat_result) -> bool:
+    """Return whether another user has put a file into a folder like /tmp: it keeps its owner and mode."""
+    folder = path.parent.stat()
+    open_to_all = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    return bool(open_to_all) and status.st_uid not in {_user(), folder.st_uid}
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def is_made(path: Path) -> bool:
@@ -102,7 +116,12 @@ def write_named(path: Path, data: bytes, *, overwrite: bool) -> None:
         OutputError: it cannot be written.
     """
     check_named(path, overwrite=overwrite)
-    write_whole(path, data)
+    write_whole(path, data, follow=follows(path, overwrite=overwrite))
+
+
+def follows(path: Path, *, overwrite: bool) -> bool:
+    """Return whether such a file is written to through links; takes what :func:`check_named` does."""
+    return overwrite or _SPECIAL.fullmatch(os.path.normpath(Path.cwd() / path)) is not None
 
 
 def leads_out(folder: Path, cwd: Path) -> bool:

@@ -65,7 +65,9 @@ class Writer:
         Args:
             path: absolute. A directory in its place is no obstacle here: writing tells of it.
         """
-        real = Path(os.path.realpath(path))
+        return self._obstacle(Path(os.path.realpath(path)))
+
+    def _obstacle(self, real: Path) -> Obstacle | None:
         if not real.is_relative_to(os.path.realpath(self.folder)):
             return "outside"
         if real.name == FILE_NAME:
@@ -105,9 +107,10 @@ class Writer:
         if self.is_private(path):
             self._put(path, what, named=False)
         elif path.is_relative_to(self.folder):
-            if (obstacle := self.obstacle(path)) is not None:
+            real = Path(os.path.realpath(path))
+            if (obstacle := self._obstacle(real)) is not None:
                 raise OutputError(f"{path} is not written over", why=REASONS[obstacle], do=advice(obstacle))
-            self._put(path, what, named=True)
+            self._put(real, what, named=True)
         elif self._missing_at_home(path):
             self._put(path, what, named=False)
         else:
@@ -115,7 +118,7 @@ class Writer:
 
     def _put(self, path: Path, what: bytes | Path, *, named: bool) -> None:
         def before(temporary: Path) -> None:
-            self.made.add(self._name(Path(os.path.realpath(path))), temporary)
+            self.made.add(self._name(path), temporary)
 
         hook = before if named else None
         try:
@@ -124,9 +127,9 @@ class Writer:
         except OSError as error:
             raise cannot_write(path, error) from error
         if isinstance(what, bytes):
-            write_whole(path, what, guard=self._guard, unguard=self._unguard, before=hook)
+            write_whole(path, what, guard=self._guard, unguard=self._unguard, before=hook, follow=not named)
         else:
-            copy_whole(what, path, guard=self._guard, unguard=self._unguard, before=hook)
+            copy_whole(what, path, guard=self._guard, unguard=self._unguard, before=hook, follow=not named)
 
     def _name(self, real: Path) -> str:
         return real.relative_to(os.path.realpath(self.folder)).as_posix()
