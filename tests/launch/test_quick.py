@@ -461,7 +461,7 @@ with zmq.Context() as context:
             "publish_in_order: AttributeError: no _event_pipe, _events",
         ),
         ("del iostream.IOPubThread._really_send", "publish_in_order: AttributeError: no _really_send"),
-        ("del iostream.OutStream._flush_buffers", "publish_in_order: KeyError: '_flush_buffers'"),
+        ("del iostream.OutStream._flush_buffers", "publish_in_order: AttributeError: no _flush_buffers"),
         ("del kernelbase.Kernel.process_control", "publish_in_order: KeyError: 'process_control'"),
         (
             "iostream.OutStream._watch_pipe_fd = lambda self: None",

@@ -5,8 +5,9 @@ than that before its sending thread gets a processor. The limit has to be gone b
 a socket that listens gives it to every later connection. IPython executes its configuration files before
 that, in every interpreter, whether moorage is installed there or not.
 
-What is printed to stdout and stderr waits in a buffer each; here a buffer is published before the other one
-gets more, so that both arrive in the order in which they were written.
+What is printed to stdout and stderr waits in a buffer each; here a buffer takes its place in the queue of the
+printing thread before the other one gets more, so that both arrive in the order in which they were written.
+The thread makes the messages, as ever: there hooks are called, and text that cannot be sent fails there.
 
 Forked kernels get the same from :mod:`moorage.launch.quick`.
 
@@ -16,11 +17,13 @@ Source: ``BaseIPythonApplication.extra_config_file`` (``--config``), and ZMQ_SND
 import contextlib
 import functools
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from ipykernel.iostream import OutStream
+from ipykernel.iostream import IOPubThread, OutStream
 from ipykernel.kernelapp import IPKernelApp
 
 _OWN = f"--config={__file__}"
@@ -56,18 +59,27 @@ def forget_file(application) -> None:  # type: ignore[no-untyped-def]  # noqa: A
 
 def keep_order() -> None:
     """Publish what one stream holds before another gets more. Called again, it changes nothing."""
-    write = OutStream.write
-    last: list[OutStream] = []
-    if getattr(write, "ordered", False):
+    write, taken = OutStream.write, neighbour("ipykernel_taken")
+    if getattr(write, "ordered", False) or taken.missing(OutStream, IOPubThread):
         return
+    last: list[OutStream] = []
+    lock = threading.RLock()
+
+    def publish(stream: Any) -> None:
+        thread = stream.pub_thread  # a stream that was closed has none
+        if not taken.usual(stream, thread):
+            return
+        with lock:
+            something = taken.take(stream, thread, type(stream)._flush, lock)  # noqa: SLF001 - as flush() does
+        if something is not None:
+            thread._event_pipe.send(b"")  # noqa: SLF001 - as schedule() does
 
     @functools.wraps(write)
     def write_in_order(self, string):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - ipykernel has no types
         before = last[0] if last else self
         last[:] = [self]
-        thread = getattr(before.pub_thread, "thread", None)  # a stream that was closed has none
-        if before is not self and thread is not None and before._is_master_process() and thread.is_alive():  # noqa: SLF001 - as write() asks
-            before._flush()  # noqa: SLF001 - puts it into the queue of the sending thread and waits for nothing
+        if before is not self:
+            publish(before)  # puts it into the queue of the sending thread and waits for nothing
         try:
             return write(self, string)
         except Exception as error:
@@ -78,21 +90,19 @@ def keep_order() -> None:
     OutStream.write = write_in_order
 
 
-def keep_going() -> None:
-    """Let no event that raises keep later ones waiting, where ipykernel is as known."""
-    file = Path(__file__).with_name("ipykernel_events.py")
-    loader = SourceFileLoader("moorage_ipykernel_events", str(file))
+def neighbour(name: str) -> Any:
+    """Load a file of this folder, in no list of modules: users may have one of that name."""
+    loader = SourceFileLoader(f"moorage_{name}", str(Path(__file__).with_name(f"{name}.py")))
     module = ModuleType(loader.name)
     loader.exec_module(module)
-    with contextlib.suppress(AttributeError, KeyError):
-        module.keep_going()
+    return module
 
 
 if hasattr(IPKernelApp, "_try_bind_socket"):
     keep_all()
-if {"_flush", "_is_master_process"} <= vars(OutStream).keys():
-    keep_order()
-keep_going()
+keep_order()
+with contextlib.suppress(AttributeError, KeyError):
+    neighbour("ipykernel_events").keep_going()  # where ipykernel is as known
 # The kernel's user sees the command line of the kernelspec.
 for _words in (sys.argv, sys.orig_argv):
     _words[:] = [word for word in _words if word != _OWN]

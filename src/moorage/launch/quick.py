@@ -20,21 +20,29 @@ import contextvars
 import fcntl
 import functools
 import itertools
-import logging
 import os
 import select
 import sys
 import termios
 import threading
 import time
+from importlib.machinery import SourceFileLoader
+from types import CodeType, ModuleType
 
 assert sys.platform == "linux", "zygotes need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import CodeType
+    from collections.abc import Iterable
     from typing import Any
+
+if TYPE_CHECKING or __package__:
+    from moorage.launch import ipykernel_taken
+else:
+    _file = os.path.join(os.path.dirname(__file__), "ipykernel_taken.py")  # noqa: PTH118, PTH120 - see the zygote
+    _loader = SourceFileLoader("moorage_ipykernel_taken", _file)
+    ipykernel_taken = ModuleType(_loader.name)
+    _loader.exec_module(ipykernel_taken)
 
 MOST_WAITING = 1000
 """Messages that may wait for the printing thread before their maker waits too."""
@@ -109,14 +117,9 @@ class Order:
         """
         held = vars(streams)
         self._wait, self._publish, write = held["flush"], held["_flush"], held["write"]
-        watch, register, _, _ = (
-            held[name] for name in ("_watch_pipe_fd", "register_hook", "_flush_buffers", "_is_master_process")
-        )
-        rotating, watching = held["_rotate_buffers"].__code__.co_names, set(watch.__code__.co_names)
-        missing = {"_events", "_event_pipe"} - set(threads.schedule.__code__.co_names)
-        missing |= {"_buffers", "_buffer_lock"} - set(rotating)
-        missing |= {"_fid", "_should_watch", "_original_stdstream_copy"} - watching
-        missing |= {"_really_send"} - vars(threads).keys()
+        watch, register = held["_watch_pipe_fd"], held["register_hook"]
+        missing = ipykernel_taken.missing(streams, threads)
+        missing |= {"_fid", "_should_watch", "_original_stdstream_copy"} - set(watch.__code__.co_names)
         if missing:
             raise AttributeError(f"no {', '.join(sorted(missing))}")
 
@@ -156,7 +159,7 @@ class Order:
     def _switch(self, stream: Any) -> None:
         """Have what was printed to another stream published before what is printed to this one."""
         before, self._last = self._last, stream
-        if before is not None and usual(before, before.pub_thread):
+        if before is not None and ipykernel_taken.usual(before, before.pub_thread):
             self._publish_now(before)
 
     def flush(self, stream: Any, *, at_once: bool) -> None:
@@ -167,12 +170,12 @@ class Order:
             at_once: do not wait for it, unless that could be noticed.
         """
         thread = stream.pub_thread
-        if not usual(stream, thread) or thread.thread is threading.current_thread():
+        if not ipykernel_taken.usual(stream, thread) or thread.thread is threading.current_thread():
             self._wait(stream)
             return
         self._move_what_is_there(stream)
         with self._lock:
-            taken = self._take(stream, thread)
+            taken = ipykernel_taken.take(stream, thread, self._publish, self._lock)
             plain = (
                 stream.echo is None and not hasattr(stream, "_hooked") and (taken is None or taken.sendable())
             )
@@ -181,31 +184,18 @@ class Order:
         elif taken is not None:
             thread._event_pipe.send(b"")
 
-    def _take(self, stream: Any, thread: Any) -> Taken | None:
-        """Put what was printed so far into the queue, and return it. The lock is held."""
-        if not stream._buffers:
-            return None
-        taken = Taken(stream, thread, self._publish, self._lock)
-        empty = stream._buffers.copy()
-        empty.clear()
-        thread._events.append(taken)
-        with stream._buffer_lock:
-            # No call between the two: an interrupt here would lose what was printed.
-            taken.buffers, stream._buffers = stream._buffers, empty
-        return taken
-
     def _publish_now(self, stream: Any) -> None:
         """Publish what was printed so far, after what is in the queue: in place of OutStream's own."""
         thread = stream.pub_thread
-        if not usual(stream, thread):
+        if not ipykernel_taken.usual(stream, thread):
             self._publish(stream)
             return
         stream._flush_pending = False
         with self._lock:
-            taken = self._take(stream, thread)
+            taken = ipykernel_taken.take(stream, thread, self._publish, self._lock)
         if taken is None:
             if stream.echo is not None:
-                Taken(stream, thread, self._publish, self._lock).make()
+                ipykernel_taken.Taken(stream, thread, self._publish, self._lock).make()
             return
         if thread.thread is threading.current_thread():
             taken.make()  # its hooks may change before its turn comes
@@ -242,70 +232,6 @@ class Order:
         if moved:
             with contextlib.suppress(OSError):  # its reader has gone; the clients have it all the same
                 os.write(stream._original_stdstream_copy, moved)
-
-
-class Taken:
-    """What was taken from a stream: it has its place in the queue, and stands for the stream when published.
-
-    Args:
-        stream: where it was printed.
-        thread: the one that empties the queue.
-        publish: the stream's own function for that.
-        lock: held until ``buffers`` are what was taken.
-    """
-
-    def __init__(self, stream: Any, thread: Any, publish: Callable[[Any], None], lock: Any) -> None:
-        self._stream, self._thread, self._publish, self._filling = stream, thread, publish, lock
-        self._messages: list[Any] | None = None
-        self.buffers: dict[Any, Any] = {}
-        self.pub_thread = self
-
-    def __call__(self) -> None:
-        """Send it: its turn has come."""
-        for message, arguments, options in self.make():
-            self._thread._really_send(message, *arguments, **options)
-
-    def make(self) -> list[Any]:
-        """Return the messages, made once; what cannot be made is told."""
-        if self._messages is None:
-            self._messages = []
-            try:
-                self._publish(self)
-            except Exception:  # boundary: as ZMQStream does, but the rest of the queue does not wait
-                logging.getLogger("tornado.general").exception("Uncaught exception in ZMQStream callback")
-        return self._messages
-
-    def send_multipart(self, message: Any, *arguments: Any, **options: Any) -> None:
-        """Keep a message until its turn comes."""
-        self.make().append((message, arguments, options))
-
-    def sendable(self) -> bool:
-        """Whether all of it can be sent; half of a surrogate pair cannot."""
-        texts = [one.getvalue() for one in self.buffers.values()]
-        try:
-            return all(text.isascii() or bool(text.encode()) for text in texts)
-        except UnicodeEncodeError:
-            return False
-
-    def _rotate_buffers(self) -> Any:
-        with self._filling:
-            return self.buffers
-
-    def _flush_buffers(self) -> Any:
-        return type(self._stream)._flush_buffers(self)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def usual(stream: Any, thread: Any) -> bool:
-    """Whether a stream is open, in the process that made it, and something empties its queue."""
-    return (
-        hasattr(thread, "_events")
-        and stream._is_master_process()
-        and thread.thread is not None
-        and thread.thread.is_alive()
-    )
 
 
 def unread(descriptor: int) -> int:
