@@ -41,14 +41,16 @@ def as_shown(text: str) -> str:
 
 
 class _Line:
-    """Characters and the style of each."""
+    """Characters and the style of each; the first ``blank`` are erased, and are not erased again."""
 
     def __init__(self) -> None:
         self.characters: list[str] = []
         self.styles: list[str] = []
+        self.blank = 0
         self.end = ""
 
     def put(self, at: int, text: list[str], style: str) -> None:
+        self.blank = min(self.blank, at)
         if (gap := at - len(self.characters)) > 0:
             self.characters += [" "] * gap
             self.styles += [""] * gap
@@ -58,10 +60,20 @@ class _Line:
     def erase(self, at: int, how: str) -> None:
         """Erase to the end of the line, up to ``at`` (1) or everything (2)."""
         if how == "1":
-            self.put(0, [" "] * min(at + 1, len(self.characters)), "")
+            end = min(at + 1, len(self.characters))
+            if end > self.blank:
+                self.put(self.blank, [" "] * (end - self.blank), "")
+                self.blank = end
         else:
-            del self.characters[0 if how == "2" else at :]
-            del self.styles[0 if how == "2" else at :]
+            kept = 0 if how == "2" else at
+            del self.characters[kept:]
+            del self.styles[kept:]
+            self.blank = min(self.blank, kept)
+
+    def hang(self, at: int, sequence: str) -> None:
+        """Put what has no width behind a character."""
+        self.characters[at] = (self.characters[at] + sequence)[:_LONGEST_STYLE]
+        self.blank = min(self.blank, at)
 
 
 class _Screen:
@@ -81,8 +93,7 @@ class _Screen:
                 line.put(self._column, list(match[0]), self._style)
                 self._column += len(match[0])
             case "other" if 0 < self._column <= len(line.characters):
-                before = line.characters[self._column - 1]
-                line.characters[self._column - 1] = (before + match[0])[:_LONGEST_STYLE]
+                line.hang(self._column - 1, match[0])
             case "end":
                 self._next(match[0])
             case "start":
@@ -116,12 +127,13 @@ class _Screen:
             self._row = min(len(self._lines) - 1, self._row + steps)
         elif kind == "K":
             self._lines[self._row].erase(self._column, count)
-        furthest = len(self._lines[self._row].characters) + REACH
+        to = self._column
         if kind in "EF":
-            self._column = 0
+            to = 0
         elif kind in "CDG":
-            to = int(count or 1) - 1 if kind == "G" else self._column + (steps if kind == "C" else -steps)
-            self._column = max(0, min(to, furthest))
+            to = int(count or 1) - 1 if kind == "G" else to + (steps if kind == "C" else -steps)
+        # In another line, or in this one after it was erased, the same column may be out of reach.
+        self._column = max(0, min(to, len(self._lines[self._row].characters) + REACH))
 
     def text(self) -> str:
         """Return all lines, the last of them without an end."""
