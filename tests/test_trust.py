@@ -11,7 +11,7 @@ import pytest
 from foreign_user import STRANGER, give_away
 from moorage import trust
 from moorage.errors import ConfigurationError
-from moorage.trust import counts, distrust, distrust_folder, is_trusted
+from moorage.trust import counts, distrust, distrust_folder, is_foreign, is_trusted
 
 
 @pytest.fixture
@@ -143,3 +143,15 @@ def test_one_s_own_folder_in_a_sticky_one_counts_and_in_a_free_for_all_it_does_n
     assert distrust_folder(inner) is None
     file.parent.chmod(0o777)
     assert distrust_folder(inner).why == f"Any user may write to {file.parent}"
+
+
+def test_what_belongs_to_another_user_is_foreign_by_both_ends_of_a_link(tmp_path, monkeypatch):
+    for name in ("own", "theirs"):
+        (tmp_path / name).touch()
+        (tmp_path / f"to-{name}").symlink_to(tmp_path / name)
+    (tmp_path / "lost").symlink_to(tmp_path / "nothing")
+    give_away(tmp_path / "theirs")
+    names = ("own", "to-own", "theirs", "to-theirs", "lost")
+    assert [is_foreign(tmp_path / name) for name in names] == [False, False, True, True, False]
+    monkeypatch.setenv("MOORAGE_TRUST", str(tmp_path))
+    assert not is_foreign(tmp_path / "theirs")

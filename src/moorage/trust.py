@@ -122,6 +122,19 @@ def counts(path: Path) -> bool:
     return False
 
 
+def is_foreign(path: Path) -> bool:
+    """Tell whether a file, or the link in its place, belongs to another user, and the user does not trust it.
+
+    Args:
+        path: absolute.
+
+    Raises:
+        OSError: it is not there.
+    """
+    owners = {path.lstat().st_uid, path.stat().st_uid if path.exists() else path.lstat().st_uid}
+    return not (all(map(_is_ours, owners)) or is_trusted(path))
+
+
 def is_trusted(path: Path) -> bool:
     """Tell whether the user has named a path, or a folder above it, in ``MOORAGE_TRUST``."""
     named = [part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]

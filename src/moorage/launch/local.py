@@ -13,6 +13,7 @@ from moorage.errors import WardenLost
 from moorage.launch.capture import Capture
 from moorage.launch.failure import explain
 from moorage.launch.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.launch.shadow import check_shadow
 from moorage.launch.shared import shared_warden
 from moorage.launch.spawned import unbounded
 from moorage.launch.warden_link import Warden
@@ -130,9 +131,11 @@ class LocalLauncher:
         Cancelling at any point leaves nothing behind.
 
         Raises:
-            LaunchError: the program or the working directory does not exist or cannot be used.
+            LaunchError: the program or the working directory does not exist or cannot be used, or another
+                user's file would run.
             WardenLost: the warden is gone.
         """
+        check_shadow(spec)
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
             zygote = zygote_for(self._warden, spec, self._fork)
