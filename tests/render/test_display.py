@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import stat
+import struct
 from pathlib import Path
 
 import anyio
@@ -25,11 +27,33 @@ def traces(name: str) -> list[Path]:
 @xvfb
 async def test_it_listens_and_leaves_nothing():
     async with Warden.open() as warden:
-        async with display(warden) as name, display(warden) as other:
+        async with display(warden) as one, display(warden) as two:
+            name, other = one["DISPLAY"], two["DISPLAY"]
             assert name != other
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(traces(name)[0]))
         assert not any(path.exists() for path in (*traces(name), *traces(other)))
+
+
+def greeted(variables: dict[str, str], cookie: bytes) -> bool:
+    """Return whether the server takes a client with a cookie, or none."""
+    kind = b"MIT-MAGIC-COOKIE-1" if cookie else b""
+    hello = struct.pack("<cxHHHHxx", b"l", 11, 0, len(kind), len(cookie))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(traces(variables["DISPLAY"])[0]))
+        client.sendall(hello + kind.ljust(-(-len(kind) // 4) * 4, b"\0") + cookie)
+        return client.recv(1) == b"\1"
+
+
+@xvfb
+async def test_no_other_user_is_let_in():
+    async with Warden.open() as warden, display(warden) as found:
+        path = Path(found["XAUTHORITY"])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert greeted(found, path.read_bytes()[-16:])
+        assert not greeted(found, b"")
+        assert not greeted(found, b"x" * 16)
 
 
 @xvfb
@@ -37,8 +61,8 @@ async def test_cancelled_it_leaves_nothing():
     names = []
     async with Warden.open() as warden:
         with anyio.CancelScope() as scope:
-            async with display(warden) as name:
-                names.append(name)
+            async with display(warden) as found:
+                names.append(found["DISPLAY"])
                 scope.cancel()
                 await anyio.sleep_forever()
     assert not any(path.exists() for path in traces(names[0]))

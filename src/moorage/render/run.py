@@ -221,7 +221,7 @@ class _Run:
         at_once = min(self._slots, len(plan.items))
         surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
         if settings.display:
-            surroundings["DISPLAY"] = await stack.enter_async_context(display(warden.now))
+            surroundings |= await stack.enter_async_context(display(warden.now))
         fork, ahead = len(plan.items) > 1 and not settings.no_fork, None
         if fork and not any(each.settings.memory for each in plan.items.values()):
             directories = {name: item.directory for name, item in plan.items.items()}
