@@ -1,70 +1,78 @@
-"""What a terminal shows of a kernel's messages."""
+"""A run whose output is not read, or no more: the code goes on, nothing is lost, and it can be ended."""
 
 from __future__ import annotations
 
-import io
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from moorage.cli.run_session import Terminal
-from moorage.wire.messages import Header, Message
+from command import DEADLINE, Command, until
+
+pytestmark = pytest.mark.real
+
+LINES = "".join(f"{n:07}" * 1000 + "\n" for n in range(40))
+FILLS = """
+import pathlib, time
+for n in range(40): print(f"{n:07}" * 1000, flush=True)
+pathlib.Path("full").touch()
+"""
+SLEEPS = FILLS + "while True: time.sleep(0.1)\n"
 
 
-def message(msg_type, **content):
-    return Message("iopub", Header("1", msg_type), content=content)
+@contextmanager
+def beside_a_full_pipe(
+    moorage: Command, code: str, *, both: bool
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run code that writes more than a pipe takes; yields when it has written all of it."""
+    reading, writing = os.pipe()
+    try:
+        streams = {"stdout": writing, "stderr": writing if both else subprocess.PIPE}
+        process = moorage.start("run", "python3", "-c", code, **streams)
+        os.close(writing)
+        assert until(Path(moorage.cwd, "full").exists, DEADLINE)
+        yield process, reading
+    finally:
+        os.close(reading)
 
 
-@pytest.fixture
-def streams():
-    return io.StringIO("Ada\n"), io.StringIO(), io.StringIO()
+@pytest.mark.parametrize("both", [False, True], ids=["stdout", "both"])
+def test_a_reader_that_comes_late_gets_everything(moorage: Command, both: bool):
+    with beside_a_full_pipe(moorage, FILLS, both=both) as (process, reading):
+        assert process.poll() is None
+        with os.fdopen(reading, "rb", closefd=False) as reader:
+            assert reader.read().decode() == LINES
+        moorage.ended(process, code=0)
 
 
-@pytest.fixture
-def terminal(streams):
-    return Terminal(*streams, quiet=False)
+@pytest.mark.parametrize("code", [FILLS, SLEEPS], ids=["ended", "goes-on"])
+@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_one_signal_ends_it(moorage: Command, code: str, signum: int, exit_code: int):
+    with beside_a_full_pipe(moorage, code, both=True) as (process, _):
+        process.send_signal(signum)
+        assert process.wait(DEADLINE) == exit_code
+        assert until(lambda: not moorage.left()), moorage.left()
 
 
-def test_streams_go_where_they_belong(streams, terminal):
-    terminal.show(message("stream", name="stdout", text="out"))
-    terminal.show(message("stream", name="stderr", text="err"))
-    terminal.show(message("status", execution_state="idle"))
-    assert [each.getvalue() for each in streams[1:]] == ["out", "err"]
+def test_what_is_said_of_a_death_comes_after_the_output(moorage: Command):
+    dies = FILLS + "import os; os._exit(3)"
+    with beside_a_full_pipe(moorage, dies, both=True) as (process, reading):
+        with os.fdopen(reading, "rb", closefd=False) as reader:
+            told = reader.read().decode()
+        moorage.ended(process, code=1)
+    output, _, last = told.rpartition("error: ")
+    assert LINES.startswith(output)  # a kernel that exits at once may keep its last line
+    assert last == "the kernel died: exit code 3 (E-DIED).\n"
 
 
-def test_a_result_is_its_plain_text_on_a_line_of_its_own(streams, terminal):
-    terminal.show(message("stream", name="stdout", text="a"))
-    terminal.show(message("execute_result", data={"text/plain": "1"}))
-    terminal.show(message("execute_result", data={"text/plain": ["2\n", "3"]}))
-    assert streams[1].getvalue() == "a\n1\n2\n3\n"
-    assert streams[2].getvalue() == ""
-
-
-def test_richer_output_is_named(streams, terminal):
-    data = {"text/plain": "<Figure>", "image/png": "A" * 4000, "application/json": {"a": 1}}
-    terminal.show(message("display_data", data=data))
-    terminal.show(message("display_data", data={"text/html": "<b>"}))
-    terminal.show(message("display_data", data=None))
-    assert streams[1].getvalue() == "<Figure>\n"
-    said = "[also image/png (3.0 kB), application/json (8 bytes)]\n[text/html (3 bytes)]\n"
-    assert streams[2].getvalue() == said
-
-
-def test_a_traceback_has_no_colours_in_a_pipe(streams, terminal):
-    terminal.show(message("error", ename="E", evalue="v", traceback=["\x1b[31mE\x1b[0m", "line"]))
-    terminal.show(message("error", ename="E", evalue="v", traceback=[]))
-    assert streams[2].getvalue() == "E\nline\nE: v\n"
-
-
-def test_quiet_shows_nothing_and_asks_on_standard_error(streams):
-    terminal = Terminal(*streams, quiet=True)
-    terminal.show(message("stream", name="stdout", text="out"))
-    assert terminal.ask("Who? ", hidden=False) == "Ada"
-    assert (streams[1].getvalue(), streams[2].getvalue()) == ("", "Who? ")
-    with pytest.raises(EOFError):
-        terminal.ask("Who? ", hidden=True)
-
-
-def test_what_the_terminal_cannot_show_is_replaced():
-    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Terminal(io.StringIO(), narrow, io.StringIO(), quiet=False).show(message("stream", text="é"))
-    assert narrow.buffer.getvalue() == b"?"
+def test_a_reader_that_leaves_ends_it(moorage: Command):
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader:
+        process = moorage.start("run", "python3", "-c", SLEEPS, stdout=writing)
+        os.close(writing)
+        assert reader.read(7) == b"0" * 7
+    moorage.ended(process, code=1)

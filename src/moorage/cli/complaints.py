@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from moorage.errors import UsageError
 
@@ -20,12 +19,16 @@ def complain(error: Exception) -> int:
     Returns:
         The exit code for it.
     """
+    from moorage.cli.stdio import raw
     from moorage.render.show import ansi
+    from moorage.render.show.sink import Sink
     from moorage.render.unforeseen import unforeseen
 
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)
+    # A pipe that is full is waited for so that Ctrl-C ends it, and leaves no text that Python waits to write.
     told = ansi.shown(f"error: {unforeseen(error)}", runner=ansi.on_runner(os.environ))
-    with suppress(OSError):  # nothing reads that either
-        print(told, file=sys.stderr)
+    sink = Sink(raw(sys.stderr))
+    sink.write(told + "\n")
+    sink.drain()
     return USAGE if isinstance(error, UsageError) else FAILED

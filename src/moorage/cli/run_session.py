@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
@@ -13,12 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
-from moorage.cli.stdio import json_text, raw
+from moorage.cli.stdio import json_text
+from moorage.cli.terminal import Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
 from moorage.kernel.client import Result
-from moorage.kernel.outputs import OutputArea, traceback_of
+from moorage.kernel.outputs import OutputArea
 from moorage.kernel.quirks import arguments
-from moorage.render.show import ansi
 from moorage.version import __version__
 from moorage.wire.messages import Message
 
@@ -52,102 +50,6 @@ def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
         MoorageError: the kernel could not be had, or died.
     """
     return asyncio.run(Conversation(job, Terminal(stdin, stdout, stderr, quiet=job.json)).run())
-
-
-class Terminal:
-    """Standard input and output of this command.
-
-    What the code prints passes as it is, as under an interpreter: it is the user's own. Errors, results and
-    notes pass :func:`moorage.render.show.ansi.shown`.
-    """
-
-    def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, *, quiet: bool) -> None:
-        """Take the streams; ``quiet`` shows nothing of what comes."""
-        self.stdout = raw(stdout)
-        self._stdin = stdin
-        self._stderr = raw(stderr)
-        self._quiet = quiet
-        self._colours = stderr.isatty() and not os.environ.get("NO_COLOR")
-        self._runner = ansi.on_runner(os.environ)
-        self._mid_line = False
-
-    def show(self, message: Message) -> None:
-        """Show one iopub message as far as a terminal can."""
-        if self._quiet:
-            return
-        content = message.content
-        match message.msg_type:
-            case "stream" if content.get("name") == "stderr":
-                self._write(self._stderr, str(content.get("text", "")))
-            case "stream":
-                text = str(content.get("text", ""))
-                self._write(self.stdout, text)
-                self._mid_line = not text.endswith("\n") if text else self._mid_line
-            case "execute_result" | "display_data":
-                self._bundle(content.get("data"))
-            case "error":
-                self._error(
-                    "\n".join(traceback_of(content)) or f"{content.get('ename')}: {content.get('evalue')}"
-                )
-
-    def fail(self, result: Result) -> None:
-        """Show an error that was in the reply and not among the outputs."""
-        if result.error is not None and not self._quiet:
-            self._error(f"{result.error.ename}: {result.error.evalue}")
-
-    def note(self, text: str) -> None:
-        """Say something on standard error."""
-        self._write(self._stderr, ansi.shown(text, runner=self._runner) + "\n")
-
-    def ask(self, prompt: str, *, hidden: bool) -> str:
-        """Ask and return the answer.
-
-        Raises:
-            EOFError: there is none.
-            KeyboardInterrupt: Ctrl-C.
-        """
-        if hidden and self._stdin.isatty():
-            from getpass import getpass
-
-            return getpass(prompt, self._stderr)
-        self._write(self._stderr if self._quiet else self.stdout, prompt)
-        line = self._stdin.readline()
-        if not line:
-            raise EOFError
-        self._mid_line = False
-        return line.rstrip("\n")
-
-    def _bundle(self, data: object) -> None:
-        if not isinstance(data, dict):
-            return
-        plain = data.get("text/plain")
-        if plain is not None:
-            text = plain if isinstance(plain, str) else "".join(map(str, plain))
-            before = "\n" if self._mid_line else ""
-            told = ansi.shown(text, colour=True, runner=self._runner)
-            self._write(self.stdout, f"{before}{told}\n")
-            self._mid_line = False
-        richer = [
-            f"{kind} ({_size(kind, content)})" for kind, content in data.items() if kind != "text/plain"
-        ]
-        if richer:
-            also = "" if plain is None else "also "
-            self.note(f"[{also}{', '.join(richer)}]")
-
-    def _error(self, text: str) -> None:
-        told = ansi.shown(text, colour=self._colours, runner=self._runner)
-        self._write(self._stderr, told.rstrip("\n") + "\n")
-
-    def _write(self, stream: TextIO, text: str) -> None:
-        other = self.stdout if stream is self._stderr else self._stderr
-        with suppress(OSError):
-            other.flush()
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:
-            encoding = stream.encoding or "ascii"
-            stream.write(text.encode(encoding, "replace").decode(encoding))
-        stream.flush()
 
 
 @dataclass
@@ -187,15 +89,28 @@ class Conversation:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        with _handling(loop, signal.SIGINT, lambda: self._on_interrupt(task.cancel)):
+        terminal = self._terminal
+        with (
+            _handling(loop, signal.SIGINT, lambda: self._on_interrupt(task.cancel)),
+            terminal.needed(task.cancel),
+        ):
             try:
-                code = await self._run()
+                code = await self._shown()
             except asyncio.CancelledError:
-                if not self._interrupts:
+                if not self._interrupts and terminal.lost is None:
                     raise
                 task.uncancel()
                 code = INTERRUPTED
+        if terminal.lost is not None and not self._interrupts:
+            raise terminal.lost
         return INTERRUPTED if self._interrupts else code
+
+    async def _shown(self) -> int:
+        """Run it, and wait until its output was taken: what is said of it afterwards comes after that."""
+        try:
+            return await self._run()
+        finally:
+            await self._terminal.drain(hurried=self._interrupts > 0)
 
     async def _run(self) -> int:
         began = monotonic()
@@ -332,7 +247,7 @@ class Conversation:
             "cells": [cell.told() for cell in self._cells],
             "died": None if death is None else str(death),
         }
-        self._terminal.stdout.write(json_text(document) + "\n")
+        self._terminal.tell(json_text(document) + "\n")
 
     def _status(self, death: KernelDied | None) -> str:
         if death is not None:
@@ -342,13 +257,6 @@ class Conversation:
         if self._interrupts:
             return "interrupted"
         return next((cell.result.status for cell in self._cells if cell.result and cell.result.error), "ok")
-
-
-def _size(kind: str, content: object) -> str:
-    size = len(content) if isinstance(content, str) else len(json.dumps(content))
-    if kind.startswith(("image/", "application/pdf")) and kind != "image/svg+xml":
-        size = size * 3 // 4  # base64
-    return f"{size} bytes" if size < 1000 else f"{size / 1000:.1f} kB"
 
 
 @contextmanager

@@ -6,10 +6,12 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from moorage.render.show import ansi
-from moorage.render.show.failure import ASCII, Symbols
+
+if TYPE_CHECKING:
+    from moorage.render.show.failure import Symbols
 
 LAST_WORDS: Final = 2.0
 """Seconds that a run which was interrupted waits for a reader that takes nothing."""
@@ -45,6 +47,8 @@ class Sink:
     @property
     def symbols(self) -> Symbols:
         """The marks this stream can show."""
+        from moorage.render.show.failure import ASCII, Symbols  # `moorage run` needs none
+
         return Symbols() if self.encoding.lower() in _UTF8 else ASCII
 
     @property
