@@ -53,6 +53,22 @@ def test_only_what_is_used_is_loaded(tmp_path, content, script):
     assert not any(other in urls for other in others)
 
 
+@pytest.mark.parametrize("heading", ["# Bokeh", "Bokeh\n=====", "text\n\n### Bokeh ###\n"])
+def test_a_heading_is_not_taken_for_the_library_of_its_name(tmp_path, heading):
+    script = {"application/javascript": "if (root.Bokeh !== undefined) root.Bokeh.embed()"}
+    text = page(tmp_path, notebook(heading=heading, data=script))
+    cleared = "<script>window.Bokeh = undefined;</script>"
+    assert text.index("<head>") < text.index(cleared) < text.index("</head>") < text.index('id="Bokeh"')
+    assert cleared not in page(tmp_path, notebook(heading="About Bokeh", data=script))
+    assert cleared not in page(tmp_path, notebook(heading="# Vega", data=script))
+
+
+def test_labels_of_widgets_have_the_font_of_the_page(tmp_path):
+    assert ".jupyter-widgets { font-family: var(--jp-ui-font-family)" in page(
+        tmp_path, notebook() | {"metadata": {"widgets": {}}}
+    )
+
+
 @pytest.mark.parametrize(
     ("tag", "gone"),
     [("remove-cell", {"SOURCE", "OUTPUT"}), ("remove-input", {"SOURCE"}), ("remove-output", {"OUTPUT"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 
 import pytest
@@ -33,10 +34,16 @@ def shown(data, **metadata):
 def test_plots_are_drawn_by_their_libraries(kind, call, module):
     content = {"data": [{"x": ["</script><script>alert(1)"]}], "layout": {}}
     text = shown({kind: content, "text/plain": "Figure()"})["text/html"]
+    assert text == shown({kind: json.dumps(content)})["text/html"]
     assert call in text
     assert module in text
     assert text.count("</script>") == 1
     assert "<script>alert" not in text
+
+
+def test_a_figure_of_plotly_follows_the_window_unless_it_says_otherwise():
+    assert '{"responsive": true}' in shown({PLOTLY: {}})["text/html"]
+    assert '{"responsive": false}' in shown({PLOTLY: {"config": {"responsive": False}}})["text/html"]
 
 
 def test_what_a_page_can_show_stays():
@@ -45,6 +52,11 @@ def test_what_a_page_can_show_stays():
 
 
 def test_what_a_page_cannot_show_says_so():
+    for text in ("no figure", "[1]", "[" * 100_000):
+        assert shown({"application/vnd.vegalite.v6.json": text, "text/plain": "x"}) == {
+            "application/vnd.vegalite.v6.json": text,
+            "text/plain": "x",
+        }
     assert shown({"application/x-foo": {}})["text/plain"] == "[A page cannot show application/x-foo.]"
     assert shown({"application/x-foo": {}, "text/plain": "Foo()"})["text/plain"] == "Foo()"
 

@@ -30,6 +30,21 @@ if TYPE_CHECKING:
 Target = Literal["html", "md"]
 
 _MATH: Final = re.compile(r"\$|\\\(|\\\[|\\begin\{")
+_GLOBALS: Final = (
+    "Bokeh",
+    "HoloViews",
+    "MathJax",
+    "Plotly",
+    "define",
+    "require",
+    "requirejs",
+    "vega",
+    "vegaEmbed",
+    "vegaLite",
+)
+"""Names under which libraries look for themselves in a page."""
+_WIDGET_FONT: Final = "<style>.jupyter-widgets { font-family: var(--jp-ui-font-family) }</style>"
+"""In JupyterLab labels of widgets have its font; in nbconvert's page they would have the browser's own."""
 _REQUIRE: Final = re.compile(r"\brequire(js)?\s*[(.\[]|\bdefine\s*\(")
 _LINE_LIMIT: Final = 1 << 20
 SILENT: Final = 15.0
@@ -245,8 +260,32 @@ def _template(notebook: dict[str, Any]) -> str:
         "html_head_js_mathjax": bool(_MATH.search(markdown)),
         "html_head_js_mermaidjs": "mermaid" in markdown,
     }
-    dropped = [f"{{% block {name} %}}{{% endblock %}}" for name, wanted in needed.items() if not wanted]
-    return "{% extends 'lab/index.html.j2' %}" + "".join(dropped)
+    blocks = [f"{{% block {name} %}}{{% endblock %}}" for name, wanted in needed.items() if not wanted]
+    loaded = "require requirejs define" if needed["html_head_js_requirejs"] else ""
+    loaded += " MathJax" if needed["html_head_js_mathjax"] else ""
+    blocks.append(_block("html_head_js", _cleared(markdown, f"{other}\n{loaded}") + "{{ super() }}"))
+    blocks.append(_block("html_head_css", "{{ super() }}" + _WIDGET_FONT) if widgets else "")
+    return "{% extends 'lab/index.html.j2' %}" + "".join(blocks)
+
+
+def _block(name: str, content: str) -> str:
+    return f"{{% block {name} %}}{content}{{% endblock %}}"
+
+
+def _cleared(markdown: str, scripts: str) -> str:
+    """Return a script that keeps elements from standing in for libraries.
+
+    A heading "Bokeh" has the id ``Bokeh``, and so the page a global of that name, which Bokeh's scripts take
+    for the library. A property of the window goes before elements:
+    https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
+    """
+    heading = r"^ {{0,3}}(?:#{{1,6}}[ \t]+)?{}[ \t#]*$"
+    names = [
+        name
+        for name in _GLOBALS
+        if name in scripts and re.search(heading.format(name), markdown, re.MULTILINE)
+    ]
+    return f"<script>{' = '.join(f'window.{name}' for name in names)} = undefined;</script>" if names else ""
 
 
 def _texts(notebook: dict[str, Any]) -> tuple[str, str]:

@@ -55,15 +55,29 @@ def _output(output: Mapping[str, Any], states: Mapping[str, Any], name: str) -> 
 def _instead(data: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return what a page shows of a bundle in which nothing is for pages."""
     for kind, content in data.items():
-        if kind == _PLOTLY and isinstance(content, Mapping):
-            return {"text/html": _plotly(content, name)}
-        if _VEGA.fullmatch(kind) and isinstance(content, Mapping):
-            return {"text/html": _vega(content, name)}
+        if kind != _PLOTLY and not _VEGA.fullmatch(kind):
+            continue
+        figure = _figure(content)
+        if figure is not None:
+            return {"text/html": _plotly(figure, name) if kind == _PLOTLY else _vega(figure, name)}
     return {} if "text/plain" in data else {"text/plain": f"[A page cannot show {', '.join(data)}.]"}
 
 
+def _figure(content: object) -> Mapping[str, Any] | None:
+    """Return a figure; a type whose name does not end in ``+json``, as Altair's, has it as a text."""
+    if isinstance(content, str):
+        try:
+            content = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+    return content if isinstance(content, Mapping) else None
+
+
 def _plotly(figure: Mapping[str, Any], name: str) -> str:
-    parts = [_json(figure.get(key) or empty) for key, empty in (("data", []), ("layout", {}), ("config", {}))]
+    config = figure.get("config")
+    # As plotly's own pages have it: a figure that was drawn at one width does not follow the window.
+    config = {"responsive": True, **config} if isinstance(config, Mapping) else {"responsive": True}
+    parts = [_json(figure.get("data") or []), _json(figure.get("layout") or {}), _json(config)]
     return _module(
         f"plotly-{name}",
         'import Plotly from "https://cdn.jsdelivr.net/npm/plotly.js-dist-min@3/+esm";',
