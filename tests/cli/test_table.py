@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import time
 
 import pytest
 
@@ -89,3 +90,12 @@ def test_paragraphs_break_between_words():
 )
 def test_the_home_is_short(path, shown):
     assert short_path(path, "/home/me") == shown
+
+
+def test_names_of_any_length_are_cut_in_time():
+    name = "n" * 1_000_000
+    began = time.monotonic()
+    found = lines([*COLUMNS, Column("FIXED")], [[name, "1", name, "x"]], Screen(60, colour=False))
+    assert time.monotonic() - began < 60
+    assert columns_of(found[1]) <= 60
+    assert found[1].count("…") == 2

@@ -126,6 +126,11 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     if width is None:
         return widths
     room = width - _GAP * (len(columns) - 1)
+    # None is wider than all together may be: a name can be of any length, and what follows takes a step each.
+    widths = [
+        min(now, max(room, each.least, columns_of(each.title)))
+        for now, each in zip(widths, columns, strict=True)
+    ]
     while sum(widths) > room:
         slack = [
             now - max(each.least, columns_of(each.title)) for now, each in zip(widths, columns, strict=True)
@@ -141,10 +146,21 @@ def _cell(text: str, width: int, column: Column, screen: Screen) -> str:
     dots = screen.dots
     if columns_of(text) > width:
         room = max(0, width - len(dots))
-        while text and columns_of(text) > room:
-            text = text[1:] if column.cut == "front" else text[:-1]
-        text = dots + text if column.cut == "front" else text + dots
+        if column.cut == "front":
+            text = dots + _fitting(text[::-1], room)[::-1]
+        else:
+            text = _fitting(text, room) + dots
     return text + " " * (width - columns_of(text) + _GAP)
+
+
+def _fitting(text: str, room: int) -> str:
+    """Return the beginning of a text that takes at most so many columns."""
+    taken = 0
+    for at, each in enumerate(text):
+        taken += columns_of(each)
+        if taken > room:
+            return text[:at]
+    return text
 
 
 def short_path(path: str, home: str = "") -> str:
