@@ -14,6 +14,13 @@ def test_strip_takes_out_colours_titles_and_cursor_movement():
     assert ansi.strip(text) == "red wipedmoved\ttab\nline\n"
 
 
+def test_strip_takes_out_what_turns_the_order_of_a_line_and_leaves_marks_of_a_script():
+    assert ansi.strip("a\u202eyp.x\u202c\u2066b\u2069\u2028c\u2029") == "ayp.xbc"
+    assert ansi.strip("\u05d0\u200f!") == "\u05d0\u200f!"
+    assert ansi.one_line("x\u202egpj.py") == "xgpj.py"
+    assert ansi.to_html("\x1b[31mx\u202ey") == '<span class="a-red">xy</span>'
+
+
 def test_strip_survives_a_sequence_that_never_ends():
     text = "before\x1b]52;c;secret"
     assert ansi.strip(text) == "before"

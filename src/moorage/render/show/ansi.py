@@ -2,8 +2,9 @@
 
 What a notebook prints, and what files, kernels and configurations are called, is foreign text. Of all that a
 terminal understands only colours and weights (SGR, ECMA-48 §8.3.117) are harmless; the rest moves the cursor,
-sets titles or writes the clipboard. A runner takes lines of a log for commands. :func:`shown` makes both
-inert, and every stream of moorage writes through it.
+sets titles or writes the clipboard, and some characters of Unicode turn the order of what follows. A runner
+takes lines of a log for commands. :func:`shown` makes all of this inert, and every stream of moorage writes
+through it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _SEQUENCE: Final = re.compile(
 _SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
 _SEPARATOR: Final = re.compile("[;:]")
 _MOST: Final = 32
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Among them what reorders the rest of a line, the embeddings, overrides and isolates of
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters, and Unicode's own line breaks.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _RUNNERS: Final = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
 _COMMAND: Final = re.compile("^((?:[^\\S\n]|[\u180e\u200b\ufeff])*)(?=::)", re.MULTILINE)
 _MARK: Final = re.compile(r"#(?=#\w*\[)")
