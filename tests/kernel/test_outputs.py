@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from moorage.kernel import outputs as outputs_module
 from moorage.kernel.outputs import Displays, OutputArea
 from moorage.wire.messages import Header, Message
 
@@ -224,3 +225,50 @@ def test_many_pieces_of_a_stream_are_one_text():
         if number == 20_000:
             assert area.outputs[0]["text"].endswith("20000\n")
     assert area.outputs[0]["text"] == "".join(f"{number}\n" for number in range(30_000))
+
+
+def test_an_id_that_is_shown_thousands_of_times_takes_linear_time():
+    area = OutputArea()
+    began = time.monotonic()
+    for number in range(30_000):
+        area.handle(display(str(number), "x"))
+    assert texts(area.outputs) == ["29999"] * 30_000
+    assert time.monotonic() - began < 30
+
+
+def test_clearing_takes_no_time_for_what_other_cells_show():
+    displays = Displays()
+    other, area = OutputArea(displays), OutputArea(displays)
+    for number in range(30_000):
+        other.handle(display(str(number), f"x{number}"))
+    began = time.monotonic()
+    for _ in range(30_000):
+        shown(display("a", "y"), say("clear_output", wait=False), area=area)
+    assert time.monotonic() - began < 30
+    shown(display("new", "x7", "update_display_data"), area=area)
+    assert texts(other.outputs)[6:9] == ["6", "new", "8"]
+
+
+def test_an_update_leaves_the_message_that_was_shown_as_it_is():
+    first = display("old", "x")
+    shown(first, display("new", "x", "update_display_data"))
+    assert first.content["data"] == {"text/plain": "old"}
+
+
+def test_an_output_that_was_cleared_is_updated_no_more_and_its_id_may_come_again():
+    displays = Displays()
+    area = OutputArea(displays)
+    shown(display("a", "x"), display("b", "x"), say("clear_output", wait=False), area=area)
+    assert texts(shown(display("c", "x"), display("d", "x", "update_display_data"), area=area)) == ["d"]
+    assert 0 < displays.weight < 200
+
+
+def test_a_text_is_drawn_again_only_when_more_of_it_has_come(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(outputs_module, "as_shown", lambda text: drawn.append(text) or text)
+    area = OutputArea()
+    area.handle(stream("a"))
+    assert texts(area.outputs) == texts(area.outputs) == ["a"]
+    area.handle(stream("b"))
+    assert texts(area.outputs) == ["ab"]
+    assert drawn == ["a", "ab"]

@@ -22,8 +22,26 @@ _JSON_TYPE = re.compile(r"application/(?:.*\+)?json")
 _BLOCK = 64 * 1024
 
 
+class _Shown:
+    """What one display id shows: one bundle, which all outputs with this id hold."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.weight = 0
+        self.outputs = 0
+
+    def change(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        for kept, new in ((self.data, data), (self.metadata, metadata)):
+            if kept is not new:
+                kept.clear()
+                kept.update(new)
+
+
 class Displays:
     """Every output with a display id, so that a later cell can update it.
+
+    Takes time in proportion to what a message holds, however many outputs there are.
 
     Attributes:
         weight: about how many bytes they take together.
@@ -31,38 +49,37 @@ class Displays:
 
     def __init__(self) -> None:
         self.weight = 0
-        self._weights: dict[str, int] = {}
-        self._by_id: dict[str, list[Output]] = {}
+        self._by_id: dict[str, _Shown] = {}
+        # By identity: the output, which has to live as long as its identity is used, and its display id.
+        self._registered: dict[int, tuple[Output, str]] = {}
 
     def register(self, display_id: str, output: Output) -> None:
         """Remember that ``output`` shows ``display_id``, and bring its older copies up to date."""
-        self._by_id.setdefault(display_id, []).append(output)
+        shown = self._by_id.setdefault(display_id, _Shown())
+        shown.outputs += 1
+        self._registered[id(output)] = output, display_id
         self.update(display_id, output["data"], output["metadata"])
+        output["data"], output["metadata"] = shown.data, shown.metadata
 
     def update(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Change all outputs that show ``display_id``, in place, in whichever cell they are."""
-        shown = self._by_id.get(display_id, ())
-        for output in shown:
-            output["data"] = data
-            output["metadata"] = metadata
-        if shown:
-            self._weigh(display_id, data)
+        shown = self._by_id.get(display_id)
+        if shown is not None:
+            shown.change(data, metadata)
+            now = weigh(data)
+            self.weight += now - shown.weight
+            shown.weight = now
 
     def forget(self, outputs: Iterable[Output]) -> None:
         """Forget outputs that are shown no more."""
-        gone = {id(output) for output in outputs}
-        for display_id, shown in list(self._by_id.items()):
-            left = [output for output in shown if id(output) not in gone]
-            if len(left) < len(shown):
-                self._by_id[display_id] = left
-            if not left:
-                del self._by_id[display_id]
-                self.weight -= self._weights.pop(display_id, 0)
-
-    def _weigh(self, display_id: str, data: dict[str, Any]) -> None:
-        now = weigh(data)
-        self.weight += now - self._weights.get(display_id, 0)
-        self._weights[display_id] = now
+        for output in outputs:
+            _, display_id = self._registered.pop(id(output), (output, ""))
+            shown = self._by_id.get(display_id)
+            if shown is not None:
+                shown.outputs -= 1
+                if not shown.outputs:
+                    del self._by_id[display_id]
+                    self.weight -= shown.weight
 
 
 class OutputArea:
@@ -84,6 +101,7 @@ class OutputArea:
         self._outputs: list[Output] = list(outputs)
         self._settled = len(self._outputs)
         self._streams: list[tuple[str, _Text]] = []
+        self._written = True
         self._clear_before_next = False
 
     def handle(self, message: Message) -> None:
@@ -143,6 +161,7 @@ class OutputArea:
         if not self._streams or self._streams[-1][0] != name:
             self._streams.append((name, _Text()))
         self._streams[-1][1].append(text)
+        self._written = False
 
     def _show(self, output: Output, content: dict[str, Any]) -> None:
         self._append(output)
@@ -164,8 +183,9 @@ class OutputArea:
 
     def _settle(self) -> None:
         """Write the streams of the current run into the outputs, replacing what was written before."""
-        if not self._streams:
+        if not self._streams or self._written:
             return
+        self._written = True
         del self._outputs[self._settled :]
         for name, written in self._streams:
             text = as_shown(written.whole())

@@ -164,7 +164,7 @@ class Executor:
             return await self._run(todo)
         finally:
             self._over = True
-            self._write_back()
+            self.write_back()
 
     async def _run(self, todo: list[_Cell]) -> Execution:
         done = 0
@@ -226,10 +226,12 @@ class Executor:
             await self._kernel.client.flush(self.receive_late)
 
     def receive_late(self, message: Message) -> None:
-        """Give the last cell what is published after its end in the name of another request."""
+        """Give the last cell what is published after its end in the name of another request.
+
+        After :meth:`run` it stands in the notebook with the next :meth:`write_back`.
+        """
         if self._ran and message.msg_type in _SHOWN:
             self._receive(self._ran[-1], message)
-            self._ran[-1].write_back()
 
     async def _done(self, request: Request) -> Message:
         """Wait for the end of a cell; raise TimeoutError when it took too long."""
@@ -329,7 +331,8 @@ class Executor:
             job.number, ename, evalue, traceback, job.cell["source"], self._lines.get(job.number - 1)
         )
 
-    def _write_back(self) -> None:
+    def write_back(self) -> None:
+        """Put what the cells have shown so far into the notebook."""
         for job in self._ran:
             job.write_back()
         metadata = self._notebook["metadata"]

@@ -243,12 +243,15 @@ class Rendering:
         if self._remember is None:
             return self._measured(await executor.run(), kernel, count_cells(notebook)), "nothing is kept"
         receive = executor.receive_late
-        async with self._remember.watched(kernel, receive) as watching:
-            execution = await executor.run()
-            outcome = self._measured(execution, kernel, count_cells(notebook))
-            if execution.status != "ok":
-                return outcome, "it did not end well"
-            return outcome, await self._remember.environment(kernel, notebook, watching, receive)
+        try:
+            async with self._remember.watched(kernel, receive) as watching:
+                execution = await executor.run()
+                outcome = self._measured(execution, kernel, count_cells(notebook))
+                if execution.status != "ok":
+                    return outcome, "it did not end well"
+                return outcome, await self._remember.environment(kernel, notebook, watching, receive)
+        finally:
+            executor.write_back()  # what its children printed meanwhile
 
     async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
         """Write everything, and remember it if it went well."""
