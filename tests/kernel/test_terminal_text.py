@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
+
 import pytest
 
 from moorage.kernel import terminal_text
-from moorage.kernel.terminal_text import REACH, as_shown
+from moorage.kernel.terminal_text import COLUMNS, REACH, as_shown
 
 UP = "\x1b[A"
 
@@ -79,9 +82,16 @@ class Counted(list):
 
 
 class CountedLine(terminal_text._Line):
-    def __init__(self):
-        super().__init__()
-        self.characters, self.styles = Counted(), Counted()
+    def put(self, at, text, style):
+        Counted.touched += len(text)
+        super().put(at, text, style)
+
+    def _taken_apart(self):
+        if self._apart is None:
+            characters, styles = super()._taken_apart()
+            Counted.touched += 2 * len(characters)
+            self._apart = Counted(characters), Counted(styles)
+        return self._apart
 
 
 def work(text, monkeypatch):
@@ -105,11 +115,13 @@ def work(text, monkeypatch):
         lambda n: "x" * n + "\x1b[1K\x1b[Dy" * n,
         lambda n: "x" * n + "\x1b[2Kx" * n,
         lambda n: "x" * n + "\x1b[D\x1b[Ky" * n,
+        lambda n: "x" * n + "\ry\x1b[9999G\x1b[1K" * n,
         lambda n: "\n" * (REACH - 1) + UP * REACH + "x" * n + "\x1b[Ba" * (REACH - 2),
     ],
     ids=[
         "backspaces", "columns", "gaps", "styles", "lines", "broken", "erased to the start",
-        "erased and written", "erased lines", "erased to the end", "further down",
+        "erased and written", "erased lines", "erased to the end",
+        "from far right", "further down",
     ],
 )  # fmt: skip
 def test_work_is_linear(text, monkeypatch):
@@ -126,3 +138,54 @@ def test_work_is_linear(text, monkeypatch):
 )
 def test_long_texts_end(text):
     assert len(as_shown(text)) <= len(text)
+
+
+LONG = COLUMNS + 10
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("x" * LONG + "\ry", "y" + "x" * (LONG - 1)),
+        ("x" * LONG + "\r" + "y" * (LONG - 1), "y" * (LONG - 1) + "x"),
+        ("x" * LONG + "\r\x1b[Ky", "y"),
+        ("x" * LONG + "\n" + "y\rz", "x" * LONG + "\nz"),
+        ("x" * LONG + "\x08" * 20, "x" * (LONG - 20)),
+        ("x" * COLUMNS + "\ry\n", "y" + "x" * (COLUMNS - 1) + "\n"),
+    ],
+)
+def test_a_line_that_is_longer_than_the_screen_is_one_line(written, seen):
+    assert as_shown(written) == seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\r" + "\u4e00" * 1_000_000,
+        "\x1b[200C." * 40_000,
+        "\x1b[200C.\n" * 40_000,
+        "\r\x1b[38;2;255;255;255m\x1b[48;2;255;255;255m" + "x\x1b[1my\x1b[22m" * 30_000,
+        ("x" * (COLUMNS - 1) + "\n") * 30 + (UP + "\ry") * 200,
+    ],
+    ids=["line", "columns", "blanks", "styles", "lines"],
+)
+def test_a_few_characters_take_no_more_memory_than_many(text):
+    tracemalloc.start()
+    try:
+        told = as_shown(text)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(text) + 32 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(told) < 4 * len(text) + 2**20
+
+
+def test_styles_that_nothing_ends_leave_no_rest_of_a_sequence():
+    text = "".join(f"\x1b[38;2;{n};0;0;4mx\x1b[0;1;{30 + n % 8}my\x1b[48;5;{n}mz" for n in range(50))
+    told = as_shown(text + "\rX")
+    assert re.sub(r"\x1b\[[0-9;:]*m", "", told) == "X" + "yzx" * 49 + "yz"
+    assert "\x1b[0;1;31my" in told
+
+
+def test_styles_without_end_paint_as_they_did():
+    text = "\x1b[31m" * 30 + "\x1b[4m\x1b[1m" + "\x1b[38;5;200m\x1b[22m" + "x" + "\r"
+    assert as_shown(text) == "\x1b[31m" * 5 + "\x1b[4m\x1b[1m\x1b[38;5;200m\x1b[22mx\x1b[0m\r"
