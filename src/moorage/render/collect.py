@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from moorage.errors import UsageError
 from moorage.render.globs import matches
 from moorage.render.settings import Configuration
+from moorage.render.unmatched import Pattern, unmatched
 from moorage.render.walk import walk
 
 DEFAULT_OUT = Path("rendered")
@@ -60,11 +61,22 @@ class Collection(Struct, frozen=True):
 
 
 class _Gathering(Struct):
-    """What has been found so far; ``named`` holds the files somebody asked for by name."""
+    """What has been found so far.
+
+    Attributes:
+        files: the documents, in order.
+        named: those that were asked for by name.
+        tops: folders that were named, and those of files that were.
+        walked: folders that were walked.
+        met: patterns of the configuration that a file or folder of a walk matched.
+        empty: folders without documents, with what is to be said of them.
+    """
 
     files: dict[Path, None] = field(default_factory=dict)
     named: set[Path] = field(default_factory=set)
     tops: list[Path] = field(default_factory=list)
+    walked: list[Path] = field(default_factory=list)
+    met: set[Pattern] = field(default_factory=set)
     empty: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -109,6 +121,9 @@ def collect(
         output = out_dir / place if out_file is None else out_file.with_suffix(".ipynb")
         files.append(SourceFile(path, relative.as_posix(), output))
     _check_outputs(files, cwd)
+    names = [Path(os.path.relpath(path, configuration.root)).as_posix() for path in paths]
+    missed = unmatched(configuration, names, gathering.met, gathering.walked)
+    gathering.warnings += [f"{_short(configuration.path or '', cwd)}: {each}" for each in missed]
     return Collection(
         tuple(files), root, out_dir, out_file, tuple(gathering.notes), tuple(gathering.warnings)
     )
@@ -182,13 +197,20 @@ def _gather_folder(top: Path, out: Path, configuration: Configuration, into: _Ga
         inside = path.is_relative_to(configuration.root)
         return path.relative_to(configuration.root if inside else top).as_posix()
 
-    def leave_out(path: Path) -> bool:
-        return path == out or any(matches(relative(path), each) for each in configuration.exclude)
+    def met(key: str, patterns: Iterable[str], path: Path) -> bool:
+        name = relative(path)
+        matching = [(key, each) for each in patterns if matches(name, each)]
+        into.met.update(matching)
+        return bool(matching)
 
+    def leave_out(path: Path) -> bool:
+        return path == out or met("exclude", configuration.exclude, path)
+
+    into.walked.append(top)
     found = walk(top, suffixes=_known(), leave_out=leave_out)
     into.notes += found.notes
     for path in found.files:
-        named = any(matches(relative(path), each) for each in configuration.documents)
+        named = met("documents", configuration.documents, path)
         if named or path in into.files or is_document(path, ()):
             into.files.setdefault(path)
     if not any(path.is_relative_to(top) for path in into.files):
