@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -113,6 +114,17 @@ def test_whatever_stands_in_the_file(tmp_path_factory, data):
 def test_a_file_that_is_not_there(file):
     with pytest.raises(FileNotFoundError):
         kernelside.terms(file)
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_and_a_device_are_told_and_not_waited_for(file, tmp_path):
+    os.mkfifo(file)
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    for path, kind in ((file, "a pipe"), (tmp_path / "endless.json", "a device")):
+        with pytest.raises(OSError, match=kind):
+            kernelside.terms(path)
+        with pytest.raises(OSError, match=kind):
+            kernelside.register(path, NUMBERS)
 
 
 def test_it_imports_nothing_but_pyzmq_and_the_standard_library():

@@ -27,6 +27,7 @@ from typing import Any, assert_never
 import zmq
 
 from moorage.errors import DeadlineExceeded, MoorageError, ProtocolError, UsageError
+from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.handshake import (
     MOST_BYTES,
@@ -59,7 +60,7 @@ def terms(connection_file: str | os.PathLike[str]) -> Terms | None:
         connection file.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe or a device.
         ProtocolError: it holds no JSON object, or asks for a registration in a way that makes no sense.
     """
     found = _read(Path(connection_file))
@@ -83,7 +84,7 @@ def register(
         The kernel's addresses and key.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe or a device.
         UsageError: it is no registration file.
         ProtocolError: a port is missing or odd, the file makes no sense, or the launcher refuses.
         DeadlineExceeded: nobody acknowledged. End the kernel: nobody will ever speak to it.
@@ -142,7 +143,7 @@ def _refused(where: Terms, reason: str, why: str) -> MoorageError:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{path} holds no JSON", why=str(error)) from None
     if not isinstance(found, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -128,6 +129,13 @@ def test_the_plug_into_jupyter(monkeypatch, names, environ, level):
     found = [EntryPoint(name, "x:y", "jupyter_client.kernel_provisioners") for name in names]
     monkeypatch.setattr(examined, "entry_points", lambda group: found)
     assert examined.plug(environ).level == level
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_regular_file_has_no_text(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert [examined._text(str(path)) for path in (tmp_path / "pipe", "/dev/zero", tmp_path)] == [""] * 3
+    assert examined._text("/proc/self/status").startswith("Name:")
 
 
 def test_no_watch_is_told(monkeypatch):

@@ -163,8 +163,8 @@ def storeys(sources: list[Source]) -> list[str]:
                 found.append(f"{place}, which is above it")
             elif there == here and target in STRANGERS:
                 found.append(f"{place}: {source.room} and {target} know nothing of each other")
-            elif source.room == "kernelside" and target not in {"wire", "errors"}:
-                found.append(f"{place}: kernelside needs wire and pyzmq, nothing else")
+            elif source.room == "kernelside" and target not in {"wire", "errors", "regular"}:
+                found.append(f"{place}: kernelside needs wire, regular and pyzmq, nothing else")
             elif there == here:
                 sideways.setdefault((source.room, target), place)
     found += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_an_adapter_of_an_adapter_is_refused(directory):
     install(directory, "mine", adapter_content(SPEC))
     with pytest.raises(UsageError, match="adapter itself"):
         adapter_content(found(directory, "mine"))
+
+
+@pytest.mark.timeout(60)
+def test_one_that_is_a_pipe_is_not_waited_for(directory):
+    (directory / "mine").mkdir(parents=True)
+    os.mkfifo(directory / "mine" / "kernel.json")
+    with pytest.raises(UsageError, match="of another kernel"):
+        install(directory, "mine", ipykernel_content())
 
 
 def test_one_of_that_name_is_replaced_whole(directory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 
 import pytest
@@ -29,6 +30,13 @@ def test_every_step_has_its_sentence(stage, number, why):
     assert why in error.why
     assert error.do
     assert str(error).startswith("'prog' cannot be started (E-LAUNCH). ")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_the_program_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "prog", 0o700)
+    error = explain(LaunchSpec(("prog",), "/", {"PATH": str(tmp_path)}), "exec", errno.ENOENT)
+    assert error.why
 
 
 def test_a_limit_on_open_files_that_is_too_low_is_told():

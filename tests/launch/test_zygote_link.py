@@ -55,6 +55,14 @@ class TestWhatCanBeForked:
             str(tmp_path / "my-python"),
         )
 
+    @pytest.mark.timeout(60)
+    def test_a_pipe_in_the_place_of_the_program_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "python", 0o700)
+        for name in ("python", str(tmp_path / "python")):
+            spec = wanted((name, *ARGV[1:]), env={"PATH": str(tmp_path)})
+            assert template_of(spec) is None
+            assert "is no interpreter itself" in zygote_link.obstacle(spec)
+
     @pytest.mark.parametrize(
         "name", ["PATH", "TZ", "TMPDIR", "DISPLAY", "TERM", "IPYTHONDIR", "MPLBACKEND", "MINE", "DEBUG"]
     )

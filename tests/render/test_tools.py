@@ -41,6 +41,17 @@ def test_of_a_pyproject_only_the_table_of_jupytext_counts(tmp_path):
         assert (reading(tmp_path) == before) is same
 
 
+@pytest.mark.timeout(60)
+def test_pipes_and_endless_files_are_none(tmp_path):
+    before = reading(tmp_path)
+    (tmp_path / "a/b").mkdir(parents=True)
+    os.mkfifo(tmp_path / "a/pyproject.toml")
+    os.mkfifo(tmp_path / "a/b/jupytext.toml")
+    (tmp_path / "a/b/pyproject.toml").symlink_to("/dev/zero")
+    (tmp_path / "a/.jupytext.py").symlink_to("/dev/zero")
+    assert reading(tmp_path) == before
+
+
 def test_notebooks_are_read_without_jupytext(tmp_path):
     write(tmp_path, {"jupytext.toml": ""})
     assert reading(tmp_path, "x.ipynb") == {}

@@ -22,6 +22,7 @@ from moorage.installed import install_line
 from moorage.launch.base import LaunchSpec
 from moorage.launch.isolation_probe import obstacle
 from moorage.launch.local import LocalLauncher, Warden
+from moorage.regular import read_text
 from moorage.render.display import display
 from moorage.render.resources import PER_KERNEL, available_memory, usable_cores
 
@@ -242,6 +243,6 @@ def plug(environ: Mapping[str, str]) -> Finding:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return read_text(path)
     except OSError:
         return ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
 from moorage.errors import OutputError, UsageError
+from moorage.regular import read_regular
 
 PROTOCOL = "5.6"
 """Where the documentation puts registration. Not 5.6.0: kallichore reads two numbers, no more."""
@@ -121,7 +122,7 @@ def install(directory: Path, name: str, content: Mapping[str, Any], resources: P
 def _argv(folder: Path) -> list[Any]:
     """Return the command of a kernelspec that is there; an empty one where it makes no sense."""
     try:
-        argv = json.loads((folder / "kernel.json").read_bytes())["argv"]
+        argv = json.loads(read_regular(folder / "kernel.json"))["argv"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return argv if isinstance(argv, list) else []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moorage.errors import LaunchError, UsageError
 from moorage.launch import isolation_probe
+from moorage.regular import open_regular
 
 if TYPE_CHECKING:
     from moorage.launch.base import LaunchSpec
@@ -129,7 +130,7 @@ def _find(spec: LaunchSpec, program: str) -> str | None:
 def _interpreter(path: str) -> str:
     """Return the interpreter that a script's first line names, if that does not exist."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path that need not be text
+        with open_regular(path) as file:
             line = file.readline(256)
     except OSError:
         return ""

@@ -26,6 +26,7 @@ from moorage.launch.capture import Capture
 from moorage.launch.launched import Ended, Refused
 from moorage.launch.warden_link import Warden, described
 from moorage.launch.warden_process import payload
+from moorage.regular import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +136,7 @@ def _template(spec: LaunchSpec) -> Template:
 def _is_program(path: str) -> bool:
     """Whether this is an interpreter itself; a script around one may do what a fork would not see."""
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             return Path(path).is_absolute() and file.read(4) == b"\x7fELF"
     except OSError:
         return False

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from moorage.errors import UsageError
+from moorage.regular import read_text
 
 if sys.platform != "win32":
     import resource
@@ -163,8 +164,8 @@ def _affinity() -> int:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
+        return read_text(path).strip()
+    except OSError:
         return ""
 
 

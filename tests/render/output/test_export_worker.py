@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -38,6 +39,15 @@ def test_replies_go_to_stdout_when_requests_come_through_a_pipe(tmp_path):
     assert "pdf" in replies[2]["error"]
     assert replies[3]["ok"] is True
     assert "<title>T</title>" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_a_notebook_that_is_a_pipe_or_endless_is_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    (tmp_path / "endless.ipynb").symlink_to("/dev/zero")
+    lines = [request(tmp_path / name, tmp_path / "x.html") for name in ("pipe.ipynb", "endless.ipynb")]
+    done = subprocess.run(WORKER, input=b"".join(lines), stdout=subprocess.PIPE, timeout=120, check=True)
+    replies = [said for line in done.stdout.splitlines() if "alive" not in (said := json.loads(line))]
+    assert ["a pipe" in replies[0]["error"], "a device" in replies[1]["error"]] == [True, True]
 
 
 def test_it_gives_signs_of_life_while_it_works(monkeypatch):

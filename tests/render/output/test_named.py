@@ -99,6 +99,12 @@ def test_streams_of_the_system_are_written_to_and_planted_pipes_are_not(tmp_path
     assert obstacle(tmp_path / "x", overwrite=True) == "special"
 
 
+@pytest.mark.timeout(60)
+def test_a_pipe_that_came_after_the_look_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    assert not is_made(tmp_path / "x")
+
+
 def test_an_empty_file_and_a_missing_one_are_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").touch()

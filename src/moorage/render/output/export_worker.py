@@ -90,11 +90,12 @@ def _answer(line: bytes) -> dict[str, Any]:
 
 
 def _convert(request: dict[str, Any]) -> list[Path]:
+    from moorage.regular import MOST_DOCUMENT, read_regular
     from moorage.render.output.atomic import write_whole
     from moorage.render.output.export import convert
     from moorage.render.output.writer import Writer
 
-    notebook = json.loads(Path(request["source_ipynb"]).read_bytes())
+    notebook = json.loads(read_regular(request["source_ipynb"], MOST_DOCUMENT))
     folder, within = request.get("folder"), request.get("within")
     write = Writer(Path(within), overwrite=request["overwrite"]).write if within else write_whole
     return convert(

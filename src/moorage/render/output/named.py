@@ -17,6 +17,7 @@ from typing import Final
 
 from moorage.configuration import searched
 from moorage.errors import OutputError
+from moorage.regular import open_regular
 from moorage.render.output.atomic import write_whole
 from moorage.render.output.writer import REASONS, Obstacle
 
@@ -79,12 +80,12 @@ def _user() -> int:
 def is_made(path: Path) -> bool:
     """Return whether a file says that moorage made it. Reads a few kilobytes of it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEAD)
             file.seek(-min(len(ZIP_COMMENT), file.seek(0, os.SEEK_END)), os.SEEK_END)
             tail = file.read(len(ZIP_COMMENT))
         if head.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as packed:
+            with open_regular(path) as file, gzip.open(file) as packed:
                 head = packed.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return False
