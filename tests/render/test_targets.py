@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from command import script, write
+from foreign_user import give_away
 from moorage.errors import UsageError
 from moorage.render.output.made import FILE_NAME
 from moorage.render.output.writer import Writer
 from moorage.render.run import render
 from moorage.render.settings import Configuration, RenderSettings
-from moorage.render.targets import has_index, overwriting
+from moorage.render.targets import check_folder, has_index, overwriting
 
 pytestmark = pytest.mark.anyio
 
@@ -170,3 +172,14 @@ async def test_an_output_folder_that_came_as_a_link_is_followed_only_when_it_is_
     monkeypatch.chdir(folder / "p")
     await refused(folder, ["a.ipynb"], "leads out of the project", no_cache=True)
     await render(["a.ipynb"], out="rendered", no_cache=True)
+
+
+@pytest.mark.parametrize(("mode", "fine"), [(0o1777, False), (0o755, True)])
+def test_a_folder_that_another_user_has_put_there_has_to_be_named(tmp_path, mode, fine):
+    (tmp_path / "rendered").mkdir()
+    tmp_path.chmod(mode)
+    check_folder(tmp_path / "rendered", cwd=tmp_path, typed=False)
+    give_away(tmp_path / "rendered")
+    check_folder(tmp_path / "rendered", cwd=tmp_path, typed=True)
+    with nullcontext() if fine else pytest.raises(UsageError, match="rendered belongs to another user"):
+        check_folder(tmp_path / "rendered", cwd=tmp_path, typed=False)

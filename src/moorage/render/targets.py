@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from moorage.render.output.named import leads_out, named_obstacle
 from moorage.render.output.writer import REASONS, Obstacle, Writer, identities
 from moorage.render.planning import Plan
 from moorage.render.settings import Configuration, RenderSettings
+from moorage.trust import is_foreign
 
 _SHOWN = 3
 
@@ -36,7 +38,7 @@ def overwriting(
 
 
 def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
-    """Check that an output folder that was not typed leads out of the project through no link.
+    """Check that an output folder that was not typed was not put there to mislead.
 
     Args:
         folder: the output folder.
@@ -44,13 +46,18 @@ def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
         typed: whether the user named it for this run: then it may be a link to anywhere.
 
     Raises:
-        UsageError: it does.
+        UsageError: it leads out of the project through a link, or another user has made it in a folder that
+            all may write to, and could have what is written there end up elsewhere.
     """
-    if not typed and leads_out(folder, cwd):
+    if typed:
+        return
+    do = "Name the folder with -o if you mean it"
+    if leads_out(folder, cwd):
         what = f"{_short(folder, cwd)} leads out of the project through a symbolic link"
-        raise UsageError(
-            what, why=f"It is {os.path.realpath(folder)}", do="Name the folder with -o if you mean it"
-        )
+        raise UsageError(what, why=f"It is {os.path.realpath(folder)}", do=do)
+    if os.path.lexists(folder) and is_foreign(folder) and folder.parent.stat().st_mode & stat.S_IWOTH:
+        why = f"Any user may write to {folder.parent}"
+        raise UsageError(f"{_short(folder, cwd)} belongs to another user", why=why, do=do)
 
 
 def check_targets(
