@@ -20,6 +20,7 @@ from moorage.render.cache.environment import (
     read_probe,
 )
 from moorage.render.cache.names import Names
+from moorage.render.cache.reads import _TICK
 from moorage.render.cache.store import Files
 from moorage.render.cache.watching import Watching
 
@@ -62,6 +63,12 @@ def run(client, code, **options):
 def probe(client):
     reply = run(client, "", silent=True, store_history=False, user_expressions={"moorage": PROBE})
     return read_probe(reply["user_expressions"]["moorage"])
+
+
+def settle(client, path):
+    """Have a kernel busy until a file that was just written counts as older than what comes next."""
+    while time.time_ns() < path.stat().st_ctime_ns + 3 * _TICK:
+        run(client, "pass")
 
 
 def ran(place, *code):
@@ -120,6 +127,7 @@ def test_local_modules_are_found_and_their_edits_seen(client, place):
     (package / "inner.py").write_text("")
     for path in (helper, package / "__init__.py", package / "inner.py"):
         os.utime(path, (time.time() - 60, time.time() - 60))
+    settle(client, package / "inner.py")
     run(client, "import sys; sys.path.insert(0, 'lib'); import helper, pkg, random, json.decoder")
     found = environment(client, place)
     there = {path for path, state in found.files.items() if state.digest and not path.startswith("/")}

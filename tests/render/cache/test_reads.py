@@ -12,7 +12,7 @@ from moorage.render.cache.names import Names
 from moorage.render.cache.reads import Report, decoded, depends, named, of_text, sizeable
 from moorage.render.cache.store import Files, FileState
 
-START = time.time_ns()
+START = time.time_ns() + 86_400 * 10**9  # later than all that tests write
 ABSENT = FileState("", 0, 0)
 
 
@@ -34,6 +34,11 @@ def files(folder, *seen, **rest):
     return {path.name: bool(state.digest) for path, state in found.files.items()}
 
 
+def change(path):
+    """Have a file changed after the run began."""
+    os.utime(path, ns=(START + 10**9,) * 2)
+
+
 @pytest.fixture
 def place(tmp_path):
     for name in ("data.csv", "d/inner.csv"):
@@ -53,15 +58,23 @@ def test_what_was_read_first_counts(place):
 def test_what_was_changed_after_it_was_read_cannot_be_kept(place):
     for kind in ("made", "gone"):
         assert "it changed" in result(place, ("read", "data.csv", 1), (kind, "data.csv", 2))
-    os.utime(place / "data.csv")
+    change(place / "data.csv")
     assert "changed while it ran" in result(place, ("read", "data.csv", 1))
     assert "is gone" in result(place, ("read", "none.csv", 1))
 
 
+def test_what_was_moved_there_after_it_was_read_cannot_be_kept_though_its_time_is_old(place):
+    (place / "other.csv").write_text("2")
+    os.utime(place / "other.csv", (1, 1))
+    now = time.time_ns() - START
+    (place / "other.csv").rename(place / "data.csv")
+    assert "changed while it ran" in result(place, ("read", "data.csv", now - 10**9))
+    assert files(place, ("read", "data.csv", now + 10**9)) == {"data.csv": True}
+
+
 def test_what_another_made_before_it_was_read_is_an_input_as_any_other(place):
-    (place / "data.csv").write_text("2")
-    later = time.time_ns() - START + 10**9
-    assert files(place, ("read", "data.csv", later)) == {"data.csv": True}
+    change(place / "data.csv")
+    assert files(place, ("read", "data.csv", 2 * 10**9)) == {"data.csv": True}
 
 
 def test_what_was_not_there_counts_unless_the_run_took_it_away(place):
@@ -87,7 +100,7 @@ def test_folders_are_taken_whole(place):
 def test_a_large_file_is_known_by_its_time_alone(place, monkeypatch):
     monkeypatch.setattr("moorage.render.cache.reads._LARGE", 0)
     state = result(place, ("read", "data.csv", 1)).files[place / "data.csv"]
-    assert state == FileState("large", 1, 10**9)
+    assert state == FileState("large", 1, 10**9, (place / "data.csv").stat().st_ctime_ns)
     assert Files().same(place / "data.csv", state)
     os.utime(place / "data.csv", (2, 2))
     assert not Files().same(place / "data.csv", state)
@@ -95,7 +108,7 @@ def test_a_large_file_is_known_by_its_time_alone(place, monkeypatch):
 
 def test_loaded_modules_count_although_they_were_read_before(place):
     assert files(place, modules=[place / "data.csv"]) == {"data.csv": True}
-    os.utime(place / "data.csv")
+    change(place / "data.csv")
     assert "changed while it ran" in result(place, modules=[place / "data.csv"])
     seen = [("made", "data.csv", 1), ("read", "data.csv", 2)]
     assert files(place, *seen, modules=[place / "data.csv"]) == {}
@@ -180,6 +193,7 @@ def test_only_files_of_some_size_are_read_ahead(place):
 
 def test_the_text_says_nothing_of_what_the_run_made(place):
     (place / "new.h5").write_text("")
+    change(place / "new.h5")
     code = ["'data.csv', 'new.h5', 'none.h5', 'own.txt'"]
     assert files(place, ("made", "own.txt", 1), code=code) == {"data.csv": True, "none.h5": False}
     states = of_text(Files(), code, place, START)

@@ -7,10 +7,11 @@ import os
 import shutil
 import time
 
+import msgspec
 import pytest
 
 from moorage.errors import OutputError, UsageError
-from moorage.render.cache.store import MARK, Files, FileState, Store
+from moorage.render.cache.store import LARGE, MARK, Files, FileState, Store
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_a_killed_run_left_is_collected(store):
     assert not stray.exists()
 
 
-def test_file_states(tmp_path):
+def test_file_states(tmp_path, monkeypatch):
     files = Files()
     path = tmp_path / "x"
     assert files.state(path) == FileState("", 0, 0)
@@ -70,6 +71,8 @@ def test_file_states(tmp_path):
     assert files.state(path).mtime_ns == 0
     assert not files.same(path, FileState("", 0, 0))
     os.utime(path, (1000, 1000))
+    assert files.state(path).mtime_ns == 0
+    monkeypatch.setattr("moorage.render.cache.store._RACY", 0)
     state = files.state(path)
     assert state.mtime_ns == 1000 * 10**9
     os.utime(path, (2000, 2000))
@@ -77,6 +80,28 @@ def test_file_states(tmp_path):
     path.write_bytes(b"2")
     assert not Files().same(path, state)
     assert files.state(tmp_path / "a\0b") == FileState("", 0, 0)
+
+
+@pytest.mark.parametrize("digest", [None, LARGE])
+def test_a_file_with_the_size_and_the_time_of_another_is_not_taken_for_it(tmp_path, monkeypatch, digest):
+    monkeypatch.setattr("moorage.render.cache.store._RACY", 0)
+    for name in ("data", "newer"):
+        (tmp_path / name).write_text(name[:1])
+        os.utime(tmp_path / name, (1000, 1000))
+    state = Files().state(tmp_path / "data")
+    state = msgspec.structs.replace(state, digest=digest or state.digest)
+    assert Files().same(tmp_path / "data", state)
+    (tmp_path / "newer").rename(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mtime_ns == state.mtime_ns
+    assert not Files().same(tmp_path / "data", state)
+
+
+def test_a_copy_with_the_time_of_the_first_is_read_and_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("moorage.render.cache.store._RACY", 0)
+    (tmp_path / "data").write_text("1")
+    state = Files().state(tmp_path / "data")
+    shutil.copy2(tmp_path / "data", tmp_path / "copy")
+    assert Files().same(tmp_path / "copy", state)
 
 
 def test_a_directory_is_its_names_and_contents(tmp_path):

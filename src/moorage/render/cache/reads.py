@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from moorage.render.cache.names import Listing, Modules
-from moorage.render.cache.store import FileState
+from moorage.render.cache.store import LARGE, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -199,7 +199,7 @@ class _Gathering:
             return
         if not stat.S_ISREG(status.st_mode):
             return  # folders are listed; devices, pipes and sockets hold nothing that could be compared
-        if status.st_mtime_ns > when - _TICK:
+        if changed_ns(status) > when - _TICK:
             self._refuse(f"{path} changed while it ran")
         self._keep(Path(path), status)
 
@@ -229,13 +229,18 @@ class _Gathering:
             self._keep(path, status)
 
     def _keep(self, path: Path, status: os.stat_result) -> None:
-        if status.st_size > _LARGE and status.st_mtime_ns < self._started:
-            self.files[path] = FileState("large", status.st_size, status.st_mtime_ns)
+        if status.st_size > _LARGE and changed_ns(status) < self._started:
+            self.files[path] = FileState(LARGE, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         else:
             self.files[path] = self._states.state(path)
 
     def _refuse(self, reason: str) -> None:
         self.reason = self.reason or reason
+
+
+def changed_ns(status: os.stat_result) -> int:
+    """Return when a file was last changed or put where it is: what is moved brings an old time along."""
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def named(code: Iterable[str], directory: Path, *, bare: bool = False) -> list[Path]:

@@ -31,6 +31,9 @@ from moorage.render.state import make_state
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+LARGE: Final = "large"
+"""Stands for the digest of a file that is not read: its size and its times tell."""
+
 Kind = Literal["recipes", "runs"]
 """``recipes``: by source bytes and settings. ``runs``: by what changes the execution."""
 
@@ -55,11 +58,14 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
         size: bytes.
         mtime_ns: time of last change, or 0 when it is too young to prove anything: a change within the
             same tick of the clock would not show.
+        ctime_ns: when the file itself was last touched, which nobody sets: ``mv``, ``cp -p`` and archives
+            bring old times along.
     """
 
     digest: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
 
 
 class Files:
@@ -80,8 +86,9 @@ class Files:
             digest = self._digest(path, status)
         except (OSError, ValueError):
             return FileState("", 0, 0)
-        young = status.st_mtime_ns > time.time_ns() - _RACY
-        return FileState(digest, status.st_size, 0 if young else status.st_mtime_ns)
+        if max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _RACY:
+            return FileState(digest, status.st_size, 0)
+        return FileState(digest, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def learn(self, paths: Iterable[Path]) -> None:
         """Read files, so that what they hold is known from now on; for a thread beside the loop.
@@ -107,9 +114,10 @@ class Files:
         except (OSError, ValueError):
             return not then.digest
         if not stat.S_ISDIR(status.st_mode):
-            if then.mtime_ns and (status.st_size, status.st_mtime_ns) == (then.size, then.mtime_ns):
+            times = (status.st_mtime_ns, status.st_ctime_ns)
+            if then.mtime_ns and (status.st_size, *times) == (then.size, then.mtime_ns, then.ctime_ns):
                 return True
-            if status.st_size != then.size:
+            if status.st_size != then.size or then.digest == LARGE:
                 return False
         return self.state(path).digest == then.digest
 
@@ -120,7 +128,7 @@ class Files:
             return known[1]
         began = time.time_ns()
         digest = digest_regular(path)
-        if status.st_mtime_ns < began - _RACY:
+        if max(status.st_mtime_ns, status.st_ctime_ns) < began - _RACY:
             self._known[str(path)] = (mark, digest)
         return digest
 
