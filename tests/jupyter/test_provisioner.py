@@ -24,6 +24,7 @@ from traitlets.config import Config
 from command import until
 from moorage.errors import UsageError
 from moorage.jupyter.provisioner import DiedStarting, MoorageProvisioner, NoSuchProgram
+from moorage.rendezvous import ipc
 
 pytestmark = pytest.mark.real
 
@@ -81,6 +82,16 @@ def run(manager: KernelManager, code: str) -> str:
     client.execute_interactive(code, timeout=60, output_hook=note)
     client.stop_channels()
     return "".join(said).strip()
+
+
+def test_a_place_without_unix_sockets_is_no_reason_to_fail(
+    started: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ipc, "LONGEST_PREFIX", 1)
+    manager = started(KernelManager())
+    assert manager.transport == "tcp"
+    assert "too deep for Unix sockets" in caplog.text
+    assert run(manager, "print(1)") == "1"
 
 
 def test_a_tools_kernel_gets_unix_sockets_and_everything_is_given_back(started: Any) -> None:

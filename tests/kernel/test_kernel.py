@@ -335,6 +335,53 @@ async def test_a_self_binding_kernel_that_never_writes_its_ports(tmp_path):
             pass
 
 
+NO_IPC = """
+import zmq
+bind = zmq.Socket.bind
+def bind_or_refuse(self, address):
+    if address.startswith("ipc:"):
+        raise zmq.ZMQError(zmq.EPROTONOSUPPORT, f"Protocol not supported (addr={address!r})")
+    return bind(self, address)
+zmq.Socket.bind = bind_or_refuse
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+
+
+async def test_a_kernel_that_cannot_bind_ipc_is_started_with_ports(tmp_path, caplog):
+    spec, env = in_place_of_ipykernel(tmp_path, NO_IPC)
+    async with launch(spec, env=env, fork=False) as kernel:
+        assert kernel.rendezvous == "hold"
+        assert text(await kernel.execute("print(1)")) == "1\n"
+        await kernel.restart()
+        assert text(await kernel.execute("print(1)")) == "1\n"
+    assert "is started with TCP ports" in caplog.text
+    with pytest.raises(StartDeath, match="Protocol not supported"):
+        async with launch(spec, env=env, fork=False, rendezvous="ipc"):
+            pass
+
+
+async def test_a_path_too_long_for_sockets_is_no_reason_to_fail(caplog, monkeypatch):
+    from moorage.rendezvous import ipc
+
+    monkeypatch.setattr(ipc, "LONGEST_PREFIX", 1)
+    async with launch("python3") as kernel:
+        assert kernel.rendezvous == "hold"
+        assert text(await kernel.execute("print(1)")) == "1\n"
+    assert "too deep for Unix sockets" in caplog.text
+    with pytest.raises(LaunchError, match="too deep"):
+        async with launch("python3", rendezvous="ipc"):
+            pass
+
+
+async def test_another_death_is_no_reason_to_start_twice(tmp_path):
+    spec, env = in_place_of_ipykernel(tmp_path, "open('starts', 'a').write('x'); raise SystemExit(3)")
+    with pytest.raises(StartDeath, match="exit code 3"):
+        async with launch(spec, env=env, fork=False, cwd=tmp_path):
+            pass
+    assert (tmp_path / "starts").read_text() == "x"
+
+
 async def test_a_missing_program_is_a_launch_error():
     with pytest.raises(LaunchError, match="no-such-program"):
         async with launch(kernel_of("no-such-program", "{connection_file}")):

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from moorage.errors import UsageError
 from moorage.rendezvous import choice
-from moorage.rendezvous.choice import check, choose, dialect_of, is_ipykernel, known_as, make, registers, ways
+from moorage.rendezvous.choice import (
+    check,
+    choose,
+    dialect_of,
+    is_ipykernel,
+    known_as,
+    make,
+    registers,
+    spare,
+    ways,
+)
 from moorage.rendezvous.memory import Memory
 
 IPYKERNEL = ("/opt/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -103,6 +113,22 @@ def test_ipykernel_and_its_wrappers_are_known(argv, is_one):
 def test_auto(spec, expected):
     assert ways(spec) == expected
     assert choose(spec) == expected[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are held on Linux")
+@pytest.mark.parametrize(
+    ("spec", "wanted", "expected"),
+    [
+        (Spec(IPYKERNEL), "auto", ("hold",)),
+        (Spec(IPYKERNEL, protocol_version="5.6"), "auto", ("hold",)),
+        (Spec(IPYKERNEL), "ipc", ()),
+        (Spec(IPYKERNEL, metadata={"moorage": {"rendezvous": "ipc"}}), "auto", ()),
+        (Spec(), "auto", ()),
+    ],
+    ids=str,
+)
+def test_ports_are_left_where_ipc_was_not_asked_for(spec, wanted, expected):
+    assert spare(spec, wanted, ways(spec, wanted)) == expected
 
 
 def test_what_worked_is_remembered(remembered):

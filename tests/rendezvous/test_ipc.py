@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from moorage.errors import LaunchError
-from moorage.rendezvous.ipc import LONGEST_PREFIX, IpcRendezvous
+from moorage.rendezvous.ipc import LONGEST_PREFIX, IpcRendezvous, NoSockets, refused
 from moorage.wire.connection import PORTS
 
 pytestmark = pytest.mark.anyio
@@ -32,5 +31,23 @@ async def test_the_longest_path_allowed_can_be_bound(directory):
 async def test_a_path_too_long_is_a_sentence(directory):
     deep = directory / ("x" * 100)
     deep.mkdir()
-    with pytest.raises(LaunchError, match="too deep"):
+    with pytest.raises(NoSockets, match="too deep"):
         IpcRendezvous(deep, b"key")
+
+
+async def test_a_place_without_sockets_is_a_sentence(directory):
+    (directory / "k-1").mkdir()
+    with pytest.raises(NoSockets, match=r"no Unix socket can be bound in .*Address already in use"):
+        IpcRendezvous(directory, b"key")
+    (directory / "k-1").rmdir()
+    IpcRendezvous(directory, b"key")
+    assert [path.name for path in directory.iterdir()] == ["kernel.json"], "the proof leaves nothing"
+
+
+def test_what_pyzmq_says_of_a_socket_it_cannot_bind():
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        with pytest.raises(zmq.ZMQError) as caught:
+            socket.bind("ipc:///no/such/folder/k-1")
+        socket.linger = 0
+    assert refused(f"{type(caught.value).__module__}.{type(caught.value).__qualname__}: {caught.value}")
+    assert not refused("ModuleNotFoundError: No module named 'ipykernel'")

@@ -24,7 +24,7 @@ from moorage.kernel.apart import for_owner
 from moorage.launch.local import shared_warden
 from moorage.launch.private import Owner, hand_over, private_directory
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import KernelType, make, ways
+from moorage.rendezvous.choice import KernelType, make, spare, ways
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous, hold_port
 from moorage.rendezvous.watch import DirectoryWatch
@@ -99,6 +99,10 @@ class Told:
             kept = tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
             return for_owner(owner, kept, wanted)
         return for_owner(owner, found, wanted)
+
+    def spare(self, kernel: KernelType, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
+        """Return what is left where Unix sockets cannot be used; nothing where they were asked for."""
+        return () if self.transport == "ipc" else spare(kernel, wanted, tries)
 
     def _plain(self, manager: Any, found: Sequence[Way]) -> bool:
         """Whether nothing was asked for that a kernel which chooses its own ports knows nothing of."""

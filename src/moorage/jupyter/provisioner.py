@@ -33,6 +33,7 @@ from moorage.launch.environment import changed
 from moorage.launch.private import Owner
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.choice import known_as
+from moorage.rendezvous.ipc import NoSockets
 from moorage.rendezvous.memory import memory
 
 # Seconds a kernel may take to listen before its tool is told that it was started, whatever becomes of it.
@@ -194,7 +195,15 @@ class MoorageProvisioner(LocalProvisioner):
         self._options = (
             ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous, owner)
         )
-        self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel, owner)
+        try:
+            self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel, owner)
+        except NoSockets as error:
+            left = told.spare(kernel, self.rendezvous, self._options)
+            if not left:
+                raise
+            self.log.warning("kernel %s gets TCP ports: %s", self.kernel_id, error)
+            self._options = left
+            self._meeting = await meet(self._portal, self.parent, told, left[0], kernel, owner)
         return self._meeting
 
     async def _part(self) -> None:

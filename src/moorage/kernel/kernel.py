@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 from moorage.directory import working_directory
 from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.errors import DeadlineExceeded, KernelDied
+from moorage.errors import DeadlineExceeded, KernelDied, StartDeath
 from moorage.kernel import apart
 from moorage.kernel.activity import Activity
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
@@ -29,11 +30,14 @@ from moorage.launch.options import ProcessOptions
 from moorage.launch.private import Owner, hand_over, private_directory
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import check, is_ipykernel, known_as, make, ways
+from moorage.rendezvous.choice import check, is_ipykernel, known_as, make, spare, ways
+from moorage.rendezvous.ipc import NoSockets, refused
 from moorage.rendezvous.memory import Outcome, memory
 from moorage.tasks import beside
 from moorage.wire import messages
 from moorage.wire.connection import ConnectionInfo
+
+_log = logging.getLogger("moorage.kernel")
 
 # What a surrounding kernel or server says to *its* kernels: untrue for ours.
 _NOT_INHERITED = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
@@ -189,7 +193,9 @@ async def launch(
     deadline = _Deadline(timeout, spec.kernel_type)
     check(spec.argv, rendezvous)
     owner = None if process is None else process.owner()
-    tries = apart.for_owner(owner, ways(spec, apart.meeting_by(rendezvous, isolate)), rendezvous)
+    wanted = apart.meeting_by(rendezvous, isolate)
+    tries = apart.for_owner(owner, ways(spec, wanted), rendezvous)
+    tries += spare(spec, wanted, tries)
     async with AsyncExitStack() as stack:
         warden = await stack.enter_async_context(shared_warden()) if warden is None else warden
         directory = stack.enter_context(private_directory(warden, owner))
@@ -199,15 +205,10 @@ async def launch(
         if spec.launcher is not None:
             launcher = spec.launcher(launcher)
         start = _Start(spec, tuple(kernel_args), described, directory, owner, launcher, rendezvous, isolate)
-        meeting, supervisor, addresses = await _agreed(stack, tries, start, deadline)
-        client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
-        await stack.enter_async_context(client)
-        supervisor.attach(client)
-        info = await _await_ready(spec, client, supervisor, deadline, addresses)
+        kernel = await _started(stack, tries, start, deadline)
         if tries[0] == "handshake":
-            outcome: Outcome = "registers" if meeting.way == "handshake" else "does not register"
+            outcome: Outcome = "registers" if kernel.rendezvous == "handshake" else "does not register"
             memory().remember(known_as(spec), outcome)
-        kernel = Kernel(spec, meeting, supervisor, client, info)
         yield kernel
         await kernel.shutdown()
 
@@ -302,24 +303,41 @@ class _Start:
                 yield meeting, supervisor
 
 
-async def _agreed(
-    stack: AsyncExitStack, tries: Sequence[Way], start: _Start, deadline: _Deadline
-) -> tuple[Rendezvous, Supervisor, ConnectionInfo]:
-    """Start the kernel and agree on addresses; in the next way where it dies or is silent instead."""
+async def _started(stack: AsyncExitStack, tries: Sequence[Way], start: _Start, deadline: _Deadline) -> Kernel:
+    """Start the kernel in the first way that works: in the next where it does not register or bind ipc."""
     for way in tries:
         last = way is tries[-1]
         async with AsyncExitStack() as attempt:
-            meeting, supervisor = await attempt.enter_async_context(start.by(way, deadline))
             try:
-                patience = deadline if last else deadline.sooner(_REGISTERED)
-                addresses = await _addresses(meeting, supervisor, patience)
-            except (DeadlineExceeded, KernelDied):
-                if last:
+                kernel = await _tried(attempt, way, start, deadline, last=last)
+            except (NoSockets, StartDeath) as error:
+                if last or way != "ipc" or not (isinstance(error, NoSockets) or refused(error.output)):
                     raise
+                _log.warning("%s is started with TCP ports: %s", start.spec.kernel_type, error)
                 continue
-            await stack.enter_async_context(attempt.pop_all())
-            return meeting, supervisor, addresses
+            if kernel is not None:
+                await stack.enter_async_context(attempt.pop_all())
+                return kernel
     raise AssertionError("there is always a way to try")
+
+
+async def _tried(
+    attempt: AsyncExitStack, way: Way, start: _Start, deadline: _Deadline, *, last: bool
+) -> Kernel | None:
+    """Start the kernel in one way; None where it dies or is silent instead of registering."""
+    meeting, supervisor = await attempt.enter_async_context(start.by(way, deadline))
+    try:
+        patience = deadline if last else deadline.sooner(_REGISTERED)
+        addresses = await _addresses(meeting, supervisor, patience)
+    except (DeadlineExceeded, KernelDied):
+        if last or way != "handshake":
+            raise
+        return None
+    client = Client(addresses, secrets.token_hex(8), lambda: secrets.token_hex(16))
+    await attempt.enter_async_context(client)
+    supervisor.attach(client)
+    info = await _await_ready(start.spec, client, supervisor, deadline, addresses)
+    return Kernel(start.spec, meeting, supervisor, client, info)
 
 
 async def _addresses(meeting: Rendezvous, supervisor: Supervisor, deadline: _Deadline) -> ConnectionInfo:

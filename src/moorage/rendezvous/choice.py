@@ -19,6 +19,7 @@ A program or a module is what the command itself starts: ``docker run``, ``ssh``
 
 ``metadata.handshake: false`` rules the handshake out, and ``metadata.moorage.dialect`` names the dialect. A
 kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
+Where Unix sockets cannot be used, ports are held instead (:func:`spare`).
 
 5.6, not 5.5 as JEP 66 says: ipykernel 7.2 calls itself 5.5 and does not register.
 """
@@ -126,6 +127,18 @@ def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
             return (otherwise,)
         case "unknown":
             return ("handshake", otherwise)
+
+
+def spare(kernel: KernelType, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
+    """Return what is left where Unix sockets cannot be used: held ports, unless ipc was asked for.
+
+    Args:
+        kernel: its kernelspec.
+        wanted: as for :func:`ways`.
+        tries: what is tried before.
+    """
+    asked = wanted != "auto" or _ours(kernel).get("rendezvous") in get_args(Way)
+    return ("hold",) if sys.platform == "linux" and not asked and tries[-1] == "ipc" else ()
 
 
 def known_as(kernel: KernelType) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ directory of its own (0700) under the warden's, which is removed when moorage en
 
 from __future__ import annotations
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 from moorage.errors import LaunchError
@@ -15,6 +17,10 @@ from moorage.wire.connection import ConnectionInfo
 
 # sockaddr_un.sun_path is 108 bytes on Linux and 104 on macOS, with a terminating zero; "-5" is the suffix.
 LONGEST_PREFIX = 100
+
+
+class NoSockets(LaunchError):
+    """No Unix socket can be bound in a private directory; another rendezvous needs none."""
 
 
 class IpcRendezvous:
@@ -31,15 +37,16 @@ class IpcRendezvous:
             kernel_name: recorded in the file for those who list running kernels.
 
         Raises:
-            LaunchError: the path is too long for a Unix socket.
+            NoSockets: the path is too long for a Unix socket, or the file system holds none.
         """
         prefix = str(directory / "k")
         if len(prefix.encode()) > LONGEST_PREFIX:
-            raise LaunchError(
+            raise NoSockets(
                 f"the directory {directory} is too deep for Unix sockets",
                 why=f"a socket path holds at most {LONGEST_PREFIX} bytes here",
                 do="Set XDG_RUNTIME_DIR to a shorter path, or use --rendezvous hold",
             )
+        _prove(Path(f"{prefix}-1"))
         self._info = ConnectionInfo(
             transport="ipc",
             ip=prefix,
@@ -74,3 +81,28 @@ class IpcRendezvous:
         for port in range(1, 6):
             Path(f"{self._info.ip}-{port}").unlink(missing_ok=True)
         self.connection_file.unlink(missing_ok=True)
+
+
+def refused(output: str) -> bool:
+    """Tell whether a kernel that died says that it could not bind its Unix sockets, as pyzmq puts it."""
+    return "ipc://" in output or "ZMQError" in output
+
+
+def _prove(path: Path) -> None:
+    """Bind a Unix socket once: not every file system holds them (9p, some of FUSE, of NFS and of overlays).
+
+    Raises:
+        NoSockets: it cannot be bound.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return
+    try:
+        with closing(socket.socket(socket.AF_UNIX)) as probe:
+            probe.bind(str(path))
+        path.unlink()
+    except OSError as error:
+        raise NoSockets(
+            f"no Unix socket can be bound in {path.parent}",
+            why=error.strerror or str(error),
+            do="Set XDG_RUNTIME_DIR to a folder of a local file system, or use --rendezvous hold",
+        ) from error
