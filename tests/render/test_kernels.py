@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,56 @@ def test_the_identity_changes_with_the_command(jupyter_path):
     identity.cache_clear()
     assert identity("scheme9") not in {before, ""}
     assert identity("nowhere") == ""
+
+
+@pytest.fixture
+def own(jupyter_path, tmp_path):
+    """Return a function that says what a kernel of one's own is today, with all its files."""
+    files = [tmp_path / name for name in ("wrapper", "kernel.scm", "settings", "more")]
+    for path in files:
+        path.write_text("1")
+    files[0].chmod(0o755)
+    words = [f"--config={files[2]}", f"--load=['{files[3]}']", "--at=/no/such/file", "{connection_file}"]
+    content = {"argv": [*map(str, files[:2]), *words], "display_name": "", "language": "scheme9"}
+    jupyter_path.write_text(json.dumps({**content, "env": {"FOUND": "${SOME_FOLDER}/x"}}))
+
+    def told() -> str:
+        identity.cache_clear()
+        return identity("scheme9")
+
+    return told, files
+
+
+def test_the_identity_changes_with_what_the_files_of_the_command_hold(own):
+    told, files = own
+    before = {told()}
+    for path in files:
+        path.write_text("2")
+        assert told() not in before, path
+        before.add(told())
+
+
+def test_the_identity_changes_with_the_variables_that_those_of_the_kernelspec_refer_to(own, monkeypatch):
+    told, _ = own
+    monkeypatch.setenv("SOME_FOLDER", "/a")
+    before = told()
+    monkeypatch.setenv("UNRELATED", "x")
+    assert told() == before
+    monkeypatch.setenv("SOME_FOLDER", "/b")
+    assert told() != before
+
+
+def test_the_identity_changes_with_what_the_environment_sets(monkeypatch, tmp_path):
+    (tmp_path / "etc/conda/activate.d").mkdir(parents=True)
+    script = tmp_path / "etc/conda/activate.d/gdal.sh"
+    spec = replace(PYTHON, activation=Activation(tmp_path, "conda", "x"))
+    monkeypatch.setattr("moorage.render.kernels.find", lambda _: spec)
+    seen = set()
+    for text in ("A=1", "A=2"):
+        script.write_text(text)
+        identity.cache_clear()
+        seen.add(identity("env/x"))
+    assert len(seen) == 2
 
 
 def test_a_notebook_without_a_kernel_gets_the_name_of_its():

@@ -100,3 +100,13 @@ async def test_what_cannot_be_stored_is_a_notice(tmp_path):
     async with planned(tmp_path, ["x.py"]) as made:
         remember(made).store(load(tmp_path / "x.py").notebook, Ran("python3", {}, "nobody knows with what"))
         assert made.notes == ["not cached: nobody knows with what"]
+
+
+async def test_a_file_that_a_kernels_argument_names_is_part_of_the_recipe(tmp_path):
+    write(tmp_path, {"x.py": script("1"), "conf.py": "c.x = 1"})
+    arguments = [f"--config={tmp_path / 'conf.py'}", "--at=/no/such/file"]
+    before = await recipe(tmp_path, "x.py", kernel_arg=arguments)
+    assert before.kernel_args[:2] == tuple(arguments)
+    assert (await recipe(tmp_path, "x.py", kernel_arg=arguments)).digest == before.digest
+    write(tmp_path, {"conf.py": "c.x = 2"})
+    assert (await recipe(tmp_path, "x.py", kernel_arg=arguments)).digest != before.digest

@@ -68,6 +68,14 @@ class Activation:
             folders = (*(() if self.kind == "venv" else more), self.prefix / "Scripts")
         return folders
 
+    def files(self) -> list[Path]:
+        """Return the files that say what is set inside the environment, as far as they are there."""
+        conda = self.prefix / "etc" / "conda"
+        named = [self.prefix / "pyvenv.cfg", self.prefix / "conda-meta" / "state"]
+        with suppress(OSError):
+            named += sorted([*(conda / "activate.d").glob("*.sh"), *(conda / "env_vars.d").glob("*.json")])
+        return [path for path in named if path.is_file()]
+
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return ``base`` as it is inside the environment.
 

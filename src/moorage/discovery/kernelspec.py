@@ -92,6 +92,10 @@ class KernelSpec:
             words[0] = sys.executable
         return (*words, *extra)
 
+    def expanded(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return this kernelspec's own variables, ``${NAME}`` expanded from ``base``."""
+        return {key: Template(value).safe_substitute(base) for key, value in self.env.items()}
+
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return ``base`` with this kernelspec's variables added, ``${NAME}`` expanded from ``base``.
 
@@ -100,10 +104,7 @@ class KernelSpec:
         """
         if self.activation is not None:
             base = self.activation.environment(base)
-        result = dict(base)
-        for key, value in self.env.items():
-            result[key] = Template(value).safe_substitute(base)
-        return result
+        return {**base, **self.expanded(base)}
 
 
 def is_bare_python(word: str) -> bool:

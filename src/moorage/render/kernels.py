@@ -6,7 +6,10 @@ Which kernel a document gets is decided in :mod:`moorage.discovery.choice`.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,19 +18,54 @@ from moorage.discovery.finder import find
 from moorage.discovery.kernelspec import NATIVE, KernelSpec, names, starts_ipykernel
 from moorage.discovery.places import project_environments
 from moorage.errors import MoorageError
+from moorage.regular import digest_regular
+
+_ABSOLUTE = re.compile(r"/[^\0'\",;\[\]=]+")
+_LARGE = 1 << 20
 
 
 @lru_cache(maxsize=256)
 def identity(kernel_type: str) -> str:
-    """Return a digest of a kernel type's command and program of today; empty if it is not here."""
+    """Return a digest of what a kernel type is today; empty if it is not here.
+
+    That is its command and its variables, and what is in the files that these name: a script around an
+    interpreter, a kernel's own script, configuration, what its environment sets.
+    """
     try:
         spec = find(kernel_type)
     except MoorageError:
         return ""
-    program = shutil.which(spec.command(Path("x"))[0]) or spec.argv[0]
-    inside = () if spec.activation is None else (str(spec.activation.prefix),)
-    parts = (program, spec.argv, sorted(spec.env.items()), spec.interrupt_mode, spec.language, *inside)
+    command = spec.command(Path("x"))
+    program = shutil.which(command[0]) or spec.argv[0]
+    variables = sorted(spec.expanded(os.environ).items())
+    files, inside = [Path(program)], ""
+    if spec.activation is not None:
+        files += spec.activation.files()
+        inside = str(spec.activation.prefix)
+    states = [*((str(path), _content(path)) for path in files), *named_contents(command[1:])]
+    parts = (program, spec.argv, variables, states, spec.interrupt_mode, spec.language, inside)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def named_contents(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the files that words of a command name by absolute paths, with a digest of what each holds.
+
+    Args:
+        words: arguments; a flag's value counts, and so does a list in it.
+    """
+    named = dict.fromkeys(path for word in words for path in _ABSOLUTE.findall(word))
+    return [(name, _content(Path(name))) for name in named if os.path.isfile(name)]  # noqa: PTH113 - any text
+
+
+def _content(path: Path) -> str:
+    """Return a digest of a small file; of a large one, which is a program, its size and time."""
+    try:
+        status = path.stat()
+        if status.st_size > _LARGE:
+            return f"{status.st_size} {status.st_mtime_ns}"
+        return digest_regular(path)
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=1)

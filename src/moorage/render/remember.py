@@ -25,7 +25,7 @@ from moorage.render.context import Context, Item
 from moorage.render.dependencies import input_files
 from moorage.render.documents.document import Document
 from moorage.render.events import Note
-from moorage.render.kernels import kernel_names, lasting_name
+from moorage.render.kernels import kernel_names, lasting_name, named_contents
 from moorage.render.output.shown import shown_files
 from moorage.render.planning import named_from
 from moorage.render.settings import RenderSettings
@@ -190,7 +190,7 @@ def _recipe(context: Context, item: Item, files: Sequence[Path]) -> Recipe:
         params={**own.param, **settings.param},
         env={**ambient(context.surroundings), **own.env, **settings.env, **_shown_on(settings)},
         isolate=settings.isolate,
-        kernel_args=settings.kernel_arg,
+        kernel_args=(*settings.kernel_arg, *map(repr, named_contents(settings.kernel_arg))),
         allow_errors=settings.allow_errors,
         inputs=tuple(named_from(context.home, path) for path in files),
         artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
