@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from moorage.render.events import RunStarted
+from moorage.render.events import NotebookStarted, RunStarted
 from moorage.render.show.failure import ASCII, Symbols
 from moorage.render.show.gauge import bar, fitted, more_line, running_line, total_line
 from moorage.render.show.tally import Running, Tally
@@ -40,6 +40,18 @@ def test_the_total_fits_and_keeps_what_matters(width):
     assert "6/500" in line.plain
     assert ("3 failed" in line.plain) is (width >= 40) or width == 20
     assert ("16 jobs" in line.plain) is (width >= 100)
+
+
+def test_a_last_notebook_that_runs_on_is_told_and_no_time_grows():
+    tally = Tally()
+    tally.handle(RunStarted(("a.py",), 1, "", "", {"a.py": 60.0}))
+    assert "1:00 left" in total_line(tally, 0.0, 100, Symbols()).plain
+    tally.handle(NotebookStarted("a.py", 0.0, 0, 1))
+    assert "0:01 left" in total_line(tally, 59.0, 100, Symbols()).plain
+    for now in (61.0, 600.0, 6000.0):
+        told = total_line(tally, now, 100, Symbols()).plain
+        assert "longer than expected" in told
+        assert "left" not in told
 
 
 def test_bars():

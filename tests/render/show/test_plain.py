@@ -64,10 +64,11 @@ def test_a_sign_of_life_every_half_minute():
         presenter.handle(CellStarted("a.py", 1.0, 3, 9, 5))
         presenter.handle(MemorySampled("a.py", 1.0, 212 << 20))
         presenter.handle(NotebookStarted("b.py", 20.0, 1, 1))
-        for now in (1, 29, 30.5, 31, 59, 61):
+        for now in (1, 29, 30.5, 31, 59, 61, 200):
             presenter.tick(now)
     lines = [line for line in stream.getvalue().splitlines() if line.startswith("still")]
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert "(0/2 done, longer than expected)" in lines[2]
     assert lines[0] == (
         "still running after 30.5 s (0/2 done, about 1 min 30 s left): "
         "a.py cell 3/9 (30.5 s, 212 MiB), b.py starting (10.5 s)"

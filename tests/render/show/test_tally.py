@@ -65,9 +65,18 @@ def test_a_slower_run_stretches_the_estimate_and_time_shortens_it():
     assert tally.remaining(32) == 8
 
 
-def test_a_notebook_past_its_estimate_still_needs_something():
+def test_the_estimate_never_grows_while_nothing_ends():
+    plan = RunStarted(("a", "b", "c"), 2, "", "", {"a": 10.0, "b": 4.0, "c": 2.0})
+    tally = fed(plan, NotebookStarted("a", 0, 0, 1), NotebookStarted("b", 0, 1, 1))
+    seen = [tally.remaining(now) for now in range(200)]
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] == 2, "what has not begun is still to come"
+
+
+def test_of_notebooks_past_their_estimates_nothing_is_known():
     plan = RunStarted(("a",), 1, "", "", {"a": 10.0})
-    assert fed(plan, NotebookStarted("a", 0, 0, 1)).remaining(100) == 10
+    tally = fed(plan, NotebookStarted("a", 0, 0, 1))
+    assert [tally.remaining(now) for now in (0, 9, 10, 100)] == [10, 1, 0, 0]
 
 
 def test_a_new_notebook_counts_as_the_average():

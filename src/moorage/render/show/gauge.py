@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from moorage.render.show.failure import Symbols
     from moorage.render.show.tally import Running, Tally
 
+LONGER: Final = "longer than expected"
+"""In place of the time left, when every notebook that is left has had the time it was thought to take."""
 _WIDE: Final = 60
 """Columns from which memory and bars are shown beside names."""
 _SPINS: Final = 8.0
@@ -84,8 +86,10 @@ def total_line(tally: Tally, now: float, width: int, symbols: Symbols) -> Text:
     if counts["cached"]:
         parts.append((f"{counts['cached']} cached", "", 4))
     parts.append((clock(now), "dim", 3))
-    if left is not None and done < tally.total:
+    if left:
         parts.append((f"{clock(left)} left", "", 2))
+    elif left is not None and tally.running:
+        parts.append((LONGER, "", 2))
     parts.append((counted(tally.plan.jobs, "job"), "dim", 5))
     bar_width = 20 if width >= 80 else 10 if width >= _WIDE else 0
     room = width - 1 - (bar_width + 2 if bar_width else 0)

@@ -16,6 +16,7 @@ from moorage.render.events import (
 from moorage.render.show import ansi
 from moorage.render.show.failure import failure_block, message
 from moorage.render.show.figures import counted, duration, size
+from moorage.render.show.gauge import LONGER
 from moorage.render.show.tally import Running, Tally
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Plain:
         running = ", ".join(_still(entry, now) for entry in self._tally.running.values())
         done = f"{len(self._tally.outcomes)}/{self._tally.total} done"
         left = self._tally.remaining(now)
-        about = f", about {duration(left)} left" if left is not None else ""
+        about = "" if left is None else f", about {duration(left)} left" if left > 0 else f", {LONGER}"
         self._sink.line(f"still running after {duration(now)} ({done}{about}): {running}")
 
     def _finished(self, event: NotebookFinished) -> None:

@@ -95,7 +95,8 @@ class Tally(Struct):
         """Estimate the seconds until the run ends, or None when nothing is known to go by.
 
         What a notebook took last time is scaled by how this run compares with the last so far; one never
-        seen counts as the average of those that ran.
+        seen counts as the average of those that ran. While nothing ends it never grows: it is 0 once every
+        notebook that is left has had its estimate.
 
         Args:
             now: seconds since the run began.
@@ -114,7 +115,6 @@ class Tally(Struct):
         return max(*shares, sum(shares) / max(1, self.plan.jobs))
 
     def _share(self, source: str, estimate: float, now: float) -> float:
-        """What one notebook still needs; one past its estimate needs a tenth of what it has had."""
+        """What one notebook still needs; of one past its estimate nothing is known."""
         entry = self.running.get(source)
-        elapsed = now - entry.started if entry else 0.0
-        return max(estimate - elapsed, elapsed * 0.1)
+        return max(estimate - (now - entry.started), 0.0) if entry else estimate
