@@ -13,6 +13,7 @@ from moorage.launch import spawned
 FILE = str(spawned._CONFIGURATION)
 READ = f"""
 import sys
+BEFORE
 from traitlets.config.loader import PyFileConfigLoader
 from ipykernel.kernelapp import IPKernelApp
 sys.argv = ["kernel", "-f", "k.json", "--config={FILE}"]
@@ -26,8 +27,9 @@ assert IPKernelApp._try_bind_socket is once
 """
 
 
-def test_it_is_read_any_number_of_times_and_changes_the_class_once():
-    subprocess.run([sys.executable, "-c", READ], check=True, timeout=60)
+@pytest.mark.parametrize("before", ["", "del sys.orig_argv"], ids=["here", "as before Python 3.10"])
+def test_it_is_read_any_number_of_times_and_changes_the_class_once(before):
+    subprocess.run([sys.executable, "-c", READ.replace("BEFORE", before)], check=True, timeout=60)
 
 
 @pytest.mark.anyio

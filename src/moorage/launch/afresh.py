@@ -26,10 +26,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    Environment = dict[bytes, bytes]
+
 MARKER = b"MOORAGE_LAUNCH"
 PR_SET_MM, PR_SET_MM_MAP = 35, 14
-
-Environment = dict[bytes, bytes]
 
 
 class _Map(ctypes.Structure):

@@ -104,5 +104,5 @@ keep_order()
 with contextlib.suppress(AttributeError, KeyError):
     neighbour("ipykernel_events").keep_going()  # where ipykernel is as known
 # The kernel's user sees the command line of the kernelspec.
-for _words in (sys.argv, sys.orig_argv):
+for _words in (sys.argv, getattr(sys, "orig_argv", [])):  # from Python 3.10 on
     _words[:] = [word for word in _words if word != _OWN]
