@@ -35,6 +35,7 @@ from moorage.render.output.exporter import Exporter
 from moorage.render.output.named import check_named, follows
 from moorage.render.output.writer import Writer
 from moorage.render.planning import Plan, make_plan, named_from
+from moorage.render.referred import carry_all
 from moorage.render.resources import carried, thread_environment, usable_cores
 from moorage.render.run_warden import RunWarden
 from moorage.render.settings import Configuration, RenderSettings, configuration_for, merge
@@ -209,6 +210,7 @@ class _Run:
         self._most = carried(len(plan.items))
         self._slots = min(settings.jobs or cores, max(1, self._most))
         self._cores = cores
+        self._referred: dict[str, Path] = {}
 
     async def context(self, stack: AsyncExitStack, exporter: Exporter, cwd: Path) -> Context:
         """Put together what all notebooks share."""
@@ -314,7 +316,9 @@ class _Run:
         return {name: path for name, path in places.items() if os.path.isfile(path)}  # noqa: PTH113 - see above
 
     def _afterwards(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
-        """Keep timings, tidy the cache."""
+        """Carry the files that documents refer to, keep timings, tidy the cache."""
+        written = [each.source for each in outcomes if each.output is not None]
+        self._referred = carry_all(context, self._plan.items, written)
         home, items = self._plan.home, self._plan.items
         seconds = {
             named_from(home, items[each.source].file.path): each.seconds
@@ -346,6 +350,7 @@ class _Run:
             if form in self._settings.to and os.path.isfile(path)  # noqa: PTH113 - see above
         }
         made = {name: out_dir / name for each in good.values() for name in each.artifacts}
+        made |= self._referred
         members = layout(documents, made, hidden_files(context.root, self._plan.items))
         overwrite = self._settings.overwrite
         check_named(target, overwrite=overwrite)
