@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import OutputError
-from moorage.render.output.export import ExportClient, convert
+from moorage.render.output import export
+from moorage.render.output.export import ExportClient, ExporterGone, convert
 from moorage.render.output.writer import Writer
 from render.made_up import encoded, notebook, png, write_notebook
 
@@ -176,6 +177,17 @@ async def test_a_process_that_is_gone_is_an_error(tmp_path):
         theirs.close()
         with pytest.raises(OutputError, match="ended"):
             await client.convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")
+
+
+@pytest.mark.anyio
+async def test_a_process_that_says_no_end_of_words_is_not_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_LINE_LIMIT", 1000)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        async with ExportClient(ours) as client:
+            theirs.sendall(b"x" * 5000 + b"\n")
+            with pytest.raises(ExporterGone, match="no end of words"):
+                await client.convert(tmp_path / "x.ipynb", "html", tmp_path / "x.html")
 
 
 @pytest.mark.anyio

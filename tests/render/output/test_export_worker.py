@@ -50,6 +50,20 @@ def test_a_notebook_that_is_a_pipe_or_endless_is_told(tmp_path):
     assert ["a pipe" in replies[0]["error"], "a device" in replies[1]["error"]] == [True, True]
 
 
+def test_an_error_that_shows_a_whole_notebook_is_cut_and_the_next_page_is_made(tmp_path):
+    bad = notebook()
+    bad["cells"][0]["metadata"]["tags"] = ["t" * 100_000] * 50  # which the schema's error shows whole
+    lines = [
+        request(write_notebook(tmp_path / "bad.ipynb", bad), tmp_path / "bad.html"),
+        request(write_notebook(tmp_path / "x.ipynb", notebook()), tmp_path / "x.html"),
+    ]
+    done = subprocess.run(WORKER, input=b"".join(lines), stdout=subprocess.PIPE, timeout=120, check=True)
+    replies = [said for line in done.stdout.splitlines() if "alive" not in (said := json.loads(line))]
+    assert "ValidationError" in replies[0]["error"]
+    assert len(replies[0]["error"]) < 5000
+    assert replies[1]["ok"] is True
+
+
 def test_it_gives_signs_of_life_while_it_works(monkeypatch):
     from moorage.render.output import export_worker
 

@@ -46,7 +46,8 @@ _GLOBALS: Final = (
 _WIDGET_FONT: Final = "<style>.jupyter-widgets { font-family: var(--jp-ui-font-family) }</style>"
 """In JupyterLab labels of widgets have its font; in nbconvert's page they would have the browser's own."""
 _REQUIRE: Final = re.compile(r"\brequire(js)?\s*[(.\[]|\bdefine\s*\(")
-_LINE_LIMIT: Final = 1 << 20
+_LINE_LIMIT: Final = 64 << 20
+"""Bytes of one reply, which names every file that was written."""
 SILENT: Final = 15.0
 """Seconds without a word, when one is due each second, after which an export process counts as dead."""
 
@@ -187,11 +188,9 @@ class ExportClient:
         async with self._lock:
             try:
                 reply = await self._ask(request)
-            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+            except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
                 what = f"{out} cannot be written"
-                late = isinstance(error, TimeoutError)
-                why = f"has said nothing for {SILENT:g} s" if late else "ended"
-                raise ExporterGone(what, why=f"the process that makes pages {why}") from error
+                raise ExporterGone(what, why=f"the process that makes pages {_lost(error)}") from error
         if "error" in reply:
             raise OutputError(f"{out} cannot be made from {source_ipynb}", why=reply["error"])
         return [Path(name) for name in reply["files"]]
@@ -210,6 +209,13 @@ class ExportClient:
             # A sign of life has none; the answer to a request whose caller was cancelled has another one.
             if reply.get("id") == request["id"]:
                 return reply
+
+
+def _lost(error: Exception) -> str:
+    """Say why a process is not asked again."""
+    if isinstance(error, TimeoutError):
+        return f"has said nothing for {SILENT:g} s"
+    return "says no end of words" if isinstance(error, asyncio.LimitOverrunError) else "ended"
 
 
 def _whole(path: Path) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _BEAT = 1.0  # seconds between two signs of life
+_LONGEST = 4000  # characters of an error: some show the whole of what they complain of
 
 
 def main() -> None:
@@ -85,8 +86,14 @@ def _answer(line: bytes) -> dict[str, Any]:
     # The boundary between one document and the next: whatever nbconvert, a template or a notebook's content
     # raises concerns this document alone and is told to whoever asked for it.
     except Exception as error:  # noqa: BLE001 - see above
-        return {"id": identity, "error": f"{type(error).__name__}: {error}"}
+        return {"id": identity, "error": _cut(f"{type(error).__name__}: {error}")}
     return {"id": identity, "ok": True, "files": [str(path) for path in files]}
+
+
+def _cut(text: str) -> str:
+    """Return the beginning and the end of a long text."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} […] {text[-half:]}"
 
 
 def _convert(request: dict[str, Any]) -> list[Path]:
