@@ -66,6 +66,31 @@ def test_a_file_whose_name_shows_later_is_kept_and_its_notebook_fails(moorage: C
         assert (moorage.cwd / name).read_text() == "mine"
 
 
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("out", ["out", "."])
+def test_no_attachment_goes_where_a_document_is(moorage: Command, out: str, overwrite: list[str]):
+    attached = {"b.ipynb": {"image/png": "aGVsbG8="}}
+    picture = {"cell_type": "markdown", "source": "![b](attachment:b.ipynb)", "attachments": attached}
+    about = {"metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    sources = {"a.ipynb": [{**picture, "metadata": {}}], "a_files/b.ipynb": []}
+    write(moorage.cwd, {name: json.dumps({"cells": cells, **about}) for name, cells in sources.items()})
+    to = "ipynb,md" if out == "out" else "md"
+    done = moorage("render", *sources, "--to", to, "-o", out, "--json", "-", *overwrite, code=1)
+    assert done.statuses == {"a.ipynb": "failed", "a_files/b.ipynb": "ok"}
+    assert "is not written over" in done.notebooks["a.ipynb"]["error"]["evalue"]
+    assert json.loads((moorage.cwd / out / "a_files/b.ipynb").read_text())["cells"] == []
+
+
+def test_no_artefact_goes_where_the_page_of_another_goes(moorage: Command):
+    write(moorage.cwd, {"a.py": script("open('b.html', 'w').write('a')"), "b.py": script("print('page b')")})
+    command = ("render", "a.py", "b.py", "--to", "html", "--artifacts", "*.html", "-o", "out", "--json", "-")
+    for _ in range(2):
+        done = moorage(*command, code=1)
+        assert done.statuses["a.py"] == "failed"
+        assert "A document of this run" in done.notebooks["a.py"]["error"]["evalue"]
+        assert "page b" in (moorage.cwd / "out/b.html").read_text()
+
+
 def test_what_an_older_version_wrote_is_one_sentence(moorage: Command):
     write(moorage.cwd, {"a.py": script("print(1)"), "rendered/a.ipynb": "{}"})
     done = moorage("render", "a.py", code=2)

@@ -121,7 +121,7 @@ class Publisher:
             mine,
             folder,
             within=context.out_dir,
-            put=context.writer.put,
+            put=context.writer.bring,
         )
         for artifact, path in zip(mine, placed, strict=True):
             notes += context.conflicts.placed(item.name, artifact, path)

@@ -111,15 +111,8 @@ async def render(
         settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
         check_folder(plan.collection.out_dir, cwd=cwd, typed=flags.get("out") is not None)
         overwrite = overwriting(settings, flags, configuration)
-        writer = Writer(
-            plan.collection.out_dir,
-            overwrite=overwrite(plan.collection.out_dir),
-            sources=[file.path for file in plan.collection.files],
-            home=plan.collection.root,
-            private=private,
-            guard=warden.guard,
-            unguard=warden.unguard,
-        )
+        may = overwrite(plan.collection.out_dir)
+        writer = _writer(plan, settings, warden, private, overwrite=may)
         check_targets(plan, settings, writer, cwd=cwd, overwrite=overwrite, told=finish is not None)
         exporter = await stack.enter_async_context(Exporter(warden.now))
         run = _Run(settings, plan, warden, emit, writer)
@@ -131,6 +124,21 @@ async def render(
             if finish is not None:
                 finish(report)
         return report
+
+
+def _writer(
+    plan: Plan, settings: RenderSettings, warden: RunWarden, private: Path, *, overwrite: bool
+) -> Writer:
+    return Writer(
+        plan.collection.out_dir,
+        overwrite=overwrite,
+        sources=[file.path for file in plan.collection.files],
+        documents=[item.documents[to] for item in plan.items.values() for to in settings.to],
+        home=plan.collection.root,
+        private=private,
+        guard=warden.guard,
+        unguard=warden.unguard,
+    )
 
 
 def _checked(settings: RenderSettings) -> RenderSettings:
@@ -262,6 +270,7 @@ class _Run:
                 guard=warden.guard,
                 unguard=warden.unguard,
                 put=self._writer.put,
+                bring=self._writer.bring,
             )
         except (UsageError, OutputError) as error:
             if named is not None or cache_key.VARIABLE in error.what:

@@ -148,3 +148,25 @@ def test_a_link_that_is_put_there_after_the_look_is_not_followed(out, tmp_path, 
     with pytest.raises(OutputError, match="has just been put there"):
         Writer(out, overwrite=True).put(out / "x", what or tmp_path / "copied")
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_nothing_goes_by_chance_where_a_document_of_the_run_goes(out):
+    (out / "link").symlink_to(out)
+    writer = Writer(out, overwrite=True, documents=[out / "b.html", out / "a_files/b.ipynb"])
+    for path in (out / "b.html", out / "link/b.html"):
+        with pytest.raises(OutputError, match="A document of this run"):
+            writer.bring(path, b"1")
+    writer.bring(out / "film.gif", b"1")
+    writer.put(out / "b.html", b"1")
+
+
+def test_what_is_kept_in_a_pages_folder_of_files(out):
+    (out / "a_files/deep").mkdir(parents=True)
+    for name in ("a_files/x.ipynb", "a_files/y.png", "z.ipynb"):
+        (out / name).write_text("")
+    (out / "a_files/deep/hard.png").hardlink_to(out / "z.ipynb")
+    sources = [out / "a_files/x.ipynb", out / "z.ipynb"]
+    writer = Writer(out, sources=sources, documents=[out / "a_files/deep/d.html", out / "b.html"])
+    names = sorted(path.relative_to(out / "a_files").as_posix() for path in writer.kept(out / "a_files"))
+    assert names == ["deep/d.html", "deep/hard.png", "x.ipynb"]
+    assert writer.kept(out / "b_files") == []

@@ -76,7 +76,8 @@ class Cache:
             when it is not there; called once per distinct type and lookup: memoise it.
         guard: told each temporary file before it exists.
         unguard: told it when it is gone.
-        put: puts bytes, or a copy of a file, in a place; None for wherever a caller says.
+        put: puts a document's bytes in a place; None for wherever a caller says.
+        bring: puts a copy of an artefact in a place; None for the same.
 
     Raises:
         UsageError: the folder is no cache of that key, see :class:`moorage.render.cache.store.Store`.
@@ -92,8 +93,10 @@ class Cache:
         guard: Guard = no_guard,
         unguard: Guard = no_guard,
         put: Callable[[Path, bytes | Path], None] | None = None,
+        bring: Callable[[Path, bytes | Path], None] | None = None,
     ) -> None:
         self._put_there = put
+        self._bring_there = bring
         self.files = Files()
         self.distributions = Distributions()
         self.names = Names()
@@ -362,8 +365,9 @@ class Cache:
         return plan
 
     def _put(self, path: Path, what: bytes | Path) -> None:
-        if self._put_there is not None:
-            self._put_there(path, what)
+        there = self._put_there if isinstance(what, bytes) else self._bring_there
+        if there is not None:
+            there(path, what)
         elif isinstance(what, bytes):
             write_whole(path, what, guard=self._guard, unguard=self._unguard)
         else:

@@ -20,6 +20,7 @@ from moorage.installed import install_line
 from moorage.render.documents.tags import apply_display
 from moorage.render.output.atomic import write_whole
 from moorage.render.output.showable import showable
+from moorage.render.output.writer import FILES
 
 if TYPE_CHECKING:
     import socket
@@ -102,7 +103,7 @@ def convert(
         raise UsageError(f"there is no way to make {to} of a notebook", do="Choose html or md")
     resources: dict[str, Any] = {
         "metadata": {"name": title or out.stem, "path": str(folder or "")},
-        "output_files_dir": f"{out.stem}_files",
+        "output_files_dir": out.stem + FILES,
         "unique_key": out.stem,
     }
     text, found = exporter.from_notebook_node(node, resources=resources)
@@ -118,7 +119,7 @@ def _beside(out: Path, name: str) -> Path:
 
     nbconvert before 7.17.2 takes the names of attachments as they are, and so may templates and exporters.
     """
-    folder = out.parent / f"{out.stem}_files"
+    folder = out.parent / (out.stem + FILES)
     path = Path(os.path.normpath(out.parent / name))
     if "\0" in name or folder not in path.parents:
         what = f"{out} cannot be written"
@@ -184,6 +185,7 @@ class ExportClient:
             "remove_cells": list(remove_cells),
             "within": None if writer is None or writer.is_private(out) else _whole(writer.folder),
             "overwrite": writer is not None and writer.overwrite,
+            "kept": [] if writer is None else list(map(_whole, writer.kept(out.with_name(out.stem + FILES)))),
         }
         async with self._lock:
             try:

@@ -5,7 +5,7 @@ request per line arrives on descriptor 0, one JSON reply per request leaves, in 
 that is a socket, else on stdout. The process ends at the end of its input.
 
 Request: ``{"id", "source_ipynb", "to", "out", "title"?, "folder"?, "remove_cells"?, "within"?,
-"overwrite"?}``; see :class:`moorage.render.output.export.ExportClient`.
+"overwrite"?, "kept"?}``; see :class:`moorage.render.output.export.ExportClient`.
 Reply: ``{"id", "ok": true, "files": [...]}`` or ``{"id", "error": "..."}``. While a request is worked on,
 ``{"alive": true}`` comes every second.
 """
@@ -17,7 +17,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -104,7 +104,10 @@ def _convert(request: dict[str, Any]) -> list[Path]:
 
     notebook = json.loads(read_regular(request["source_ipynb"], MOST_DOCUMENT))
     folder, within = request.get("folder"), request.get("within")
-    write = Writer(Path(within), overwrite=request["overwrite"]).write if within else write_whole
+    write: Callable[[Path, bytes], None] = write_whole
+    if within:
+        kept = map(Path, request["kept"])
+        write = Writer(Path(within), overwrite=request["overwrite"], documents=kept).bring
     return convert(
         notebook,
         request["to"],

@@ -23,6 +23,8 @@ REASONS: Final[dict[Obstacle, str]] = {
     "changed": "It was changed since moorage wrote it",
     "foreign": "moorage did not make it",
 }
+FILES: Final = "_files"
+"""How the name of a folder ends that holds the files of the page beside it."""
 _OVERWRITE: Final = "Move it, give another -o, or --overwrite to replace it"
 
 
@@ -33,6 +35,7 @@ class Writer:
         folder: the output folder, absolute; made when the first file is written. It may itself be a link.
         overwrite: replace files that moorage did not make; never sources, never through a link.
         sources: documents that are never written over, whatever name or link leads to them.
+        documents: where the run puts its documents: nothing that these bring along goes there.
         home: folder of the sources, where artefacts that are missing may be put; None for none.
         private: folder for files that are wanted for a while only.
         guard: told each temporary file before it exists.
@@ -45,6 +48,7 @@ class Writer:
         *,
         overwrite: bool = False,
         sources: Iterable[Path] = (),
+        documents: Iterable[Path] = (),
         home: Path | None = None,
         private: Path | None = None,
         guard: Guard = no_guard,
@@ -54,6 +58,12 @@ class Writer:
         self.overwrite = overwrite
         self.made = Made(folder)
         self._sources = identities(sources)
+        self._documents = frozenset(documents)
+        self._beside: dict[Path, list[Path]] = {}
+        for path in self._documents:
+            for above in path.parents:
+                if above.name.endswith(FILES):
+                    self._beside.setdefault(above, []).append(path)
         self._home = home
         self._private = private
         self._guard = guard
@@ -115,6 +125,26 @@ class Writer:
             self._put(path, what, named=False)
         else:
             raise OutputError(f"{path} is not written", why="It lies outside of the output folder")
+
+    def bring(self, path: Path, what: bytes | Path) -> None:
+        """Do what :meth:`put` does with a file that a document brings along by a name of its own.
+
+        Raises:
+            OutputError: as there, or a document of the run goes there.
+        """
+        if path in self._documents or Path(os.path.realpath(path)) in self._documents:
+            why = "A document of this run is there, or goes there"
+            raise OutputError(f"{path} is not written over", why=why, do="Give the file another name")
+        self.put(path, what)
+
+    def kept(self, folder: Path) -> list[Path]:
+        """Return which paths in a page's folder of files are documents of the run, or their sources."""
+        found = list(self._beside.get(folder, ()))
+        for path in folder.rglob("*") if self._sources else ():
+            status = _stat(path)
+            if status is not None and (status.st_dev, status.st_ino) in self._sources:
+                found.append(path)
+        return found
 
     def _put(self, path: Path, what: bytes | Path, *, named: bool) -> None:
         def before(temporary: Path) -> None:
