@@ -205,6 +205,17 @@ def test_patterns_of_inputs_look_at_no_folder_twice_and_follow_links_once(tmp_pa
     assert names == {"1.h5", "2.h5", ".3.h5"}
 
 
+def test_a_folder_of_inputs_is_followed_behind_its_links_and_in_no_circle(tmp_path):
+    for name in ("data/1.h5", "elsewhere/deep/2.h5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "data")
+    declared = notebook("x.py", tmp_path, inputs=["data"])
+    found = [path.relative_to(tmp_path).as_posix() for path in input_files(declared.path, declared.settings)]
+    assert found == ["data/1.h5", "data/linked/deep/2.h5"]
+
+
 def test_what_is_no_file_is_no_input(tmp_path):
     (tmp_path / "data").mkdir()
     os.mkfifo(tmp_path / "data/pipe")

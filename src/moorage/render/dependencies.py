@@ -262,10 +262,15 @@ def input_files(notebook: Path, settings: NotebookSettings) -> tuple[Path, ...]:
 
 
 def _files_below(top: Path) -> Iterator[Path]:
-    """Yield the regular files below a folder, until there are too many to count on."""
-    count = 0
-    for folder, _, names in os.walk(top):
+    """Yield the regular files below a folder, behind links to folders too, until they are too many."""
+    count, seen = 0, set()
+    for folder, below, names in os.walk(top, followlinks=True):
         raise_if_ended()
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()  # a link led here before
+            continue
+        seen.add(real)
         for path in (Path(folder, name) for name in names):
             if not _is_special(path):
                 yield path
