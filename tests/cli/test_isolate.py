@@ -47,7 +47,7 @@ def test_the_command_line_of_somebody_else_is_left_alone(words, own, command):
 
 
 def test_nothing_to_isolate_is_wrong_usage(moorage: Command):
-    for words in (["isolate"], ["isolate", "--"]):
+    for words in (["isolate"], ["isolate", "--"], ["isolate", "--", "", "x"]):
         done = moorage(*words, code=2)
         assert done.stderr.startswith("error: there is nothing to isolate (E-USAGE). Type moorage isolate")
 

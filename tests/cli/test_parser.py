@@ -28,6 +28,7 @@ def test_an_unknown_command_is_named_with_those_there_are():
         ("--jbos=3", "render", "Did you mean --jobs"),
         ("--qwertyuiop", "render", "Try moorage render --help"),
         ("--qwertyuiop", None, "Try moorage --help"),
+        ("--jbos=3", "doctor", "Try moorage doctor --help"),
     ],
 )
 def test_an_unknown_flag_is_answered_with_near_ones(word, verb, advice):

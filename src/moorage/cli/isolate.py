@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from moorage.cli.complaints import complain
 
-    if not options.command:
+    if not options.command or not options.command[0]:
         raise UsageError("there is nothing to isolate", do=f"Type {_USAGE}")
     ports = _port_range(options.port_range)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

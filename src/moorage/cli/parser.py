@@ -28,7 +28,7 @@ def unknown_flag(word: str, verb: str | None) -> UsageError:
     from moorage.render.settings import RenderSettings
 
     known = ["--" + each.name.replace("_", "-") for each in fields(RenderSettings)]
-    near = get_close_matches(word.partition("=")[0], known, n=2)
+    near = get_close_matches(word.partition("=")[0], known, n=2) if verb == "render" else []
     advice = (
         f"Did you mean {' or '.join(near)}?"
         if near
