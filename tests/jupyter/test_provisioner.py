@@ -141,6 +141,24 @@ def test_addresses_survive_restarts(started: Any, kernel: str, way: str) -> None
     client.stop_channels()
 
 
+LASTING = """
+import os, subprocess
+env = {**os.environ, "MOORAGE_OUTLIVES": "restart"}
+print(*(subprocess.Popen(["sleep", "1000"], start_new_session=True, env=one).pid for one in (env, None)))
+"""
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_a_child_that_says_so_outlives_restarts_and_not_the_kernel(started: Any, now: bool) -> None:
+    manager = started()
+    lasting, other = map(int, run(manager, LASTING).split())
+    manager.restart_kernel(now=now)
+    run(manager, "1")
+    assert (Path(f"/proc/{lasting}").exists(), Path(f"/proc/{other}").exists()) == (True, False)
+    manager.shutdown_kernel(now=now)
+    assert not Path(f"/proc/{lasting}").exists()
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_the_next_kernel_is_not_asked_to_end_in_place_of_a_dead_one(started: Any, known: bool) -> None:
     manager = started()

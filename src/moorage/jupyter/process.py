@@ -19,6 +19,7 @@ from typing import IO, Any, Protocol, Self, TypeVar
 from moorage.errors import WardenLost
 from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
+from moorage.launch.warden_link import end_outliving
 from moorage.tasks import beside
 
 T = TypeVar("T")
@@ -282,6 +283,18 @@ async def _living(
         finally:
             if not ended.done():
                 ended.set_result(_code(None if handle is None else handle.exit_status))
+
+
+async def end_lasting(kernel: str) -> None:
+    """Kill what has outlived restarts of a kernel that has ended for good, and wait until all of it is gone.
+
+    Args:
+        kernel: as in :class:`moorage.launch.base.LaunchSpec`.
+
+    In the portal's loop. Cancelling stops the waiting, not the killing.
+    """
+    async with shared_warden() as warden:
+        await end_outliving(warden, kernel)
 
 
 def _as_it_is(launcher: Launcher) -> Launcher:

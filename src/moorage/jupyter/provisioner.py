@@ -9,6 +9,7 @@ Source: "Customizing the kernel's runtime environment" in jupyter_client's docum
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from moorage.discovery.kernelspec import KernelSpec, activation_of
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.jupyter.meeting import Meeting, Told, meet
 from moorage.jupyter.popen import process_options
-from moorage.jupyter.process import KernelProcess, Streams, start
+from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
 from moorage.launch.base import KILL, ExitStatus, LaunchSpec
@@ -76,6 +77,7 @@ class MoorageProvisioner(LocalProvisioner):
         self._extra: list[str] = []
         self._foreseen = False
         self._again = False
+        self._name = f"kernel-{secrets.token_hex(8)}"
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Agree on addresses, write the connection file and make the command.
@@ -210,12 +212,13 @@ class MoorageProvisioner(LocalProvisioner):
         meeting, self._meeting = self._meeting, None
         self.ports_cached = self._again = False
         if meeting is not None:
+            await self._portal.reach(end_lasting(self._name))
             await meeting.end(self.parent)
 
     async def _start(self, cmd: list[str], *, env: Mapping[str, str], **rest: Any) -> None:
         streams = Streams.of(*(rest.pop(name, None) for name in ("stdin", "stdout", "stderr")))
         self.cwd = os.fspath(rest.pop("cwd", None) or Path.cwd())
-        spec = replace(_spec(cmd, self.cwd, env), options=process_options(rest))
+        spec = replace(_spec(cmd, self.cwd, env), options=process_options(rest), kernel=self._name)
         self._foreseen = False
         try:
             self._owned = await start(

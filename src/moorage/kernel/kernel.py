@@ -28,6 +28,7 @@ from moorage.launch.failure import few_descriptors
 from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
 from moorage.launch.options import ProcessOptions
 from moorage.launch.private import Owner, hand_over, private_directory
+from moorage.launch.warden_link import end_outliving
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.choice import check, is_ipykernel, known_as, make, spare, ways
@@ -199,8 +200,10 @@ async def launch(
     async with AsyncExitStack() as stack:
         warden = await stack.enter_async_context(shared_warden()) if warden is None else warden
         directory = stack.enter_context(private_directory(warden, owner))
+        name = f"kernel-{secrets.token_hex(8)}"
+        stack.push_async_callback(end_outliving, warden, name)
         around = await entered(spec, changed(_surroundings(warden.pid), env))
-        described = LaunchSpec(argv=(), cwd=_absolute(cwd or "."), env=around, options=process)
+        described = LaunchSpec(argv=(), cwd=_absolute(cwd or "."), env=around, options=process, kernel=name)
         launcher: Launcher = LocalLauncher(warden, fork=fork)
         if spec.launcher is not None:
             launcher = spec.launcher(launcher)

@@ -43,6 +43,8 @@ class LaunchSpec:
             They are duplicated, too.
         isolate: ``net`` for a network namespace of its own, see :mod:`moorage.launch.isolate`.
         options: user, group, limits and more where they differ from the launcher's; None for its own.
+        kernel: names the kernel whose process this is, through all its restarts; empty for none. A child
+            with ``MOORAGE_OUTLIVES=restart`` in its environment belongs to it, not to the process.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +55,7 @@ class LaunchSpec:
     echo: tuple[int | None, int | None] = (None, None)
     isolate: Isolate = "none"
     options: ProcessOptions | None = None
+    kernel: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Children:
         self.reports: dict[int, Child] = {}
         self._tell = tell
         self._pid = os.getpid()
+        self.kernels: dict[str, str] = {}  # by launch, those of launches that are gone included
         self._outer = os.environ.get(procfs.MARKER, "")
         self._alive: dict[int, Child] = {}
         self._sessions: dict[int, str] = {}
@@ -142,6 +143,7 @@ class Children:
             stage, number = words or ("zygote", "0")
             self._tell("failed", id=child.id, stage=stage, errno=int(number))
             del self.known[child.id]
+            self.kernels.pop(child.id, None)
             return
         own = procfs.oom_file(child.pid)
         if own is not None and own != child.oom_file:  # it was put into another group
@@ -205,7 +207,7 @@ class Children:
             os.kill(child.pid, signum)
 
     def families(self) -> dict[str, list[procfs.Process]]:
-        """Return who lives below the warden, by launch; under "" those whose launch nobody can tell."""
+        """Return what lives below the warden, by launch or by kernel; under "" where neither can be told."""
         table = procfs.table()
         owners: dict[int, str] = {}
         found: dict[str, list[procfs.Process]] = {}
@@ -223,7 +225,11 @@ class Children:
         # An orphan: its environment tells, and that of a zygote's fork tells of its newest launch. It cannot
         # be read of one that is just ending, but the last look may have seen where that came from. Where it
         # was wiped, the session may tell.
-        named = [name for name in procfs.marker(root.pid).split("/") if name in self.known]
+        marker, outlives = procfs.variables(root.pid, procfs.MARKER, procfs.OUTLIVES)
+        names = marker.split("/")
+        if outlives == "restart" and (kernels := [self.kernels[one] for one in names if one in self.kernels]):
+            return kernels[-1]
+        named = [name for name in names if name in self.known]
         if named:
             return named[-1]
         return self._seen.get((root.pid, root.start)) or self._sessions.get(root.session, "")
@@ -232,6 +238,8 @@ class Children:
         """Drop what is known of a launch that has ended; return False while its process lives."""
         child = self.known.get(name)
         if child is None:
+            # Of a kernel that has ended for good.
+            self.kernels = {launch: kernel for launch, kernel in self.kernels.items() if kernel != name}
             return True
         if child.alive:
             return False

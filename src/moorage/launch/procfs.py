@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 assert sys.platform == "linux", "other systems have no such /proc"
 
 MARKER = "MOORAGE_LAUNCH"
+OUTLIVES = "MOORAGE_OUTLIVES"
 """Environment variable that names the launch a process descends from."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -102,17 +103,23 @@ def roots(processes: dict[int, Process], ancestor: int) -> dict[int, int]:
     return found
 
 
+def variables(pid: int, *names: str) -> list[str]:
+    """Return what the environment of ``pid`` says of variables; an empty string for what it lacks."""
+    try:
+        entries = read(f"/proc/{pid}/environ", 4 << 20).split(b"\0")
+    except OSError:
+        entries = []
+    found = []
+    for name in names:
+        prefix = name.encode() + b"="
+        words = (entry[len(prefix) :] for entry in entries if entry.startswith(prefix))
+        found.append(next(words, b"").decode(errors="replace"))
+    return found
+
+
 def marker(pid: int) -> str:
     """Return the launch that the environment of ``pid`` names, or an empty string."""
-    try:
-        environ = read(f"/proc/{pid}/environ", 4 << 20)
-    except OSError:
-        return ""
-    prefix = MARKER.encode() + b"="
-    for entry in environ.split(b"\0"):
-        if entry.startswith(prefix):
-            return entry[len(prefix) :].decode(errors="replace")
-    return ""
+    return variables(pid, MARKER)[0]
 
 
 def send(process: Process, signum: int) -> bool:

@@ -19,8 +19,8 @@ One packet is one JSON object. moorage says ``{"do": ...}``:
     rest seconds         end in so many seconds, unless anything else is said before
 
 and the warden says ``{"tell": ...}``: ``hello directory`` or ``refused why``, ``pong``, ``started id pid``,
-``failed id stage errno``, ``exited id code signal maxrss oom``, ``gone id left``, ``error text``. Bytes that
-are no text travel as UTF-8 with surrogateescape.
+``failed id stage errno``, ``exited id code signal maxrss oom``, ``gone id left outlived``, ``error text``.
+Bytes that are no text travel as UTF-8 with surrogateescape.
 """
 # ruff: noqa: PTH100, PTH120 - pathlib would double the start-up time
 
@@ -138,6 +138,7 @@ class Warden:
                 case "spawn":
                     self._spawn(message, fds, cut=cut)
                 case "expect":
+                    self._belongs(message)
                     self._children.expect(str(message["id"]), os.dup(fds[0]))
                 case "guard" | "unguard" as what:
                     self._guard(children.raw(message["path"]), message.get("link"), keep=what == "guard")
@@ -167,7 +168,12 @@ class Warden:
         if cut or len(fds) != 3 + bool(message["stdin"]) + int(message.get("passed", 0)):
             self._mail.send("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
         elif not self._ending:
+            self._belongs(message)
             self._children.spawn(str(message["id"]), fds)
+
+    def _belongs(self, message: dict[str, Any]) -> None:
+        if message.get("kernel"):
+            self._children.kernels[str(message["id"])] = str(message["kernel"])
 
     def _kill(self, name: str) -> None:
         self._children.abandon(name)
@@ -199,11 +205,15 @@ class Warden:
         families = self._children.families()
         for name, hunt in list(self._hunts.items()):
             over = hunt.strike(families.get(name, []))
+            kernel = self._children.kernels.get(name, "")
             if over and (hunt.left or self._children.forget(name)):
                 del self._hunts[name]
+                outlived = {"outlived": kernel} if kernel in families else {}
+                if not outlived:
+                    self._children.kernels.pop(name, None)
                 if len(hunt.frozen) > 1:  # a warden may have been among them
                     berth.sweep(self._berth)
-                self._mail.send("gone", id=name, left=hunt.left)
+                self._mail.send("gone", id=name, left=hunt.left, **outlived)
 
     def end(self) -> None:
         """Kill every descendant until there is none, and remove every file."""

@@ -44,6 +44,7 @@ class Warden:
         self._guarded: dict[Path, str | None] = {}  # with what a symbolic link says
         self._held = b""
         self._lock = -1
+        self._outlived: set[ProcessId] = set()
         self.link.attach()
 
     @staticmethod
@@ -148,24 +149,26 @@ class Warden:
         try:
             more = [*([] if spec.stdin is None else [spec.stdin]), *passed]
             order = {"do": "spawn", "id": launched.id, "stdin": spec.stdin is not None, "passed": len(passed)}
+            order["kernel"] = spec.kernel
             self.link.send(order, [whole, stdout, stderr, *more])
         finally:
             os.close(whole)
         self._launches[launched.id] = launched
         return launched
 
-    def expect(self, report: int, on_exit: Callable[[], None]) -> Launched:
+    def expect(self, report: int, on_exit: Callable[[], None], *, kernel: str = "") -> Launched:
         """Take charge of a process that a zygote below the warden is about to fork.
 
         Args:
             report: read end of the pipe through which it says who it is; the caller closes its own.
             on_exit: as for :meth:`spawn`.
+            kernel: as in :class:`~moorage.launch.base.LaunchSpec`.
 
         Raises:
             WardenLost, OSError: as from :meth:`spawn`.
         """
         launched = self._launch(on_exit)
-        self.link.send({"do": "expect", "id": launched.id}, [report])
+        self.link.send({"do": "expect", "id": launched.id, "kernel": kernel}, [report])
         self._launches[launched.id] = launched
         return launched
 
@@ -179,11 +182,23 @@ class Warden:
         with suppress(WardenLost):  # then it has ended too
             self.link.send({"do": "signal", "id": name, "signum": int(signum)})
 
-    def kill(self, name: ProcessId) -> None:
-        """SIGKILL a process and all it started; ``gone`` becomes true when all of it is."""
+    def kill(self, name: ProcessId) -> Launched | None:
+        """SIGKILL a process and all it started, or what has outlived restarts of a kernel.
+
+        Args:
+            name: the process's, or the kernel's.
+
+        Returns:
+            What was sent for, or None where there is nothing of that name; its ``gone`` becomes true when
+            nothing of it is left.
+        """
+        if name in self._outlived:
+            self._outlived.discard(name)
+            self._launches[name] = Launched(name, lambda: None)
         if name in self._launches:
             with suppress(WardenLost):
                 self.link.send({"do": "kill", "id": name})
+        return self._launches.get(name)
 
     def _told(self, message: dict[str, Any]) -> None:
         name = message.get("id")
@@ -192,6 +207,8 @@ class Warden:
             return
         if message["tell"] in ("gone", "failed"):
             del self._launches[launched.id]
+        if message.get("outlived"):
+            self._outlived.add(ProcessId(message["outlived"]))
         launched.told(message)
 
     def _died(self, why: str) -> None:
@@ -226,6 +243,20 @@ async def begin(process: WardenProcess | None = None) -> Warden:
         process.stop()
         raise
     return Warden(process, directory)
+
+
+async def end_outliving(warden: Warden, kernel: str) -> None:
+    """SIGKILL what has outlived restarts of a kernel, and wait until all of it is gone.
+
+    Args:
+        warden: the kernel's.
+        kernel: as in :class:`~moorage.launch.base.LaunchSpec`; it is started no more.
+
+    Cancelling stops the waiting, not the killing.
+    """
+    if (what := warden.kill(ProcessId(kernel))) is not None:
+        with suppress(WardenLost):  # then it is gone, too
+            await what.until(lambda: what.gone)
 
 
 def described(spec: LaunchSpec, **more: str) -> dict[str, Any]:

@@ -221,7 +221,7 @@ class Zygote:
         reader, writer = os.pipe()
         opened = [reader, writer]
         try:
-            launched = self._warden.expect(reader, on_exit)
+            launched = self._warden.expect(reader, on_exit, kernel=spec.kernel)
             outer = os.environ.get("MOORAGE_LAUNCH", "")
             marker = f"{outer}/{launched.id}" if outer else str(launched.id)
             opened.append(payload(json.dumps(described(spec, MOORAGE_LAUNCH=marker)).encode()))
