@@ -285,7 +285,6 @@ STREAMS: dict[str, str] = {
     "cli/stdio.py: json.dumps": "what makes every document of --json",
     "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
     "cli/terminal.py: json.dumps": "measures, and writes nothing",
-    "cli/terminal.py: getpass.getpass": "asks on behalf of the user's own code",
     "launch/isolate.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
 }
 """Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""

@@ -324,6 +324,20 @@ async def test_a_provider_of_input_that_raises_fails_the_execution_and_frees_the
     assert (await soon(python.execute("1"))).status == "ok"
 
 
+async def test_a_question_left_open_gets_an_empty_answer_at_last(python, monkeypatch):
+    monkeypatch.setattr("moorage.kernel.client._UNHEARD", 0.05)
+    result = await soon(python.execute("print([input()])", stdin=lambda *_: None))
+    assert text(result) == "['']\n"
+
+
+async def test_a_question_that_was_interrupted_is_not_answered():
+    async with launch("python3") as kernel:
+        result = await soon(kernel.execute("input(); print('on')", stdin=lambda *_: kernel.interrupt()))
+        assert (result.error.ename, text(result)) == ("KeyboardInterrupt", "")
+        result = await soon(kernel.execute("print(input())", stdin=lambda *_: "Ada"))
+        assert text(result) == "Ada\n"
+
+
 async def test_a_receiver_that_raises_fails_the_execution_only(python):
     def receive(message):
         raise LookupError(message.msg_type)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
+from moorage.cli.presses import presses
 from moorage.cli.stdio import json_text
 from moorage.cli.terminal import Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
@@ -81,18 +81,16 @@ class Conversation:
         self._kernel: AnyKernel | None = None
         self._birth: dict[str, Any] = {"forked": None, "not_forked": None}
         self._interrupts = 0
-        self._answered_by_interrupt = False
         self._late = False
 
     async def run(self) -> int:
         """Run it all and return the exit code."""
-        loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
         terminal = self._terminal
         with (
-            _handling(loop, signal.SIGINT, lambda: self._on_interrupt(task.cancel)),
-            terminal.needed(task.cancel),
+            presses(lambda: self._on_interrupt(task.cancel)) as heard,
+            terminal.needed(task.cancel, heard),
         ):
             try:
                 code = await self._shown()
@@ -201,39 +199,26 @@ class Conversation:
         self._cells[-1].area.handle(message)
         self._terminal.show(message)
 
-    def _answer(self, prompt: str, hidden: bool) -> str:  # noqa: FBT001 - the signature of a provider
+    def _answer(self, prompt: str, hidden: bool) -> str | None:  # noqa: FBT001 - the signature of a provider
         """Ask in the terminal, in the loop's thread: nothing else is to be done meanwhile."""
-        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return self._terminal.ask(prompt, hidden=hidden)
         except KeyboardInterrupt:
-            self._answered_by_interrupt = True  # the loop will hear of this signal too
-            self._interrupt()
-            return ""
+            return None
         except EOFError:
             raise MoorageError(
                 "the code asks for input and there is none", why="Standard input has ended"
             ) from None
-        finally:
-            signal.signal(signal.SIGINT, handler)
 
     def _expire(self, kernel: AnyKernel) -> None:
         self._late = True
         kernel.interrupt()
 
     def _on_interrupt(self, cancel: Callable[[], object]) -> None:
-        if self._answered_by_interrupt:
-            self._answered_by_interrupt = False
-            return
-        if self._kernel is None or self._interrupts:
-            self._interrupts += 1
+        self._interrupts += 1
+        if self._kernel is None or self._interrupts > 1:
             cancel()
         else:
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        self._interrupts += 1
-        if self._kernel is not None:
             with suppress(MoorageError):  # it has just died: whoever waits hears of it
                 self._kernel.interrupt()
 
@@ -257,13 +242,3 @@ class Conversation:
         if self._interrupts:
             return "interrupted"
         return next((cell.result.status for cell in self._cells if cell.result and cell.result.error), "ok")
-
-
-@contextmanager
-def _handling(loop: asyncio.AbstractEventLoop, signum: int, handle: Callable[[], None]) -> Iterator[None]:
-    """Call ``handle`` in the loop when a signal arrives, for as long as the block lasts."""
-    loop.add_signal_handler(signum, handle)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signum)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TextIO
 
+from moorage.cli.presses import Presses
 from moorage.cli.stdio import raw
 from moorage.kernel.client import Result
 from moorage.kernel.outputs import traceback_of
@@ -41,10 +44,19 @@ class Outlet:
         if not waits:
             self._go_on()
 
-    def wait(self) -> None:
-        """Hold up the loop until all is written, for as long as that takes."""
+    @property
+    def behind(self) -> bool:
+        """Whether its reader has still to take what was written."""
+        return self._sink.behind
+
+    def fileno(self) -> int:
+        """Return the stream's descriptor; to be asked for while it is behind."""
+        return self._sink.fileno()
+
+    def flush(self) -> None:
+        """Hand on what the reader takes now."""
         with self._watched():
-            self._sink.drain()
+            self._sink.flush()
 
     async def drain(self, patience: float | None) -> None:
         """Wait until all is written, or until the reader has taken nothing for ``patience`` seconds."""
@@ -57,8 +69,7 @@ class Outlet:
                 return
 
     def _go_on(self) -> None:
-        with self._watched():
-            self._sink.flush()
+        self.flush()
         if self._sink.behind:
             asyncio.get_running_loop().add_writer(self._sink.fileno(), self._on_writable)
         self._moved.set()
@@ -92,6 +103,8 @@ class Terminal:
         same = _same(raw(stdout), self._stderr)
         self._err = self._out if same else Outlet(self._stderr, self._on_lost)
         self._give_up: Callable[[], object] | None = None
+        self._presses: Presses | None = None
+        self._typed = b""
         self._quiet = quiet
         self._colours = stderr.isatty() and not os.environ.get("NO_COLOR")
         self._runner = ansi.on_runner(os.environ)
@@ -103,13 +116,13 @@ class Terminal:
         return self._out.lost or self._err.lost
 
     @contextmanager
-    def needed(self, give_up: Callable[[], object]) -> Iterator[None]:
-        """Call ``give_up`` should a stream be lost within the block."""
-        self._give_up = give_up
+    def needed(self, give_up: Callable[[], object], heard: Presses | None = None) -> Iterator[None]:
+        """Call ``give_up`` should a stream be lost within the block, and end questions at a Ctrl-C."""
+        self._give_up, self._presses = give_up, heard
         try:
             yield
         finally:
-            self._give_up = None
+            self._give_up = self._presses = None
 
     async def drain(self, *, hurried: bool) -> None:
         """Wait until the readers have taken everything.
@@ -159,19 +172,40 @@ class Terminal:
             EOFError: there is none.
             KeyboardInterrupt: Ctrl-C.
         """
-        asked = self._err if self._quiet else self._out
-        if hidden and self._stdin.isatty():
-            from getpass import getpass
-
-            self._err.wait()
-            return getpass(prompt, self._stderr)
+        hidden = hidden and self._stdin.isatty()
+        asked = self._err if self._quiet or hidden else self._out
         asked.write(prompt)
-        asked.wait()
-        line = self._stdin.readline()
+        with _without_echo(self._stdin) if hidden else nullcontext():
+            line = self._line()
+        if hidden:
+            asked.write("\n")
         if not line:
             raise EOFError
         self._mid_line = False
         return line.rstrip("\n")
+
+    def _line(self) -> str:
+        """Wait for a line of standard input, which nothing else reads; meanwhile hand on what was written."""
+        try:
+            descriptor = self._stdin.fileno()
+        except (OSError, ValueError, AttributeError):
+            return self._stdin.readline()
+        while b"\n" not in self._typed:
+            behind = [outlet for outlet in {self._out, self._err} if outlet.behind]
+            sources = [descriptor] if self._presses is None else [descriptor, self._presses.fileno()]
+            ready = select.select(sources, behind, [])[0]
+            for outlet in behind:
+                outlet.flush()
+            if self._presses is not None and self._presses.fileno() in ready:
+                self._presses.hear()
+                raise KeyboardInterrupt
+            if descriptor in ready:
+                typed = os.read(descriptor, 1 << 16)
+                self._typed += typed
+                if not typed:
+                    break
+        line, end, self._typed = self._typed.partition(b"\n")
+        return (line + end).decode(self._stdin.encoding or "utf-8", "replace")
 
     def _bundle(self, data: object) -> None:
         if not isinstance(data, dict):
@@ -197,6 +231,24 @@ class Terminal:
     def _on_lost(self) -> None:
         if self._give_up is not None:
             self._give_up()
+
+
+@contextmanager
+def _without_echo(stdin: TextIO) -> Iterator[None]:
+    """Show nothing of what is typed within the block."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(stdin)
+    silent = [*before]
+    silent[3] = before[3] & ~termios.ECHO
+    termios.tcsetattr(stdin, termios.TCSANOW, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSANOW, before)
 
 
 def _same(first: TextIO, second: TextIO) -> bool:

@@ -39,6 +39,9 @@ _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
 # publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
 _IDLE_LATE = 2.0
+# How long a kernel that was interrupted at a question may wait (s) before it gets an empty answer: one that
+# comes before the interrupt is heard would have the code run on instead.
+_UNHEARD = 2.0
 # How long iopub may be silent (s) while the kernel answers on its other channels, with an idle outstanding,
 # before it counts as stuck: its printing thread hangs, and no idle will come.
 _IOPUB_STUCK = 15.0
@@ -68,6 +71,7 @@ class Client:
         if on_line is not None:
             self._transport.on_line(on_line)
         self._requests: OrderedDict[str, Request] = OrderedDict()
+        self._asked: Message | None = None
         self._listeners: list[Receiver] = []
         self._welcomed = asyncio.Event()
         self._shown = asyncio.Event()
@@ -172,7 +176,8 @@ class Client:
             store_history: let the kernel keep it in its history.
             expressions: evaluated afterwards; their values come back in ``Result.expressions``.
             stdin: answers the kernel's input requests, given prompt and whether it is a password; None
-                makes ``input()`` an error in the kernel. Called in the loop's thread.
+                makes ``input()`` an error in the kernel. Called in the loop's thread. It returns None when it
+                has interrupted the kernel: that gets an empty answer only if it does not hear the interrupt.
             trail: how to find the end of the output of a kernel that publishes some after its reply.
 
         Raises:
@@ -371,10 +376,20 @@ class Client:
         request = self._requests.get(message.parent_id)
         if message.msg_type != "input_request" or request is None or request.stdin is None:
             return
-        value = ""  # the kernel waits for some answer, even where there is none
+        self._asked = message
+        value: str | None = ""  # the kernel waits for some answer, even where there is none
         try:
             prompt = str(message.content.get("prompt", ""))
             value = request.stdin(prompt, bool(message.content.get("password")))
         except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
             request.fail(error)
-        self.send("stdin", messages.input_reply(value), parent=message)
+        if value is not None:
+            self.send("stdin", messages.input_reply(value), parent=message)
+            return
+        look = asyncio.get_running_loop().call_later(_UNHEARD, self._answer_nothing, request, message)
+        request.done.add_done_callback(lambda _: look.cancel())
+
+    def _answer_nothing(self, request: Request, asked: Message) -> None:
+        """Answer a question that the kernel, which was interrupted, goes on waiting for."""
+        if self._asked is asked and not request.done.done():
+            self.send("stdin", messages.input_reply(""), parent=asked)

@@ -10,7 +10,7 @@ import msgspec
 from moorage.wire.messages import Message
 
 Receiver = Callable[[Message], None]
-InputProvider = Callable[[str, bool], str]
+InputProvider = Callable[[str, bool], str | None]
 
 LOST = "moorage: the kernel published faster than it could send, and dropped some of this output\n"
 """Told on stderr of an execution whose end got lost, as what was published just before it may be."""

@@ -1,0 +1,61 @@
+"""Ctrl-C while a loop runs, and while the loop is held up by a question."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+
+class Presses:
+    """Hears Ctrl-C: in the loop, or where something waits beside :meth:`fileno`.
+
+    Python carries out a signal's handler between two steps of its own. One that comes just before a read
+    blocks would wait for the end of it, so what may block looks at the descriptor too, which is readable
+    from the moment of the signal on (:func:`signal.set_wakeup_fd`).
+    """
+
+    def __init__(self, descriptor: int, handle: Callable[[], None]) -> None:
+        """Made by :func:`presses`."""
+        self._descriptor = descriptor
+        self._handle = handle
+
+    def fileno(self) -> int:
+        """Return what is readable when Ctrl-C was pressed and not heard yet."""
+        return self._descriptor
+
+    def hear(self) -> None:
+        """Handle what was pressed."""
+        signals = b""
+        with suppress(BlockingIOError):
+            signals = os.read(self._descriptor, 256)
+        for _ in range(signals.count(signal.SIGINT)):
+            self._handle()
+
+
+@contextmanager
+def presses(handle: Callable[[], None]) -> Iterator[Presses]:
+    """Call ``handle`` in the running loop for each Ctrl-C, for as long as the block lasts.
+
+    To be used in the main thread, in a loop that handles no signals itself.
+    """
+    loop = asyncio.get_running_loop()
+    reading, writing = os.pipe()
+    if sys.platform != "win32":
+        for end in (reading, writing):
+            os.set_blocking(end, False)
+    heard = Presses(reading, handle)
+    loop.add_reader(reading, heard.hear)
+    wakes = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.set_wakeup_fd(wakes)
+        loop.remove_reader(reading)
+        os.close(reading)
+        os.close(writing)
