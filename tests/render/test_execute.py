@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.kernel import outputs
 from moorage.kernel.kernel import launch
 from moorage.plan.lifecycle import Exited
 from moorage.render.execute import Executor, Limits
+from moorage.wire.messages import Header, Message
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +66,21 @@ async def test_all_cells_run_and_have_their_outputs(python):
     assert made["cells"][2]["execution_count"] == made["cells"][0]["execution_count"] + 1
     assert seen[:2] == [(1, len(seen), 1), (2, len(seen), 3)]
     assert "widgets" not in made["metadata"]
+
+
+async def test_late_output_is_drawn_once_however_many_pieces_it_comes_in(python, monkeypatch):
+    """Each time all of the cell's text is drawn, which took a minute a piece where that was long."""
+    made = notebook("print(1)")
+    executor = Executor(made, python)
+    await executor.run()
+    drawn = []
+    monkeypatch.setattr(outputs, "as_shown", lambda whole: drawn.append(whole) or whole)
+    for number in range(100):
+        content = {"name": "stdout", "text": f"late {number}\n"}
+        executor.receive_late(Message("iopub", Header("id", "stream"), {}, {}, content))
+    executor.write_back()
+    assert text(made["cells"][0]) == "1\n" + "".join(f"late {number}\n" for number in range(100))
+    assert len(drawn) == 1
 
 
 async def test_an_error_stops_and_keeps_the_outputs_up_to_it(python):
