@@ -134,3 +134,18 @@ def test_what_is_no_kernel_is_refused(tmp_path, capsys):
     assert "runs no more" in capsys.readouterr().err
     greeter.join()
     server.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ancestors are looked up in /proc")
+@pytest.mark.parametrize(("name", "told"), [("jupyter-server", True), ("some-program", False)])
+def test_a_kernel_that_a_server_will_start_again_is_told(tmp_path, monkeypatch, capsys, name, told):
+    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    program = tmp_path / name
+    program.write_text("import subprocess, sys; subprocess.call(sys.argv[1:])")
+    path = tmp_path / "k.json"
+    kernel = [sys.executable, "-c", DEAF, "SIG_DFL", str(path)]
+    with subprocess.Popen([sys.executable, program, *kernel], stdout=subprocess.PIPE, text=True) as server:
+        write(path, int(server.stdout.readline()))
+        assert main(["kernels", "stop", str(path)]) == 0
+    again = f"the Jupyter server {server.pid} will start it again: shut it down there"
+    assert (again in capsys.readouterr().out) is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # Seconds until a kernel must have said that it is there, before it is signalled without being asked.
 _HELLO_SECONDS = 3.0
+# A kernel's parent, grandparent and so on: a warden and a template may stand between it and its server.
+_ANCESTORS = 4
+_SCRIPT = re.compile(r"jupyter-(lab|labhub|server|notebook|nbclassic)|jupyterhub-singleuser")
+_MODULE = re.compile(r"jupyterlab|jupyter_server|notebook|nbclassic|jupyterhub\.singleuser")
 
 
 def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -55,15 +60,39 @@ def run(options: argparse.Namespace) -> int:
             )
     stopped = []
     for each in kernels:
+        server = None if each.pid is None else server_of(each.pid)
         ended = asyncio.run(stop(each, max(0.0, options.grace)))
-        stopped.append({"id": each.id, "pid": each.pid, "ended": ended})
+        stopped.append({"id": each.id, "pid": each.pid, "ended": ended, "server": server})
         if not options.json:
-            print(plain(f"stopped {each.id}: {ended}"))
+            again = f"; the Jupyter server {server} will start it again: shut it down there" if server else ""
+            print(plain(f"stopped {each.id}: {ended}{again}"))
     if options.json:
         from moorage.version import __version__
 
         print(json_text({"moorage": __version__, "stopped": stopped}))
     return 0
+
+
+def server_of(pid: int) -> int | None:
+    """Return the pid of the Jupyter server that looks after a process; None where none is known."""
+    if sys.platform != "linux":
+        return None
+    from moorage.launch import procfs
+
+    for _ in range(_ANCESTORS):
+        process = procfs.look(pid)
+        if process is None or process.ppid <= 1:
+            return None
+        pid = process.ppid
+        try:
+            words = procfs.read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")
+        except OSError:
+            return None
+        module = words[2] if words[1:2] == ["-m"] and len(words) > 2 else ""
+        scripts = [word.rpartition("/")[2] for word in words[:2]]
+        if _MODULE.fullmatch(module) or any(map(_SCRIPT.fullmatch, scripts)):
+            return pid
+    return None
 
 
 async def stop(kernel: RunningKernel, grace: float) -> str:
