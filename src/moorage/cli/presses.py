@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,20 +17,20 @@ class Presses:
     from the moment of the signal on (:func:`signal.set_wakeup_fd`).
     """
 
-    def __init__(self, descriptor: int, handle: Callable[[], None]) -> None:
+    def __init__(self, signals: socket.socket, handle: Callable[[], None]) -> None:
         """Made by :func:`presses`."""
-        self._descriptor = descriptor
+        self._signals = signals
         self._handle = handle
 
     def fileno(self) -> int:
         """Return what is readable when Ctrl-C was pressed and not heard yet."""
-        return self._descriptor
+        return self._signals.fileno()
 
     def hear(self) -> None:
         """Handle what was pressed."""
         signals = b""
         with suppress(BlockingIOError):
-            signals = os.read(self._descriptor, 256)
+            signals = self._signals.recv(256)
         for _ in range(signals.count(signal.SIGINT)):
             self._handle()
 
@@ -43,19 +42,17 @@ def presses(handle: Callable[[], None]) -> Iterator[Presses]:
     To be used in the main thread, in a loop that handles no signals itself.
     """
     loop = asyncio.get_running_loop()
-    reading, writing = os.pipe()
-    if sys.platform != "win32":
+    reading, writing = socket.socketpair()
+    with reading, writing:
         for end in (reading, writing):
-            os.set_blocking(end, False)
-    heard = Presses(reading, handle)
-    loop.add_reader(reading, heard.hear)
-    wakes = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    handler = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        signal.set_wakeup_fd(wakes)
-        loop.remove_reader(reading)
-        os.close(reading)
-        os.close(writing)
+            end.setblocking(False)
+        heard = Presses(reading, handle)
+        loop.add_reader(reading, heard.hear)
+        wakes = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        handler = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            yield heard
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            signal.set_wakeup_fd(wakes)
+            loop.remove_reader(reading)
