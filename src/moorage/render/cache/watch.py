@@ -102,6 +102,11 @@ class Watch:
         """Return the absolute path of a folder if what is in it may be an input, else an empty string."""
         return self.wanted(os.path.join(_text(path), ""))
 
+    def changed(self, kind: str, path: object) -> None:
+        """Note that a file is made or gone; what Python compiled says nothing of its source."""
+        if (found := self.wanted(path)) and not _text(path).endswith(".pyc"):
+            self.note(kind, found)
+
     def read(self, path: object) -> None:
         """Note that a file is read, or looked for in vain."""
         if found := self.wanted(path):
@@ -117,7 +122,7 @@ class Watch:
         elif os.path.isdir(found):
             return  # a file without a name is made there
         elif flags & (os.O_TRUNC | os.O_EXCL) or (flags & os.O_CREAT and not there):
-            self.note("made", found)
+            self.changed("made", path)
         elif flags & os.O_RDWR:
             self.note("read" if there else "absent", found)
 
@@ -154,14 +159,13 @@ class Watch:
 
     def _removed(self, path: object, descriptor: int = -1) -> None:
         """Handle ``os.remove``."""
-        if descriptor == -1 and (found := self.wanted(path)):
-            self.note("gone", found)
+        if descriptor == -1:
+            self.changed("gone", path)
 
     def _renamed(self, source: object, target: object, *_descriptors: int) -> None:
         """Handle ``os.rename``."""
         self._removed(source)
-        if found := self.wanted(target):
-            self.note("made", found)
+        self.changed("made", target)
 
     def _linked(self, source: object, target: object, *_descriptors: int) -> None:
         """Handle ``os.link`` and ``os.symlink``: what is read by the link is what it leads to."""
