@@ -494,6 +494,18 @@ async def test_a_kernel_that_answers_and_publishes_nothing_more_is_not_waited_fo
     assert not client.busy
 
 
+async def test_a_flush_whose_reply_the_kernel_dropped_is_not_waited_for_for_ever(by_hand, client):
+    await soon_subscribed(client, by_hand)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(soon(client.flush()))
+        request = await soon(by_hand.hear())
+        await by_hand.idle(request)
+        later = await soon(by_hand.hear())
+        await by_hand.reply(later, "kernel_info_reply")
+        await by_hand.idle(later)
+    assert not client.busy
+
+
 async def test_an_idle_that_is_late_ends_its_request_as_ever(by_hand, client):
     await soon_subscribed(client, by_hand)
     async with asyncio.TaskGroup() as group:

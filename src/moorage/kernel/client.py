@@ -268,7 +268,9 @@ class Client:
             receive: called with what the kernel publishes in this request's name: ipykernel does so with
                 what a child process printed just before.
         """
-        await self.request("shell", messages.kernel_info_request(), receive).done
+        request = self.request("shell", messages.kernel_info_request(), receive)
+        request.flushes = True  # a kernel that is interrupted as it answers keeps its reply
+        await request.done
 
     async def shown(self, seconds: float) -> bool:
         """Wait for output of the kernel, whoever caused it, since this was last asked.

@@ -24,6 +24,7 @@ class Request:
         reply: resolves with the reply.
         done: resolves when reply and idle have both arrived.
         replied: when the reply came, as ``time.monotonic()`` tells it.
+        flushes: it was sent to wait for its end alone, which its idle tells as well.
         lost: whether the kernel dropped the idle, and with it what it had published just before.
     """
 
@@ -37,6 +38,7 @@ class Request:
         self._idle = False
         self.replied = 0.0
         self.lost = False
+        self.flushes = False
 
     def settle(self, *, idle: bool = False) -> None:
         """Finish when both halves are there; ``idle``: that half is, from now on."""
@@ -58,13 +60,15 @@ class Request:
 
     @property
     def lacks_reply(self) -> bool:
-        """Whether code has run to its end, as its idle says, and its reply has not come."""
-        return self._idle and self.message.msg_type == "execute_request" and not self.reply.done()
+        """Whether code or a flush has come to its end, as its idle says, and its reply has not come."""
+        expects = self.flushes or self.message.msg_type == "execute_request"
+        return self._idle and expects and not self.reply.done()
 
     def miss_reply(self) -> None:
         """Finish without the reply, which was lost: with one that says so."""
         if self.lacks_reply:
-            header = msgspec.structs.replace(self.message.header, msg_type="execute_reply")
+            kind = self.message.msg_type.replace("_request", "_reply")
+            header = msgspec.structs.replace(self.message.header, msg_type=kind)
             why = "the kernel dropped its reply, as ipykernel does when it is interrupted while it answers"
             content = {"status": "error", "ename": "ReplyLost", "evalue": why, "traceback": []}
             self.reply.set_result(Message("shell", header, content=content))
