@@ -16,7 +16,7 @@ from typing import Any, Self
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
-from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle
+from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle, only_flushes
 from moorage.kernel.result import ExecutionError, Result, error_of
 from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
@@ -269,7 +269,7 @@ class Client:
                 what a child process printed just before.
         """
         request = self.request("shell", messages.kernel_info_request(), receive)
-        request.flushes = True  # a kernel that is interrupted as it answers keeps its reply
+        only_flushes(request)  # a kernel that is interrupted as it answers keeps its reply
         await request.done
 
     async def shown(self, seconds: float) -> bool:

@@ -24,7 +24,6 @@ class Request:
         reply: resolves with the reply.
         done: resolves when reply and idle have both arrived.
         replied: when the reply came, as ``time.monotonic()`` tells it.
-        flushes: it was sent to wait for its end alone, which its idle tells as well.
         lost: whether the kernel dropped the idle, and with it what it had published just before.
     """
 
@@ -38,7 +37,7 @@ class Request:
         self._idle = False
         self.replied = 0.0
         self.lost = False
-        self.flushes = False
+        self._flushes = False
 
     def settle(self, *, idle: bool = False) -> None:
         """Finish when both halves are there; ``idle``: that half is, from now on."""
@@ -61,7 +60,7 @@ class Request:
     @property
     def lacks_reply(self) -> bool:
         """Whether code or a flush has come to its end, as its idle says, and its reply has not come."""
-        expects = self.flushes or self.message.msg_type == "execute_request"
+        expects = self._flushes or self.message.msg_type == "execute_request"
         return self._idle and expects and not self.reply.done()
 
     def miss_reply(self) -> None:
@@ -86,6 +85,11 @@ def give_up_idle(request: Request) -> None:
     """Let nothing wait for an idle that was published before the subscription was heard."""
     if finished(request.reply):
         request.done.cancel()
+
+
+def only_flushes(request: Request) -> None:
+    """Let a request end without its reply, too: it was sent for its end alone, which its idle tells."""
+    request._flushes = True  # noqa: SLF001 - a thirteenth name of the class would be one too many
 
 
 def lost_note(request: Message) -> Message:
