@@ -4,6 +4,7 @@ import sys
 
 from bench import (
     drill_faults,
+    drill_hostile,
     drill_kill,
     drill_launches,
     drill_lines,
@@ -18,6 +19,7 @@ DRILLS = [
     drill_warden,
     drill_kill,
     drill_faults,
+    drill_hostile,
     drill_ports,
     drill_plug,
     drill_launches,
