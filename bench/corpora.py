@@ -335,7 +335,7 @@ def compare(folder: Path, work: Path, options: argparse.Namespace) -> list[Compa
 
 
 def chosen(path: Path, root: Path, options: argparse.Namespace) -> bool:
-    from moorage.render.documents.document import is_document
+    from moorage.notebooks.documents.document import is_document
 
     name = path.relative_to(root).as_posix()
     if options.only and not any(fnmatchcase(name, glob) for glob in options.only):

@@ -169,7 +169,7 @@ async def with_nbclient(times: Times, _: Faults) -> None:
 
 async def measured(repeat: int, peers: int) -> tuple[Times, Faults]:
     """Kill them all, so many times."""
-    from moorage.launch.local import shared_warden
+    from moorage.process.local import shared_warden
 
     times: Times = defaultdict(list)
     faults = Faults()

@@ -23,8 +23,8 @@ from pathlib import Path
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.errors import KernelDied, StartDeath
 from moorage.kernel.kernel import launch
-from moorage.launch.base import ExitStatus
-from moorage.launch.local import shared_warden
+from moorage.process.base import ExitStatus
+from moorage.process.local import shared_warden
 
 _DIES = """
 import os, sys, time

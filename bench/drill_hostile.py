@@ -376,7 +376,7 @@ def template():
             words = open(f"/proc/{pid}/cmdline").read()
         except OSError:
             continue
-        if "zygote" in words and parent(pid) in (os.getppid(), parent(os.getppid())):
+        if "template" in words and parent(pid) in (os.getppid(), parent(os.getppid())):
             found.append(int(pid))
     return found
 """

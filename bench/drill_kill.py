@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import BIN, environment, machine, median, script, write_results
-from moorage.launch import procfs
+from moorage.process import procfs
 
 MARK = "MOORAGE_DRILL_ROUND"
 

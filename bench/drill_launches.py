@@ -149,7 +149,7 @@ def others() -> list[str]:
 
 async def drive(name: str, count: int, folder: Path) -> dict[str, object]:
     """Make one run with moorage."""
-    from moorage.launch.local import shared_warden
+    from moorage.process.local import shared_warden
 
     tally = Tally(count)
     async with shared_warden():  # once, for what the process then has for good: zmq's and the loop's own

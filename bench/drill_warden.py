@@ -6,7 +6,7 @@ Each round starts a process that uses moorage. Its warden launches a Python chil
 child, a setsid child and a double-forked daemon that ignores signals. The process has a socket in the
 private directory and a half-written file under guard. Then it is ended: SIGKILL with the family complete,
 SIGKILL while the child starts, SIGTERM, SIGINT; N rounds of each (50), and of both SIGKILLs once more where
-the child is forked from a zygote, as kernels are: then a template and a spare are there, too. A round fails
+the child is forked from a template, as kernels are: then a template and a spare are there, too. A round fails
 if, SECONDS (2) later, a process of it, the socket, the directory or the file is left. Exit code 0 when none
 failed.
 """
@@ -24,9 +24,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moorage.launch import procfs
+from moorage.process import procfs
 
-MOORED = Path(__file__).parent.parent / "tests" / "launch" / "files" / "moored.py"
+MOORED = Path(__file__).parent.parent / "tests" / "process" / "files" / "moored.py"
 MARK = "MOORAGE_DRILL_ROUND"
 KINDS = ("plain", "setsid", "daemon")
 

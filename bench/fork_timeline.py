@@ -3,9 +3,9 @@
     python bench/fork_timeline.py [N]
 
 Starts N kernels (50) one after the other from one template, each on a warm machine, and prints the median of
-what passes between two milestones. The zygote that runs is a copy of moorage's, whose ``quick.py`` also notes
-the time at each milestone inside the kernel; moorage's own side is noted here. Both read CLOCK_MONOTONIC. The
-notes cost about 0.2 ms. On a busy machine run it under ``nice -n -15``.
+what passes between two milestones. The template that runs is a copy of moorage's, whose ``forked.py`` also
+notes the time at each milestone inside the kernel; moorage's own side is noted here. Both read
+CLOCK_MONOTONIC. The notes cost about 0.2 ms. On a busy machine run it under ``nice -n -15``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import moorage
-from moorage.launch import zygote_link
-from moorage.launch.local import Warden
+from moorage.process.local import Warden
+from moorage.process.template import client
 
 NOTES = """
 
@@ -63,18 +63,18 @@ def awaited(owner, name, label, after, write=False):
 
 import inspect, json, time
 notes = []
-quicken_only = quicken
+quicken_only = patch
 
 
-def quicken():
+def patch():
     from ipykernel import ipkernel, kernelapp, kernelbase
 
-    zygote = sys.modules["__main__"]
+    template = sys.modules["__main__"]
     application = kernelapp.IPKernelApp
-    noted(zygote, "receive", "the spare wakes", "it has the packet")
-    noted(zygote.afresh, "surround", "it becomes the kernel: directory, environment")
-    noted(zygote.afresh, "forget", "what is shared is dropped")
-    noted(zygote.runpy, "_run_module_as_main", "runpy finds the module")
+    noted(template, "receive", "the spare wakes", "it has the packet")
+    noted(template.after_fork, "surround", "it becomes the kernel: directory, environment")
+    noted(template.after_fork, "forget", "what is shared is dropped")
+    noted(template.runpy, "_run_module_as_main", "runpy finds the module")
     noted(application, "initialize", "IPKernelApp: command line")
     noted(application, "init_connection_file", "connection file")
     noted(application, "init_sockets", "five sockets, two threads")
@@ -96,7 +96,7 @@ async def measured(rounds: int, folder: Path) -> dict[str, list[float]]:
     """Return what passed after each milestone, in seconds."""
     told: dict[str, list[float]] = defaultdict(list)
     ours: list[tuple[str, float]] = []
-    ask = zygote_link.Zygote.fork
+    ask = client.Template.fork
 
     def fork(*args, **rest):
         ours.append(("the request: descriptors, payload, two packets", time.monotonic()))
@@ -104,7 +104,7 @@ async def measured(rounds: int, folder: Path) -> dict[str, list[float]]:
         ours.append(("the packet: to the spare", time.monotonic()))
         return result
 
-    zygote_link.Zygote.fork = fork
+    client.Template.fork = fork
     async with Warden.open() as warden:
         for number in range(rounds + 5):
             ours.clear()
@@ -147,14 +147,13 @@ def main() -> None:
     )
     parser.add_argument("rounds", nargs="?", type=int, default=50)
     options = parser.parse_args()
-    source = Path(zygote_link.__file__).parent
+    source = Path(client.__file__).parents[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in ("zygote.py", "afresh.py", "isolate.py", "quick.py"):
-            shutil.copy(source / file, folder)
-        with (folder / "quick.py").open("a") as quick:
-            quick.write(NOTES)
-        zygote_link.__file__ = str(folder / "zygote_link.py")  # next to which the zygote is looked for
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        with (folder / "ipykernel_patches/forked.py").open("a") as forked:
+            forked.write(NOTES)
+        client.__file__ = str(folder / "template/client.py")  # next to which the template is looked for
         told = asyncio.run(measured(options.rounds, folder))
     print("| from here to the next line | ms (median) | p90 |\n|---|---|---|")
     for name, seconds in told.items():

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench.measure import HERE, environment, machine, median, table, write_results
-from moorage.launch import procfs
+from moorage.process import procfs
 
 WAYS = ("forked", "spawned", "jupyter_client")
 PATIENCE = 120.0
@@ -86,7 +86,7 @@ async def by_moorage(count: int, *, fork: bool) -> dict[str, object]:
     from contextlib import AsyncExitStack
 
     from moorage.kernel.kernel import launch
-    from moorage.launch.local import shared_warden
+    from moorage.process.local import shared_warden
 
     made = Round(count)
 

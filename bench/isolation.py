@@ -18,7 +18,7 @@ from pathlib import Path
 import moorage
 from bench.measure import machine, median, run, table, write_results
 from moorage.discovery.kernelspec import names
-from moorage.launch import isolate
+from moorage.process.netns import enter
 
 ROUNDS = 20
 
@@ -52,7 +52,7 @@ def entering(rounds: int) -> list[float]:
         reading, writing = os.pipe()
         if os.fork() == 0:
             began = time.perf_counter()
-            isolate.enter()
+            enter.enter()
             os.write(writing, repr(time.perf_counter() - began).encode())
             os._exit(0)
         os.close(writing)

@@ -25,8 +25,8 @@ from moorage.discovery.kernelspec import find
 from moorage.errors import MoorageError
 from moorage.kernel.client import Client
 from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.late_output import LateOutput
 from moorage.kernel.quirks import trail as trail_of
-from moorage.kernel.trail import Trail
 from moorage.rendezvous.choice import choose
 from moorage.wire import messages
 
@@ -144,7 +144,7 @@ async def _loop(kernel: Kernel, dialect: Dialect, how: str) -> str:
     return "yes" if result.status == "ok" else "no"
 
 
-async def late(client: Client, dialect: Dialect, lines: int, trail: Trail | None) -> tuple[int, int]:
+async def late(client: Client, dialect: Dialect, lines: int, trail: LateOutput | None) -> tuple[int, int]:
     """Return how many lines came after the kernel had said that it was done, and how many never came."""
     counted = [0]
 
@@ -156,7 +156,7 @@ async def late(client: Client, dialect: Dialect, lines: int, trail: Trail | None
     async with asyncio.timeout(PATIENCE):
         await client.request("shell", code, count).done
     at_once = counted[0]
-    await (trail or Trail(quiet=1.0)).end(client, count)
+    await (trail or LateOutput(quiet=1.0)).end(client, count)
     return counted[0] - at_once, lines - counted[0]
 
 

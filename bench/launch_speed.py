@@ -62,7 +62,7 @@ class Moorage:
     async def open(self) -> dict[str, float]:
         """Make template and pool; return what each took."""
         import moorage
-        from moorage.launch.local import shared_warden
+        from moorage.process.local import shared_warden
 
         await self.stack.enter_async_context(shared_warden())
         self.launch = moorage.launch

@@ -92,7 +92,7 @@ class Command:
         done = Done(process.returncode, _text(stdout), _text(stderr))
         said = f"\n{done.stdout}\n--- stderr\n{done.stderr}"
         for sign in (
-            "moorage/render/",
+            "moorage/notebooks/",
             "moorage/cli/",
             "Exception ignored",
             "never retrieved",

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moorage.launch.local import Warden
-from moorage.render.cache.cache import Cache
-from moorage.render.context import Context
-from moorage.render.dependencies import Links
-from moorage.render.events import Event, Note
-from moorage.render.kernels import identity
-from moorage.render.output.exporter import Exporter
-from moorage.render.output.writer import Writer
-from moorage.render.planning import Plan, make_plan
-from moorage.render.run_warden import RunWarden
-from moorage.render.settings import configuration_for, merge
+from moorage.notebooks.cache.cache import Cache
+from moorage.notebooks.context import Context
+from moorage.notebooks.dependencies import Links
+from moorage.notebooks.events import Event, Note
+from moorage.notebooks.kernels import identity
+from moorage.notebooks.output.exporter import Exporter
+from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.planning import Plan, make_plan
+from moorage.notebooks.run_warden import RunWarden
+from moorage.notebooks.settings import configuration_for, merge
+from moorage.process.local import Warden
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ def test_other_names_are_not():
     "before",
     [
         "import moorage",
-        "import moorage.render.run, moorage.launch.local",
-        "from moorage.render import run; from moorage.launch.local import LocalLauncher; import moorage",
-        "import moorage.launch.base as base; import moorage",
+        "import moorage.notebooks.run, moorage.process.local",
+        "from moorage.notebooks import run; from moorage.process.local import LocalLauncher; import moorage",
+        "import moorage.process.base as base; import moorage",
     ],
 )
 def test_what_is_called_and_what_is_imported_live_under_one_name(before):
@@ -69,9 +69,9 @@ assert hasattr(block, "__aenter__")
 coroutine = moorage.render(["x"], out="site", jobs=8)
 assert inspect.iscoroutine(coroutine)
 coroutine.close()
-import moorage.render.run, moorage.launch.local
+import moorage.notebooks.run, moorage.process.local
 assert callable(moorage.render) and callable(moorage.launch)
-assert moorage.render.run.render and moorage.launch.local.LocalLauncher
+assert moorage.notebooks.run.render and moorage.process.local.LocalLauncher
 """
     )
 

@@ -25,13 +25,14 @@ PACKAGE = TESTS.parent / "src" / "moorage"
 
 NEEDS_LINUX = frozenset(
     {
-        *("launch.berth", "launch.children", "launch.confine", "launch.hunt", "launch.mail", "launch.warden"),
-        *("launch.afresh", "launch.quick", "launch.startup", "launch.zygote"),
-        *("launch.confine", "launch.isolate", "launch.relay"),
-        *("launch.listening", "launch.procfs", "launch.stranger", "discovery.processes"),
+        *(f"process.warden.{name}" for name in ("private_directory", "children", "confine", "kill_tree")),
+        *("process.warden.channel", "process.warden.main"),
+        *("process.template.after_fork", "process.template.startup_code", "process.template.main"),
+        *("process.ipykernel_patches.forked", "process.netns.enter", "process.netns.relay"),
+        *("process.listening", "process.procfs", "process.observed", "discovery.processes"),
     }
 )
-"""Nothing imports these elsewhere: the warden, what zygotes run, namespaces, /proc."""
+"""Nothing imports these elsewhere: the warden, what templates run, namespaces, /proc."""
 NEEDS_POSIX = frozenset({"discovery.refresh"})
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems are looked at from Linux")
@@ -126,7 +127,7 @@ LAUNCHES = {
 def test_launching_is_refused_in_a_sentence(system: str):
     code = f"""
 import asyncio, moorage
-from moorage.launch.local import Warden
+from moorage.process.local import Warden
 async def enter(block):
     async with block:
         raise AssertionError("something was launched")

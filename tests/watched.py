@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from moorage.render.cache.reads import Report, decoded
-from moorage.render.cache.watching import Watching
+from moorage.notebooks.cache.reads import Report, decoded
+from moorage.notebooks.cache.watching import Watching
 
 TELL = "\nimport sys\nbox = []\nsys.audit('moorage.reads', box)\nprint('\\n' + box[0])"
 

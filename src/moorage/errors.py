@@ -114,7 +114,7 @@ class KernelDied(MoorageError):
 
     Args:
         what: what happened.
-        exit_status: a :class:`moorage.launch.base.ExitStatus`, where it is known.
+        exit_status: a :class:`moorage.process.base.ExitStatus`, where it is known.
         output: the tail of what the process wrote to stdout and stderr.
     """
 

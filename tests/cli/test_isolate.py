@@ -16,7 +16,7 @@ import pytest
 
 from command import Command, until
 from moorage.cli.isolate import cut
-from moorage.launch.isolation_probe import obstacle
+from moorage.process.netns.probe import obstacle
 
 needs_namespaces = pytest.mark.skipif(
     sys.platform != "linux" or obstacle() is not None, reason=f"no namespaces here: {obstacle()}"

@@ -13,8 +13,8 @@ import pytest
 from foreign_user import give_away
 from moorage.discovery import environments
 from moorage.discovery.activation import Activation
+from moorage.discovery.environment_folders import Place, at
 from moorage.discovery.environments import get, has_ipykernel, install_command, python_version
-from moorage.discovery.places import Place, at
 
 UV = "uv = 0.8.0\n"
 

@@ -194,11 +194,10 @@ def test_a_kernelspec_is_found_without_loading_anything_for_others(name):
         "moorage.discovery.finder",
         "moorage.directory",
         "moorage.discovery.kernelspec",
+        "moorage.command",
         "moorage.errors",
-        "moorage.launch",
-        "moorage.launch.command",
+        "moorage.kinds",
         "moorage.regular",
-        "moorage.render",
     }
     assert modules.isdisjoint(
         {"asyncio", "importlib.metadata", "concurrent.futures", "tomllib", "subprocess"}

@@ -23,8 +23,8 @@ from moorage.discovery.processes import (
     named_files,
     private_files,
 )
-from moorage.launch import berth
-from moorage.launch.berth import make
+from moorage.process.warden import private_directory
+from moorage.process.warden.private_directory import make
 
 
 def test_files_on_command_lines_are_found_by_their_whole_path(tmp_path):
@@ -57,7 +57,7 @@ def test_files_in_private_directories():
 @pytest.fixture
 def shared(tmp_path, monkeypatch):
     """A folder that stands in for /tmp."""
-    monkeypatch.setattr(berth, "bases", lambda: [str(tmp_path)])
+    monkeypatch.setattr(private_directory, "bases", lambda: [str(tmp_path)])
     victim = tmp_path / "victim/kernel"
     victim.mkdir(parents=True)
     (victim / "kernel.json").touch()

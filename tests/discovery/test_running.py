@@ -20,8 +20,8 @@ from moorage.discovery import Around
 from moorage.discovery import running as module
 from moorage.discovery.running import find, look, running, runtime_directory
 from moorage.errors import KernelTypeNotFound
-from moorage.launch.berth import Berth
-from moorage.launch.berth import make as make_berth
+from moorage.process.warden.private_directory import PrivateDirectory
+from moorage.process.warden.private_directory import make as make_berth
 
 # What a kernel's heartbeat does, as far as anybody looks: libzmq greets at once, and says no more.
 STAND_IN = """
@@ -85,7 +85,7 @@ def machine(tmp_path):
 
 @pytest.fixture
 def berth():
-    made: Berth = make_berth()
+    made: PrivateDirectory = make_berth()
     yield Path(made.path)
     made.remove()
 

@@ -11,7 +11,7 @@ import pytest
 from moorage.doctor import machine as examined
 from moorage.doctor.machine import machine
 from moorage.installed import install_line
-from moorage.launch.isolation_probe import obstacle
+from moorage.process.netns.probe import obstacle
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")
 

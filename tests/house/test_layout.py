@@ -19,18 +19,31 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "moorage"
 
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"configuration", "directory", "errors", "installed", "regular", "tasks", "trust", "version"}),
+    frozenset(
+        {
+            "command",
+            "kinds",
+            "configuration",
+            "directory",
+            "errors",
+            "installed",
+            "regular",
+            "tasks",
+            "trust",
+            "version",
+        }
+    ),
     frozenset({"wire", "plan"}),
-    frozenset({"rendezvous", "launch", "discovery"}),
+    frozenset({"rendezvous", "process", "discovery"}),
     frozenset({"kernel"}),
     frozenset({"kernelside"}),
-    frozenset({"gateway", "render", "temp"}),
+    frozenset({"gateway", "notebooks", "temp"}),
     frozenset({"doctor", "jupyter", "metrics", "testing"}),
     frozenset({"cli", "__init__", "__main__", "blocking"}),
 )
 """Bottom to top; a room may import what is below it, and of its own storey what does not import it back."""
 
-STRANGERS = frozenset({"gateway", "render", "temp"})
+STRANGERS = frozenset({"gateway", "notebooks", "temp"})
 """Rooms of one storey that know nothing of each other."""
 
 PURE_ROOMS = frozenset({"wire", "plan"})
@@ -44,14 +57,14 @@ SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"})
 ORPHANS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.gather"})
 ALLOWED_CALLS: dict[str, str] = {
     "tasks.py: asyncio.create_task": "the one place, see its docstring",
-    "launch/quick.py: time.sleep": "the nap that a user configured ipykernel to take",
+    "process/ipykernel_patches/forked.py: time.sleep": "the nap that a user configured ipykernel to take",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
     "testing/launcher.py: asyncio.sleep": "no event tells of a handle's output; and turns of the loop",
 }
 """``"kernel/supervisor.py: asyncio.sleep"`` -> why: back-off or keep-alive, never to wait for something."""
 
 UNTESTED: dict[str, str] = {
-    "render/events.py": "records without behaviour",
+    "notebooks/events.py": "records without behaviour",
     "rendezvous/base.py": "a protocol, which its implementations' tests cover",
     "version.py": "one string",
 }
@@ -285,10 +298,10 @@ STREAMS: dict[str, str] = {
     "cli/stdio.py: json.dumps": "what makes every document of --json",
     "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
     "cli/terminal.py: json.dumps": "measures, and writes nothing",
-    "launch/isolate.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
+    "process/netns/enter.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
 }
 """Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""
-IN_KERNELS = re.compile(r"launch/(afresh|quick|zygote|ipykernel\w*)\.py")
+IN_KERNELS = re.compile(r"process/(template|ipykernel_patches)/\w+\.py")
 """What runs in the processes of kernels and their templates, whose streams are captured."""
 GUARDED_ROOM = "cli"
 """The one room that prints: ``cli.main`` puts guards in the place of both streams before anything runs."""
@@ -376,12 +389,12 @@ PACKAGE_RULES: list[Rule] = [
 PLANTED: list[tuple[Rule, str, str]] = [
     (pure_rooms, "wire/codec.py", "import os.path"),
     (pure_rooms, "plan/pool.py", "def f():\n    from time import monotonic"),
-    (zmq_files, "launch/local.py", "def f():\n    import zmq.asyncio"),
-    (storeys, "launch/local.py", "from moorage.render import events"),
-    (storeys, "launch/local.py", "from ..render.events import Event"),
+    (zmq_files, "process/local.py", "def f():\n    import zmq.asyncio"),
+    (storeys, "process/local.py", "from moorage.notebooks import events"),
+    (storeys, "process/local.py", "from ..notebooks.events import Event"),
     (storeys, "wire/codec.py", "from moorage import __version__"),
-    (storeys, "render/batch.py", "import moorage.temp.pages"),
-    (storeys, "kernelside.py", "from moorage.launch import base"),
+    (storeys, "notebooks/batch.py", "import moorage.temp.pages"),
+    (storeys, "kernelside.py", "from moorage.process import base"),
     (storeys, "helpers.py", ""),
     (sizes, "plan/pool.py", "\n" * 401),
     (sizes, "plan/pool.py", "def f():\n" + "    x = 1\n" * 40),
@@ -394,7 +407,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (banned_calls, "kernel/client.py", "from time import sleep as nap\nnap(1)"),
     (banned_calls, "kernel/client.py", "import asyncio as aio\naio.gather()"),
     (banned_calls, "kernel/client.py", "loop.create_task(f())"),
-    (unguarded_streams, "render/batch.py", "print('x')"),
+    (unguarded_streams, "notebooks/batch.py", "print('x')"),
     (unguarded_streams, "doctor/machine.py", "import sys\nsys.stderr.write('x')"),
     (unguarded_streams, "testing/kernel.py", "from sys import stdout\nstdout.write('x')"),
     (unguarded_streams, "cli/doctor.py", "import sys\nsys.__stdout__.write('x')"),
@@ -410,8 +423,8 @@ PLANTED: list[tuple[Rule, str, str]] = [
 INNOCENT: list[tuple[Rule, str, str]] = [
     (
         storeys,
-        "render/batch.py",
-        "from moorage import errors\nfrom moorage.launch.base import Handle\nimport zlib",
+        "notebooks/batch.py",
+        "from moorage import errors\nfrom moorage.process.base import Handle\nimport zlib",
     ),
     (sizes, "plan/pool.py", "def f():\n    '''" + "\n" * 60 + "    '''\n" + "    x = 1\n" * 35),
     (
@@ -452,7 +465,7 @@ def test_the_rule_lets_pass(rule: Rule, path: str, text: str) -> None:
 
 
 def test_two_rooms_of_one_storey_may_not_import_each_other() -> None:
-    one = Source("launch/a.py", "import moorage.discovery")
-    other = Source("discovery/b.py", "import moorage.launch")
+    one = Source("process/a.py", "import moorage.discovery")
+    other = Source("discovery/b.py", "import moorage.process")
     assert storeys([one]) == []
     assert storeys([one, other])

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-LAUNCH = Path(__file__).resolve().parents[2] / "src/moorage/launch"
+PROCESS = Path(__file__).resolve().parents[2] / "src/moorage/process"
 LOADED = sorted(
     [
-        *LAUNCH.glob("ipykernel_*.py"),
-        *(LAUNCH / f"{name}.py" for name in ("afresh", "quick", "startup", "zygote")),
+        *(
+            PROCESS / f"ipykernel_patches/{name}.py"
+            for name in ("events", "forked", "queued_output", "spawned")
+        ),
+        *(PROCESS / f"template/{name}.py" for name in ("after_fork", "main", "startup_code")),
     ]
 )
 GENERIC = frozenset({"dict", "frozenset", "list", "set", "tuple", "type"})

@@ -42,7 +42,7 @@ def test_a_file_that_is_not_there_or_no_json_is_a_sentence(tmp_path):
 def test_it_ends_as_the_kernel_has_ended(status, code, tmp_path):
     program = (
         "from moorage.jupyter.adapter import _end_like\n"
-        f"from moorage.launch.base import ExitStatus\n_end_like({status})"
+        f"from moorage.process.base import ExitStatus\n_end_like({status})"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, cwd=tmp_path, capture_output=True)
     assert (done.returncode, done.stderr) == (code, b"")

@@ -12,7 +12,8 @@ import pytest
 from moorage.discovery.kernelspec import KernelSpec, find
 from moorage.errors import OutputError, UsageError
 from moorage.jupyter.install import adapter_content, install, ipykernel_content, kernels_directory
-from moorage.rendezvous.choice import dialect_of, is_ipykernel, registers
+from moorage.kinds import kind_of
+from moorage.rendezvous.choice import dialect_of, registers
 
 SPEC = KernelSpec(
     name="bash",
@@ -38,7 +39,7 @@ def test_ipykernels(directory):
     assert install(directory, "moorage-python3", ipykernel_content()) == directory / "moorage-python3"
     spec = found(directory, "moorage-python3")
     assert registers(spec)
-    assert is_ipykernel(spec.argv)
+    assert kind_of(spec.argv).application
     assert (spec.language, spec.display_name) == ("python", "Python 3 (moorage)")
     assert spec.protocol_version == "5.6"
 

@@ -9,7 +9,7 @@ import pytest
 
 from moorage.errors import UsageError
 from moorage.jupyter.popen import process_options
-from moorage.launch.options import ProcessOptions
+from moorage.process.options import ProcessOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no users of processes on Windows")
 

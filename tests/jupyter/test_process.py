@@ -16,7 +16,7 @@ from command import until
 from moorage.errors import LaunchError
 from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
-from moorage.launch.base import ExitStatus, LaunchSpec
+from moorage.process.base import ExitStatus, LaunchSpec
 
 
 @pytest.fixture

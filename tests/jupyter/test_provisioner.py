@@ -310,7 +310,8 @@ manager.restart_kernel(now=True)
 status = Path(f"/proc/{manager.provisioner.pid}/status").read_text()
 warden = status.split("PPid:")[1].split()[0]
 children = Path(f"/proc/{warden}/task/{warden}/children").read_text().split()
-print(sum("zygote.py" in Path(f"/proc/{child}/cmdline").read_text() for child in children), len(children))
+words = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+print(sum("template/main.py" in each for each in words), len(children))
 manager.shutdown_kernel(now=True)
 """
 

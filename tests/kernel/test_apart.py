@@ -6,7 +6,7 @@ import pytest
 
 from moorage.errors import UsageError
 from moorage.kernel.apart import FIRST_PORT, meeting_by, settled
-from moorage.launch.isolation import IsolatedLauncher
+from moorage.process.netns.launcher import IsolatedLauncher
 from moorage.rendezvous.files import read_connection_file
 from moorage.rendezvous.ipc import IpcRendezvous
 

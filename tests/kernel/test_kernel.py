@@ -27,9 +27,9 @@ from moorage.errors import (
 )
 from moorage.kernel.attach import attach
 from moorage.kernel.kernel import launch
-from moorage.launch import procfs
-from moorage.launch.options import ProcessOptions
 from moorage.plan.lifecycle import Exited, Running
+from moorage.process import procfs
+from moorage.process.options import ProcessOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ def anyio_backend():
 @pytest.fixture(scope="module", autouse=True)
 async def warden(anyio_backend):
     """One for all of these tests: held open by somebody, it is shared by the launches."""
-    from moorage.launch.local import shared_warden
+    from moorage.process.local import shared_warden
 
     async with shared_warden() as warden:
         yield warden
@@ -86,7 +86,7 @@ async def settled(true):
 
 
 async def test_a_start_limit_counts_whatever_is_waited_for():
-    from moorage.launch.local import Warden
+    from moorage.process.local import Warden
 
     async with Warden.open() as warden:
         warden.link.process.popen.send_signal(signal.SIGSTOP)
@@ -99,7 +99,7 @@ async def test_a_start_limit_counts_whatever_is_waited_for():
 
 @pytest.mark.parametrize("way", ["ipc", "hold"])
 async def test_a_restart_after_the_private_directory_was_removed(way):
-    from moorage.launch.local import Warden
+    from moorage.process.local import Warden
 
     async with Warden.open() as warden, launch("python3", rendezvous=way, warden=warden) as kernel:
         shutil.rmtree(warden.directory)
@@ -110,7 +110,7 @@ async def test_a_restart_after_the_private_directory_was_removed(way):
 
 
 async def test_a_restart_that_cannot_be_for_want_of_the_directory_says_so_at_once():
-    from moorage.launch.local import Warden
+    from moorage.process.local import Warden
 
     async with Warden.open() as warden:
         with pytest.raises(LaunchError, match="has gone"):  # noqa: PT012 - the block raises it once more
@@ -586,8 +586,8 @@ import sys
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
-class Echo(Kernel):
-    implementation = language = banner = "Echo"
+class Tee(Kernel):
+    implementation = language = banner = "Tee"
     implementation_version = "1"
     language_info = {"name": "echo", "mimetype": "text/plain", "file_extension": ".txt"}
 
@@ -598,7 +598,7 @@ class Echo(Kernel):
         open(sys.argv[-1], "w").write("control" if stream is self.control_stream else "shell")
         await super().shutdown_request(stream, *rest)
 
-IPKernelApp.launch_instance(["-f", sys.argv[1]], kernel_class=Echo)
+IPKernelApp.launch_instance(["-f", sys.argv[1]], kernel_class=Tee)
 """
 
 

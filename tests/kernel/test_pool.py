@@ -14,7 +14,7 @@ import moorage
 from moorage.discovery.kernelspec import names, native
 from moorage.errors import LaunchError, MoorageError, StartDeath, WardenLost
 from moorage.kernel.pool import Pool
-from moorage.launch.local import shared_warden
+from moorage.process.local import shared_warden
 
 pytestmark = pytest.mark.anyio
 

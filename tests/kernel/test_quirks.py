@@ -7,9 +7,9 @@ import signal
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from moorage.kernel.late_output import LateOutput
 from moorage.kernel.published import Counts, Numbers
-from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, preparation, published, trail
-from moorage.kernel.trail import Trail
+from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output, preparation, published
 
 
 def test_deno_is_interrupted_by_message_whatever_its_kernelspec_says():
@@ -60,26 +60,26 @@ def test_xeus_python_in_raw_mode_is_interrupted_where_python_runs():
     [
         (("python", "-m", "ipykernel_launcher"), {}, True),
         (("x",), {"implementation": "ipython"}, True),
-        (("x",), {"implementation": "Echo", "supported_features": ["kernel subshells", "debugger"]}, True),
+        (("x",), {"implementation": "Tee", "supported_features": ["kernel subshells", "debugger"]}, True),
         (("x",), {"implementation": "xeus-python", "supported_features": []}, False),
         (("x",), {"supported_features": "kernel subshells"}, False),
         (("x",), {}, False),
     ],
 )
 def test_what_is_built_on_ipykernel_says_so(argv, info, built):
-    assert built_on_ipykernel(argv, info) is built
+    assert ends_by_shell(argv, info) is built
 
 
 def test_what_is_built_on_ipykernel_may_print_by_a_way_of_its_own():
-    info = {"implementation": "Echo", "supported_features": ["kernel subshells"]}
-    assert trail(("x",), info) == Trail()
+    info = {"implementation": "Tee", "supported_features": ["kernel subshells"]}
+    assert late_output(("x",), info) == LateOutput()
 
 
-def test_output_that_may_trail_is_waited_for():
-    assert trail(("deno", "jupyter"), {"implementation": "Deno kernel"}).mark
-    assert trail(("unknown",), {}) == Trail()
-    assert trail(("R",), {"implementation": "IRkernel"}) is None
-    assert trail(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None
+def test_output_that_may_be_late_is_waited_for():
+    assert late_output(("deno", "jupyter"), {"implementation": "Deno kernel"}).mark
+    assert late_output(("unknown",), {}) == LateOutput()
+    assert late_output(("R",), {"implementation": "IRkernel"}) is None
+    assert late_output(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None
 
 
 def test_output_is_counted_where_the_publisher_may_drop_some():

@@ -13,9 +13,9 @@ import pytest
 from moorage.errors import KernelDied, LaunchError, MoorageError, StartDeath
 from moorage.kernel.client import Client
 from moorage.kernel.supervisor import Supervisor, last_words
-from moorage.launch.base import LaunchSpec
-from moorage.launch.local import LocalLauncher, shared_warden
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Exited, Lost, Registering
+from moorage.process.base import LaunchSpec
+from moorage.process.local import LocalLauncher, shared_warden
 from moorage.tasks import beside
 
 pytestmark = pytest.mark.anyio

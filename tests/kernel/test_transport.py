@@ -163,14 +163,14 @@ async def test_what_was_said_before_hanging_up_is_heard(info):
             for number in range(1000):
                 await publisher.send(b"%d" % number)
             publisher.close(linger=1000)
-            await transport.hear_out(5)
+            await transport.receive_rest(5)
             await until(lambda: len(got) == 1000)
 
 
 async def test_hearing_out_ends_although_the_line_stays_open(info, publisher):
     async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
         await publisher.recv()
-        await transport.hear_out(0.05)
+        await transport.receive_rest(0.05)
 
 
 async def test_more_sockets_than_libzmq_allows_by_itself(info):
@@ -236,9 +236,9 @@ async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(inf
                 socket.bind(info.url("iopub"))
                 await until(lambda: told[-1:] == [True])
                 async with asyncio.timeout(10):
-                    await transport.hear_out(0.05)  # nobody has hung up: it waits its time
+                    await transport.receive_rest(0.05)  # nobody has hung up: it waits its time
                 socket.close()
                 await until(lambda: told[-1:] == [False])
                 async with asyncio.timeout(10):
-                    await transport.hear_out(60)
+                    await transport.receive_rest(60)
     assert told == [True, False, True, False]

@@ -13,8 +13,8 @@ from command import until
 from moorage.discovery.kernelspec import names
 from moorage.errors import KernelDied
 from moorage.kernel.kernel import Kernel, launch
-from moorage.launch import procfs
 from moorage.plan.lifecycle import Exited
+from moorage.process import procfs
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 

@@ -18,9 +18,9 @@ import pytest
 
 from moorage import blocking
 from moorage.errors import KernelDied
-from moorage.launch import procfs
+from moorage.process import procfs
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(sys.platform != "linux", reason="templates need Linux")]
 
 FILES = {
     "beside.py": "def double(x):\n    return 2 * x\n",
@@ -143,7 +143,7 @@ def value(kernel: blocking.Kernel, code: str) -> Any:
 
 
 class TestWhatDiffers:
-    """And cannot be helped: docs/design/0006-zygote.md."""
+    """And cannot be helped: docs/design/0006-template.md."""
 
     def test_modules(self, both: dict[str, list[Any]]) -> None:
         spawned, forked = map(set, both["modules"])
@@ -159,7 +159,7 @@ class TestWhatDiffers:
         hashes = [value(kernel, "hash('moorage'), id(sys)") for kernel in kernels]
         assert hashes[1] == hashes[2] != hashes[0]
 
-    def test_the_outermost_frames_are_the_zygotes(self, kernels: tuple[blocking.Kernel, ...]) -> None:
+    def test_the_outermost_frames_are_the_templates(self, kernels: tuple[blocking.Kernel, ...]) -> None:
         code = "[one.name for one in traceback.extract_stack()][:{}]"
         assert value(kernels[1], code.format(3)) == ["<module>", "main", "_run_module_as_main"]
         assert value(kernels[0], code.format(1)) == ["_run_module_as_main"]

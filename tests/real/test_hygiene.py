@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from moorage.kernel.kernel import launch
-from moorage.launch import procfs
-from moorage.launch.local import shared_warden
+from moorage.process import procfs
+from moorage.process.local import shared_warden
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 

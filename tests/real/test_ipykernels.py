@@ -15,7 +15,7 @@ from moorage.discovery.kernelspec import KernelSpec
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux"),
+    pytest.mark.skipif(sys.platform != "linux", reason="templates need Linux"),
 ]
 
 VERSIONS = (

@@ -14,7 +14,7 @@ import pytest
 import moorage as package
 from command import Command, printed, script, typed_in, until, write
 from moorage.errors import KernelDied
-from moorage.launch.isolation_probe import obstacle
+from moorage.process.netns.probe import obstacle
 from ordinary import ordinary_user
 
 pytestmark = [

@@ -123,8 +123,8 @@ import os
 print(asyncio.run(one()))
 from moorage.launch import procfs
 found = [open(f"/proc/{pid}/cmdline").read() for pid in procfs.roots(procfs.table(), os.getpid())]
-assert any("warden.py" in words for words in found)
-assert not any("zygote.py" in words for words in found)
+assert any("warden/main.py" in words for words in found)
+assert not any("template/main.py" in words for words in found)
 moorage.close()
 assert not procfs.roots(procfs.table(), os.getpid())
 """

@@ -20,7 +20,7 @@ WHO = """
 import os
 from ipykernel.kernelapp import IPKernelApp
 parent = open(f"/proc/{os.getppid()}/cmdline").read()
-print("agreed by", IPKernelApp.instance().transport, "under", "warden.py" in parent)
+print("agreed by", IPKernelApp.instance().transport, "under", "warden/main.py" in parent)
 """
 PROOF = "agreed by ipc under True"
 DYING = [sys.executable, "-c", "import sys; sys.exit('no such thing')", "{connection_file}"]

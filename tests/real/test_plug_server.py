@@ -167,7 +167,7 @@ def test_a_websocket_lives_through_restart_and_death(moorage: Command, server: S
     kernel = server.ask("POST", "/api/kernels", {"name": name})["id"]
     notebook = Notebook(server, kernel)
     first = int(notebook.run(PID))
-    assert "warden.py" in notebook.run("print(open(f'/proc/{os.getppid()}/cmdline').read())")
+    assert "warden/main.py" in notebook.run("print(open(f'/proc/{os.getppid()}/cmdline').read())")
     agreed = addresses(moorage, kernel)
 
     server.ask("POST", f"/api/kernels/{kernel}/restart")
@@ -194,7 +194,7 @@ def test_the_second_kernel_of_a_server_is_forked(moorage: Command, server: Serve
     parents = [int(notebook.run("print(os.getppid())")) for notebook in notebooks]
     assert len(set(pids)) == 3
     assert len(set(parents)) == 1
-    assert any("zygote.py" in each for each in moorage.left())
+    assert any("template/main.py" in each for each in moorage.left())
     for kernel in kernels:
         server.ask("DELETE", f"/api/kernels/{kernel}")
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.real
 LAUNCH = """
 import asyncio
 import moorage
-from moorage.launch.local import shared_warden
+from moorage.process.local import shared_warden
 async def main():
     async with shared_warden() as warden, moorage.launch("python3") as kernel:
         result = await kernel.execute("6 * 7")

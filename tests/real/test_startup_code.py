@@ -15,7 +15,7 @@ import pytest
 from moorage import blocking
 from moorage.discovery.kernelspec import KernelSpec
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(sys.platform != "linux", reason="zygotes need Linux")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(sys.platform != "linux", reason="templates need Linux")]
 
 SHOW = "import sys; print(getattr(sys, 'mine', None))"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from command import typed_in, write
-from moorage.render.documents.document import load
-from moorage.render.documents.formats import load_jupytext
+from moorage.notebooks.documents.document import load
+from moorage.notebooks.documents.formats import load_jupytext
 
 pytestmark = pytest.mark.real
 

@@ -19,7 +19,6 @@ from moorage.rendezvous.choice import (
     check,
     choose,
     dialect_of,
-    is_ipykernel,
     known_as,
     make,
     registers,
@@ -48,33 +47,6 @@ def remembered(tmp_path, monkeypatch):
     memory = Memory(tmp_path / "handshakes.json")
     monkeypatch.setattr(choice, "memory", lambda: memory)
     return memory
-
-
-@pytest.mark.parametrize(
-    ("argv", "is_one"),
-    [
-        (IPYKERNEL, True),
-        (("python", "-m", "ipykernel", "-f", "x"), True),
-        (("python", "-m", "ipykernel.kernelapp", "-f", "x"), True),
-        (("python", "-m", "bash_kernel", "-f", "x"), True),
-        (("python", "-m", "moorage.jupyter.ipykernel", "-f", "x"), True),
-        (XPYTHON, False),
-        (("R", "--slave", "-e", "IRkernel::main()", "--args", "x"), False),
-        (("python", "-m", "my_ipykernel_thing"), False),
-        (("/usr/bin/env", "A=b", "python3", "-m", "ipykernel_launcher", "-f", "x"), True),
-        (("python", "-X", "frozen_modules=off", "-Wd", "-m", "ipykernel_launcher", "-f", "x"), True),
-        (("docker", "run", "-v", "x:x", "image", "python3", "-m", "ipykernel_launcher", "-f", "x"), False),
-        (("ssh", "box", "python3", "-m", "ipykernel_launcher", "-f", "x"), False),
-        (("conda", "run", "-n", "a", "python", "-m", "ipykernel_launcher", "-f", "x"), False),
-        (("srun", "-m", "ipykernel_launcher"), False),
-        (("python", "serve.py", "-m", "ipykernel_launcher", "-f", "x"), False),
-        (("python", "-c", "pass", "-m", "ipykernel"), False),
-        (("my-kernel", "--like", "ipykernel.py"), False),
-        ((), False),
-    ],
-)
-def test_ipykernel_and_its_wrappers_are_known(argv, is_one):
-    assert is_ipykernel(argv) is is_one
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this is Linux's choice")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.launch.base import ExitStatus
-from moorage.launch.local import LocalLauncher, Warden
+from moorage.process.base import ExitStatus
+from moorage.process.local import LocalLauncher, Warden
 from moorage.testing import check_launcher
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]

@@ -20,9 +20,9 @@ def complain(error: Exception) -> int:
         The exit code for it.
     """
     from moorage.cli.stdio import raw
-    from moorage.render.show import ansi
-    from moorage.render.show.sink import Sink
-    from moorage.render.unforeseen import unforeseen
+    from moorage.notebooks.show import ansi
+    from moorage.notebooks.show.sink import Sink
+    from moorage.notebooks.unexpected import unforeseen
 
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)

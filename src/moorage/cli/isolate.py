@@ -101,17 +101,17 @@ def _port_range(text: str | None) -> tuple[int, int] | None:
 
 
 def _enter(ports: tuple[int, int] | None) -> None:
-    from moorage.launch import isolation_probe
+    from moorage.process.netns import probe
 
     if sys.platform == "linux":
-        from moorage.launch import isolate
+        from moorage.process.netns import enter
 
-        locks = isolation_probe.locks()  # seen from half-way in they look different
+        locks = probe.locks()  # seen from half-way in they look different
         try:
-            isolate.enter(ports)
-        except isolate.Refused as error:
-            raise isolation_probe.explain(error.stage, error.errno or 0, locks) from None
-    elif (error := isolation_probe.obstacle()) is not None:
+            enter.enter(ports)
+        except enter.Refused as error:
+            raise probe.explain(error.stage, error.errno or 0, locks) from None
+    elif (error := probe.obstacle()) is not None:
         raise error
 
 

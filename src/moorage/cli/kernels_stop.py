@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.running import RunningKernel
     from moorage.errors import DeadlineExceeded
-    from moorage.launch.base import ExitStatus
+    from moorage.process.base import ExitStatus
 
 # Seconds until a kernel must have said that it is there, before it is signalled without being asked.
 _HELLO_SECONDS = 3.0
@@ -77,7 +77,7 @@ def server_of(pid: int) -> int | None:
     """Return the pid of the Jupyter server that looks after a process; None where none is known."""
     if sys.platform != "linux":
         return None
-    from moorage.launch import procfs
+    from moorage.process import procfs
 
     for _ in range(_ANCESTORS):
         process = procfs.look(pid)
@@ -149,10 +149,10 @@ async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatu
     import signal
 
     from moorage.errors import DeadlineExceeded
-    from moorage.launch.base import ExitStatus
+    from moorage.process.base import ExitStatus
 
     if sys.platform == "linux":  # elsewhere no pid is known
-        from moorage.launch.stranger import watching
+        from moorage.process.observed import watching
 
         with watching(pid, kernel.connection_file) as process:
             if process is not None:

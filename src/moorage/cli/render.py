@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage render``."""
     # What is imported stays: looking for garbage in it costs 8 % of the start.
     gc.disable()
-    from moorage.launch.warden_process import started_ahead
+    from moorage.process.warden.process import started_ahead
 
     with started_ahead() as warden:
         from moorage.cli.session import render_session

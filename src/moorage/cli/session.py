@@ -13,19 +13,19 @@ from typing import IO, Any
 from moorage.cli.complaints import complain
 from moorage.cli.stdio import json_text, raw
 from moorage.errors import MoorageError, OutputError
-from moorage.launch.shared import shared_warden
-from moorage.launch.warden_process import WardenProcess
-from moorage.render.events import Event
-from moorage.render.output.named import write_named
-from moorage.render.output.writer import Writer
-from moorage.render.run import Report, render
-from moorage.render.settings import RenderSettings, configuration_for, merge
-from moorage.render.show.progress import Presenter, choose_presenter
-from moorage.render.show.record import Record
-from moorage.render.show.results import exit_code, to_json, to_junit
-from moorage.render.show.sink import Sink
-from moorage.render.targets import has_index
-from moorage.render.unforeseen import unforeseen
+from moorage.notebooks.events import Event
+from moorage.notebooks.output.named import write_named
+from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.run import Report, render
+from moorage.notebooks.settings import RenderSettings, configuration_for, merge
+from moorage.notebooks.show.progress import Presenter, choose_presenter
+from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.results import exit_code, to_json, to_junit
+from moorage.notebooks.show.sink import Sink
+from moorage.notebooks.targets import has_index
+from moorage.notebooks.unexpected import unforeseen
+from moorage.process.warden.process import WardenProcess
+from moorage.process.warden.shared import shared_warden
 from moorage.tasks import every
 from moorage.version import __version__
 
@@ -137,13 +137,13 @@ class Files:
 
     def report(self, path: Path) -> None:
         """Write the report page."""
-        from moorage.render.show.report import write_report
+        from moorage.notebooks.show.report import write_report
 
         write_report(path, self._record, self._about(), executed=self._report.executed, write=self._named)
 
     def index(self, path: Path) -> None:
         """Write the index of all pages."""
-        from moorage.render.show.report import write_index
+        from moorage.notebooks.show.report import write_index
 
         write = Writer(self._report.out_dir, overwrite=self._overwrite).write
         write_index(path, self._record, self._about(), executed=self._report.executed, write=write)
@@ -178,7 +178,7 @@ class Files:
         write_named(path, data, overwrite=self._overwrite)
 
     def _about(self) -> Any:
-        from moorage.render.show.report import About
+        from moorage.notebooks.show.report import About
 
         project = Path(self._record.plan.root).name
         return About(project=project, version=__version__, made=datetime.now(UTC).astimezone())

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TextIO, TypeVar, cast
 
-from moorage.render.show import ansi
+from moorage.notebooks.show import ansi
 
 Stream = TypeVar("Stream", bound=IO[str])
 
@@ -18,7 +18,7 @@ class Guarded:
     """A text stream that lets nothing through what a terminal or a runner would act on.
 
     It stands in the place of ``sys.stdout`` and ``sys.stderr``, so that what is printed, logged or warned of
-    anywhere passes :func:`moorage.render.show.ansi.shown`.
+    anywhere passes :func:`moorage.notebooks.show.ansi.shown`.
 
     Args:
         unguarded: an open text stream; it is not closed.

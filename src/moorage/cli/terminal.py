@@ -15,8 +15,8 @@ from moorage.cli.presses import Presses
 from moorage.cli.stdio import raw
 from moorage.kernel.client import Result
 from moorage.kernel.outputs import traceback_of
-from moorage.render.show import ansi
-from moorage.render.show.sink import LAST_WORDS, Sink
+from moorage.notebooks.show import ansi
+from moorage.notebooks.show.sink import LAST_WORDS, Sink
 from moorage.wire.messages import Message
 
 
@@ -91,7 +91,7 @@ class Terminal:
     """Standard input and output of this command.
 
     What the code prints passes as it is, as under an interpreter: it is the user's own. Errors, results and
-    notes pass :func:`moorage.render.show.ansi.shown`.
+    notes pass :func:`moorage.notebooks.show.ansi.shown`.
     """
 
     def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, *, quiet: bool) -> None:

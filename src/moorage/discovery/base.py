@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from moorage.discovery.kernelspec import KernelSpec
 
 if TYPE_CHECKING:
-    from moorage.launch.base import Launcher
+    from moorage.process.base import Launcher
 
 T = TypeVar("T")
 LauncherMaker = Callable[["Launcher"], "Launcher"]

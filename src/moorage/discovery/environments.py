@@ -20,8 +20,8 @@ from pathlib import Path
 from moorage.discovery import kernelspec
 from moorage.discovery.activation import Activation, Kind
 from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
+from moorage.discovery.environment_folders import Place, at_checked, places
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.discovery.places import Place, at_checked, places
 from moorage.errors import KernelTypeNotFound
 from moorage.regular import read_text
 from moorage.trust import Distrust

@@ -17,8 +17,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
+from moorage.command import python_module
 from moorage.errors import KernelTypeNotFound
-from moorage.launch.command import python_module
+from moorage.kinds import IPYKERNEL
 from moorage.regular import read_regular
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def is_bare_python(word: str) -> bool:
 def starts_ipykernel(spec: KernelSpec) -> bool:
     """Tell whether a command starts the ipykernel of some Python, as it is: that Python itself."""
     found = python_module(spec.argv)
-    return spec.argv[1:2] == ("-m",) and found is not None and found[0] in {"ipykernel", "ipykernel_launcher"}
+    return spec.argv[1:2] == ("-m",) and found is not None and found[0] in IPYKERNEL.modules
 
 
 def data_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from moorage.launch import berth, listening, procfs
+from moorage.process import listening, procfs
+from moorage.process.warden import private_directory
 
 assert sys.platform == "linux", "other systems have no such /proc"
 
 
 def private_files() -> Iterator[Path]:
     """Yield the JSON files of kernels that moorage launched, in its private directories."""
-    for base in berth.bases():
-        for place in _own_folders(base, berth.PREFIX):
+    for base in private_directory.bases():
+        for place in _own_folders(base, private_directory.PREFIX):
             for folder in _own_folders(place):
                 with suppress(OSError), os.scandir(folder) as entries:
                     names = sorted(entry.name for entry in entries if _is_own_file(entry))
@@ -52,7 +53,7 @@ def _is_own_file(entry: os.DirEntry[str]) -> bool:
 
 def is_private(path: Path) -> bool:
     """Tell whether a file lies where :func:`private_files` looks."""
-    return path.parent.parent.name.startswith(berth.PREFIX)
+    return path.parent.parent.name.startswith(private_directory.PREFIX)
 
 
 def named_files() -> dict[Path, int]:

@@ -13,8 +13,8 @@ from moorage.discovery.listing import Finder
 from moorage.doctor.finding import Finding, refused
 from moorage.errors import MoorageError, UsageError
 from moorage.kernel.kernel import launch, not_forked
-from moorage.launch.base import LaunchSpec
-from moorage.launch.zygote_link import obstacle
+from moorage.process.base import LaunchSpec
+from moorage.process.template.client import obstacle
 from moorage.rendezvous.choice import choose
 
 _PATIENCE = 5.0

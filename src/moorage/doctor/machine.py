@@ -19,15 +19,16 @@ from pathlib import Path
 from moorage.doctor.finding import Finding, Level, refused
 from moorage.errors import MoorageError
 from moorage.installed import install_line
-from moorage.launch.base import LaunchSpec
-from moorage.launch.isolation_probe import obstacle
-from moorage.launch.local import LocalLauncher, Warden
+from moorage.notebooks.display import display
+from moorage.notebooks.resources import PER_KERNEL, available_memory, usable_cores
+from moorage.process.base import LaunchSpec
+from moorage.process.local import LocalLauncher, Warden
+from moorage.process.netns.probe import obstacle
 from moorage.regular import read_text
-from moorage.render.display import display
-from moorage.render.resources import PER_KERNEL, available_memory, usable_cores
 
 if sys.platform == "linux":
-    from moorage.launch import berth, procfs
+    from moorage.process import procfs
+    from moorage.process.warden import private_directory
 
 MANY = 32
 """Kernels at once that a limit must carry before it is worth a warning."""
@@ -86,7 +87,7 @@ def _passed_over(chosen: Path) -> str:
     """Return which better places cannot hold private files, and why."""
     places: list[tuple[str, str]] = []
     if sys.platform == "linux":
-        places = berth.places()
+        places = private_directory.places()
     better = itertools.takewhile(lambda place: Path(place[0]) != chosen, places)
     return "; ".join(f"not in {path}: {reason or 'it is full'}" for path, reason in better)
 

@@ -26,11 +26,11 @@ from moorage.discovery.finder import find
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, MoorageError, UsageError
 from moorage.kernel.client import Client
-from moorage.launch.base import ExitStatus, LaunchSpec
-from moorage.launch.failure import explain
-from moorage.launch.launched import Ended, Launched, Pending, Refused
-from moorage.launch.private import make_directory
-from moorage.launch.warden_link import Warden
+from moorage.process.base import ExitStatus, LaunchSpec
+from moorage.process.explain import explain
+from moorage.process.kernel_directory import make_directory
+from moorage.process.warden.client import Warden
+from moorage.process.warden.launched import Ended, Launched, Pending, Refused
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.tasks import beside

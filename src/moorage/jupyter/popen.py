@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from moorage.errors import UsageError
-from moorage.launch.options import ProcessOptions
+from moorage.process.options import ProcessOptions
 
 HONOURED = frozenset({"user", "group", "extra_groups", "umask", "rlimits", "pass_fds"})
-"""Arguments that :class:`moorage.launch.options.ProcessOptions` knows; ``rlimits`` is not Popen's."""
+"""Arguments that :class:`moorage.process.options.ProcessOptions` knows; ``rlimits`` is not Popen's."""
 
 # Passed on by jupyter_client, and of no concern for the process itself.
 _ELSEWHERE = frozenset({"cmd", "env", "cwd", "stdin", "stdout", "stderr"}) | {

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, Protocol, Self, TypeVar
 
 from moorage.errors import WardenLost
-from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
-from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
-from moorage.launch.warden_link import end_outliving
+from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
+from moorage.process.warden.client import end_outliving
 from moorage.tasks import beside
 
 T = TypeVar("T")
@@ -289,7 +289,7 @@ async def end_lasting(kernel: str) -> None:
     """Kill what has outlived restarts of a kernel that has ended for good, and wait until all of it is gone.
 
     Args:
-        kernel: as in :class:`moorage.launch.base.LaunchSpec`.
+        kernel: as in :class:`moorage.process.base.LaunchSpec`.
 
     In the portal's loop. Cancelling stops the waiting, not the killing.
     """

@@ -24,14 +24,14 @@ from traitlets import CaselessStrEnum
 from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec, activation_of
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
-from moorage.jupyter.meeting import Meeting, Told, meet
+from moorage.jupyter.addresses import Addresses, Told, meet
 from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
-from moorage.launch.base import KILL, ExitStatus, LaunchSpec
-from moorage.launch.environment import changed
-from moorage.launch.private import Owner
+from moorage.process.base import KILL, ExitStatus, LaunchSpec
+from moorage.process.environment import changed
+from moorage.process.kernel_directory import Owner
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.choice import known_as
 from moorage.rendezvous.ipc import NoSockets
@@ -70,7 +70,7 @@ class MoorageProvisioner(LocalProvisioner):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._portal = portal()
-        self._meeting: Meeting | None = None
+        self._meeting: Addresses | None = None
         self._type: KernelSpec | None = None
         self._owned: KernelProcess | None = None
         self._options: tuple[Way, ...] = ()
@@ -182,7 +182,7 @@ class MoorageProvisioner(LocalProvisioner):
         await self._end()
         await self._part()
 
-    async def _meet(self, *, independent: bool, owner: Owner) -> Meeting:
+    async def _meet(self, *, independent: bool, owner: Owner) -> Addresses:
         """Return the agreement on addresses, the same for every start until the final shutdown."""
         if self._meeting is not None and self._meeting.stands and self._meeting.owner == owner:
             return self._meeting

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from moorage.errors import UsageError
-from moorage.launch.base import Isolate, Launcher
-from moorage.launch.isolation import IsolatedLauncher, Relay
-from moorage.launch.private import Owner
+from moorage.kinds import kind_of
+from moorage.process.base import Isolate, Launcher
+from moorage.process.kernel_directory import Owner
+from moorage.process.netns.launcher import IsolatedLauncher, Relay
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import is_ipykernel
 from moorage.rendezvous.files import write_connection_file
 from moorage.wire.connection import PORTS
 
@@ -76,7 +76,7 @@ async def settled(
     file = meeting.connection_file
     if isolate == "none":
         return launcher, file
-    if wanted == "ipc" or is_ipykernel(argv):
+    if wanted == "ipc" or kind_of(argv).application:
         return IsolatedLauncher(launcher), file
     outside = await meeting.addresses()
     ports = {name: FIRST_PORT + number for number, name in enumerate(PORTS)}

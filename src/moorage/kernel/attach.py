@@ -23,9 +23,9 @@ from moorage.errors import (
 )
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.onlooker import Onlooker, Seen, looking
-from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, trail
-from moorage.launch.base import ExitStatus
+from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output
 from moorage.plan.lifecycle import Status
+from moorage.process.base import ExitStatus
 from moorage.regular import read_regular
 from moorage.tasks import beside
 from moorage.wire import messages
@@ -33,8 +33,8 @@ from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
 if sys.platform == "linux":
-    from moorage.launch.listening import at_path, at_port
-    from moorage.launch.stranger import named_by
+    from moorage.process.listening import at_path, at_port
+    from moorage.process.observed import named_by
 
 # Seconds a kernel has for its answer on shell before it is asked on control too: it may be computing.
 _BUSY = 0.25
@@ -70,8 +70,8 @@ class AttachedKernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`moorage.kernel.client.Client.execute`."""
-        late = trail(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, trail=late)
+        late = late_output(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
 
     def interrupt(self) -> None:
         """Interrupt what runs, whoever began it. Returns at once.
@@ -198,7 +198,7 @@ async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncI
         await stack.enter_async_context(beside(onlooker.keep(), name=f"look at {path.name}"))
         told, busy = await _greeted(client)
         spec = _spec(info, told)
-        onlooker.answered(ends_by_shell=built_on_ipykernel(spec.argv, told), busy=busy)
+        onlooker.answered(ends_by_shell=ends_by_shell(spec.argv, told), busy=busy)
         yield AttachedKernel(spec, path, onlooker, client, told)
 
 

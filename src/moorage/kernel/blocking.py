@@ -18,11 +18,11 @@ from moorage.kernel import attach as asynchronous_attach
 from moorage.kernel import kernel as asynchronous
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.portal import Portal, portal
-from moorage.launch.base import ExitStatus, Handle, Isolate
-from moorage.launch.environment import Changes
-from moorage.launch.local import Fork
-from moorage.launch.options import ProcessOptions
 from moorage.plan.lifecycle import Status
+from moorage.process.base import ExitStatus, Handle, Isolate
+from moorage.process.environment import Changes
+from moorage.process.local import Fork
+from moorage.process.options import ProcessOptions
 from moorage.rendezvous.base import Choice, Way
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ __all__ = ["AttachedKernel", "Kernel", "Process", "attach", "launch", "portal"]
 
 
 class Process:
-    """A kernel's process; the names and their meaning are those of :class:`moorage.launch.base.Handle`."""
+    """A kernel's process; the names and their meaning are those of :class:`moorage.process.base.Handle`."""
 
     def __init__(self, handle: Handle, through: Portal) -> None:
         """Made by :attr:`Kernel.process`."""

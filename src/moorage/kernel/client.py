@@ -14,11 +14,11 @@ from time import monotonic
 from typing import Any, Self
 
 from moorage.errors import MoorageError, ProtocolError
+from moorage.kernel.late_output import LateOutput
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
 from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle, only_flushes
 from moorage.kernel.result import ExecutionError, Result, error_of
-from moorage.kernel.trail import Trail
 from moorage.kernel.transport import LineReceiver, Transport
 from moorage.wire import messages
 from moorage.wire.codec import Signer
@@ -108,9 +108,9 @@ class Client:
         for request in self._requests.values():
             request.fail(error)
 
-    async def hear_out(self) -> None:
+    async def receive_rest(self) -> None:
         """Take in what the kernel said before its process ended. Cancelling is safe."""
-        await self._transport.hear_out(_LAST_WORDS)
+        await self._transport.receive_rest(_LAST_WORDS)
 
     def listen(self, receive: Receiver) -> None:
         """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
@@ -165,7 +165,7 @@ class Client:
         store_history: bool = True,
         expressions: Mapping[str, str] | None = None,
         stdin: InputProvider | None = None,
-        trail: Trail | None = None,
+        late_output: LateOutput | None = None,
     ) -> Result:
         """Run code and wait until it and its output are complete.
 
@@ -178,7 +178,7 @@ class Client:
             stdin: answers the kernel's input requests, given prompt and whether it is a password; None
                 makes ``input()`` an error in the kernel. Called in the loop's thread. It returns None when it
                 has interrupted the kernel: that gets an empty answer only if it does not hear the interrupt.
-            trail: how to find the end of the output of a kernel that publishes some after its reply.
+            late_output: how to find the end of the output of a kernel that publishes some after its reply.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile.
@@ -204,8 +204,8 @@ class Client:
         began, request = monotonic(), self.request("shell", message, take, stdin)
         reply = (await request.done).content
         seconds = monotonic() - began
-        if trail is not None:
-            await trail.end(self, take)
+        if late_output is not None:
+            await late_output.end(self, take)
         return Result(
             complete=not await lost(self, request, take),  # before the outputs: it may add a line
             outputs=area.outputs,

@@ -20,18 +20,19 @@ from moorage.errors import DeadlineExceeded, KernelDied, StartDeath
 from moorage.kernel import apart
 from moorage.kernel.activity import Activity
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.quirks import built_on_ipykernel, interrupt_mode, preparation, published, trail
+from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output, preparation, published
 from moorage.kernel.supervisor import Supervisor, last_words
-from moorage.launch.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
-from moorage.launch.environment import Changes, changed
-from moorage.launch.failure import few_descriptors
-from moorage.launch.local import Fork, LocalLauncher, Warden, shared_warden
-from moorage.launch.options import ProcessOptions
-from moorage.launch.private import Owner, hand_over, private_directory
-from moorage.launch.warden_link import end_outliving
+from moorage.kinds import kind_of
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
+from moorage.process.base import ExitStatus, Handle, Isolate, Launcher, LaunchSpec
+from moorage.process.environment import Changes, changed
+from moorage.process.explain import few_descriptors
+from moorage.process.kernel_directory import Owner, hand_over, private_directory
+from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
+from moorage.process.options import ProcessOptions
+from moorage.process.warden.client import end_outliving
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import check, is_ipykernel, known_as, make, spare, ways
+from moorage.rendezvous.choice import check, known_as, make, spare, ways
 from moorage.rendezvous.ipc import NoSockets, refused
 from moorage.rendezvous.memory import Outcome, memory
 from moorage.tasks import beside
@@ -85,8 +86,8 @@ class Kernel:
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
         """Run code; see :meth:`moorage.kernel.client.Client.execute`."""
-        late = trail(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, trail=late)
+        late = late_output(self.spec.argv, self.info)
+        return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
 
     def interrupt(self) -> None:
         """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once.
@@ -297,7 +298,7 @@ class _Start:
                 spec.kernel_type,
                 replace(self.process, argv=spec.command(file, self.kernel_args)),
                 launcher,
-                ends_by_shell=is_ipykernel(spec.argv),
+                ends_by_shell=kind_of(spec.argv).ends_by_shell,
                 renew=meeting.renew,
                 answered=meeting.answered,
             )
@@ -373,5 +374,5 @@ async def _await_ready(
         raise supervisor.start_death() from None
     except TimeoutError:
         raise deadline.passed(supervisor) from None
-    supervisor.tell(Answered(), ends_by_shell=built_on_ipykernel(spec.argv, info))
+    supervisor.tell(Answered(), ends_by_shell=ends_by_shell(spec.argv, info))
     return info

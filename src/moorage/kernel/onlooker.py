@@ -18,15 +18,15 @@ from typing import Protocol, assert_never
 
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
 from moorage.kernel.client import Client
-from moorage.launch.base import KILL, ExitStatus, Handle
 from moorage.plan import lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
+from moorage.process.base import KILL, ExitStatus, Handle
 from moorage.wire import messages
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel, Message
 
 if sys.platform == "linux":
-    from moorage.launch.stranger import watching
+    from moorage.process.observed import watching
 
 # How long nobody may be at a kernel's address (s) before it counts as gone: a line may be cut for a moment,
 # and who owns the kernel may be starting it again.
@@ -37,7 +37,7 @@ _SETTLES = 0.25
 
 
 class Seen(Handle, Protocol):
-    """A process of somebody else on this machine; see :class:`moorage.launch.stranger.Stranger`."""
+    """A process of somebody else on this machine; see :class:`moorage.process.observed.ObservedProcess`."""
 
     @property
     def is_named(self) -> bool:
@@ -108,7 +108,7 @@ class Onlooker:
         exit_status = await self.process.wait()
         if isinstance(self.status, lifecycle.Running):
             # What the kernel said before it died may still be on its way.
-            await self.client.hear_out()
+            await self.client.receive_rest()
         self._gone(exit_status)
 
     async def stop(self, *, grace: float, at_once: bool) -> ExitStatus:

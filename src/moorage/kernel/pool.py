@@ -21,11 +21,11 @@ from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import LaunchError, MoorageError
 from moorage.kernel.kernel import Kernel, launch
-from moorage.launch.environment import Changes, checked
-from moorage.launch.zygote_link import early
+from moorage.kinds import kind_of
 from moorage.plan import pool as plan
 from moorage.plan.pool import Spare, Wish
-from moorage.rendezvous.choice import is_ipykernel
+from moorage.process.environment import Changes, checked
+from moorage.process.template.client import early
 from moorage.tasks import beside
 
 # Run unseen in an ipykernel before it is given out: first cell and result cost three times the second ones.
@@ -150,7 +150,7 @@ class Pool:
 
     def _movable(self, env: Changes) -> bool:
         """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
-        python = is_ipykernel(self.spec.argv) and self.spec.language == "python"
+        python = kind_of(self.spec.argv).application and self.spec.language == "python"
         read = self._reads & env.keys() or [name for name in env if name.startswith(_STARTED)]
         return python and not read and not early(dict.fromkeys(env, ""))
 
@@ -188,7 +188,7 @@ class Pool:
         try:
             async with launch(self.spec, **self._options) as kernel:
                 place = self._ready[spare] = _Place(kernel)
-                if is_ipykernel(kernel.spec.argv):
+                if kind_of(kernel.spec.argv).application:
                     # In a shell this might be a program of the user's.
                     code = "pass" if self.spec.language == "python" else ""
                     await kernel.client.execute(code, silent=True, store_history=False, expressions=_WARM)

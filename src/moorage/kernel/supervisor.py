@@ -11,11 +11,11 @@ from typing import assert_never
 
 from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
 from moorage.kernel.client import Client
-from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
-from moorage.launch.environment import Changes, changed
-from moorage.launch.failure import few_descriptors
 from moorage.plan import lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
+from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.process.environment import Changes, changed
+from moorage.process.explain import few_descriptors
 from moorage.wire import messages
 from moorage.wire.messages import Channel
 
@@ -177,7 +177,7 @@ class Supervisor:
                 if isinstance(self.status, lifecycle.Running):
                     # What the kernel said before it died may still be on its way.
                     for client in self._clients:
-                        await client.hear_out()
+                        await client.receive_rest()
             except asyncio.CancelledError:
                 # The block is left: it ends here, and whoever still waits for it hears so.
                 self._on_exit(await handle.kill(), handle.output())

@@ -177,7 +177,7 @@ class Transport:
         for channel in _KINDS:
             self._drain(channel)
 
-    async def hear_out(self, seconds: float) -> None:
+    async def receive_rest(self, seconds: float) -> None:
         """Wait until the kernel, which has ended, has hung up, and hand over its last words.
 
         Args:

@@ -14,8 +14,9 @@ it is ipykernel or built on its application class      ipc, or self-bind where t
 anything else on libzmq                                hold
 =====================================================  ======================================
 
-A program or a module is what the command itself starts: ``docker run``, ``ssh`` and ``conda run`` with
-``-m ipykernel_launcher`` among their arguments are something else on libzmq.
+Which kind a kernel is, :mod:`moorage.kinds` knows by its program or module: what the command itself starts.
+``docker run``, ``ssh`` and ``conda run`` with ``-m ipykernel_launcher`` among their arguments are something
+else on libzmq.
 
 ``metadata.handshake: false`` rules the handshake out, and ``metadata.moorage.dialect`` names the dialect. A
 kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
@@ -36,8 +37,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
 from moorage.errors import LaunchError, UsageError
-from moorage.launch.command import program, python_module
-from moorage.launch.spawned import APPLICATIONS
+from moorage.kinds import kind_of
 from moorage.rendezvous.base import Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
@@ -45,11 +45,8 @@ from moorage.rendezvous.memory import memory
 from moorage.rendezvous.self_bind import SelfBindRendezvous
 from moorage.wire.registration import Dialect
 
-# xeus kernels that register, although the kernelspecs of their wheels do not say so. Others on xeus 6 say it.
-XEUS_PROGRAMS = frozenset({"xpython", "xpython_launcher", "xr"})
 
-
-class KernelType(Protocol):
+class DescribedKernel(Protocol):
     """What is looked at: a kernelspec."""
 
     @property
@@ -78,32 +75,15 @@ class KernelType(Protocol):
         ...
 
 
-def is_ipykernel(argv: Sequence[str]) -> bool:
-    """Tell whether a kernel's command starts ipykernel or a kernel built on it."""
-    found = python_module(argv)
-    return found is not None and (found[0] in APPLICATIONS or found[0].split(".")[0] == "ipykernel")
-
-
-def is_xeus(argv: Sequence[str]) -> bool:
-    """Tell whether a kernel's command starts a xeus kernel that is known to register."""
-    found = python_module(argv)
-    return (program(argv) if found is None else found[0]) in XEUS_PROGRAMS
-
-
-def is_ark(kernel: KernelType) -> bool:
-    """Tell whether it is ark, Posit's R kernel."""
-    return program(kernel.argv).lower() == "ark" or kernel.display_name == "Ark R Kernel"
-
-
-def dialect_of(kernel: KernelType) -> Dialect:
+def dialect_of(kernel: DescribedKernel) -> Dialect:
     """Return the dialect in which a kernel registers, if it does."""
     named = _ours(kernel).get("dialect")
     if named in ("docs", "posit"):
         return "posit" if named == "posit" else "docs"
-    return "posit" if is_ark(kernel) else "docs"
+    return kind_of(kernel.argv, kernel.display_name).dialect
 
 
-def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
+def ways(kernel: DescribedKernel, wanted: Choice = "auto") -> tuple[Way, ...]:
     """Return how to agree with a kernel: the first, and what to try should it not register after all.
 
     Args:
@@ -116,7 +96,7 @@ def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
     if named in get_args(Way):
         return ways(kernel, named)
     otherwise: Way = "hold"
-    if is_ipykernel(kernel.argv):
+    if kind_of(kernel.argv).application:
         otherwise = "ipc" if os.name == "posix" else "self-bind"
     if not registers(kernel):
         return (otherwise,)
@@ -129,7 +109,7 @@ def ways(kernel: KernelType, wanted: Choice = "auto") -> tuple[Way, ...]:
             return ("handshake", otherwise)
 
 
-def spare(kernel: KernelType, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
+def spare(kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
     """Return what is left where Unix sockets cannot be used: held ports, unless ipc was asked for.
 
     Args:
@@ -141,7 +121,7 @@ def spare(kernel: KernelType, wanted: Choice, tries: Sequence[Way]) -> tuple[Way
     return ("hold",) if sys.platform == "linux" and not asked and tries[-1] == "ipc" else ()
 
 
-def known_as(kernel: KernelType) -> tuple[str, ...]:
+def known_as(kernel: DescribedKernel) -> tuple[str, ...]:
     """Return the words by which it is remembered what became of a handshake with a kernel.
 
     Its command is among them and its kernel.json, with the time of its last change: one that was mended is
@@ -156,7 +136,7 @@ def known_as(kernel: KernelType) -> tuple[str, ...]:
     return (*kernel.argv, kernel.protocol_version, said, changed)
 
 
-def choose(kernel: KernelType, wanted: Choice = "auto") -> Way:
+def choose(kernel: DescribedKernel, wanted: Choice = "auto") -> Way:
     """Return how to agree with a kernel at first; see :func:`ways`.
 
     Raises:
@@ -166,12 +146,13 @@ def choose(kernel: KernelType, wanted: Choice = "auto") -> Way:
     return ways(kernel, wanted)[0]
 
 
-def registers(kernel: KernelType) -> bool:
+def registers(kernel: DescribedKernel) -> bool:
     """Tell whether a kernelspec says, or its program is known for it, that the kernel registers."""
     said = kernel.metadata.get("handshake")
     if isinstance(said, bool):
         return said
-    return is_ark(kernel) or _version(kernel.protocol_version) >= (5, 6) or is_xeus(kernel.argv)
+    known = kind_of(kernel.argv, kernel.display_name).registers
+    return known or _version(kernel.protocol_version) >= (5, 6)
 
 
 def check(argv: Sequence[str], wanted: Choice) -> None:
@@ -180,13 +161,13 @@ def check(argv: Sequence[str], wanted: Choice) -> None:
     Raises:
         UsageError: it cannot work on this system or with this kernel.
     """
-    if wanted == "self-bind" and not is_ipykernel(argv):
+    if wanted == "self-bind" and not kind_of(argv).application:
         raise UsageError(
             f"{PurePath(argv[0]).name if argv else 'an empty command'} cannot use the self-bind rendezvous",
             why="Only ipykernel and kernels built on it write the ports they chose into their file",
             do="Use --rendezvous hold, or leave it out",
         )
-    if wanted == "ipc" and is_xeus(argv):
+    if wanted == "ipc" and kind_of(argv).short_addresses:
         raise UsageError(
             f"{PurePath(argv[0]).name} cannot use the ipc rendezvous",
             why="xeus reads its own address back into 31 bytes, and the private directory's is longer",
@@ -197,7 +178,7 @@ def check(argv: Sequence[str], wanted: Choice) -> None:
 
 
 def make(
-    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: KernelType | None = None
+    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None = None
 ) -> Rendezvous:
     """Prepare the rendezvous for one kernel, in a running loop.
 
@@ -221,7 +202,9 @@ def make(
         ) from error
 
 
-def _made(way: Way, directory: Path, key: bytes, kernel_name: str, kernel: KernelType | None) -> Rendezvous:
+def _made(
+    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None
+) -> Rendezvous:
     match way:
         case "ipc":
             return IpcRendezvous(directory, key, kernel_name)
@@ -236,7 +219,7 @@ def _made(way: Way, directory: Path, key: bytes, kernel_name: str, kernel: Kerne
             return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect)
 
 
-def _ours(kernel: KernelType) -> Mapping[str, Any]:
+def _ours(kernel: DescribedKernel) -> Mapping[str, Any]:
     found = kernel.metadata.get("moorage")
     return found if isinstance(found, Mapping) else {}
 

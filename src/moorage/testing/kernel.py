@@ -17,10 +17,10 @@ from time import monotonic
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, UsageError
 from moorage.kernel.kernel import Kernel, launch
-from moorage.kernel.quirks import built_on_ipykernel
+from moorage.kernel.quirks import ends_by_shell
 from moorage.kernel.request import Request
-from moorage.launch.base import KILL, ExitStatus, LaunchSpec
-from moorage.launch.local import LocalLauncher, Warden, shared_warden
+from moorage.process.base import KILL, ExitStatus, LaunchSpec
+from moorage.process.local import LocalLauncher, Warden, shared_warden
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.choice import choose, registers
 from moorage.testing.snippets import LANGUAGES, Snippets
@@ -246,7 +246,7 @@ async def _running(spec: KernelSpec, folder: Path) -> AsyncIterator[Kernel]:
 
 def _asked_to_end(kernel: Kernel) -> Request:
     """Ask a kernel to end as moorage does; what is built on ipykernel may hang for ten seconds on control."""
-    channel: Channel = "shell" if built_on_ipykernel(kernel.spec.argv, kernel.info) else "control"
+    channel: Channel = "shell" if ends_by_shell(kernel.spec.argv, kernel.info) else "control"
     return kernel.client.request(channel, messages.shutdown_request(restart=False))
 
 

@@ -1,4 +1,4 @@
-"""``check_launcher``: does a launcher keep what :class:`moorage.launch.base.Launcher` promises?"""
+"""``check_launcher``: does a launcher keep what :class:`moorage.process.base.Launcher` promises?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.launch.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.testing.trial import LONGEST, NotTried, attempt, expect
 from moorage.testing.verdict import Verdict
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from moorage.errors import MoorageError
-from moorage.render.show.ansi import strip
+from moorage.notebooks.show.ansi import strip
 from moorage.testing.verdict import Check
 
 LONGEST = 60.0

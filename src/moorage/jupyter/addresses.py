@@ -1,0 +1,333 @@
+"""Where a kernel manager's kernel listens: agreed on race-free, written into the manager, kept over restarts.
+
+jupyter_client's manager believes that it chooses the addresses. So what a rendezvous has chosen is set as if
+the manager had been told, and the manager itself writes its connection file, with everything it wants in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.multikernelmanager import MultiKernelManager
+
+from moorage.errors import UsageError
+from moorage.jupyter.process import Portal
+from moorage.kernel.apart import for_owner
+from moorage.process.kernel_directory import Owner, hand_over, private_directory
+from moorage.process.local import shared_warden
+from moorage.rendezvous.base import Choice, Rendezvous, Way
+from moorage.rendezvous.choice import DescribedKernel, make, spare, ways
+from moorage.rendezvous.files import write_connection_file
+from moorage.rendezvous.hold import HoldRendezvous, hold_port
+from moorage.rendezvous.watch import DirectoryWatch
+from moorage.wire.connection import PORTS, ConnectionInfo
+
+# Seconds between two looks whether a kernel accepts connections at ports it was told, at first and at most.
+_SOON, _LATER = 0.005, 0.1
+_SCHEME = "hmac-sha256"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a manager was told before anybody chose anything.
+
+    Attributes:
+        transport, ip: as the manager has them.
+        ports: by trait name; 0 for those left to us.
+        tcp: it was told to use ports, or others will expect it to.
+        path: it was told the path of its Unix sockets.
+    """
+
+    transport: str
+    ip: str
+    ports: dict[str, int]
+    tcp: bool
+    path: bool
+
+    @classmethod
+    def of(cls, manager: Any) -> Told:
+        """Look at a manager that has not started its kernel yet."""
+        section = manager._find_my_config(manager.config)  # noqa: SLF001 - whether the user said it
+        ports = {name: int(getattr(manager, name)) for name in PORTS}
+        ip_default = manager._ip_default()  # noqa: SLF001 - likewise
+        named = manager.ip != ip_default or any(port > 0 for port in ports.values())
+        # A server's kernels are what others attach to, some of them through tunnels: they stay where
+        # the server says that they are. A tool's own kernel is nobody else's business.
+        served = isinstance(manager.parent, MultiKernelManager)
+        return cls(
+            transport=manager.transport,
+            ip=manager.ip,
+            ports=ports,
+            tcp=manager.transport == "tcp" and (named or served or "transport" in section or "ip" in section),
+            path=manager.transport == "ipc" and (named or "ip" in section),
+        )
+
+    def give_back(self, manager: Any) -> None:
+        """Make the manager as it was."""
+        _set(manager, self.transport, self.ip, self.ports)
+
+    def options(self, manager: Any, kernel: DescribedKernel, wanted: Choice, owner: Owner) -> tuple[Way, ...]:
+        """Return how to agree with the kernel: the first, and what to try should it not register after all.
+
+        Args:
+            manager: the kernel's.
+            kernel: its kernelspec.
+            wanted: what the user's configuration says.
+            owner: the user whose kernel it is; None where it is ours.
+
+        Raises:
+            UsageError: what the user insists on cannot work.
+        """
+        if self.transport == "ipc":
+            return ("ipc",)
+        found = ways(kernel, wanted)
+        if wanted != "auto" and not self._plain(manager, found):
+            raise UsageError(
+                f"the {wanted} rendezvous cannot be used with the address this kernel was given",
+                do="Leave out MoorageProvisioner.rendezvous, or the address, or the encryption",
+            )
+        if wanted == "auto":
+            kept = tuple(way for way in found if way == "hold" or self._plain(manager, (way,)))
+            kept = tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
+            return for_owner(owner, kept, wanted)
+        return for_owner(owner, found, wanted)
+
+    def spare(self, kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
+        """Return what is left where Unix sockets cannot be used; nothing where they were asked for."""
+        return () if self.transport == "ipc" else spare(kernel, wanted, tries)
+
+    def _plain(self, manager: Any, found: Sequence[Way]) -> bool:
+        """Whether nothing was asked for that a kernel which chooses its own ports knows nothing of."""
+        if not set(found) & {"handshake", "self-bind"}:
+            return True
+        return (
+            self.ip == "127.0.0.1"
+            and not any(self.ports.values())
+            and manager.session.signature_scheme == _SCHEME
+            and bool(manager.session.key)
+            and getattr(manager, "transport_encryption", "disabled") == "disabled"
+        )
+
+
+class Addresses:
+    """The agreement between one manager and its kernel, from the first start to the last shutdown."""
+
+    def __init__(
+        self,
+        through: Portal,
+        told: Told,
+        block: AbstractAsyncContextManager[Any],
+        place: tuple[Path, Rendezvous | None],
+        owner: Owner,
+    ) -> None:
+        """Made by :func:`meet`."""
+        self._portal = through
+        self._told = told
+        self._block = block
+        self.owner = owner
+        self._directory, self._chosen = place
+        self._given = False
+        self._info: ConnectionInfo | None = None
+        self._held: dict[int, socket.socket] = {}
+        self._guarded: list[Path] = []
+
+    @property
+    def file(self) -> Path | None:
+        """The file to give a kernel that has yet to choose; None when the addresses are known."""
+        return self._chosen.connection_file if self._chosen and self._info is None else None
+
+    @property
+    def way(self) -> Way | None:
+        """How it is agreed; None where the user has named every address."""
+        return self._chosen.way if self._chosen else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the addresses can be used still: a warden that was killed takes its directory along."""
+        return self._chosen is None or self._directory.is_dir()
+
+    def given(self, manager: Any) -> Path:
+        """Return the connection file to give a kernel of another user, who cannot read the manager's.
+
+        Raises:
+            OSError: the files cannot be given away; only root may.
+        """
+        file = self._directory / "kernel.json"
+        if not self._given:  # once: from then on what is there is that user's doing
+            write_connection_file(file, json.loads(Path(manager.connection_file).read_bytes()))
+            hand_over(self._directory, self.owner)
+            self._given = True
+        return file
+
+    def write_into(self, manager: Any) -> None:
+        """Set the manager's transport, address and ports; what it calls random ports are none.
+
+        A process is about to be started: it may bind what is held.
+        """
+        if self._chosen is not None and self.way == "hold":
+            self._chosen.renew()
+        if self._info is not None:
+            ports = {name: getattr(self._info, name) for name in PORTS}
+            _set(manager, self._info.transport, self._info.ip, ports)
+        # Else a restarter would ask for new ones and cut off everybody who is connected.
+        manager._random_port_names = []  # noqa: SLF001 - there is no other way to tell it
+
+    async def chosen(self) -> dict[str, Any]:
+        """Wait for the addresses a kernel chooses; returns what the manager wants to be told.
+
+        In the portal's loop. Cancelling is safe.
+        """
+        assert self._chosen is not None
+        named = {name: port for name, port in self._told.ports.items() if port > 0}
+        self._info = info = replace(await self._chosen.addresses(), **named)  # type: ignore[arg-type]  # ports all
+        self._hold(info.ip, list(named.values()))
+        ports = {name: getattr(info, name) for name in PORTS}
+        key, scheme = info.key, info.signature_scheme
+        return {"transport": info.transport, "ip": info.ip, "key": key, "signature_scheme": scheme, **ports}
+
+    async def listening(self, manager: Any) -> bool:
+        """Wait until somebody listens at every address. In the portal's loop; cancelling is safe."""
+        ports = [int(getattr(manager, name)) for name in PORTS]
+        if manager.transport == "ipc":
+            await _sockets([Path(f"{manager.ip}-{port}") for port in ports])
+        else:
+            for port in ports:
+                await _accepting("127.0.0.1" if manager.ip == "0.0.0.0" else manager.ip, port)  # noqa: S104 - asked for
+        if self._chosen is not None:
+            self._chosen.answered()
+        return True
+
+    def hold(self) -> None:
+        """Hold what the kernel itself had chosen, now that it is gone, for its next process."""
+        if self._info is None or self._info.transport != "tcp" or self.way == "hold":
+            return
+        self._hold(self._info.ip, [getattr(self._info, name) for name in PORTS])
+
+    def _hold(self, ip: str, ports: Sequence[int]) -> None:
+        for port in set(ports) - self._held.keys():
+            with suppress(
+                OSError
+            ):  # in use, by a child of the kernel or by who was faster: its next one says so
+                self._held[port] = hold_port(ip, port)
+
+    async def guard(self, manager: Any) -> None:
+        """Have the manager's connection file deleted should this process be killed: then no code of its does.
+
+        Once it has been written; a file that lies in the private directory goes with that anyway.
+        """
+        path = Path(manager.connection_file or "")
+        if path.is_file() and path not in self._guarded:  # noqa: ASYNC240 - one look, as the manager writes it
+            self._guarded.append(path)
+            await self._portal.reach(_guard(path, guarded=True))
+
+    async def end(self, manager: Any) -> None:
+        """Let go of everything, and make the manager as it was."""
+        while self._guarded:
+            await self._portal.reach(_guard(self._guarded.pop(), guarded=False))
+        while self._held:
+            self._held.popitem()[1].close()
+        await self._portal.step_out(self._block)
+        self._told.give_back(manager)
+
+
+async def meet(
+    through: Portal, manager: Any, told: Told, way: Way, kernel: DescribedKernel, owner: Owner = None
+) -> Addresses:
+    """Prepare the rendezvous of a manager's kernel.
+
+    Args:
+        through: the portal in whose loop it is prepared.
+        manager: a jupyter_client.KernelManager.
+        told: what it was told.
+        way: how to agree.
+        kernel: its kernelspec.
+        owner: the user whose kernel it is; None where it is ours.
+
+    Raises:
+        LaunchError: ports or paths cannot be had.
+    """
+    key, name = manager.session.key, manager.kernel_name
+
+    def prepare(directory: Path) -> Rendezvous | None:
+        if told.path:
+            return None
+        if way == "hold":
+            return HoldRendezvous(directory, key, name, ip=told.ip)
+        return make(way, directory, key, name, kernel)
+
+    block = _berth(prepare, owner)
+    place = await through.step_in(block)
+    meeting = Addresses(through, told, block, place, owner)
+    if way in ("hold", "ipc") and place[1] is not None:
+        await through.reach(meeting.chosen())
+    return meeting
+
+
+@asynccontextmanager
+async def _berth(
+    prepare: Callable[[Path], Rendezvous | None], owner: Owner
+) -> AsyncIterator[tuple[Path, Rendezvous | None]]:
+    """Own the private directory and the rendezvous in it."""
+    async with shared_warden() as warden:
+        with private_directory(warden, owner) as directory:
+            chosen = prepare(directory)
+            try:
+                yield directory, chosen
+            finally:
+                if chosen is not None:
+                    chosen.close()
+
+
+async def _guard(path: Path, *, guarded: bool) -> None:
+    async with shared_warden() as warden:
+        if guarded:
+            warden.guard(path)
+        else:
+            warden.unguard(path)
+
+
+async def _sockets(paths: Sequence[Path]) -> None:
+    async with DirectoryWatch(paths[0].parent) as watch:
+        while not all(_is_socket(path) for path in paths):
+            await watch.changed()
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+async def _accepting(ip: str, port: int) -> None:
+    """Wait until connections are accepted, which no event announces: look, and look again less often."""
+    pause = _SOON
+    while not await _accepts(ip, port):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await asyncio.Event().wait()
+        pause = min(pause * 1.5, _LATER)
+
+
+async def _accepts(ip: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(probe, (ip, port))
+        except OSError:
+            return False
+        return True
+
+
+def _set(manager: Any, transport: str, ip: str, ports: dict[str, int]) -> None:
+    manager.transport, manager.ip = transport, ip
+    for name, port in ports.items():
+        setattr(manager, name, port)

@@ -1,0 +1,83 @@
+"""Output that trails: what a kernel publishes of a cell after it has answered.
+
+For kernels that carry what a program prints to iopub by a way of its own, such as a pipe they read: neither
+idle nor another request's idle says that nothing is under way there (deno had sent 256 of 3000 lines when it
+said idle). Nothing in the protocol does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from moorage.kernel.request import Receiver
+from moorage.wire import messages
+from moorage.wire.messages import Message
+
+if TYPE_CHECKING:  # the client asks for its end, so this would go round in a circle
+    from moorage.kernel.client import Client
+
+# A kernel that has printed nothing for so long (s) will not print its mark either: a notebook may have put
+# something else in the place of what prints.
+_NO_MARK = 1.0
+
+
+class LateOutput(Struct, frozen=True):
+    """How the end of a kernel's output is found.
+
+    Attributes:
+        mark: code that prints ``{}`` behind all that was printed before, or empty where there is none: then
+            the kernel must have been quiet for a while.
+        quiet: seconds without output that count as the end; more where the kernel answers slowly.
+        most: seconds after which the wait ends even though output keeps coming.
+    """
+
+    mark: str = ""
+    quiet: float = 0.1
+    most: float = 10.0
+
+    async def end(self, client: Client, receive: Receiver) -> None:
+        """Wait until the kernel has published what it still had of the request before.
+
+        Args:
+            client: nothing else may be under way on it.
+            receive: called with what is published in the name of the requests this makes: deno gives
+                output to whoever asked last.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
+        """
+        last = monotonic() + self.most
+        if self.mark and await self._marked(client, receive, last):
+            return
+        while (began := monotonic()) < last:
+            await client.flush(receive)
+            # A busy machine delays the pipe as it delays the answer.
+            if not await client.shown(max(self.quiet, 4 * (monotonic() - began))):
+                return
+
+    async def _marked(self, client: Client, receive: Receiver, last: float) -> bool:
+        """Print a mark and wait for it; False when it does not come."""
+        token = f"[{secrets.token_hex(8)}]"
+        seen = asyncio.Event()
+
+        def take(message: Message) -> None:
+            text = str(message.content.get("text", ""))
+            if token not in text:
+                receive(message)
+                return
+            seen.set()
+            if rest := text.replace(f"{token}\n", ""):
+                receive(msgspec.structs.replace(message, content={**message.content, "text": rest}))
+
+        code = messages.execute_request(self.mark.replace("{}", token), silent=True, store_history=False)
+        reply = await client.request("shell", code, take).done
+        while reply.content.get("status") == "ok" and not seen.is_set() and monotonic() < last:
+            if not await client.shown(_NO_MARK):
+                break
+        return seen.is_set()

@@ -1,0 +1,158 @@
+"""Files that a document's text refers to by relative links: they are carried to its output.
+
+Links are found in the source's bytes, in code and all: what is no link names no file that is there.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import mimetypes
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from moorage.errors import OutputError
+from moorage.notebooks.context import Context, Item
+from moorage.notebooks.events import Note
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes; a larger file is not carried."""
+MOST: Final = 1000
+"""Different links of one document that are followed."""
+
+_BARE: Final = rb"""([^\s<>()"'\\]{1,1000})"""
+_NAME: Final = rb"<?" + _BARE
+# Each begins with fixed bytes, for which a search takes a millisecond for a megabyte.
+_LINKS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rb"\]\([ ]?<([^<>\n\\]{1,1000})>",
+        rb"\]\([ ]?" + _BARE,
+        rb"\]:[ \t]{1,4}" + _NAME,
+        (
+            rb"<(?:img|a|audio|embed|iframe|object|source|video)\b[^<>]{0,2000}?\b"
+            rb"""(?:src|href|data|poster)\s{0,8}=\s{0,8}\\?["']([^"'<>\n\\]{1,1000})"""
+        ),
+        rb"\{(?:figure|image)\}[ \t]{1,4}" + _NAME,
+        rb"\{download\}`(?:[^`<\n]{0,200}<)?([^`<>\n\\]{1,1000})",
+        rb"\.\. (?:figure|image)::[ \t]{1,4}" + _NAME,
+    )
+)
+_ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|/|#|\?")
+
+
+def references(source: bytes) -> list[str]:
+    """Return the relative links of a document, each once: of Markdown, HTML, MyST and reStructuredText."""
+    found: dict[str, None] = {}
+    for pattern in _LINKS:
+        for match in pattern.finditer(source):
+            name = match[1].decode(errors="replace")
+            if not _ELSEWHERE.match(name) and "\0" not in unquote(name):
+                found.setdefault(name)
+            if len(found) >= MOST:
+                return list(found)
+    return list(found)
+
+
+class Carrier:
+    """Carries files for the documents of one run.
+
+    Args:
+        context: of the run.
+        items: all its notebooks; links from one to another stay as they are.
+
+    Attributes:
+        placed: what was carried, or was there already, by its path relative to the output folder.
+    """
+
+    def __init__(self, context: Context, items: Iterable[Item]) -> None:
+        self._context = context
+        self._root = os.path.realpath(context.root)
+        items = tuple(items)
+        self._documents = {item.file.path for item in items}
+        self._documents |= {path for item in items for path in item.documents.values()}
+        self._documents.add(context.out_dir / "index.html")  # the list of pages
+        self._embeds = context.settings.to == ("html",)
+        self.placed: dict[str, Path] = {}
+
+    def carry(self, item: Item) -> None:
+        """Carry the files that one document refers to, and tell of those that cannot be."""
+        told: dict[str, str] = {}
+        for link in references(item.data):
+            path = _file(item.directory, link)
+            if path is None or path in self._documents or self._is_embedded(item, path):
+                continue
+            target = Path(os.path.normpath(item.file.output.parent / os.path.relpath(path, item.directory)))
+            if target in self._documents or os.path.realpath(target) == os.path.realpath(path):
+                continue
+            try:
+                why = self._obstacle(path, target)
+                if not why:
+                    self._put(path, target)
+            except OutputError as error:
+                why = str(error)
+            except OSError as error:
+                why = str(error.strerror)
+            if why:
+                told[link] = why
+        if told:
+            link, why = next(iter(told.items()))
+            more = f"; nor are {len(told) - 1} more" if len(told) > 1 else ""
+            self._context.emit(
+                Note("warning", f"the file of the link {link} is not carried along: {why}{more}", item.name)
+            )
+
+    def _is_embedded(self, item: Item, path: Path) -> bool:
+        """Say whether pages embed the file, see :mod:`moorage.notebooks.output.page_exporter`."""
+        image = (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
+        return self._embeds and image and path.is_relative_to(item.directory)
+
+    def _obstacle(self, path: Path, target: Path) -> str:
+        """Return why a file may not be carried; empty when it may."""
+        real, root = os.path.realpath(path), self._root
+        if not Path(real).is_relative_to(root) or not path.is_relative_to(self._context.root):
+            return (
+                f"it lies outside of {self._context.shown(self._context.root)}, so name a folder further up"
+            )
+        if any(part.startswith(".") for part in path.relative_to(self._context.root).parts):
+            return "hidden files are not"
+        if not target.is_relative_to(self._context.out_dir):
+            return "it would lie outside of the output folder"
+        if path.stat().st_size > LARGEST:
+            return f"it is larger than {LARGEST >> 20} MiB"
+        return ""
+
+    def _put(self, path: Path, target: Path) -> None:
+        if not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
+            self._context.writer.put(target, path)
+        self.placed[target.relative_to(self._context.out_dir).as_posix()] = target
+
+
+def _file(folder: Path, link: str) -> Path | None:
+    """Return the regular file that a link leads to, None where there is none."""
+    for name in dict.fromkeys((link, unquote(link), unquote(re.split("[?#]", link, maxsplit=1)[0]))):
+        path = Path(os.path.normpath(folder / name))
+        try:
+            if stat.S_ISREG(path.stat().st_mode):
+                return path
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def carry_all(context: Context, items: Mapping[str, Item], sources: Iterable[str]) -> dict[str, Path]:
+    """Carry what the documents written refer to; return it by its path relative to the output folder.
+
+    Args:
+        context: of the run.
+        items: all its notebooks, by name.
+        sources: names of those that were written.
+    """
+    carrier = Carrier(context, items.values())
+    for source in sources:
+        carrier.carry(items[source])
+    return carrier.placed

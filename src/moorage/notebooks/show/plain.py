@@ -1,0 +1,165 @@
+"""Progress as lines: for pipes, logs and ``--plain``; and ``--quiet``, which shows failures alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+from moorage.notebooks.events import (
+    GOOD,
+    Event,
+    Note,
+    NotebookFinished,
+    NotebookRetried,
+    RunFinished,
+    RunStarted,
+)
+from moorage.notebooks.show import ansi
+from moorage.notebooks.show.failed_notebook import failure_block, message
+from moorage.notebooks.show.figures import counted, duration, size
+from moorage.notebooks.show.gauge import LONGER
+from moorage.notebooks.show.tally import Running, Tally
+
+if TYPE_CHECKING:
+    from moorage.notebooks.show.sink import Sink
+
+SIGN_OF_LIFE: Final = 30.0
+"""Seconds of silence after which a log says what is still running."""
+
+
+def summary_lines(tally: Tally, *, seconds: float, interrupted: bool) -> list[str]:
+    """Return the last lines of a run: the notebooks that did not end well by name, and the total.
+
+    Args:
+        tally: the run.
+        seconds: its wall time.
+        interrupted: whether the user stopped it.
+    """
+    counts = tally.counts
+    parts = [f"{counts[status]} {status}" for status in ("ok", "cached") if counts[status]]
+    parts += [f"{counts[s]} {s}" for s in ("failed", "timeout", "died", "skipped") if counts[s]]
+    missing = tally.total - len(tally.outcomes)
+    if missing > 0:
+        parts.append(f"{missing} not run")
+    total = f"{counted(tally.total, 'notebook')} in {duration(seconds)}"
+    lines = [f"{done.status:<7} {ansi.one_line(done.source)}  {message(done)}".rstrip() for done in tally.bad]
+    lines.append(f"{total}: {', '.join(parts)}" if parts else total)
+    if interrupted:
+        lines.append("interrupted: what is done is kept, and the same command goes on from there")
+    return lines
+
+
+class Plain:
+    """One line per finished notebook, failures in full, a sign of life when nothing ends for a while.
+
+    Args:
+        sink: where to write.
+        colour: whether escape sequences may be written.
+    """
+
+    def __init__(self, sink: Sink, *, colour: bool = False) -> None:
+        self._sink = sink
+        self._colour = colour
+        self._tally = Tally()
+        self._spoke = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._sink.drain(hurried=exc_info[0] is not None)
+
+    def handle(self, event: Event) -> None:
+        """Show one event."""
+        self._tally.handle(event)
+        match event:
+            case RunStarted():
+                total = counted(len(event.sources), "notebook")
+                self._sink.line(f"rendering {total}, {event.jobs} at once")
+            case NotebookFinished():
+                self._spoke = event.at
+                self._finished(event)
+            case NotebookRetried():
+                self._spoke = event.at
+                self._sink.line(f"retry   {ansi.one_line(event.source)}: {ansi.one_line(event.reason)}")
+            case Note():
+                about = f"{ansi.one_line(event.source)}: " if event.source else ""
+                self._sink.line(f"{event.level}: {about}{ansi.one_line(event.text)}")
+            case RunFinished():
+                self._sink.hurried = event.interrupted
+                for text in summary_lines(self._tally, seconds=event.at, interrupted=event.interrupted):
+                    self._sink.line(text)
+            case _:
+                pass
+
+    def tick(self, now: float) -> None:
+        """Say what is still running when nothing was said for half a minute.
+
+        Args:
+            now: seconds since the run began.
+        """
+        self._sink.flush()
+        if now - self._spoke < SIGN_OF_LIFE or not self._tally.running:
+            return
+        self._spoke = now
+        running = ", ".join(_still(entry, now) for entry in self._tally.running.values())
+        done = f"{len(self._tally.outcomes)}/{self._tally.total} done"
+        left = self._tally.remaining(now)
+        about = "" if left is None else f", about {duration(left)} left" if left > 0 else f", {LONGER}"
+        self._sink.line(f"still running after {duration(now)} ({done}{about}): {running}")
+
+    def _finished(self, event: NotebookFinished) -> None:
+        outcome = event.outcome
+        if outcome.status in GOOD:
+            self._sink.line(
+                f"{outcome.status:<6} {duration(outcome.seconds):>10}  {ansi.one_line(outcome.source)}"
+            )
+        elif outcome.status == "skipped":
+            self._sink.line(f"skipped {'':>9}  {ansi.one_line(outcome.source)}: {message(outcome)}")
+        else:
+            self._sink.line(
+                failure_block(
+                    outcome, root=self._tally.plan.root, symbols=self._sink.symbols, colour=self._colour
+                )
+            )
+
+
+class Quiet:
+    """Failures in full and nothing else.
+
+    Args:
+        sink: where to write.
+        colour: whether escape sequences may be written.
+    """
+
+    def __init__(self, sink: Sink, *, colour: bool = False) -> None:
+        self._sink = sink
+        self._colour = colour
+        self._root = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._sink.drain(hurried=exc_info[0] is not None)
+
+    def handle(self, event: Event) -> None:
+        """Show one event if it is a failure."""
+        if isinstance(event, RunStarted):
+            self._root = event.root
+        elif isinstance(event, NotebookFinished) and event.outcome.status not in GOOD:
+            block = failure_block(
+                event.outcome, root=self._root, symbols=self._sink.symbols, colour=self._colour
+            )
+            self._sink.line(block)
+        elif isinstance(event, RunFinished) and event.interrupted:
+            self._sink.hurried = True
+
+    def tick(self, now: float) -> None:  # noqa: ARG002 - the signature of presenters
+        """Hand on what a slow reader had not taken; to say nothing is what was asked for."""
+        self._sink.flush()
+
+
+def _still(entry: Running, now: float) -> str:
+    cell = f" cell {entry.index}/{entry.total}" if entry.total else " starting"
+    memory = f", {size(entry.memory)}" if entry.memory is not None else ""
+    return f"{ansi.one_line(entry.source)}{cell} ({duration(now - entry.started)}{memory})"

@@ -1,0 +1,145 @@
+"""WHERE a process runs: what is asked for, what comes back, how it ended.
+
+A launcher starts one process somewhere and yields a handle; leaving the block ends the process and
+returns only when it and everything it started are gone.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NewType, Protocol
+
+if TYPE_CHECKING:
+    from moorage.process.options import ProcessOptions
+
+ProcessId = NewType("ProcessId", str)
+"""Names one launch; unlike a pid it is never used again."""
+Isolate = Literal["none", "net"]
+"""What a process has for itself: nothing, or a network."""
+
+if sys.platform == "win32":
+    KILL = signal.SIGTERM  # os.kill ends a process at once by it, there is no other
+else:
+    KILL = signal.SIGKILL
+"""The signal that nothing can refuse."""
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """One process to start.
+
+    Attributes:
+        argv: program and arguments; the program is looked up on the *child's* PATH.
+        cwd: absolute working directory.
+        env: the whole environment of the child. Never shown in a repr: it may hold secrets.
+        stdin: a file descriptor the child gets as its standard input; None means /dev/null.
+            It is duplicated: the caller closes its own.
+        keep_output: how many bytes of stdout and of stderr to keep (the newest).
+        echo: descriptors that also get what it writes to stdout and to stderr; None for nobody.
+            They are duplicated, too.
+        isolate: ``net`` for a network namespace of its own, see :mod:`moorage.process.netns.enter`.
+        options: user, group, limits and more where they differ from the launcher's; None for its own.
+        kernel: names the kernel whose process this is, through all its restarts; empty for none. A child
+            with ``MOORAGE_OUTLIVES=restart`` in its environment belongs to it, not to the process.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str] = field(repr=False)
+    stdin: int | None = None
+    keep_output: int = 64 * 1024
+    echo: tuple[int | None, int | None] = (None, None)
+    isolate: Isolate = "none"
+    options: ProcessOptions | None = None
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a process ended, told as it is.
+
+    Attributes:
+        code: exit code, or None when a signal ended it or nobody can know.
+        signal: number of the signal that ended it, or None.
+        out_of_memory: True only when the control group's oom_kill counter rose while it lived.
+        peak_memory: largest resident set in bytes (ru_maxrss), or None when unknown.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+    peak_memory: int | None = None
+
+    def describe(self) -> str:
+        """Return the end in words: ``exit code 3``, ``killed by SIGSEGV``, ``out of memory``."""
+        if self.out_of_memory:
+            return "killed: out of memory"
+        if self.signal is not None:
+            try:
+                name = signal.Signals(self.signal).name
+            except ValueError:
+                name = f"signal {self.signal}"
+            return "killed by SIGKILL, cause unknown" if name == "SIGKILL" else f"killed by {name}"
+        if self.code is not None:
+            return f"exit code {self.code}"
+        return "ended, nobody knows how"
+
+
+class Handle(Protocol):
+    """One started process."""
+
+    @property
+    def id(self) -> ProcessId:
+        """Name of this launch."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Process id on the machine where it runs."""
+        ...
+
+    @property
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, or None while it lives."""
+        ...
+
+    async def wait(self) -> ExitStatus:
+        """Wait for the end. Any number of tasks may wait; cancelling one disturbs nobody.
+
+        Raises:
+            WardenLost: the process that would know is gone.
+        """
+        ...
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the process and its process group; nothing happens if it has ended."""
+        ...
+
+    async def kill(self) -> ExitStatus:
+        """SIGKILL the process and everything it started, and wait until all of it is gone."""
+        ...
+
+    def output(self) -> str:
+        """Return the newest part of stdout and stderr, in order of arrival, decoded with replacement."""
+        ...
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the process and its descendants now, in bytes."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts processes in one place."""
+
+    def launch(self, spec: LaunchSpec) -> AbstractAsyncContextManager[Handle]:
+        """Start ``spec``; leaving the block kills what is left of it.
+
+        Raises:
+            LaunchError: the program or the working directory does not exist or cannot be used.
+            WardenLost: the process that would start it is gone.
+        """
+        ...

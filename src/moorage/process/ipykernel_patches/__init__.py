@@ -1,0 +1,1 @@
+"""What kernels' own interpreters load: no output is lost, and forked kernels answer sooner."""

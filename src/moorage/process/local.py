@@ -1,0 +1,230 @@
+"""Processes on this machine, started and owned by a warden."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from moorage.errors import WardenLost
+from moorage.process.capture import Capture
+from moorage.process.explain import explain
+from moorage.process.ipykernel_patches.arguments import unbounded
+from moorage.process.shadow import check_shadow
+from moorage.process.template.client import Fork, Template, template_for
+from moorage.process.warden.client import Warden
+from moorage.process.warden.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.process.warden.shared import shared_warden
+
+if sys.platform == "linux":
+    from moorage.process import procfs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from moorage.process.base import ExitStatus, LaunchSpec, ProcessId
+
+__all__ = ["Fork", "LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
+
+_log = logging.getLogger("moorage.launch")
+
+GONE = 30.0
+"""Seconds that leaving a block waits for a killed family; only an uninterruptible sleep takes that long."""
+
+
+class LocalHandle:
+    """One process of a :class:`LocalLauncher`.
+
+    Attributes:
+        not_forked: why it was spawned and not forked from a template; empty where it was forked.
+        start_reads: environment variables that its interpreter's start-up code reads; None if unknown.
+    """
+
+    def __init__(self, warden: Warden, launched: Launched, pid: int, capture: Capture) -> None:
+        self.not_forked = ""
+        self.start_reads: frozenset[str] | None = None
+        self._warden = warden
+        self._launched = launched
+        self._pid = pid
+        self._capture = capture
+
+    @property
+    def forked(self) -> bool:
+        """Whether it was forked from a template, and not spawned."""
+        return not self.not_forked
+
+    @property
+    def id(self) -> ProcessId:
+        """Name of this launch, also in the environment of all its descendants as MOORAGE_LAUNCH."""
+        return self._launched.id
+
+    @property
+    def pid(self) -> int:
+        """Process id; it leads its own session and process group."""
+        return self._pid
+
+    @property
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended, or None while it lives."""
+        state = self._launched.state
+        return state.status if isinstance(state, Ended) else None
+
+    async def wait(self) -> ExitStatus:
+        """Wait for the end. Any number of tasks may wait; cancelling one disturbs nobody.
+
+        Raises:
+            WardenLost: the warden was killed, and the process with it.
+        """
+        while True:
+            state = self._launched.state
+            if isinstance(state, Ended):
+                return state.status
+            await self._launched.until(lambda: isinstance(self._launched.state, Ended))
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the process and its process group; nothing happens if it has ended."""
+        if self.exit_status is None:
+            self._warden.signal(self.id, signum)
+
+    async def kill(self) -> ExitStatus:
+        """SIGKILL the process and everything it started, and wait until all of it is gone.
+
+        Cancelling stops the waiting, not the killing.
+
+        Raises:
+            WardenLost: the warden was killed, and the process with it.
+        """
+        self._warden.kill(self.id)
+        await self._launched.until(lambda: self._launched.gone)
+        return await self.wait()
+
+    def output(self) -> str:
+        """Return the newest part of stdout and stderr, in order of arrival, decoded with replacement."""
+        return self._capture.text()
+
+    def memory(self) -> int | None:
+        """Return the resident memory of the process and its descendants now, in bytes; None when it ended."""
+        if sys.platform == "linux" and self.exit_status is None:
+            return procfs.resident(self._pid)
+        return None
+
+
+class LocalLauncher:
+    """Starts processes on this machine.
+
+    Args:
+        warden: their parent; it must outlive every launch.
+        fork: fork what a template can fork: always, never, or from the second one alike on.
+    """
+
+    def __init__(self, warden: Warden, *, fork: Fork = False) -> None:
+        self._warden = warden
+        self._fork = fork
+
+    @asynccontextmanager
+    async def launch(self, spec: LaunchSpec) -> AsyncIterator[LocalHandle]:
+        """Start ``spec``; leaving the block kills what is left of it and returns when that is gone.
+
+        Cancelling at any point leaves nothing behind.
+
+        Raises:
+            LaunchError: the program or the working directory does not exist or cannot be used, or another
+                user's file would run.
+            WardenLost: the warden is gone.
+        """
+        check_shadow(spec)
+        capture = Capture(asyncio.get_running_loop(), spec.keep_output)
+        try:
+            template = template_for(self._warden, spec, self._fork)
+            launched = None if isinstance(template, str) else await self._forked(spec, capture, template)
+            forked = launched is not None
+            if launched is None:
+                launched = await self._begin(spec, capture)
+            try:
+                state = launched.state
+                if isinstance(state, Refused):
+                    raise explain(spec, state.stage, state.number)
+                assert isinstance(state, Running | Ended)
+                handle = LocalHandle(self._warden, launched, state.pid, capture)
+                if isinstance(template, str):
+                    handle.not_forked = template
+                else:
+                    handle.not_forked = "" if forked else template.refusal(spec)
+                    handle.start_reads = frozenset(template.reads) if forked else None
+                yield handle
+            finally:
+                await self._end(launched)
+        finally:
+            capture.close()
+
+    async def _begin(self, spec: LaunchSpec, capture: Capture) -> Launched:
+        """Start it, and wait until it runs or is refused."""
+        launched = self._spawn(spec, capture, None)
+        try:
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+        except BaseException:
+            await self._end(launched)
+            raise
+        return launched
+
+    async def _forked(self, spec: LaunchSpec, capture: Capture, template: Template) -> Launched | None:
+        """Have it forked, and wait until it runs or is refused; None when it is to be spawned instead."""
+        launched, births = self._spawn(spec, capture, template), template.births
+        try:
+            while not await _answered(launched, template.patience):
+                if template.births == births:
+                    _log.warning("a template forks nothing any more: it is killed")
+                    template.give_up()
+                    await self._end(launched)
+                    return None
+                births = template.births
+        except BaseException:
+            await self._end(launched)
+            raise
+        if isinstance(launched.state, Refused) and launched.state.stage == "template":
+            return None
+        template.births += 1
+        return launched
+
+    def _spawn(self, spec: LaunchSpec, capture: Capture, template: Template | None) -> Launched:
+        writers: list[int] = []
+        try:
+            writers += map(capture.open, spec.echo)
+            if template is None:
+                return self._warden.spawn(unbounded(spec), writers[0], writers[1], capture.drain)
+            return template.fork(spec, writers[0], writers[1], capture.drain)
+        except OSError as error:
+            raise explain(spec, "descriptors", error.errno or 0) from error
+        finally:
+            for writer in writers:
+                os.close(writer)
+
+    async def _end(self, launched: Launched) -> None:
+        if isinstance(launched.state, Refused) or launched.gone or launched.lost:
+            return
+        try:
+            self._warden.kill(launched.id)
+            _, cancelled = await outlast(lambda: launched.until(lambda: _over(launched)), GONE)
+        except WardenLost:
+            return  # then nothing of it is left either
+        if not _over(launched):
+            _log.warning("%s cannot be killed: a process sleeps uninterruptibly", launched.id)
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _answered(launched: Launched, seconds: float) -> bool:
+    """Wait until the warden says what became of a launch; False when it has not in so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await launched.until(lambda: not isinstance(launched.state, Pending))
+    except TimeoutError:
+        return False
+    return True
+
+
+def _over(launched: Launched) -> bool:
+    return launched.gone or isinstance(launched.state, Refused)

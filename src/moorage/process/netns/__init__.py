@@ -1,0 +1,1 @@
+"""Processes in a network namespace of their own."""

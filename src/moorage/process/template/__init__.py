@@ -1,0 +1,1 @@
+"""Processes with a kernel's imports done, from which kernels are forked."""

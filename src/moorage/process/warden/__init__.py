@@ -1,0 +1,1 @@
+"""The parent of everything that one moorage process launches."""

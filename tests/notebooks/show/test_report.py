@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from render.made_up import (
+    ALL,
+    CACHED,
+    FAILED,
+    HOSTILE,
+    OK,
+    SKIPPED,
+    encoded,
+    notebook,
+    png,
+    run,
+    write_notebook,
+)
+
+from moorage.errors import OutputError
+from moorage.notebooks.events import Failure, Note, Outcome, RunFinished, RunStarted
+from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.report import About, report_page, write_index, write_report
+
+ABOUT = About("demos", "1.2.3", datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
+VOID = frozenset({"meta", "img", "input", "link", "br"})
+
+
+class Page(HTMLParser):
+    """Reads a page and holds it to what every page must be: well nested, unique ids, nothing from outside."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.targets, self.attributes, self._open = [], [], [], [], []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert self._open == []
+        assert len(self.ids) == len(set(self.ids))
+        assert set(self.targets) <= set(self.ids)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on")
+            if name == "id":
+                self.ids.append(value)
+            elif name == "href" and value.startswith("#"):
+                self.targets.append(value[1:])
+            elif name == "href":
+                assert ":" not in value
+            elif name == "src":
+                assert re.fullmatch(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+", value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.words += f" {data}"
+
+
+def recorded(*outcomes, **options):
+    record = Record()
+    for event in run(*outcomes, **options):
+        record.handle(event)
+    return record
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def report(record, **executed):
+    return report_page(Path("report.html"), record, ABOUT, executed=executed)
+
+
+def test_the_report_has_its_parts(folder):
+    write_notebook(folder / "out/demos/box.ipynb", notebook(data={"image/png": encoded(png())}))
+    page = Page(report(recorded(*ALL)))
+    assert page.tags.count("h1") == 1
+    assert {"header", "main", "footer"} <= set(page.tags)
+    assert page.tags.count("details") == 3
+    assert page.tags.count("img") == 1
+    assert ("alt", "First plot of A title") in page.attributes
+    assert "script" not in page.tags
+    words = " ".join(page.words.split())
+    assert "3 of 6 notebooks did not end well, 1 skipped." in words
+    assert "Wall time 1 min 10 s" in words
+    assert "flux = u + T" in words
+    assert "demos/cavity.py:90" in words
+    assert "python3 is the nearest by language" in words
+
+
+def test_failures_are_unfolded(folder):
+    assert re.search(r'<details class="failure failed" id="[^"]+" open>', report(recorded(FAILED)))
+
+
+def test_the_policy_forbids_scripts_and_the_network(folder):
+    text = report(recorded(*ALL))
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert "http:" not in text.replace("http://www.w3.org", "")
+    assert "https:" not in text
+    assert "url(" not in text.replace("url(#hatch)", "")
+    assert "@import" not in text
+
+
+def test_hostile_content_is_shown_and_does_nothing(folder):
+    hostile = notebook(heading=f"# {HOSTILE}", data={"image/svg+xml": HOSTILE})
+    write_notebook(folder / "out/demos/box.ipynb", hostile)
+    error = Failure(1, HOSTILE, HOSTILE, (HOSTILE, f"\x1b[31m{HOSTILE}"), HOSTILE, 1)
+    bad = replace(
+        FAILED, source=f"{HOSTILE}.py", error=error, output=HOSTILE, artifacts=(HOSTILE,), kernel=HOSTILE
+    )
+    good = replace(OK, source='javascript:alert(1)"', exports=("javascript:alert(1).html",))
+    skipped = replace(SKIPPED, reason=HOSTILE)
+    record = recorded(good, bad, skipped)
+    record.handle(Note("warning", HOSTILE, HOSTILE))
+    for about in (ABOUT, About(HOSTILE, HOSTILE)):
+        page = Page(report_page(Path("report.html"), record, about, executed={}))
+        assert "script" not in page.tags
+        assert "alert(1)" in page.words
+    write_index(Path("index.html"), record, About(HOSTILE, HOSTILE))
+    assert "script" not in Page((folder / "index.html").read_text("utf-8")).tags
+
+
+def test_an_empty_run_has_a_report(folder):
+    record = Record()
+    record.handle(RunStarted((), 4, "", "out"))
+    record.handle(RunFinished(0.0, ()))
+    page = Page(report(record))
+    assert "Nothing was rendered." in page.words
+    assert "details" not in page.tags
+
+
+def test_an_interrupted_run_says_so(folder):
+    record = recorded(OK, interrupted=True)
+    record.handle(RunStarted((OK.source, "b", "c"), 4, "", "out"))
+    words = " ".join(Page(report(record)).words.split())
+    assert "Interrupted. The notebook ended well. 2 notebooks not run." in words
+
+
+def test_five_hundred_notebooks_stay_small(folder):
+    many = notebook(data={"image/png": encoded(png(300, 200))})
+    assert len(png(300, 200)) > 150_000
+    write_notebook(folder / "out/demos/box.ipynb", many)
+    error = Failure(1, "E", "x", ("t" * 50_000,), "s" * 10_000, 1)
+    good = [replace(OK, source=f"{at}.py", worker=at % 32, started=at / 10) for at in range(400)]
+    bad = [replace(FAILED, source=f"bad_{at}.py", error=error) for at in range(100)]
+    write_report(Path("report.html"), recorded(*good, *bad, jobs=32), ABOUT)
+    size = (folder / "report.html").stat().st_size
+    assert size < 24_000_000
+    Page((folder / "report.html").read_text("utf-8"))
+
+
+def test_unicode_and_very_long_names(folder):
+    names = ["地震波/伝播.ipynb", "x" * 2000 + ".py", "\udcff\udc80.py", "a\nb\tc.py", "../up/é.py"]
+    write_report(Path("report.html"), recorded(*(replace(OK, source=name) for name in names)), ABOUT)
+    text = (folder / "report.html").read_text("utf-8")
+    assert "地震波/" in Page(text).words
+
+
+def test_the_index_leads_to_the_pages(folder):
+    write_notebook(folder / "out/demos/box.ipynb", notebook(data={"image/png": encoded(png())}))
+    write_index(Path("out/index.html"), recorded(OK, CACHED), ABOUT)
+    text = (folder / "out/index.html").read_text("utf-8")
+    page = Page(text)
+    assert '<a class="whole" href="demos/box.html">A title</a>' in text
+    assert "2 notebooks" in page.words
+    assert page.tags.count("img") == 1
+
+
+def test_an_index_of_nothing(folder):
+    write_index(Path("index.html"), recorded(), ABOUT)
+    assert "No notebook was rendered." in Page((folder / "index.html").read_text("utf-8")).words
+
+
+def test_a_page_that_cannot_be_written_is_an_output_error(folder):
+    (folder / "file").write_text("")
+    with pytest.raises(OutputError):
+        write_report(folder / "file" / "report.html", recorded(OK), ABOUT)
+
+
+# -- colours ---------------------------------------------------------------------------------------
+
+
+def luminance(colour):
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_colour_is_readable_on_every_ground(scheme):
+    css = (files("moorage.notebooks.show") / "pages" / "style.css").read_text("utf-8")
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in css.split("@media", 2)[:2]
+    )
+    colours = light | dark if scheme == "dark" else light
+    statuses = ("ok", "cached", "failed", "timeout", "died", "skipped")
+    for name in ("text", "muted", "accent", "red", "green", "yellow", "blue", "magenta", "cyan", *statuses):
+        for ground in ("page", "surface", "sunk"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+    for status in statuses:
+        assert contrast(colours["on-bar"], colours[status]) >= 4.5, status
+    for name in ("text", "muted"):
+        assert contrast(colours[name], colours["blame"]) >= 4.5, name
+
+
+def test_every_status_has_its_own_mark(folder):
+    text = report(recorded(*ALL))
+    marks = {re.search(rf'<label class="{status}">.*?(<svg.*?</svg>)', text, re.DOTALL)[1] for status in
+             ("ok", "cached", "failed", "timeout", "died", "skipped")}  # fmt: skip
+    assert len(marks) == 6
+
+
+def test_outcomes_of_an_unknown_worker_are_not_on_the_timeline(folder):
+    page = Page(report(recorded(Outcome("a.py", None, "failed", 1.0, error=Failure(0, "E", "x")))))
+    assert "timeline" not in page.ids
