@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from render.made_up import encoded, notebook, png, write_notebook
 
 from moorage.errors import OutputError
 from moorage.notebooks.output import export
 from moorage.notebooks.output.export import ExportClient, ExporterGone, convert
 from moorage.notebooks.output.writer import Writer
+from notebooks.made_up import encoded, notebook, png, write_notebook
 
 pytest.importorskip("nbconvert")
 

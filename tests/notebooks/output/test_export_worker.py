@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from render.made_up import notebook, write_notebook
+
+from notebooks.made_up import notebook, write_notebook
 
 pytest.importorskip("nbconvert")
 

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from render.made_up import OK, run
 
 from foreign_user import give_away
 from moorage.errors import OutputError
@@ -18,6 +17,7 @@ from moorage.notebooks.output.writer import identities
 from moorage.notebooks.show.record import Record
 from moorage.notebooks.show.report import About, report_page
 from moorage.notebooks.show.results import to_junit
+from notebooks.made_up import OK, run
 
 
 def obstacle(path, *, overwrite=False, sources=()):

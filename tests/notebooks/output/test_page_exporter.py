@@ -9,11 +9,10 @@ import pytest
 
 pytest.importorskip("nbconvert")
 
-from render.made_up import encoded, notebook, png
-
 from moorage.notebooks.output import page_exporter
 from moorage.notebooks.output.export import convert
 from moorage.notebooks.output.page_exporter import embedded, with_images
+from notebooks.made_up import encoded, notebook, png
 
 URI = f"data:image/png;base64,{''.join(encoded(png()).split())}"
 

@@ -6,9 +6,9 @@ import json
 from copy import deepcopy
 
 import pytest
-from render.made_up import notebook
 
 from moorage.notebooks.output.showable import WIDGET_STATE, WIDGET_VIEW, showable
+from notebooks.made_up import notebook
 
 PLOTLY = "application/vnd.plotly.v1+json"
 VEGA = "application/vnd.vegalite.v5+json"

@@ -4,7 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from render.made_up import (
+
+from moorage.notebooks.events import Failure
+from moorage.notebooks.show import cards
+from moorage.notebooks.show.cards import make_cards, relative
+from notebooks.made_up import (
     ALL,
     CACHED,
     DIED,
@@ -17,10 +21,6 @@ from render.made_up import (
     png,
     write_notebook,
 )
-
-from moorage.notebooks.events import Failure
-from moorage.notebooks.show import cards
-from moorage.notebooks.show.cards import make_cards, relative
 
 
 @pytest.fixture

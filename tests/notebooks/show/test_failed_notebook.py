@@ -3,11 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from render.made_up import CACHED, DIED, FAILED, FAILURE, LOST, OK, SKIPPED, TIMEOUT
-
 from moorage.notebooks.events import Failure
 from moorage.notebooks.show import ansi, failed_notebook
 from moorage.notebooks.show.failed_notebook import ASCII, Symbols, failure_block
+from notebooks.made_up import CACHED, DIED, FAILED, FAILURE, LOST, OK, SKIPPED, TIMEOUT
 
 
 def test_the_block_says_what_where_and_what_to_open():

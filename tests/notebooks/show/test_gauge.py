@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from render.made_up import ALL, run
 from rich.cells import cell_len
 
 from moorage.notebooks.events import NotebookStarted, RunStarted
 from moorage.notebooks.show.failed_notebook import ASCII, Symbols
 from moorage.notebooks.show.gauge import bar, fitted, more_line, running_line, total_line
 from moorage.notebooks.show.tally import Running, Tally
+from notebooks.made_up import ALL, run
 
 
 def test_a_long_name_keeps_its_end():

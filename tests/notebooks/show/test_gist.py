@@ -6,9 +6,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from render.made_up import encoded, notebook, png, write_notebook
 
 from moorage.notebooks.show.gist import Gist, Picture, gist, read_gist, reduced
+from notebooks.made_up import encoded, notebook, png, write_notebook
 
 
 def titled(source):

@@ -4,13 +4,12 @@ import io
 import re
 from dataclasses import replace
 
-from render.made_up import ALL, FAILED, FAILURE, HOSTILE, OK, SKIPPED, run
-
 from moorage.notebooks.events import Failure, Note, NotebookFinished, Outcome, RunStarted
 from moorage.notebooks.show.github import GitHub, annotation, escape_data, escape_property, step_summary
 from moorage.notebooks.show.plain import Plain, Quiet
 from moorage.notebooks.show.sink import Sink
 from moorage.notebooks.show.tally import Tally
+from notebooks.made_up import ALL, FAILED, FAILURE, HOSTILE, OK, SKIPPED, run
 
 
 def log(events, tmp_path, *, inner=Plain, **environ):

@@ -4,7 +4,6 @@ import io
 import re
 
 import pytest
-from render.made_up import ALL, FAILED, OK, run
 from rich.console import Console
 
 from moorage.notebooks.events import (
@@ -19,6 +18,7 @@ from moorage.notebooks.events import (
 )
 from moorage.notebooks.show.live import Live
 from moorage.notebooks.show.sink import Sink
+from notebooks.made_up import ALL, FAILED, OK, run
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import io
 
-from render.made_up import ALL, CACHED, FAILED, OK, run
-
 from moorage.notebooks.events import CellStarted, MemorySampled, NotebookStarted, RunStarted
 from moorage.notebooks.show.plain import Plain, Quiet
 from moorage.notebooks.show.sink import Sink
+from notebooks.made_up import ALL, CACHED, FAILED, OK, run
 
 
 def shown(presenter, stream, events):

@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from render.made_up import FAILED, run
 
 from moorage.notebooks.show.github import GitHub
 from moorage.notebooks.show.live import Live
 from moorage.notebooks.show.plain import Plain, Quiet
 from moorage.notebooks.show.progress import choose_presenter
+from notebooks.made_up import FAILED, run
 
 
 class Terminal(io.StringIO):

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from render.made_up import ALL, DIED, OK, run
-
 from moorage.notebooks.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
 from moorage.notebooks.show.record import Attempt, Record
+from notebooks.made_up import ALL, DIED, OK, run
 
 
 def recorded(*events):

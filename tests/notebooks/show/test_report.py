@@ -8,7 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from render.made_up import (
+
+from moorage.errors import OutputError
+from moorage.notebooks.events import Failure, Note, Outcome, RunFinished, RunStarted
+from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.report import About, report_page, write_index, write_report
+from notebooks.made_up import (
     ALL,
     CACHED,
     FAILED,
@@ -21,11 +26,6 @@ from render.made_up import (
     run,
     write_notebook,
 )
-
-from moorage.errors import OutputError
-from moorage.notebooks.events import Failure, Note, Outcome, RunFinished, RunStarted
-from moorage.notebooks.show.record import Record
-from moorage.notebooks.show.report import About, report_page, write_index, write_report
 
 ABOUT = About("demos", "1.2.3", datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
 VOID = frozenset({"meta", "img", "input", "link", "br"})

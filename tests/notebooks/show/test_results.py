@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from render.made_up import ALL, CACHED, DIED, FAILED, HOSTILE, OK, SKIPPED, TIMEOUT
 
 from moorage.notebooks.events import Failure, Outcome
 from moorage.notebooks.show.results import exit_code, to_json, to_junit
+from notebooks.made_up import ALL, CACHED, DIED, FAILED, HOSTILE, OK, SKIPPED, TIMEOUT
 
 # What Jenkins' junit-10.xsd allows: attributes and children of each element, and what must be there.
 SCHEMA = {

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from render.made_up import ALL, run
-
 from moorage.notebooks.events import (
     CellStarted,
     MemorySampled,
@@ -14,6 +12,7 @@ from moorage.notebooks.events import (
     RunStarted,
 )
 from moorage.notebooks.show.tally import Tally
+from notebooks.made_up import ALL, run
 
 
 def fed(*events):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from render.made_up import ALL, CACHED, DIED, FAILED, OK, SKIPPED, run
 
 from moorage.notebooks.show.record import Record
 from moorage.notebooks.show.timeline import timeline
+from notebooks.made_up import ALL, CACHED, DIED, FAILED, OK, SKIPPED, run
 
 
 def drawn(*outcomes):
