@@ -26,7 +26,7 @@ def test_an_error_of_moorage_stays_what_it_is():
 def test_a_defect_says_what_and_where():
     text = str(unforeseen(caught(lambda: {}["key"])))
     assert text.startswith(
-        "Moorage failed where it should not (E-MOORAGE). KeyError: 'key' at test_unforeseen.py:"
+        "Moorage failed where it should not (E-MOORAGE). KeyError: 'key' at test_unexpected.py:"
     )
     assert "report" in text
 
