@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from moorage.notebooks.cache.cache import Cache
-from moorage.notebooks.context import Context
-from moorage.notebooks.dependencies import Links
 from moorage.notebooks.events import Event, Note
-from moorage.notebooks.kernels import identity
+from moorage.notebooks.execution.context import Context
+from moorage.notebooks.execution.kernels import identity
+from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning import Plan, make_plan
-from moorage.notebooks.run_warden import RunWarden
-from moorage.notebooks.settings import configuration_for, merge
+from moorage.notebooks.planning.dependencies import Links
+from moorage.notebooks.planning.plan import Plan, make_plan
+from moorage.notebooks.planning.settings import configuration_for, merge
 from moorage.process.local import Warden
 
 

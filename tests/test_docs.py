@@ -11,7 +11,7 @@ import pytest
 
 from moorage import blocking
 from moorage.cli.main import build_parser
-from moorage.notebooks.settings import load_configuration
+from moorage.notebooks.planning.settings import load_configuration
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *ROOT.glob("examples*/README.md")])

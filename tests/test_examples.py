@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from moorage.notebooks.settings import load_configuration
+from moorage.notebooks.planning.settings import load_configuration
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"

@@ -9,7 +9,7 @@ import pytest
 
 from moorage.cli.complaints import OK, USAGE
 from moorage.cli.main import main
-from moorage.notebooks.settings import RenderSettings
+from moorage.notebooks.planning.settings import RenderSettings
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def unknown_flag(word: str, verb: str | None) -> UsageError:
     """Return the complaint about a flag nobody knows, with near ones."""
     from difflib import get_close_matches
 
-    from moorage.notebooks.settings import RenderSettings
+    from moorage.notebooks.planning.settings import RenderSettings
 
     known = ["--" + each.name.replace("_", "-") for each in fields(RenderSettings)]
     near = get_close_matches(word.partition("=")[0], known, n=2) if verb == "render" else []

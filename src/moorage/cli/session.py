@@ -16,13 +16,13 @@ from moorage.errors import MoorageError, OutputError
 from moorage.notebooks.events import Event
 from moorage.notebooks.output.named import write_named
 from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.planning.settings import RenderSettings, configuration_for, merge
+from moorage.notebooks.planning.targets import has_index
 from moorage.notebooks.run import Report, render
-from moorage.notebooks.settings import RenderSettings, configuration_for, merge
 from moorage.notebooks.show.progress import Presenter, choose_presenter
 from moorage.notebooks.show.record import Record
 from moorage.notebooks.show.results import exit_code, to_json, to_junit
 from moorage.notebooks.show.sink import Sink
-from moorage.notebooks.targets import has_index
 from moorage.notebooks.unexpected import unforeseen
 from moorage.process.warden.process import WardenProcess
 from moorage.process.warden.shared import shared_warden

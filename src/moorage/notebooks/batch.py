@@ -15,7 +15,6 @@ from typing import assert_never
 
 from moorage.errors import WardenLost
 from moorage.notebooks import jobserver
-from moorage.notebooks.context import Context, Item
 from moorage.notebooks.events import (
     GOOD,
     MemorySampled,
@@ -25,9 +24,10 @@ from moorage.notebooks.events import (
     NotebookStarted,
     Outcome,
 )
+from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.publish import unwritten
+from moorage.notebooks.execution.rendering import Place, Rendering
 from moorage.notebooks.jobserver import Jobserver
-from moorage.notebooks.notebook import Place, Rendering
-from moorage.notebooks.publish import unwritten
 from moorage.notebooks.resources import available_memory
 from moorage.notebooks.unexpected import unforeseen
 from moorage.plan import schedule

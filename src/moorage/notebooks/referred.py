@@ -16,8 +16,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from moorage.errors import OutputError
-from moorage.notebooks.context import Context, Item
 from moorage.notebooks.events import Note
+from moorage.notebooks.execution.context import Context, Item
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes; a larger file is not carried."""

@@ -20,25 +20,25 @@ from moorage.notebooks import jobserver
 from moorage.notebooks.batch import Batch
 from moorage.notebooks.cache import key as cache_key
 from moorage.notebooks.cache.cache import Cache
-from moorage.notebooks.context import Context
-from moorage.notebooks.dependencies import Links
+from moorage.notebooks.cache.state import make_state, state_obstacle
 from moorage.notebooks.display import display
 from moorage.notebooks.documents.formats import SCRIPTS
 from moorage.notebooks.events import Event, Note, Outcome, RunFinished, RunStarted
-from moorage.notebooks.kernels import identity
+from moorage.notebooks.execution.context import Context
+from moorage.notebooks.execution.kernels import identity
+from moorage.notebooks.execution.prelaunch import kernels_ahead
+from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.bundle import bundle_format, hidden_files, layout, write_bundle
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning import Plan, make_plan, named_from
-from moorage.notebooks.prelaunch import kernels_ahead
+from moorage.notebooks.planning.dependencies import Links
+from moorage.notebooks.planning.plan import Plan, make_plan, named_from
+from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
+from moorage.notebooks.planning.targets import check_folder, check_targets, overwriting
+from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.resources import carried, thread_environment, usable_cores
-from moorage.notebooks.run_warden import RunWarden
-from moorage.notebooks.settings import Configuration, RenderSettings, configuration_for, merge
-from moorage.notebooks.state import make_state, state_obstacle
-from moorage.notebooks.targets import check_folder, check_targets, overwriting
-from moorage.notebooks.timings import save_timings
 from moorage.process.kernel_directory import make_directory
 from moorage.process.local import shared_warden
 from moorage.process.netns.probe import obstacle

@@ -25,8 +25,8 @@ import msgspec
 
 from moorage.errors import UsageError
 from moorage.notebooks.cache.folders import NO_LINK, opened
+from moorage.notebooks.cache.state import make_state
 from moorage.notebooks.output.atomic import Guard, cannot_write, no_guard, sweep, temporary_name
-from moorage.notebooks.state import make_state
 from moorage.regular import digest_regular, raise_if_ended, read_regular
 
 if TYPE_CHECKING:

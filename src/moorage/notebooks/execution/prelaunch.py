@@ -1,0 +1,114 @@
+"""Kernels started while notebooks still run, so that the next one finds its kernel there.
+
+One is ready at a time, for the interpreter moorage runs in and the folder that most notebooks are in. A
+notebook that needs anything else gets a kernel launched for itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.kernel.kernel import Kernel
+from moorage.kernel.pool import Pool, pool
+from moorage.kinds import kind_of
+from moorage.notebooks.planning.settings import RenderSettings
+from moorage.process.local import Fork
+
+_FOR_EVER = 365 * 86400.0
+
+
+class Prelaunch:
+    """What is ready, and for whom; made by :func:`kernels_ahead`."""
+
+    def __init__(self, ready: Pool, options: Mapping[str, Any], names: Iterable[str]) -> None:
+        """Describe it.
+
+        Args:
+            ready: the pool.
+            options: what its kernels are launched with.
+            names: the notebooks it is for.
+        """
+        self._ready = ready
+        self._options = options
+        self._waiting = set(names)
+
+    def launch(
+        self, name: str, spec: KernelSpec, options: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Kernel] | None:
+        """Return a kernel that is ready or about to be; None when a notebook needs one of its own.
+
+        Args:
+            name: the notebook.
+            spec: the kernel type it needs.
+            options: how it would be launched.
+        """
+        if spec != self._ready.spec or options != self._options:
+            return None
+        self.over(name)
+        return self._ready.launch()
+
+    def over(self, name: str) -> None:
+        """A notebook has its kernel, or needs none."""
+        self._waiting.discard(name)
+        self._ready.resize(min(1, len(self._waiting)))
+
+
+def launch_options(
+    spec: KernelSpec,
+    settings: RenderSettings,
+    *,
+    directory: Path,
+    env: Mapping[str, str],
+    fork: Fork,
+    start_timeout: float | None = None,
+) -> dict[str, Any]:
+    """Return how a notebook's kernel is launched.
+
+    Args:
+        spec: its kernel type.
+        settings: of the run.
+        directory: where it runs.
+        env: its surroundings, before what the settings add for all.
+        fork: see :func:`moorage.kernel.kernel.launch`.
+        start_timeout: seconds its kernel may take to answer, where it has a limit of its own.
+    """
+    arguments = settings.kernel_arg
+    if kind_of(spec.argv).application and spec.language == "python":
+        # Many kernels at once would queue for one history database.
+        arguments = ("--HistoryManager.hist_file=:memory:", *arguments)
+    return {
+        "cwd": directory,
+        "env": {**env, **settings.env},
+        "rendezvous": settings.rendezvous,
+        "kernel_args": arguments,
+        "timeout": (settings.start_timeout if start_timeout is None else start_timeout) or _FOR_EVER,
+        "fork": fork,
+        "isolate": settings.isolate,
+    }
+
+
+@asynccontextmanager
+async def kernels_ahead(
+    directories: Mapping[str, Path], settings: RenderSettings, *, env: Mapping[str, str]
+) -> AsyncIterator[Prelaunch | None]:
+    """Have kernels ready while the block lasts; None where there is no kernel of this interpreter.
+
+    Args:
+        directories: where each notebook of the run is.
+        settings: of the run.
+        env: the surroundings of all kernels.
+    """
+    spec = native()
+    if spec is None:
+        yield None
+        return
+    most = Counter(directories.values()).most_common(1)[0][0]
+    options = launch_options(spec, settings, directory=most, env=env, fork=True)
+    # Nothing is started before the first notebook wants a kernel: all may be in the cache.
+    async with pool(spec, size=0, **options) as ready:
+        yield Prelaunch(ready, options, directories)

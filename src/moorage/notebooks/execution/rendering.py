@@ -1,0 +1,322 @@
+"""One notebook of a run: from its source, by the cache or by a kernel, to files in place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from moorage.discovery.choice import choose_kernel
+from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.errors import (
+    DeadlineExceeded,
+    DocumentError,
+    KernelTypeNotFound,
+    LaunchError,
+    MissingExtra,
+    MoorageError,
+    OutputError,
+    UsageError,
+    WardenLost,
+)
+from moorage.kernel.kernel import Kernel, launch, not_forked
+from moorage.kernel.quirks import arguments
+from moorage.notebooks.cache.environment import Environment
+from moorage.notebooks.cache.stored import Ran
+from moorage.notebooks.documents.document import Document, load
+from moorage.notebooks.documents.tags import inject_parameters, undeclared, without_cells
+from moorage.notebooks.events import CellStarted, Failure, Note, Outcome
+from moorage.notebooks.execution.cached_result import Remember, read_inputs
+from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.executor import Execution, Executor, Limits
+from moorage.notebooks.execution.kernels import lasting_name, name_kernel
+from moorage.notebooks.execution.prelaunch import launch_options
+from moorage.notebooks.execution.publish import Publisher, count_cells, not_made, unwritten
+from moorage.regular import MOST_DOCUMENT, read_regular
+from moorage.tasks import aside
+
+# What another attempt would meet again.
+_FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
+
+READ_SECONDS = 300.0
+"""What parsing a document may take; 100,000 cells of text take half of it."""
+
+
+@dataclass
+class Place:
+    """Where an attempt runs, and its kernel while it has one: the batch looks at its memory."""
+
+    worker: int
+    attempt: int
+    kernel: Kernel | None = None
+    peak_memory: int | None = None
+
+
+class Rendering:
+    """One attempt at one notebook."""
+
+    def __init__(
+        self, context: Context, item: Item, place: Place, release: Callable[[Outcome], None]
+    ) -> None:
+        """Describe the attempt.
+
+        Args:
+            context: the run.
+            item: the notebook.
+            place: where it runs.
+            release: called as soon as its slot may be used by another, with what is known by then.
+        """
+        item = _as_it_is_now(item)
+        self.placed: Outcome | None = None
+        """How it ended, as soon as everything is in place: its kernel may still be ending."""
+        self._context = context
+        self._item = item
+        self._place = place
+        self._release = release
+        self._began = context.clock()
+        self._remember: Remember | None = None
+        self._publisher = Publisher(context, item)
+
+    async def run(self) -> Outcome:
+        """Do it.
+
+        Returns:
+            How it ended; what notebook, kernel or disk do wrong is in the outcome and not raised.
+            Cancelling kills the kernel and leaves no half-written file.
+        """
+        try:
+            if (settled := await self._settled()) is not None:
+                return settled
+            with self._context.links.placed(self._item.links):
+                return await self._run()
+        except _FINAL as error:
+            if isinstance(error, KernelTypeNotFound) and self._item.settings.optional:
+                return Outcome(self._item.name, None, "skipped", reason=error.what, excused=True)
+            return self._timed(unwritten(Outcome(self._item.name, None, "failed"), error))
+        except MoorageError as error:
+            if self.placed is not None:  # what its kernel does afterwards is of no account
+                return self.placed
+            # The kernel died or never answered, before the first cell.
+            failure = Failure(0, type(error).__name__, str(error))
+            outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
+            return self._timed(replace(outcome, attempts=self._place.attempt))
+
+    async def _settled(self) -> Outcome | None:
+        """Return how it ended where that needs no kernel: by the cache, or because reading took too long."""
+        if (cache := self._context.cache) is None:
+            return None
+        limit = self._limits().notebook
+        try:
+            async with asyncio.timeout(limit or None):
+                files = await read_inputs(self._item, cache)
+        except TimeoutError:
+            reason = f"reading its inputs took longer than {limit:g} s"
+            failure = Failure(0, DeadlineExceeded.__name__, reason)
+            return self._timed(Outcome(self._item.name, None, "timeout", error=failure, reason=reason))
+        self._remember = Remember(self._context, self._item, cache, files)
+        if (hit := self._remember.finished()) is None:
+            return None
+        return self._cached(hit.record.kernel, hit.record.cells, tuple(hit.record.artifacts))
+
+    async def _run(self) -> Outcome:
+        await self._publisher.begin()
+        loading = aside(lambda: load(self._item.file.path))
+        # Should the kernel not start, nobody asks what came of the text.
+        loading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if (ahead := self._likely_kernel()) is not None:
+            # The text is parsed while the kernel it will most likely get is starting.
+            async with self._kernel(ahead) as kernel:
+                document, spec = self._prepare(await self._read(loading))
+                if spec == ahead:
+                    return await self._execute(document, kernel)
+        else:
+            document, spec = self._prepare(await self._read(loading))
+        if self._remember is not None and (hit := self._remember.outputs(document, spec)) is not None:
+            entry, notebook = hit
+            shown = self._remember.shown(notebook)
+            documents = await self._publisher.export(self._publisher.write(notebook))
+            self._remember.renew(entry, documents, shown)
+            return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
+        async with self._kernel(spec) as kernel:
+            return await self._execute(document, kernel)
+
+    async def _read(self, loading: asyncio.Future[Document]) -> Document:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await loading
+        except TimeoutError:
+            raise DocumentError(
+                f"{self._item.file.path} cannot be read",
+                why=f"It takes longer than {READ_SECONDS:g} s",
+                do="Split it",
+            ) from None
+
+    def _likely_kernel(self) -> KernelSpec | None:
+        item, settings = self._item, self._context.settings
+        if not item.fresh or item.file.path.suffix != ".py":
+            return None
+        if item.settings.kernel or settings.kernel or b"kernelspec" in item.data[:4096]:
+            return None
+        return native()
+
+    def _prepare(self, document: Document) -> tuple[Document, KernelSpec]:
+        """Choose the kernel, leave out what shall not be there, inject the parameters."""
+        settings, own = self._context.settings, self._item.settings
+        spec, said = choose_kernel(
+            document.kernel,
+            document.language,
+            own.kernel or settings.kernel,
+            directory=Path(self._item.directory),
+        )
+        if said:
+            self._context.emit(Note("notice", said, self._item.name))
+        notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
+        params = {**own.param, **settings.param}
+        if unknown := undeclared(notebook, params):
+            said = f"{', '.join(unknown)}: the cell tagged `parameters` names no such parameter"
+            self._context.emit(Note("warning", said, self._item.name))
+        notebook = inject_parameters(notebook, params, document.language or spec.language)
+        name_kernel(notebook["metadata"], spec)
+        return document.with_notebook(notebook), spec
+
+    @asynccontextmanager
+    async def _kernel(self, spec: KernelSpec) -> AsyncIterator[Kernel]:
+        context, item = self._context, self._item
+        options = launch_options(
+            spec,
+            context.settings,
+            directory=item.directory,
+            env={**context.surroundings, **item.settings.env},
+            fork=context.fork,
+            start_timeout=item.settings.start_timeout,
+        )
+        await context.warden.renew()
+        ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
+        async with ready or launch(spec, **options) as kernel:
+            self._place.kernel = kernel
+            try:
+                yield kernel
+            finally:
+                self._place.kernel = None
+
+    async def _execute(self, document: Document, kernel: Kernel) -> Outcome:
+        notebook = document.notebook
+        inputs = {} if self._remember is None else self._remember.inputs()
+        if self._item.file.path.suffix == ".py" and kernel.spec.language == "python":
+            # As `python x.py` has it: ipykernel's own arguments make every argparse of a script fail.
+            await kernel.client.execute(
+                arguments([self._item.file.path.name]), silent=True, store_history=False
+            )
+        if isinstance(info := kernel.info.get("language_info"), dict):
+            notebook["metadata"]["language_info"] = info
+        executor = Executor(
+            notebook,
+            kernel,
+            limits=self._limits(),
+            allow_errors=self._context.settings.allow_errors,
+            lines=document.lines,
+            on_cell=self._on_cell,
+        )
+        outcome, environment = await self._observed(executor, kernel, notebook)
+        if self._publisher.waits:
+            # Files may still appear while the kernel ends. What ran is written even if that was lost.
+            with suppress(WardenLost):
+                await kernel.shutdown()
+        else:
+            self._release(outcome)
+        ran = Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs)
+        try:
+            self.placed = await self._put_in_place(notebook, outcome, ran)
+        except MoorageError as error:
+            self.placed = unwritten(outcome, error)
+        return self.placed
+
+    async def _observed(
+        self, executor: Executor, kernel: Kernel, notebook: dict[str, Any]
+    ) -> tuple[Outcome, Environment | str]:
+        """Run all cells, and find out what they ran with."""
+        if self._remember is None:
+            return self._measured(await executor.run(), kernel, count_cells(notebook)), "nothing is kept"
+        receive = executor.receive_late
+        try:
+            async with self._remember.watched(kernel, receive) as watching:
+                execution = await executor.run()
+                outcome = self._measured(execution, kernel, count_cells(notebook))
+                if execution.status != "ok":
+                    return outcome, "it did not end well"
+                return outcome, await self._remember.environment(kernel, notebook, watching, receive)
+        finally:
+            executor.write_back()  # what its children printed meanwhile
+
+    async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
+        """Write everything, and remember it if it went well."""
+        data = self._publisher.write(notebook)
+        made, missing = await self._publisher.collect()
+        outcome = not_made(missing, self._publisher.outcome(outcome))
+        if self._publisher.waits:
+            self._release(outcome)
+        shown = {} if self._remember is None else self._remember.shown(notebook)
+        documents = await self._publisher.export(data)
+        if self._remember is not None and outcome.status == "ok":
+            ran = structs.replace(
+                ran,
+                documents=documents,
+                written=self._item.documents,
+                artifacts=made,
+                seconds=outcome.seconds,
+                shown=shown,
+            )
+            self._remember.store(notebook, ran)
+        return outcome
+
+    def _limits(self) -> Limits:
+        settings, own = self._context.settings, self._item.settings
+        return Limits(
+            notebook=settings.timeout if own.timeout is None else own.timeout,
+            cell=settings.cell_timeout if own.cell_timeout is None else own.cell_timeout,
+        )
+
+    def _on_cell(self, index: int, total: int, cell: int) -> None:
+        context = self._context
+        context.emit(CellStarted(self._item.name, context.clock(), index, total, cell))
+
+    def _measured(self, execution: Execution, kernel: Kernel, cells: int) -> Outcome:
+        outcome = Outcome(
+            self._item.name,
+            None,
+            execution.status,
+            kernel=kernel.spec.called,
+            rendezvous=kernel.rendezvous,
+            forked=not not_forked(kernel.process),
+            not_forked=not_forked(kernel.process),
+            attempts=self._place.attempt,
+            error=execution.failure,
+            reason=execution.reason,
+            cells=cells,
+            cells_done=execution.cells_done,
+            peak_memory=self._place.peak_memory,
+        )
+        return self._timed(outcome)
+
+    def _cached(self, kernel: str, cells: int, artifacts: tuple[str, ...]) -> Outcome:
+        outcome = Outcome(self._item.name, None, "cached", kernel=kernel, cells=cells)
+        self._publisher.restored(artifacts)
+        return self._timed(self._publisher.outcome(outcome))
+
+    def _timed(self, outcome: Outcome) -> Outcome:
+        seconds = self._context.clock() - self._began
+        return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+
+
+def _as_it_is_now(item: Item) -> Item:
+    """Return the item with its source's present bytes: in a long run somebody may have changed it."""
+    try:
+        data = read_regular(item.file.path, MOST_DOCUMENT)
+    except OSError:
+        return item  # loading it tells why
+    return item if data == item.data else replace(item, data=data)

@@ -1,0 +1,1 @@
+"""What a run will do: its documents, settings, targets and dependencies."""

@@ -1,0 +1,159 @@
+"""What a run will do: its notebooks, their settings, who waits for whom."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moorage.configuration import searched
+from moorage.errors import DocumentError
+from moorage.notebooks.documents.document import load
+from moorage.notebooks.execution.context import Item
+from moorage.notebooks.execution.publish import documents_of
+from moorage.notebooks.output.artifacts import check_pattern
+from moorage.notebooks.planning.collect import Collection, SourceFile, collect
+from moorage.notebooks.planning.dependencies import Declared, Dependencies, resolve
+from moorage.notebooks.planning.settings import Configuration, NotebookSettings, RenderSettings
+from moorage.notebooks.planning.timings import load_timings
+from moorage.plan.schedule import Job
+from moorage.regular import MOST_DOCUMENT, read_regular
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run before it begins.
+
+    Attributes:
+        collection: the documents found.
+        items: the notebooks by name, in the order given.
+        jobs: what the schedule needs to know of them.
+        expected: seconds each took last time, where known.
+        state: folder of the cache and the timings.
+        home: folder of the project, see :class:`moorage.notebooks.execution.context.Context`.
+        notes: what the user should hear.
+        warnings: what may not be as the user thinks.
+    """
+
+    collection: Collection
+    items: Mapping[str, Item]
+    jobs: tuple[Job, ...]
+    expected: Mapping[str, float]
+    state: Path
+    home: Path
+    notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
+
+
+def make_plan(
+    sources: Sequence[str | Path],
+    settings: RenderSettings,
+    configuration: Configuration,
+    *,
+    cwd: Path,
+    private: Path,
+) -> Plan:
+    """Find the documents and work out what each needs. Reads every source once, writes nothing.
+
+    Args:
+        sources: files, folders and globs.
+        settings: of the run.
+        configuration: of the project.
+        cwd: absolute working directory.
+        private: folder for notebooks that are wanted for their pages only.
+
+    Raises:
+        UsageError: see :func:`~moorage.notebooks.planning.collect.collect`; or an artefact pattern cannot be.
+    """
+    collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
+    home = configuration.root if configuration.path else _project(collection.root)
+    state = home / ".moorage"
+    expected = _expected(collection, state, home)
+    data = {file.name: _read(file.path) for file in collection.files}
+    declared = [
+        Declared(file.name, file.path, _settings(file, data[file.name], configuration))
+        for file in collection.files
+    ]
+    for each in declared:
+        for pattern in (*each.settings.artifacts, *each.settings.outputs, *settings.artifacts):
+            check_pattern(pattern, each.path.parent.resolve(), collection.root.resolve())
+    dependencies = resolve(declared)
+    waited_for = frozenset[str]().union(*(each.needs for each in dependencies.notebooks.values()))
+    items = {
+        file.name: Item(
+            file,
+            each.settings,
+            data[file.name],
+            documents_of(file.output, settings.to, private / _private_name(file)),
+            dependencies.notebooks[file.name].links,
+            "; ".join(dependencies.notebooks[file.name].missing),
+            waited_for=file.name in waited_for,
+            fresh=settings.force or settings.no_cache or file.name not in expected,
+        )
+        for file, each in zip(collection.files, declared, strict=True)
+    }
+    jobs = tuple(_job(item, settings, dependencies, expected) for item in items.values())
+    notes = (*collection.notes, *dependencies.notes)
+    return Plan(collection, items, jobs, expected, state, home, notes, collection.warnings)
+
+
+def named_from(home: Path, path: Path) -> str:
+    """Return the name of a file for what is kept between runs: relative to ``home``, with forward slashes."""
+    return Path(os.path.relpath(path, home)).as_posix()
+
+
+def _expected(collection: Collection, state: Path, home: Path) -> dict[str, float]:
+    seconds = load_timings(state / "timings.json")
+    names = {file.name: named_from(home, file.path) for file in collection.files}
+    return {name: seconds[known] for name, known in names.items() if known in seconds}
+
+
+def _project(folder: Path) -> Path:
+    """Return the top of the git work tree that holds a folder; outside of any, the folder itself.
+
+    A folder that anybody may write to, such as /tmp, is the top of nothing: another user may have put a .git
+    there.
+    """
+    top = searched(folder)[-1]
+    private = not top.stat().st_mode & stat.S_IWOTH
+    return top if private and os.path.lexists(top / ".git") else folder
+
+
+def _job(
+    item: Item, settings: RenderSettings, dependencies: Dependencies, expected: Mapping[str, float]
+) -> Job:
+    own = item.settings
+    return Job(
+        item.name,
+        dependencies.notebooks[item.name].needs,
+        own.cores,
+        own.memory,
+        expected.get(item.name),
+        settings.retries if own.retries is None else own.retries,
+    )
+
+
+def _read(path: Path) -> bytes:
+    """Return a source's bytes; what cannot be read is told when its turn comes."""
+    try:
+        return read_regular(path, MOST_DOCUMENT)
+    except OSError:
+        return b""
+
+
+def _settings(file: SourceFile, data: bytes, configuration: Configuration) -> NotebookSettings:
+    metadata = None
+    # Parsing every source would cost more than a cached run may take: only those that may say something.
+    if b"moorage" in data:
+        try:
+            metadata = load(file.path).notebook["metadata"].get("moorage")
+        except DocumentError:
+            metadata = None  # told when its turn comes
+    return configuration.notebook(file.path, metadata)
+
+
+def _private_name(file: SourceFile) -> str:
+    return hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".ipynb"

@@ -1,0 +1,56 @@
+"""Kernels ahead of the notebooks of a run: for whom, and how many."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from moorage.discovery.kernelspec import native
+from moorage.notebooks.execution.prelaunch import kernels_ahead, launch_options
+from moorage.notebooks.planning.settings import RenderSettings
+from moorage.process.local import shared_warden
+
+pytestmark = pytest.mark.anyio
+
+SPEC = native()
+SETTINGS = RenderSettings(kernel_arg=("--Session.username=me",), env={"ALL": "1"})
+
+
+def test_a_kernel_gets_what_the_run_says_and_no_file_for_its_history() -> None:
+    options = launch_options(SPEC, SETTINGS, directory=Path("/x"), env={"A": "1"}, fork=True)
+    assert options["env"] == {"A": "1", "ALL": "1"}
+    assert options["kernel_args"] == ("--HistoryManager.hist_file=:memory:", "--Session.username=me")
+    other = launch_options(
+        replace(SPEC, argv=("R",), language="r"), SETTINGS, directory=Path(), env={}, fork=True
+    )
+    assert other["kernel_args"] == ("--Session.username=me",)
+
+
+async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(tmp_path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    directories = {"a": tmp_path, "b": tmp_path, "c": elsewhere}
+    async with (
+        shared_warden(),
+        kernels_ahead(directories, SETTINGS, env={}) as ahead,
+    ):
+        assert ahead is not None
+        options = launch_options(SPEC, SETTINGS, directory=tmp_path, env={}, fork=True)
+        assert ahead._ready.ready == 0
+        assert ahead.launch("c", SPEC, options | {"cwd": elsewhere}) is None
+        assert ahead.launch("a", replace(SPEC, name="other"), options) is None
+        async with ahead.launch("a", SPEC, options) as kernel:
+            result = await kernel.execute("import os; print(os.getcwd(), os.environ['ALL'])")
+            assert result.outputs[0]["text"] == f"{tmp_path} 1\n"
+        async with asyncio.timeout(60):
+            while not ahead._ready.ready:
+                await asyncio.sleep(0.01)
+        ahead.over("c")
+        async with ahead.launch("b", SPEC, options) as kernel:
+            assert ahead._ready.ready == 0
+            assert (await kernel.execute("1")).status == "ok"
+        assert not ahead._ready._to_start.qsize()
+        assert not ahead._ready._ready
