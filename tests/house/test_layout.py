@@ -1,7 +1,4 @@
-"""Holds the layout: who may import whom, how large things may grow, what may never be called.
-
-A rule turns sources into a list of violations. It runs over the tree, and over planted lines it must find.
-"""
+"""The layout: which room imports which, how large things may grow, what may never be called."""
 
 from __future__ import annotations
 
@@ -10,13 +7,10 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "src" / "moorage"
+from house.sources import PACKAGE, ROOT, Source, imports, package_sources, project_sources, report
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset(
@@ -71,56 +65,7 @@ UNTESTED: dict[str, str] = {
 """``"a/b.py"`` -> why it has no tests/a/test_b.py."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file: ``path`` is relative to the package and has forward slashes."""
-
-    path: str
-    text: str
-
-    @property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text, self.path)
-
-    @property
-    def room(self) -> str:
-        return self.path.split("/")[0].removesuffix(".py")
-
-
-Rule = Callable[[list[Source]], list[str]]
-
-
-def package_sources() -> list[Source]:
-    return [
-        Source(path.relative_to(PACKAGE).as_posix(), path.read_text("utf-8"))
-        for path in sorted(PACKAGE.rglob("*.py"))
-    ]
-
-
-def project_sources() -> list[Source]:
-    return [
-        Source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
-        for folder in ("src", "tests", "bench")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        if "files" not in path.relative_to(ROOT).parts
-    ]
-
-
 # -- imports ---------------------------------------------------------------------------------------
-
-
-def imports(source: Source) -> Iterator[tuple[int, str]]:
-    """Yield line and full dotted name of all that ``source`` imports, inside functions too."""
-    package = ["moorage", *source.path.split("/")[:-1]]
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*start, *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield node.lineno, f"{module}.{alias.name}"
 
 
 def room_of(dotted: str) -> str | None:
@@ -383,6 +328,7 @@ def untested(sources: list[Source]) -> list[str]:
     return found
 
 
+Rule = Callable[[list[Source]], list[str]]
 PACKAGE_RULES: list[Rule] = [
     pure_rooms, zmq_files, storeys, sizes, banned_calls, unguarded_streams, undocumented, untested
 ]  # fmt: skip
@@ -442,16 +388,11 @@ INNOCENT: list[tuple[Rule, str, str]] = [
 
 @pytest.mark.parametrize("rule", PACKAGE_RULES, ids=lambda rule: rule.__name__)
 def test_the_package_keeps(rule: Rule) -> None:
-    report(rule, rule(package_sources()))
+    report(rule.__name__, rule(package_sources()))
 
 
 def test_every_ignored_lint_is_explained() -> None:
-    report(unexplained, unexplained(project_sources()))
-
-
-def report(rule: Rule, violations: list[str]) -> None:
-    if violations:
-        pytest.fail(f"{rule.__name__}: {len(violations)}\n  " + "\n  ".join(violations), pytrace=False)
+    report("unexplained", unexplained(project_sources()))
 
 
 @pytest.mark.parametrize(("rule", "path", "text"), PLANTED)
