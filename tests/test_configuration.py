@@ -35,7 +35,7 @@ def test_what_is_no_toml_is_told(tmp_path):
         (tmp_path / name).write_text(content)
         with pytest.raises(ConfigurationError, match="no valid TOML"):
             read_table(tmp_path / name)
-    (tmp_path / "pyproject.toml").write_text("moorage =")  # somebody else's to tell
+    (tmp_path / "pyproject.toml").write_text("moorage =")  # other tools report it
     assert read_table(tmp_path / "pyproject.toml") is None
 
 

@@ -33,7 +33,7 @@ def file(tmp_path):
     return tmp_path / "kernel.json"
 
 
-def test_somebody_elses_launcher_acknowledges(launcher, file):
+def test_a_foreign_launcher_acknowledges(launcher, file):
     file.write_text(json.dumps({**launcher.file(), "kernel_name": "mine"}))
     with ThreadPoolExecutor(1) as pool:
         registering = pool.submit(kernelside.register, file, NUMBERS)
@@ -47,14 +47,14 @@ def test_somebody_elses_launcher_acknowledges(launcher, file):
     assert kernelside.terms(file) is None, "it has become a connection file"
 
 
-def test_nobody_acknowledges(launcher, file):
+def test_no_acknowledgement_comes(launcher, file):
     file.write_text(json.dumps(launcher.file()))
-    with pytest.raises(DeadlineExceeded, match="acknowledged"):
+    with pytest.raises(DeadlineExceeded, match="no acknowledgement"):
         kernelside.register(file, NUMBERS, timeout=0.2)
     assert kernelside.terms(file) is not None
 
 
-def test_nobody_listens(file):
+def test_nothing_listens(file):
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         port = router.bind_to_random_port("tcp://127.0.0.1")
     file.write_text(json.dumps({"key": "k", "registration_port": port}))
@@ -74,7 +74,7 @@ def test_an_answer_that_is_no_acknowledgement(launcher, file, answer):
             registering.result(20)
 
 
-def test_ports_that_make_no_sense_are_refused_before_anybody_hears_of_them(launcher, file):
+def test_ports_that_make_no_sense_are_refused_before_they_are_sent(launcher, file):
     file.write_text(json.dumps(launcher.file()))
     for odd in ({}, {**NUMBERS, "hb_port": 0}, {**NUMBERS, "hb_port": 65536}):
         with pytest.raises(ProtocolError):

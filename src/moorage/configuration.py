@@ -1,6 +1,6 @@
 """Where the configuration stands: the nearest ``moorage.toml``, or ``[tool.moorage]`` in pyproject.toml.
 
-What the tables mean is known to those who use them.
+What a table means is known in the room that uses it.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class LaunchError(MoorageError):
 
 
 class KernelDied(MoorageError):
-    """The kernel's process ended while somebody still needed it.
+    """The kernel's process ended while it was still needed.
 
     Args:
         what: what happened.

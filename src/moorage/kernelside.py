@@ -1,4 +1,4 @@
-"""For authors of kernels: register the ports your kernel has bound with whoever launched it (JEP 66).
+"""For authors of kernels: register the ports your kernel has bound with its launcher (JEP 66).
 
 A launcher may give your kernel a registration file where it used to give a connection file. Then bind five
 ports of your own choice, and report them::
@@ -72,7 +72,7 @@ def register(
 ) -> ConnectionInfo:
     """Report the ports a kernel has bound, wait for the acknowledgement, and write them into the file.
 
-    Bind first, then register: nobody may take a port between choosing and using it.
+    Bind first, then register: no port is free between choosing and using it.
 
     Args:
         connection_file: the registration file the kernel was given. It becomes a connection file, so that
@@ -87,7 +87,7 @@ def register(
         OSError: the file cannot be read, or is a pipe or a device.
         UsageError: it is no registration file.
         ProtocolError: a port is missing or odd, the file makes no sense, or the launcher refuses.
-        DeadlineExceeded: nobody acknowledged. End the kernel: nobody will ever speak to it.
+        DeadlineExceeded: no acknowledgement came. End the kernel: no client will ever connect to it.
     """
     path = Path(connection_file)
     found = _read(path)
@@ -135,8 +135,8 @@ def _carry_out(handshake: Handshake, event: Event, socket: zmq.Socket[bytes]) ->
 def _refused(where: Terms, reason: str, why: str) -> MoorageError:
     if reason == "late":
         return DeadlineExceeded(
-            f"nobody acknowledged the registration at {where.url}",
-            why="Whoever launched the kernel has gone, or does not listen there",
+            f"no acknowledgement of the registration came from {where.url}",
+            why="The launcher of the kernel has gone, or does not listen there",
         )
     return ProtocolError(f"the registration at {where.url} failed", why=why)
 

@@ -108,7 +108,7 @@ def digest_regular(path: str | Path) -> str:
     Raises:
         OSError: see :func:`read_regular`; no size is too large.
     """
-    import hashlib  # noqa: PLC0415 - loads OpenSSL, which most who read files have no use for
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which most readers of files have no use for
 
     digest = hashlib.sha256()
     with open_regular(path) as file:

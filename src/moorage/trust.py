@@ -51,7 +51,7 @@ def distrust(path: Path) -> Distrust | None:
     """Tell why a file does not count; None where it does.
 
     It has to belong to this user or root (with sudo also to the user who typed it), the folder as well, and
-    no other user may write to either. A group that has no other member is nobody else.
+    no other user may write to either. A group that has no other member counts as this user.
 
     Args:
         path: absolute path of the file; of a link both ends are looked at.

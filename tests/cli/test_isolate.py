@@ -42,7 +42,7 @@ TELL = "import sys; print(*map(repr, sys.argv[2:]), sep='\\n'); sys.exit(int(sys
         (["isolate", "--help"], ["isolate", "--help"], []),
     ],
 )
-def test_the_command_line_of_somebody_else_is_left_alone(words, own, command):
+def test_the_command_line_to_isolate_is_left_alone(words, own, command):
     assert cut(words) == (own, command)
 
 

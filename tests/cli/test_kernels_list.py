@@ -81,7 +81,7 @@ def test_one_that_hangs_and_one_that_is_broken_cost_a_line_each(typed):
     assert len(told) == 4
     remarks = json.loads(typed("kernels", "--json", code=0).stdout)["remarks"]
     assert {"hanging", "broken"} <= {each["provider"] for each in remarks}
-    end.touch()  # who asks it behind the list ends, too
+    end.touch()  # the process that asks it in the background ends, too
 
 
 def test_a_slow_one_is_shown_as_it_was_once_it_has_answered(typed):

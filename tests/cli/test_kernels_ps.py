@@ -58,8 +58,8 @@ def test_programs_get_all_but_keys():
 
 
 @pytest.mark.anyio
-async def test_who_does_not_answer_at_once_is_busy():
-    assert await activity([ONE]) == {"abcdefghij": "busy"}  # at port 1 nobody ever does
+async def test_a_kernel_that_does_not_answer_at_once_is_busy():
+    assert await activity([ONE]) == {"abcdefghij": "busy"}  # at port 1 nothing ever does
 
 
 def test_ids_are_as_long_as_they_must_be():

@@ -107,8 +107,8 @@ def test_errors_of_a_group_are_told_one_by_one(capsys, monkeypatch):
 def test_a_reader_that_has_gone_is_no_error_of_the_help(moorage: Command):
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "wb") as nobody:
-        done = moorage.ended(moorage.start("render", "--help", stdout=nobody))
+    with os.fdopen(writing, "wb") as closed:
+        done = moorage.ended(moorage.start("render", "--help", stdout=closed))
     assert "Traceback" not in done.stderr
 
 

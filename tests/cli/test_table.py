@@ -51,7 +51,7 @@ def test_styles_colour_the_text_and_not_the_gaps():
     assert lines([Column("A")], [["x"]], Screen(40, colour=False), [["32"]]) == ["A", "x"]
 
 
-def test_what_somebody_else_wrote_moves_no_cursor():
+def test_foreign_text_moves_no_cursor():
     assert plain("a\x1b[2Jb\nc\u200b") == "a?[2Jb?c?"
     assert "\x1b" not in "".join(lines([Column("A")], [["\x1b[31m"]], Screen(None, colour=False)))
 

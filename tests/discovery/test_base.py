@@ -92,7 +92,7 @@ def test_a_thread_that_hangs_does_not_keep_the_program_alive():
     assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
 
 
-def test_the_package_offers_the_words_of_who_writes_a_provider():
+def test_the_package_has_the_names_that_a_provider_is_written_with():
     import moorage.discovery as offered
 
     assert all(getattr(offered, name) is not None for name in offered.__all__)

@@ -43,13 +43,13 @@ def test_it_is_there_again_but_for_variables_and_marked_stale(cache):
     assert b"secret" not in cache.path("ssh").read_bytes()
 
 
-def test_nobody_else_may_read_it(cache):
+def test_no_other_user_may_read_it(cache):
     cache.save("ssh", [BOX], 0.0)
     assert stat.S_IMODE(cache.path("ssh").stat().st_mode) == 0o600
     assert [path.name for path in cache.folder.iterdir()] == ["ssh.json"]
 
 
-def test_nothing_is_known_of_who_was_never_asked(cache):
+def test_nothing_is_known_of_a_provider_that_was_never_asked(cache):
     assert cache.load("ssh") is None
 
 

@@ -102,7 +102,9 @@ def test_environments_are_looked_for_from_the_document(here, tmp_path, monkeypat
         choose_kernel(None, "python")
     assert choose_kernel(None, "python", directory=here.project)[0].called == "env/.venv"
     with pytest.raises(KernelTypeNotFound):
-        choose_kernel(None, None, "env/.venv", directory=here.project)  # who insists says it from where he is
+        choose_kernel(
+            None, None, "env/.venv", directory=here.project
+        )  # a required type is looked up from the working directory
 
 
 def test_an_environment_that_cannot_run_anything_is_passed_over_unless_it_is_named(here):
@@ -125,7 +127,7 @@ def test_a_broken_kernelspec_is_no_reason_not_to_run(here):
         choose_kernel("klingon", "klingon")
 
 
-def test_a_language_nobody_speaks(here):
+def test_a_language_without_a_kernel(here):
     with pytest.raises(KernelTypeNotFound, match="no kernel for klingon"):
         choose_kernel(None, "klingon")
     with pytest.raises(KernelTypeNotFound, match="no kernel type is called shceme") as caught:

@@ -49,13 +49,13 @@ def test_moorages_own_are_there_without_a_look_at_entry_points():
     assert own("box") is None
 
 
-def test_others_come_after_them_and_nobody_takes_a_place(box):
+def test_foreign_providers_come_after_our_own_and_replace_none(box):
     found = list(installed())
     assert found[: len(OWN)] == list(OWN)
     assert {"box", "broken", "hanging", "misnamed", "spec (hanging_provider:provider)"} <= set(found)
 
 
-def test_one_of_somebody_else(box):
+def test_a_foreign_provider(box):
     provider = installed()["box"]()
     (found,) = ask(provider, HERE)
     assert found.name == "box/python"

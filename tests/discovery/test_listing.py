@@ -1,4 +1,4 @@
-"""Lists of all kernel types: nobody makes them fail, and nobody makes them wait."""
+"""Lists of all kernel types: no provider makes them fail, and none makes them wait."""
 
 from __future__ import annotations
 

@@ -120,12 +120,12 @@ def test_no_process_of_another_user_is_a_kernel_of_this_one(tmp_path):
 def test_what_is_known_of_a_process():
     assert time.time() - 86400 * 365 < began(os.getpid()) <= time.time() + 1
     assert memory(os.getpid()) > 1 << 20
-    nobody = 1 << 30
-    assert began(nobody) is None
-    assert memory(nobody) is None
+    unused = 1 << 30
+    assert began(unused) is None
+    assert memory(unused) is None
 
 
-def test_who_names_the_file_counts_where_nobody_is_known_to_listen():
+def test_the_process_that_names_the_file_counts_where_no_listener_is_known():
     assert listener("ipc", "/nowhere/k", 1, 12) == 12
     assert listener("tcp", "127.0.0.1", 1, None) is None
     assert listener_alone("ipc", "/nowhere/k", 1) is None

@@ -30,13 +30,13 @@ def cache(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_who_is_asked_has_an_answer_kept(cache):
+def test_the_answer_of_a_provider_is_kept(cache):
     refresh(["box", "broken", "gone"], cache)
     assert [each.name for each in cache.load("box").types] == ["box/python"]
     assert cache.load("broken") is None
 
 
-def test_who_is_being_asked_already_is_left_alone(cache):
+def test_a_provider_that_is_being_asked_already_is_left_alone(cache):
     cache.folder.mkdir(parents=True)
     lock = os.open(cache.folder / "box.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -47,7 +47,7 @@ def test_who_is_being_asked_already_is_left_alone(cache):
     assert cache.load("box") is not None
 
 
-def test_where_nothing_can_be_kept_nobody_is_asked(tmp_path, monkeypatch):
+def test_where_nothing_can_be_kept_no_provider_is_asked(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.syspath_prepend(str(ODD))
     refresh(["hanging"], Cache(tmp_path / "file" / "x"))  # it would hang

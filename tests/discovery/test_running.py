@@ -23,7 +23,7 @@ from moorage.errors import KernelTypeNotFound
 from moorage.process.warden.private_directory import PrivateDirectory
 from moorage.process.warden.private_directory import make as make_berth
 
-# What a kernel's heartbeat does, as far as anybody looks: libzmq greets at once, and says no more.
+# What a client sees of a kernel's heartbeat: libzmq greets at once, and sends no more.
 STAND_IN = """
 import socket, sys
 where, file = sys.argv[1:]
@@ -125,7 +125,7 @@ def test_a_file_elsewhere_is_found_on_the_command_line(machine, tmp_path):
     assert (found.owner, found.pid) == ("other", process.pid)
 
 
-def test_who_only_names_the_file_is_not_the_kernel(machine):
+def test_a_process_that_only_names_the_file_is_not_the_kernel(machine):
     path = machine.runtime / "kernel-a.json"
     editor = subprocess.Popen([sys.executable, "-c", "input()", str(path)], stdin=subprocess.PIPE)
     try:
@@ -138,7 +138,7 @@ def test_who_only_names_the_file_is_not_the_kernel(machine):
 
 @contextmanager
 def listening(speak: bytes | None):
-    """Somebody else at a port: he says something, or nothing."""
+    """A foreign process at a port: it sends something, or nothing."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -161,7 +161,7 @@ def listening(speak: bytes | None):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the peer that is never spoken to
 @pytest.mark.parametrize("speak", [b"HTTP/1.1 400 Bad Request\r\n", b"", None])
-def test_whoever_got_the_port_since_is_no_kernel(machine, speak):
+def test_a_process_that_got_the_port_since_is_no_kernel(machine, speak):
     with listening(speak) as port:
         machine.write(machine.runtime / "kernel-old.json", port)
         assert [each.alive for each in machine.here()] == [False]

@@ -20,19 +20,10 @@ PER_THOUSAND = 0.5
 """How many such words a thousand words may hold. In projects whose prose is good it is 0.0 to 0.2."""
 
 CEILINGS: dict[str, float] = {
-    "cli": 3.7,
-    "discovery": 4.9,
     "docs": 3.4,
-    "doctor": 2.1,
-    "jupyter": 6.8,
     "kernel": 9.2,
     "notebooks": 2.1,
-    "plan": 8.7,
     "process": 7.2,
-    "rendezvous": 7.1,
-    "root": 3.2,
-    "testing": 3.9,
-    "wire": 1.6,
 }
 """What the rooms above it may not exceed. These figures only go down, and a room below it goes out."""
 

@@ -106,7 +106,7 @@ def test_named_ports_are_held_like_the_others() -> None:
     asyncio.run(meeting.end(one))
 
 
-def test_who_has_yet_to_choose_is_given_another_file() -> None:
+def test_a_kernel_that_has_yet_to_choose_gets_another_file() -> None:
     one = manager()
     meeting = met(one, "handshake", XEUS)
     assert meeting.file is not None

@@ -58,14 +58,14 @@ def test_it_registers_in_the_files_dialect(kind, start, tmp_path):
         assert process.wait(60) == 0
 
 
-def test_it_ends_with_a_sentence_where_nobody_acknowledges(start, tmp_path):
+def test_it_ends_with_a_sentence_where_no_acknowledgement_comes(start, tmp_path):
     path = tmp_path / "kernel.json"
     with XeusLauncher() as launcher:
         path.write_text(json.dumps(launcher.file()))
         process = start(path)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "error: nobody acknowledged the registration" in err
+    assert "error: no acknowledgement of the registration" in err
     assert "Traceback" not in err
 
 

@@ -37,13 +37,13 @@ def began() -> Iterator[Any]:
         asyncio.run(process.end())
 
 
-def test_its_end_is_told_to_everybody(began: Any) -> None:
+def test_its_end_reaches_every_waiter(began: Any) -> None:
     ended: list[ExitStatus] = []
     process = began("raise SystemExit(3)", ended=ended)
     assert process.face.wait(20) == process.face.poll() == process.face.returncode == 3
     assert asyncio.run(process.over()) == 3
     assert [status.code for status in ended] == [3]
-    process.face.send_signal(signal.SIGTERM)  # to nobody
+    process.face.send_signal(signal.SIGTERM)  # reaches no process
     asyncio.run(process.signalled(signal.SIGTERM))
 
 
@@ -109,7 +109,7 @@ def test_pipes_can_be_read(began: Any) -> None:
     assert process.face.stderr is None
 
 
-def test_what_nobody_wants_is_kept_all_the_same(began: Any, capfd: Any) -> None:
+def test_output_that_is_not_read_is_kept_all_the_same(began: Any, capfd: Any) -> None:
     process = began(TALK, Streams.of(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     process.face.wait(20)
     assert sorted(asyncio.run(process.obituary())[1].split()) == ["err", "out"]

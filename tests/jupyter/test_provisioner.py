@@ -182,7 +182,7 @@ def test_the_next_kernel_is_not_asked_to_end_in_place_of_a_dead_one(started: Any
 
 
 @pytest.mark.parametrize(("kernel", "way"), WAYS[1:])
-def test_ports_are_nobody_elses_while_no_kernel_lives(started: Any, kernel: str, way: str) -> None:
+def test_ports_stay_held_while_no_kernel_lives(started: Any, kernel: str, way: str) -> None:
     manager = started(agreed_by(way, kernel))
     run(manager, "")
     manager.provisioner.process.kill()
@@ -193,7 +193,7 @@ def test_ports_are_nobody_elses_while_no_kernel_lives(started: Any, kernel: str,
 
 
 @pytest.mark.parametrize("said", ["config", "port", "argument"])
-def test_who_asks_for_tcp_gets_it(started: Any, said: str) -> None:
+def test_tcp_is_used_where_it_is_requested(started: Any, said: str) -> None:
     from moorage.rendezvous.hold import hold_port, port_of
 
     config, rest = Config(), {}
@@ -210,7 +210,7 @@ def test_who_asks_for_tcp_gets_it(started: Any, said: str) -> None:
     assert run(manager, "print(1)") == "1"
 
 
-def test_who_names_a_path_gets_it(started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_path_is_used(started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = Config()
     config.KernelManager.transport = "ipc"
@@ -251,7 +251,7 @@ def test_a_kernel_that_dies_while_starting_says_how(kernelspec: Any, capfd: Any)
 
 
 @pytest.mark.anyio
-async def test_a_kernel_that_somebody_restarts_may_die(kernelspec: Any) -> None:
+async def test_a_kernel_may_die_while_it_is_restarted(kernelspec: Any) -> None:
     config = Config()
     config.KernelRestarter.restart_limit = 1
     config.KernelRestarter.time_to_dead = 0.2

@@ -108,7 +108,7 @@ def test_what_worked_is_remembered(remembered):
     assert ways(Spec(XPYTHON)) == ("handshake",)
     remembered.remember(known_as(Spec(XPYTHON)), "does not register")
     assert ways(Spec(XPYTHON)) == ("hold",)
-    assert ways(Spec(XPYTHON), "handshake") == ("handshake",), "who insists gets it"
+    assert ways(Spec(XPYTHON), "handshake") == ("handshake",), "a required rendezvous is used"
 
 
 def test_a_kernelspec_that_was_mended_is_tried_anew(remembered, tmp_path):

@@ -26,7 +26,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_nobody_else_may_read_it(directory, umask):
+def test_no_other_user_may_read_it(directory, umask):
     before = os.umask(umask)
     try:
         write_connection_file(directory / "kernel.json", WHOLE)

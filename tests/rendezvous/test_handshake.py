@@ -56,7 +56,7 @@ async def test_the_kernel_registers_and_others_can_attach(meeting):
     assert await meeting.addresses() is info
 
 
-async def test_it_registered_before_anybody_waited(meeting):
+async def test_it_registered_before_it_was_awaited(meeting):
     await register(meeting.connection_file)
     async with asyncio.timeout(20):
         assert (await meeting.addresses()).hb_port == 5005

@@ -1,4 +1,4 @@
-"""Held ports: nobody else gets them, and their kernel does."""
+"""Held ports: no other process gets them, and their kernel does."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_another_user_gets_none_of_them_but_while_the_kernel_binds_them(di
     meeting.close()
 
 
-def test_nobody_can_connect_to_a_port_that_is_only_held(held):
+def test_a_port_that_is_only_held_accepts_no_connection(held):
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port_of(held[0])))
 

@@ -75,7 +75,7 @@ async def test_it_is_one_for_the_loop_and_closed_by_the_last():
     first.close()  # once more: nothing happens
 
 
-async def test_what_is_no_registration_is_counted_and_disturbs_nobody(registrar, context):
+async def test_what_is_no_registration_is_counted_and_disturbs_no_other(registrar, context):
     terms = terms_of(registrar, "good")
     heard = asyncio.get_running_loop().create_future()
     registrar.expect(terms, heard.set_result)
@@ -92,7 +92,7 @@ async def test_what_is_no_registration_is_counted_and_disturbs_nobody(registrar,
             assert (await heard).shell_port == 5001
 
 
-async def test_who_sends_too_much_at_once_is_hung_up_on(registrar, context):
+async def test_a_peer_that_sends_too_much_at_once_is_hung_up_on(registrar, context):
     terms = terms_of(registrar, "good")
     registrar.expect(terms, lambda _: None)
     with context.socket(zmq.DEALER) as stranger:
@@ -126,7 +126,7 @@ async def hung_up(reader):
     ],
     ids=["no ZMTP", "endless", "endless frames", "no registration"],
 )
-async def test_who_says_what_is_no_registration_is_hung_up_on(registrar, context, says):
+async def test_a_peer_that_sends_no_registration_is_hung_up_on(registrar, context, says):
     reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
     try:
         writer.write(says)
@@ -139,7 +139,7 @@ async def test_who_says_what_is_no_registration_is_hung_up_on(registrar, context
     assert not registrar._peers
 
 
-async def test_who_has_been_acknowledged_and_says_more_is_hung_up_on(registrar):
+async def test_a_peer_that_sends_more_once_acknowledged_is_hung_up_on(registrar):
     terms = terms_of(registrar, "good")
     registrar.expect(terms, lambda _: None)
     (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
@@ -204,7 +204,7 @@ async def test_it_accepts_again_once_there_are_descriptors(registrar):
         assert said == zmtp.greeting()[:10]
 
 
-async def test_a_receiver_that_raises_stops_nobody(registrar, context, caplog):
+async def test_a_receiver_that_raises_stops_no_other(registrar, context, caplog):
     loop = asyncio.get_running_loop()
     raised = []
     loop.set_exception_handler(lambda _, told: raised.append(told["exception"]))
@@ -222,7 +222,7 @@ async def test_a_receiver_that_raises_stops_nobody(registrar, context, caplog):
     assert [str(error) for error in raised] == ["no space"]
 
 
-async def test_who_is_forgotten_is_unknown(registrar, context):
+async def test_a_forgotten_kernel_is_unknown(registrar, context):
     terms = terms_of(registrar, "gone")
     registrar.expect(terms, lambda _: None)
     with pytest.raises(ProtocolError):
@@ -235,7 +235,7 @@ async def test_who_is_forgotten_is_unknown(registrar, context):
     assert registrar.refused["unknown kernel"] == 1
 
 
-async def test_who_hangs_up_before_the_answer_is_no_trouble(registrar):
+async def test_a_peer_that_hangs_up_before_the_answer_is_no_trouble(registrar):
     terms = terms_of(registrar, "hasty")
     heard = asyncio.get_running_loop().create_future()
     registrar.expect(terms, heard.set_result)

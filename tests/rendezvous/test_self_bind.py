@@ -50,7 +50,7 @@ async def test_addresses_are_known_once_the_file_is_whole(directory):
     meeting.close()
 
 
-async def test_addresses_written_before_anybody_waits(directory):
+async def test_addresses_written_before_they_are_awaited(directory):
     meeting = SelfBindRendezvous(directory, b"key")
     content = json.loads(meeting.connection_file.read_bytes())
     meeting.connection_file.write_text(json.dumps({**content, **dict.fromkeys(PORTS, 5000)}))

@@ -28,7 +28,7 @@ def test_what_does_not_fails_with_its_reasons():
     ]
 
 
-def test_advice_and_what_was_not_looked_at_fail_nobody():
+def test_advice_and_what_was_not_looked_at_fail_no_kernel():
     advice = Check("it is red", passed=False, why="it is blue", required=False)
     skipped = Check("it is fast", passed=True, why="there is no wind", skipped=True)
     verdict = Verdict("the boat", (GOOD, advice, skipped))

@@ -95,7 +95,7 @@ def test_a_joined_pair_agrees(dialect, numbers):
     terms = terms_of(dialect)
     kernel, registry = kernel_of(terms, numbers), registry_of(terms)
     answer, agreed = registry.receive(asked(kernel, dialect), NOW)
-    assert isinstance(answer, Send), "acknowledged before anybody else hears of it"
+    assert isinstance(answer, Send), "acknowledged before it is handed on"
     assert {name: getattr(agreed.info, name) for name in PORTS} == numbers
     assert (agreed.info.key, agreed.info.ip, agreed.kernel_id) == (b"secret", "127.0.0.1", "kid")
     envelope = 1 if dialect == "docs" else 2
@@ -181,7 +181,7 @@ def test_a_launcher_that_says_no():
     assert refuse.why == "not today"
 
 
-def test_nobody_answers():
+def test_no_answer_comes():
     kernel = kernel_of(terms_of())
     assert kernel.handle(Expired(), NOW) == [], "nothing was asked"
     kernel.handle(Ask("q"), NOW)
@@ -189,7 +189,7 @@ def test_nobody_answers():
     assert reasons(kernel.handle(Expired(), NOW)) == ["late"]
 
 
-def test_a_kernel_without_ports_and_a_scheme_nobody_knows():
+def test_a_kernel_without_ports_and_an_unknown_scheme():
     with pytest.raises(ProtocolError, match="bound"):
         Handshake("kernel", terms_of())
     for scheme in ("hmac-rot13", "sha256", "hmac-shake_128", ""):
@@ -248,12 +248,12 @@ def test_ark_is_told_what_is_wrong_with_its_ports():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_replay_is_refused_whoever_sends_it_and_whenever(dialect):
+def test_a_replay_is_refused_from_any_sender_at_any_time(dialect):
     registry = registry_of(terms_of(dialect))
     frames = asked(kernel_of(terms_of(dialect)), dialect)
     assert not reasons(registry.receive(frames, NOW))
     assert reasons(registry.receive(frames, NOW)) == ["replay"]
-    assert reasons(registry.receive([b"somebody else", *frames[1:]], NOW)) == ["replay"]
+    assert reasons(registry.receive([b"another sender", *frames[1:]], NOW)) == ["replay"]
     registry.forget("kid")
     assert reasons(registry.receive(frames, NOW)) == ["replay"]
     registry.expect(terms_of(dialect, "next process"))
@@ -325,7 +325,7 @@ def test_mutations_of_a_good_request_are_refused(data):
         frames[where] = frame[:at] + (bytes([frame[at] ^ bit]) + frame[at + 1 :] if what == "flip" else b"")
     commands = registry_of(terms).receive(frames, NOW)
     agreed = [command for command in commands if isinstance(command, Agreed)]
-    # REQ's empty frame and its number are the envelope, which nobody signs.
+    # REQ's empty frame and its number are the envelope, which is not signed.
     assert not agreed or (dialect == "posit" and where == 1)
 
 

@@ -95,7 +95,7 @@ def test_any_bytes_are_taken_or_refused(data, cuts, polite):
     assert len(listener._buffer) <= MOST_BYTES
 
 
-def test_a_message_to_who_has_not_said_hello_is_refused():
+def test_a_message_before_the_greeting_is_refused():
     listener = Listener()
     assert listener.receive(greeting() + ready(b"DEALER")) is None
     with pytest.raises(ProtocolError):

@@ -50,7 +50,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
 
 
 def cut(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Cut a command line where that of somebody else begins, of which argparse must see nothing.
+    """Cut a command line where the command to isolate begins, of which argparse must see nothing.
 
     Returns:
         moorage's own words, and the command to isolate (empty for every other verb).

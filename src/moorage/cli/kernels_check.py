@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _EPILOGUE = """\
 The kernel is started under a port storm, by every rendezvous it can use, spoken to in every message of the
 protocol, interrupted, restarted, killed and shut down. FAIL is what the protocol requires and is not so;
-advice is what clients do well with, and fails nobody.
+advice is what helps clients, and fails no kernel.
 
 Exit codes: 0 it conforms; 1 it does not; 2 wrong usage.
 """

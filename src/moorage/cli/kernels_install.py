@@ -1,4 +1,4 @@
-"""``moorage kernels install``: kernelspecs of kernels that register with whoever launches them."""
+"""``moorage kernels install``: kernelspecs of kernels that register with their launcher."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from moorage.discovery.listing import Listing
 
 _EPILOGUE = """\
-Who takes longer than a third of a second is shown as last known and asked behind the list; --wait waits.
+A provider that takes longer than a third of a second is shown as last known and asked again in the
+background; --wait waits for all.
 What is searched and what is left out stands under [discovery] in moorage.toml.
 """
 

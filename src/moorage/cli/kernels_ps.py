@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.running import RunningKernel
 
-# A kernel that has nothing to do answers within milliseconds; who takes longer is computing (s).
+# A kernel that has nothing to do answers within milliseconds; one that takes longer is computing (s).
 _ANSWER_SECONDS = 0.5
 
 
@@ -21,7 +21,7 @@ def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
     parser = actions.add_parser(
         "ps",
         help="the kernels of yours that run on this machine",
-        description="Lists the kernels of yours that run on this machine, whoever started them.",
+        description="Lists your kernels that run on this machine, whichever program started them.",
         allow_abbrev=False,
     )
     parser.add_argument("--all", action="store_true", help="also files whose kernels have ended")

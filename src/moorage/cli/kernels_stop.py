@@ -1,4 +1,4 @@
-"""``moorage kernels stop ID``: ends a kernel of this user, whoever started it."""
+"""``moorage kernels stop ID``: ends a kernel of this user, whichever program started it."""
 
 from __future__ import annotations
 

@@ -55,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return INTERRUPTED
         except BrokenPipeError:
             return FAILED
-        except Exception as error:  # noqa: BLE001 - the last boundary: who typed a command gets a sentence
+        except Exception as error:  # noqa: BLE001 - the last boundary: a command ends with a sentence
             return complain(error)
         finally:
             _flush_streams()
 
 
 def _flush_streams() -> None:
-    """Write what is still to be written, as far as anybody reads it: at its end Python would complain."""
+    """Write what is buffered, as far as it is read: at its end Python would complain."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -70,7 +70,7 @@ def _flush_streams() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-        except (OSError, ValueError):  # a full disk: Python says so at its end; or somebody closed it
+        except (OSError, ValueError):  # a full disk, of which Python complains at its end; or it was closed
             continue
 
 

@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def unknown_flag(word: str, verb: str | None) -> UsageError:
-    """Return the complaint about a flag nobody knows, with near ones."""
+    """Return the error for an unknown flag, with near ones."""
     from difflib import get_close_matches
 
     from moorage.notebooks.planning.settings import RenderSettings

@@ -219,7 +219,7 @@ class Conversation:
         if self._kernel is None or self._interrupts > 1:
             cancel()
         else:
-            with suppress(MoorageError):  # it has just died: whoever waits hears of it
+            with suppress(MoorageError):  # it has just died, which the waiting request raises
                 self._kernel.interrupt()
 
     def _tell(self, seconds: float, death: KernelDied | None) -> None:

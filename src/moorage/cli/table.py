@@ -82,7 +82,7 @@ def columns_of(text: str) -> int:
 
 
 def plain(text: str) -> str:
-    """Return a text of somebody else without what would move the cursor or change colours."""
+    """Return a foreign text without what would move the cursor or change colours."""
     return "".join(each if each.isprintable() else "?" for each in text)
 
 

@@ -1,7 +1,7 @@
 """What can run.
 
-``from_blocking``, ``KernelType`` and the other words for who writes a provider are here; they are imported
-when they are asked for, because launching a kernel needs none of them.
+``from_blocking``, ``KernelType`` and the other names that a provider is written with are here. Each is
+imported when it is first used: launching a kernel needs none of them.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ for script do . "$script"; done
 
 @dataclass(frozen=True)
 class Activation:
-    """One environment, for who is to be inside it.
+    """How one environment is entered.
 
     Attributes:
         prefix: its folder.

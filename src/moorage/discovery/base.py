@@ -50,7 +50,8 @@ class KernelType:
     """Something that can be launched.
 
     Attributes:
-        spec: command, variables, names and how it is launched; ``spec.provider`` is who found it.
+        spec: command, variables, names and how it is launched; ``spec.provider`` names the provider that
+            found it.
         where: for people: the folder, environment or machine it comes from.
         lack: why it cannot be launched now; None when it can.
         attach: connection file of a kernel that runs already, for attaching to; None for what is launched.
@@ -185,7 +186,7 @@ def named(name: str, types: Sequence[KernelType]) -> KernelType | None:
 
 
 async def in_thread(call: Callable[[], T], *, name: str) -> T:
-    """Run ``call`` in a thread that nobody has to wait for, not even the end of the program.
+    """Run ``call`` in a daemon thread: not even the end of the program waits for it.
 
     Args:
         call: may block for as long as it likes.
@@ -211,7 +212,7 @@ async def in_thread(call: Callable[[], T], *, name: str) -> T:
             result = call()
         except BaseException as error:  # noqa: BLE001 - the boundary between two threads: raised in the other
             failure = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits
+        with suppress(RuntimeError):  # the loop has ended meanwhile: nothing waits
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=work, name=name, daemon=True).start()

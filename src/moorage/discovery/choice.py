@@ -50,7 +50,7 @@ def choose_kernel(
         LaunchError: the one insisted on, or named with its provider, cannot be launched as things are.
     """
     if wanted is not None:
-        return finder.find(wanted), ""  # from where the user is who says so
+        return finder.find(wanted), ""  # looked up from the directory in which it was typed
     missing: KernelTypeNotFound | None = None
     if named is not None:
         try:

@@ -22,7 +22,7 @@ def named_files() -> dict[Path, int]:
 
 
 def listener(_transport: str, _ip: str, _port: int, _named: int | None) -> int | None:
-    """Return None: who listens is not known here."""
+    """Return None: the process that listens is not known here."""
     return None
 
 

@@ -40,7 +40,7 @@ def installed() -> dict[str, Load]:
     others: dict[str, Load] = {}
     for entry in entry_points(group=GROUP):
         if not entry.value.startswith("moorage.discovery."):
-            # Nobody takes the place of one of ours, or of one that stands before it on sys.path.
+            # No provider replaces one of ours, or one that stands before it on sys.path.
             name = f"{entry.name} ({entry.value})" if entry.name in {**found, **others} else entry.name
             others[name] = partial(load, entry)
     return {**found, **dict(sorted(others.items()))}
@@ -116,7 +116,7 @@ def _checked(provider: str, found: object) -> tuple[KernelType, ...]:
 
 
 def aside(work: Callable[[], T], *, name: str) -> Future[T]:
-    """Start ``work`` in a thread that nobody has to wait for, not even the end of the program.
+    """Start ``work`` in a daemon thread: not even the end of the program waits for it.
 
     Args:
         work: may block, raise or never return.

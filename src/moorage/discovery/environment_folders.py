@@ -77,7 +77,7 @@ def at(prefix: Path, project: Path | None = None) -> Place | None:
         marker = _text(prefix / "pyvenv.cfg")
         if marker is not None:
             return Place(prefix, _maker(marker, prefix, project), prefix.name, project)
-    except (OSError, ValueError):  # ValueError: a path with a zero byte, out of somebody's file
+    except (OSError, ValueError):  # ValueError: a path with a zero byte, read from a file
         pass
     return None
 
@@ -207,7 +207,7 @@ def _conda_candidates(around: Around) -> list[Path]:
 
 
 def _maker(marker: str, prefix: Path, project: Path | None) -> Maker:
-    """Tell who made a virtual environment: uv says so in it, poetry does not."""
+    """Return the tool that made a virtual environment: uv names itself in it, poetry does not."""
     if project is not None and _is_poetrys(project):
         return "poetry"
     keys = {line.partition("=")[0].strip() for line in marker.splitlines()}

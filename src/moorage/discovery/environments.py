@@ -68,7 +68,7 @@ def get(name: str, around: Around) -> KernelType | None:
 
 
 def provider() -> Provider:
-    """Return this provider, for whoever lists all."""
+    """Return this provider, as the entry point asks for it."""
     return from_blocking(NAME, look, get=get)
 
 

@@ -2,7 +2,7 @@
 
 A bare name is Jupyter's: only kernelspecs are looked at, and nothing else is imported. ``provider/name``
 goes to that provider alone. Lists ask all providers at once, each in a thread of its own, and wait for none
-beyond a moment: whoever is late is shown as it was last known, and says so.
+beyond a moment: the types of a slow provider are shown as they were last known, and marked so.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def launchable(kernel_type: KernelType) -> KernelType:
 async def list_types(patience: float | None = None) -> Listing:
     """Return all kernel types here; see :meth:`moorage.discovery.listing.Finder.list_types`.
 
-    Who lists again and again keeps a ``Finder``.
+    To list again and again, keep a ``Finder``.
     """
     from moorage.discovery.listing import PATIENCE, Finder
 
@@ -174,7 +174,7 @@ def _not_found(name: str, around: Around) -> KernelTypeNotFound:
 
 
 def _is_environment(name: str, around: Around) -> bool:
-    """Tell whether somebody wrote an environment's path where its kernel type is wanted."""
+    """Tell whether a name is an environment's path, written where a kernel type is wanted."""
     from moorage.discovery.environments import get
 
     return "/" in name and not name.startswith("env/") and get(name, around) is not None

@@ -45,7 +45,7 @@ class KernelSpec:
             as string.Template has it.
         interrupt_mode: how the kernel wants to be interrupted.
         resource_dir: folder with logos, or None for the built-in type.
-        provider: who found it.
+        provider: the name of the provider that found it.
         activation: the environment it runs in, entered before it starts; None for the surrounding one.
         launcher: makes what starts it, from the launcher of this machine; None for a plain process.
     """
@@ -346,7 +346,7 @@ def look(around: Around) -> list[KernelType]:
 
 
 def provider() -> Provider:
-    """Return this provider, for whoever lists all."""
+    """Return this provider, as the entry point asks for it."""
     from moorage.discovery.base import from_blocking
 
     return from_blocking("spec", look)

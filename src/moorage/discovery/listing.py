@@ -1,4 +1,4 @@
-"""Lists of all kernel types, without waiting for whoever is late."""
+"""Lists of all kernel types, without waiting for slow providers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLDERS = 5.0
 """Seconds it waits for moorage's own, which only look into folders: a busy machine shall not hide them."""
 
 LONGEST = 60.0
-"""Seconds a provider may take to answer at all, for those who wait."""
+"""Seconds a provider may take to answer at all, in a list that waits for all."""
 
 FRESH = 60.0
 """Seconds an answer of a slow provider counts as the truth."""
@@ -82,7 +82,7 @@ class Finder:
             directory: from where to look; default is the working directory.
             environ: environment variables; default is this process's.
             settings: what to search and to leave out; default is what the configuration in ``directory``
-                says, and everything where that is wrong: who reads the configuration tells of it.
+                says, and everything where that is wrong: :func:`load_settings` reports it elsewhere.
             cache: where answers of slow providers are kept; default is the user's.
             providers: how to load each by name; default is all that are installed.
         """
@@ -126,7 +126,7 @@ class Finder:
         return self._listing(asked)
 
     def _ask(self) -> dict[str, Future[Kept]]:
-        """Start asking whoever is not being asked already."""
+        """Start asking the providers that are not being asked already."""
         with self._lock:
             if self._providers is None:
                 self._providers = installed()

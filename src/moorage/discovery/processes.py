@@ -115,7 +115,7 @@ def is_kernel_of(pid: int, path: Path, transport: str) -> bool:
 
 
 def listener(transport: str, ip: str, port: int, named: int | None) -> int | None:
-    """Return who listens at an address, which is the kernel; None where that cannot be known.
+    """Return the pid that listens at an address, which is the kernel's; None where that cannot be known.
 
     Args:
         transport: ``tcp`` or ``ipc``.

@@ -42,7 +42,7 @@ def refresh(names: Sequence[str], cache: Cache) -> None:
     """Ask providers at once, and keep what those that are slow answer.
 
     Args:
-        names: of the providers; whoever is being asked by another such process is left out.
+        names: of the providers; one that another such process is asking is left out.
         cache: where answers are kept.
     """
     with ExitStack() as stack:

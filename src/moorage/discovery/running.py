@@ -132,7 +132,7 @@ def look(around: Around) -> list[KernelType]:
 
 
 def provider() -> Provider:
-    """Return this provider, for whoever lists all."""
+    """Return this provider, as the entry point asks for it."""
     return from_blocking(NAME, look)
 
 

@@ -18,7 +18,7 @@ from moorage.process.template.client import obstacle
 from moorage.rendezvous.choice import choose
 
 _PATIENCE = 5.0
-"""Seconds that slow providers get: this is no list that somebody waits for with a finger on the key."""
+"""Seconds that slow providers get: more than in a list, which has to appear at once."""
 
 
 @dataclass(frozen=True)

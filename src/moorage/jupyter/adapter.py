@@ -1,7 +1,7 @@
 """The adapter: registers on behalf of a kernel that cannot.
 
 ``python -m moorage.jupyter.adapter --type TYPE -f FILE`` is the command of a kernelspec that
-``moorage kernels install --adapt TYPE`` writes, so that somebody else's launcher which wants a registration
+``moorage kernels install --adapt TYPE`` writes, so that a foreign launcher which wants a registration
 (JEP 66) can start that kernel. Given a registration file, it holds five ports, starts the kernel with them,
 and reports them once the kernel answers; it passes signals on, and ends as the kernel ends. The kernel is a
 child of a warden of its own: whatever happens to the adapter, nothing stays behind. Given an ordinary
@@ -77,7 +77,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
 
     Raises:
         LaunchError: it cannot be started, or there are no ports.
-        DeadlineExceeded, ProtocolError: nobody acknowledges, or the registration makes no sense.
+        DeadlineExceeded, ProtocolError: the registration is not acknowledged, or makes no sense.
     """
     async with Warden.open() as warden:
         directory = make_directory(warden)

@@ -37,7 +37,7 @@ _SCHEME = "hmac-sha256"
 
 @dataclass(frozen=True)
 class Told:
-    """What a manager was told before anybody chose anything.
+    """What a manager's caller requested, before any address is chosen.
 
     Attributes:
         transport, ip: as the manager has them.
@@ -60,7 +60,7 @@ class Told:
         ip_default = manager._ip_default()  # noqa: SLF001 - likewise
         named = manager.ip != ip_default or any(port > 0 for port in ports.values())
         # A server's kernels are what others attach to, some of them through tunnels: they stay where
-        # the server says that they are. A tool's own kernel is nobody else's business.
+        # the server says that they are. A tool's own kernel has no other client.
         served = isinstance(manager.parent, MultiKernelManager)
         return cls(
             transport=manager.transport,
@@ -155,7 +155,7 @@ class Addresses:
         return self._chosen is None or self._directory.is_dir()
 
     def given(self, manager: Any) -> Path:
-        """Return the connection file to give a kernel of another user, who cannot read the manager's.
+        """Return the connection file for a kernel of another user, which cannot read the manager's.
 
         Raises:
             OSError: the files cannot be given away; only root may.
@@ -177,7 +177,7 @@ class Addresses:
         if self._info is not None:
             ports = {name: getattr(self._info, name) for name in PORTS}
             _set(manager, self._info.transport, self._info.ip, ports)
-        # Else a restarter would ask for new ones and cut off everybody who is connected.
+        # Else a restarter would ask for new ones and cut off every connected client.
         manager._random_port_names = []  # noqa: SLF001 - there is no other way to tell it
 
     async def chosen(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Addresses:
         return {"transport": info.transport, "ip": info.ip, "key": key, "signature_scheme": scheme, **ports}
 
     async def listening(self, manager: Any) -> bool:
-        """Wait until somebody listens at every address. In the portal's loop; cancelling is safe."""
+        """Wait until a process listens at every address. In the portal's loop; cancelling is safe."""
         ports = [int(getattr(manager, name)) for name in PORTS]
         if manager.transport == "ipc":
             await _sockets([Path(f"{manager.ip}-{port}") for port in ports])
@@ -215,7 +215,7 @@ class Addresses:
         for port in set(ports) - self._held.keys():
             with suppress(
                 OSError
-            ):  # in use, by a child of the kernel or by who was faster: its next one says so
+            ):  # in use, by a child of the kernel or by a faster process: its next kernel reports it
                 self._held[port] = hold_port(ip, port)
 
     async def guard(self, manager: Any) -> None:

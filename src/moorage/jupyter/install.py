@@ -61,7 +61,7 @@ def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
     """
     if "moorage.jupyter.adapter" in spec.argv:
         raise UsageError(f"{spec.name} is an adapter itself", do="Name the kernel type it stands for")
-    # Who provisions it is for the adapted kernelspec to say; how it is signalled and shown is the kernel's.
+    # The adapted kernelspec names its own provisioner; how it is signalled and shown is the kernel's.
     metadata = {name: value for name, value in spec.metadata.items() if name != "kernel_provisioner"}
     command = [sys.executable, "-m", "moorage.jupyter.adapter", "--type", spec.kernel_type]
     return {

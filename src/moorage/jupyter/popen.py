@@ -55,7 +55,7 @@ def process_options(arguments: Mapping[str, Any]) -> ProcessOptions | None:
         arguments: of ``start_kernel``.
 
     Raises:
-        UsageError: an argument cannot be honoured, or is none that anybody knows.
+        UsageError: an argument cannot be honoured, or is unknown.
     """
     for name, value in arguments.items():
         if name in HONOURED or name in _ELSEWHERE or any(value is one for one in _TRUE_ANYWAY.get(name, ())):

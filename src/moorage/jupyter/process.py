@@ -238,7 +238,7 @@ async def start(
         spec: the process; its streams are taken from the next.
         streams: its standard streams; those ends that are the kernel's are closed.
         fork: as in :func:`moorage.kernel.kernel.launch`.
-        on_end: called in the portal's thread with how it ended, before anybody hears of it.
+        on_end: called in the portal's thread with how it ended, before any waiter is woken.
         launcher: makes what starts it, from the launcher of this machine.
 
     Raises:
@@ -248,7 +248,7 @@ async def start(
     """
     made = launcher or _as_it_is
     ended: Future[int] = Future()
-    ended.set_running_or_notify_cancel()  # whoever stops waiting for it must not cancel it for the others
+    ended.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
     whole = replace(spec, stdin=streams.stdin, echo=streams.echo)
     block = _living(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
     try:
@@ -307,7 +307,7 @@ async def _called(function: Callable[..., T], *arguments: Any) -> T:
 
 async def _tell(handle: Handle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
     status = ExitStatus()
-    with suppress(WardenLost):  # it was killed together with its warden, and nobody knows how
+    with suppress(WardenLost):  # it was killed together with its warden: its status is unknown
         status = await handle.wait()
     on_end(status)
     ended.set_result(_code(status))

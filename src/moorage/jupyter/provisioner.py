@@ -50,7 +50,7 @@ class NoSuchProgram(LaunchError, FileNotFoundError):
 
 
 class MoorageProvisioner(LocalProvisioner):
-    """Starts a manager's kernel under a warden, at addresses nobody else can take.
+    """Starts a manager's kernel under a warden, at addresses that no other process can take.
 
     It is a local provisioner with another way to choose addresses and another owner of the process. Its
     coroutines may be awaited in any loop, a new one each time: the process belongs to the portal's.
@@ -114,7 +114,7 @@ class MoorageProvisioner(LocalProvisioner):
         return await KernelProvisionerBase.pre_launch(self, cmd=self._command(meeting.file), **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        """Start the process and, where nobody would start it again, wait until it listens.
+        """Start the process and, where no caller would start it again, wait until it listens.
 
         Args:
             cmd: its command.
@@ -225,7 +225,7 @@ class MoorageProvisioner(LocalProvisioner):
                 self._portal,
                 spec,
                 streams,
-                # Nobody who restarts a kernel waits for a template to be made.
+                # A restart does not wait for a template to be made.
                 fork="made" if self._again else "auto",
                 on_end=self._ended,
                 launcher=None if self._type is None else self._type.launcher,
@@ -301,7 +301,7 @@ class MoorageProvisioner(LocalProvisioner):
             control.linger = 0
 
     def _ended(self, status: ExitStatus) -> None:
-        """Hold its ports at once, and say so if nobody wanted it to end. In the portal's thread."""
+        """Hold its ports at once, and log the end if it was not asked for. In the portal's thread."""
         if self._meeting is not None:
             self._meeting.hold()
         if not self._foreseen:

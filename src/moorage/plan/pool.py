@@ -7,16 +7,16 @@ Resized    at the beginning, or later               Start what is missing; nothi
 Wanted     one is ready                             Give it, Start another
 Wanted     none is                                  Start one more; the wish waits
 Ready      a wish waits                             Give it to the oldest
-Ready      nobody waits                             it is kept
+Ready      no wish waits                            it is kept
 Failed     a wish waits                             Refuse the oldest; back-off
-Failed     nobody waits                             back-off
-Died       it was ready, and given to nobody        back-off, then another is started
+Failed     no wish waits                            back-off
+Died       it was ready, and not given away         back-off, then another is started
 Withdrawn  its wish waits                           forgotten; what was started for it stays
 Tick       a back-off is over                       Start what is missing
 =========  =======================================  =====================================
 
-A wish is answered by the next one that gets ready, whoever it was started for. Starts that fail in a row are
-tried again after half a second, a second, and so on up to thirty; a wish is always worth a try at once.
+A wish is answered by the next one that gets ready, whichever wish that was started for. Starts that fail in
+a row are tried again after half a second, a second, and so on up to thirty; for a wish one starts at once.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from msgspec import Struct
 Spare = NewType("Spare", int)
 """Names one that was started ahead."""
 Wish = NewType("Wish", int)
-"""Names somebody who wants one."""
+"""Names a request for one."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between starts that fail in a row."""
 
 
 class Resized(Struct, frozen=True):
-    """From now on so many shall be ready when nobody wants one."""
+    """From now on so many shall be ready when no wish waits."""
 
     size: int
 
 
 class Wanted(Struct, frozen=True):
-    """Somebody wants one."""
+    """One is wanted."""
 
     wish: Wish
 
 
 class Withdrawn(Struct, frozen=True):
-    """Somebody no longer waits."""
+    """A wish no longer waits."""
 
     wish: Wish
 
@@ -85,14 +85,14 @@ class Start(Struct, frozen=True):
 
 
 class Give(Struct, frozen=True):
-    """Give one to somebody."""
+    """Give one to a wish."""
 
     spare: Spare
     wish: Wish
 
 
 class Refuse(Struct, frozen=True):
-    """Tell somebody what prevented the start of ``spare``."""
+    """Fail a wish with what prevented the start of ``spare``."""
 
     wish: Wish
     spare: Spare

@@ -4,7 +4,7 @@ A pure machine: events and the time go in, commands come out. The rules:
 
 * A job starts when everything it needs has ended well, its slots are free and its memory fits.
 * First in line: jobs that died and are tried again, then the longest critical path (a job and the chain of
-  jobs that wait for it). A job nobody has timed counts as longer than any other. Ties keep the given order.
+  jobs that wait for it). A job that was never timed counts as the longest. Ties keep the given order.
 * A job that lacks slots holds the line, so that slots gather for it; one that lacks memory lets others pass.
 * When nothing runs, the first in line starts whatever the memory: there is always progress.
 * With ``tokens`` all slots but the first are GNU make's: what could be used now is asked for, the rest given

@@ -1,1 +1,1 @@
-"""How launcher and kernel agree on addresses that nobody lets go of."""
+"""How launcher and kernel agree on addresses, without letting go of any."""

@@ -156,7 +156,7 @@ def registers(kernel: DescribedKernel) -> bool:
 
 
 def check(argv: Sequence[str], wanted: Choice) -> None:
-    """Make sure that what somebody insists on can work.
+    """Make sure that a required rendezvous can work.
 
     Raises:
         UsageError: it cannot work on this system or with this kernel.

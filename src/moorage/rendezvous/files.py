@@ -16,7 +16,7 @@ from moorage.wire.connection import ConnectionInfo, is_complete
 
 
 def write_connection_file(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as JSON so that no reader ever sees half of it and nobody else may read it.
+    """Write ``content`` as JSON so that no reader ever sees half of it and no other user may read it.
 
     Args:
         path: where; an existing file is replaced.
@@ -65,7 +65,7 @@ def check_directory(path: Path) -> None:
 
 
 def read_connection_file(path: Path) -> ConnectionInfo | None:
-    """Read a connection file that somebody may be rewriting at this moment.
+    """Read a connection file that another process may be rewriting at this moment.
 
     ipykernel replaces its file by unlink, create, write: a reader meets no file, an empty one and half a
     one before the whole.

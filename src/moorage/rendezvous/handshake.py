@@ -36,7 +36,7 @@ class HandshakeRendezvous:
         Args:
             directory: an existing private directory, used by this kernel alone.
             key: signing key, not empty.
-            kernel_name: recorded in the file for those who list running kernels.
+            kernel_name: recorded in the file for lists of running kernels.
             dialect: in which the kernel registers.
 
         Raises:

@@ -1,7 +1,7 @@
 """hold: five ports that stay bound, and never listen, until and while the kernel lives.
 
 On Linux a port that is bound with SO_REUSEADDR and not listening can be bound once more by a socket that
-also sets SO_REUSEADDR, as libzmq does, and cannot be handed out by anybody's ``bind(port 0)`` or
+also sets SO_REUSEADDR, as libzmq does, and is handed out by no ``bind(port 0)`` or
 ``connect``. So the ports are never let go of between choosing and using, nor across a restart.
 
 Linux asks of two such sockets only that both set the option, not whose they are (``inet_csk_bind_conflict``):
@@ -78,7 +78,7 @@ class HoldRendezvous:
         Args:
             directory: an existing private directory, used by this kernel alone.
             key: signing key.
-            kernel_name: recorded in the file for those who list running kernels.
+            kernel_name: recorded in the file for lists of running kernels.
             ip: the address to bind.
 
         Raises:

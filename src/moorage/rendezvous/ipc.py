@@ -24,7 +24,7 @@ class NoSockets(LaunchError):
 
 
 class IpcRendezvous:
-    """Addresses that are paths nobody else can name."""
+    """Addresses that are paths in a private directory."""
 
     way: Way = "ipc"
 
@@ -34,7 +34,7 @@ class IpcRendezvous:
         Args:
             directory: an existing private directory, used by this kernel alone.
             key: signing key.
-            kernel_name: recorded in the file for those who list running kernels.
+            kernel_name: recorded in the file for lists of running kernels.
 
         Raises:
             NoSockets: the path is too long for a Unix socket, or the file system holds none.

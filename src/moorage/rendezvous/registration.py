@@ -42,7 +42,7 @@ OnRegistered = Callable[[ConnectionInfo], None]
 
 
 class Registrar:
-    """A listening socket and whom it awaits; :func:`shared_registrar` makes one for each loop."""
+    """A listening socket and the kernels it awaits; :func:`shared_registrar` makes one for each loop."""
 
     def __init__(self) -> None:
         """Bind a port and begin to listen, in the running loop.
@@ -91,7 +91,7 @@ class Registrar:
         return self._awaited.pop(kernel_id, None) is not None
 
     def close(self) -> None:
-        """Stop listening and hang up on everybody. Idempotent."""
+        """Stop listening and hang up on every peer. Idempotent."""
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening)
             self._listening.close()
@@ -116,8 +116,8 @@ class Registrar:
 
     def _greet(self, peer: socket.socket) -> None:
         listener = zmtp.Listener()
-        # Who sends a message to somebody who has not said hello, as nobody but a flood does, is done with
-        # before it costs any more.
+        # A peer that sends a message before this side has greeted, as only a flood does, is hung up on before
+        # it costs any more.
         if not self._listen_to(peer, listener):
             peer.close()
             return
@@ -222,7 +222,7 @@ _shares: WeakKeyDictionary[asyncio.AbstractEventLoop, _Share] = WeakKeyDictionar
 
 @contextmanager
 def shared_registrar() -> Iterator[Registrar]:
-    """Yield the registrar that everybody in the running loop uses: the first opens it, the last closes it.
+    """Yield the one registrar of the running loop: the first user opens it, the last closes it.
 
     Leave it in the thread of the same loop, which may have stopped.
 

@@ -27,7 +27,7 @@ class SelfBindRendezvous:
         Args:
             directory: an existing private directory, used by this kernel alone.
             key: signing key.
-            kernel_name: recorded in the file for those who list running kernels.
+            kernel_name: recorded in the file for lists of running kernels.
             ip: the address the kernel shall bind.
 
         Raises:

@@ -213,7 +213,7 @@ class _Checking:
                 told = getattr(error.exit_status, "signal", None)
                 expect(told == KILL, f"it was told as {error}")
             except TimeoutError:
-                raise Unmet(f"nobody was told within {monotonic() - began:.1f} s") from None
+                raise Unmet(f"the death was not reported within {monotonic() - began:.1f} s") from None
             else:
                 raise Unmet("the request ended well")
 

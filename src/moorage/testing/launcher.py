@@ -78,7 +78,7 @@ class _Trials:
             "a descriptor becomes its standard input": self._stdin,
             "without one its standard input is at its end": self._no_stdin,
             "a signal reaches it": self._signal,
-            "a signal after its end reaches nobody": self._late_signal,
+            "a signal after its end reaches no process": self._late_signal,
             "its memory is told while it lives": self._memory,
             "leaving the block ends it": self._leaving,
             "killing it kills all it started: a child, another session, an orphan": self._kill_family,

@@ -96,14 +96,14 @@ def _of_names(provider: Provider, types: Sequence[KernelType], around: Around) -
         found, why = _bounded(partial(ask_for, provider, name, around))
         if found is None or found.spec.name != name:
             lost[each.name] = why or "it is not found"
-    nobody, why = _bounded(lambda: ask_for(provider, "no-such-kernel-here", around))
+    found, why = _bounded(lambda: ask_for(provider, "no-such-kernel-here", around))
     # What is gone by now was lost with reason: kernels end, machines go away.
     now, _ = _bounded(lambda: ask(provider, around)) if lost else ((), "")
     still = {each.name for each in now or ()}
     told = [f"{name}: {why}" for name, why in lost.items() if name in still]
     return [
         _none(told, "each is found by its name"),
-        Check("what is not there is None", nobody is None and not why, why or f"it found {nobody}"),
+        Check("what is not there is None", found is None and not why, why or f"it found {found}"),
     ]
 
 

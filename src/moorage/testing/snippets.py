@@ -17,7 +17,7 @@ class Snippets:
         fails: raises an error.
         value: an expression whose value is 42.
         loops: prints ``on`` and goes on for ever, until interrupted.
-        asks: asks for a line with the prompt ``who? `` and prints the answer.
+        asks: asks for a line with the prompt ``name? `` and prints the answer.
         many: prints :data:`MANY` lines.
         sets, gets: gives a variable a value, and prints it or fails when it has none.
         incomplete: the first line of something that wants another.
@@ -53,7 +53,7 @@ LANGUAGES: dict[str, Snippets] = {
         fails="raise ValueError('sunk')",
         value="6 * 7",
         loops="import time\nprint('on', flush=True)\nwhile True: time.sleep(0.05)",
-        asks="print(input('who? '))",
+        asks="print(input('name? '))",
         many=f"for i in range({MANY}): print(i)",
         sets="cargo = 1",
         gets="print(cargo)",
@@ -64,7 +64,7 @@ LANGUAGES: dict[str, Snippets] = {
         fails="stop('sunk')",
         value="6 * 7",
         loops="cat('on\\n'); flush.console(); repeat Sys.sleep(0.05)",
-        asks="cat(readline('who? '), '\\n', sep = '')",
+        asks="cat(readline('name? '), '\\n', sep = '')",
         many=f"for (i in 0:{MANY - 1}) cat(i, '\\n', sep = '')",
         sets="cargo <- 1",
         gets="cat(cargo)",
@@ -92,7 +92,7 @@ LANGUAGES: dict[str, Snippets] = {
         fails='error("sunk")',
         value="6 * 7",
         loops='println("on"); flush(stdout); while true; sleep(0.05); end',
-        asks='print("who? "); println(readline())',
+        asks='print("name? "); println(readline())',
         many=f"for i in 0:{MANY - 1}; println(i); end",
         sets="cargo = 1",
         gets="println(cargo)",

@@ -3,7 +3,7 @@
     python -m moorage.testing.storm JOB RESULT
 
 A thief binds port 0 in a loop meanwhile, keeps each port for a moment and lets it go: an address that was
-chosen and let go is soon somebody else's. JOB and RESULT are files of JSON.
+chosen and let go is soon the thief's. JOB and RESULT are files of JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def job_of(spec: KernelSpec, starts: int) -> dict[str, Any]:
     """Return what a storm is to start, as JSON has it."""
     told = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name != "activation"}
     told |= {"resource_dir": str(spec.resource_dir) if spec.resource_dir else None, "env": dict(spec.env)}
-    # An environment is entered by whoever finds it again by its name.
+    # The kernel type of an environment is found again by its name.
     return {"spec": None if spec.activation else told, "name": spec.kernel_type, "starts": starts}
 
 

@@ -34,7 +34,7 @@ class Talk:
     """A conversation with one running kernel."""
 
     def __init__(self, kernel: Kernel, snippets: Snippets | None) -> None:
-        """Take the kernel, and what to say in its language; None where nobody knows."""
+        """Take the kernel, and snippets in its language; None where there are none."""
         self._kernel = kernel
         self._snippets = snippets
 
@@ -250,7 +250,7 @@ class Talk:
 
         result = await self._kernel.execute(self._code("asks"), stdin=answer)
         expect(asked, "nothing was asked")
-        expect("who?" in asked[0], f"the prompt was {asked[0]!r}")
+        expect("name?" in asked[0], f"the prompt was {asked[0]!r}")
         seen = _printed(result.outputs)
         expect(_TEXT in seen, f"the answer {_TEXT!r} came as {seen!r}")
 

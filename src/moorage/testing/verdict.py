@@ -14,7 +14,7 @@ class Check:
         name: what must be, as a clause: ``every kernel type has a name of its own``.
         passed: whether it is so.
         why: what was seen instead, or why it was not looked at.
-        required: whether it must be; else it is advice, and nobody fails for it.
+        required: whether it must be; else it is advice, and fails no kernel.
         skipped: whether it was not looked at; then it counts as passed.
     """
 

@@ -84,7 +84,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Expired:
-    """(Kernel.) Nobody has answered for as long as is waited."""
+    """(Kernel.) No answer came within the time allowed."""
 
 
 Event = Ask | Heard | Expired
@@ -176,7 +176,7 @@ class Handshake:
             case Heard(said, msg_id):
                 return self._answer(said) if self.role == "kernel" else self._request(said, msg_id, now)
             case Expired():
-                return [Refuse("late", "nobody answered the registration")] if self._go("expired") else []
+                return [Refuse("late", "the registration was not answered")] if self._go("expired") else []
         assert_never(event)
 
     def signed_by_peer(self, said: Said) -> bool:
@@ -256,7 +256,7 @@ class Registry:
     """
 
     def __init__(self, new_id: Callable[[], str]) -> None:
-        """Begin with nobody awaited.
+        """Begin with no kernel awaited.
 
         Args:
             new_id: makes message ids that never repeat.

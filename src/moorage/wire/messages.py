@@ -23,7 +23,7 @@ PROTOCOL_VERSION = "5.3"
 
 
 class Header(msgspec.Struct, frozen=True):
-    """Who says what, and when.
+    """Sender, type and time of a message.
 
     Attributes:
         msg_id: names this message; replies and outputs carry it in their parent header.

@@ -67,7 +67,7 @@ class Listener:
         self._frames: list[bytes] = []
 
     def hello(self) -> bytes:
-        """Return what this side says to the peer, who may send its message from now on."""
+        """Return this side's greeting, after which the peer may send its message."""
         self._answered = True
         return _HELLO
 
