@@ -13,6 +13,7 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
      ├─ LaunchError            E-LAUNCH     the process could not be started
      ├─ KernelDied             E-DIED       the kernel's process ended when it should not have
      │   └─ StartDeath         E-START      ... before it ever answered
+     ├─ CodeFailed             E-CODE       code that a kernel ran raised an exception
      ├─ DeadlineExceeded       E-DEADLINE   something took longer than the caller allows
      ├─ ProtocolError          E-PROTOCOL   the peer sent what is no message
      └─ WardenLost             E-WARDEN     the process that owns all kernels is gone
@@ -20,6 +21,7 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Fault = Literal["user", "kernel", "machine", "moorage"]
@@ -133,6 +135,35 @@ class StartDeath(KernelDied):
     """The kernel's process ended before it ever answered."""
 
     code = "E-START"
+
+
+class CodeFailed(MoorageError):
+    """Code that a kernel ran raised an exception, see :meth:`moorage.kernel.result.Result.raise_for_error`.
+
+    Args:
+        what: what happened.
+        ename: name of the exception's class, as the kernel gives it; empty where the code did not run.
+        evalue: its text.
+        traceback: its lines, often with ANSI colours.
+    """
+
+    code = "E-CODE"
+    fault = "user"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        do: str = "",
+        ename: str = "",
+        evalue: str = "",
+        traceback: Sequence[str] = (),
+    ) -> None:
+        super().__init__(what, why=why, do=do)
+        self.ename = ename
+        self.evalue = evalue
+        self.traceback = tuple(traceback)
 
 
 class DeadlineExceeded(MoorageError):

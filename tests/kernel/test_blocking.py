@@ -201,6 +201,35 @@ def test_a_forked_child_gets_a_portal_of_its_own_and_the_end_is_quiet(flags):
     assert "Traceback" not in done.stderr
 
 
+def test_a_kernel_without_a_block_ends_when_it_is_closed():
+    kernel = blocking.start("python3")
+    assert kernel.execute("6 * 7").text == "42\n"
+    assert repr(kernel) == f"<StartedKernel python3 running, pid {kernel.process.pid}, {kernel.rendezvous}>"
+    kernel.close()
+    assert isinstance(kernel.status, Exited)
+    kernel.close()
+    with blocking.start("python3") as kernel:
+        assert kernel.execute("1").status == "ok"
+    assert isinstance(kernel.status, Exited)
+
+
+def test_starting_takes_what_launching_takes():
+    assert inspect.signature(blocking.start).parameters == inspect.signature(blocking.launch).parameters
+
+
+def test_after_the_block_an_error_says_that_it_has_ended():
+    with blocking.launch("python3") as kernel:
+        pass
+    with pytest.raises(UsageError, match="the kernel's block has ended"):
+        kernel.execute("1")
+
+
+STARTED = """
+import moorage
+kernel = moorage.blocking.start()
+print(kernel.process.pid)
+"""
+
 FORGOTTEN = """
 import os, moorage
 block = moorage.blocking.launch()
@@ -224,7 +253,11 @@ print(kernel.process.pid)
 """
 
 
-@pytest.mark.parametrize("code", [FORGOTTEN, UNWOUND], ids=["a block never left", "a fork that leaves it"])
+@pytest.mark.parametrize(
+    "code",
+    [FORGOTTEN, UNWOUND, STARTED],
+    ids=["a block never left", "a fork that leaves it", "a kernel never closed"],
+)
 def test_the_end_is_quiet_and_leaves_no_kernel(code):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

@@ -24,6 +24,7 @@ from moorage.errors import (
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.onlooker import Onlooker, Seen, looking
 from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output
+from moorage.kernel.shown import shown
 from moorage.plan.lifecycle import Status
 from moorage.process.base import ExitStatus
 from moorage.regular import read_regular
@@ -55,6 +56,9 @@ class AttachedKernel:
         self.info = info
         self.connection_file = path
         self._onlooker = onlooker
+
+    def __repr__(self) -> str:
+        return shown(type(self).__name__, self.spec.called, self.status)
 
     @property
     def status(self) -> Status:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
 
-from moorage.errors import MoorageError, ProtocolError
+from moorage.errors import MoorageError, ProtocolError, UsageError
 from moorage.kernel.late_output import LateOutput
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
@@ -89,6 +89,7 @@ class Client:
 
     async def __aexit__(self, *exception: object) -> None:
         self.fail(MoorageError("the client was closed while a request was under way"), for_good=True)
+        self._ended = UsageError("the kernel's block has ended", do="Use the kernel inside its block")
         await self._transport.__aexit__(None, None, None)
 
     @property
@@ -137,6 +138,7 @@ class Client:
         Raises:
             KernelDied: there is no kernel any more.
             ProtocolError: what listens at its address is no kernel.
+            UsageError: the block of the kernel, and so of this client, has ended.
         """
         if self._ended is not None:
             raise self._ended

@@ -21,6 +21,7 @@ from moorage.kernel import apart
 from moorage.kernel.activity import Activity
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output, preparation, published
+from moorage.kernel.shown import shown
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.kinds import kind_of
 from moorage.plan.lifecycle import Answered, DeadlinePassed, Status
@@ -71,6 +72,9 @@ class Kernel:
         self._activity = Activity()
         client.listen(self._activity.handle)
         client.published = published(spec.argv, info)
+
+    def __repr__(self) -> str:
+        return shown(type(self).__name__, self.spec.called, self.status, self.rendezvous)
 
     @property
     def status(self) -> Status:

@@ -9,8 +9,8 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from moorage.errors import UsageError
@@ -184,6 +184,28 @@ def portal() -> Portal:
         if process not in _portals:
             _portals[process] = Portal()
         return _portals[process]
+
+
+@contextmanager
+def entered(block: AbstractAsyncContextManager[T]) -> Iterator[tuple[T, Portal]]:
+    """Enter a kernel's asynchronous block for as long as a ``with`` block lasts.
+
+    Args:
+        block: not entered yet.
+
+    Yields:
+        What the block gives, and the portal that it belongs to.
+    """
+    through = portal()
+    result = through.enter(block)
+    try:
+        yield result, through
+    except BaseException as error:
+        # The block's exception passes; the asynchronous block hears of it and kills without asking.
+        through.leave(block, error)
+        raise
+    else:
+        through.leave(block, None)
 
 
 async def _entered(block: AbstractAsyncContextManager[T]) -> T:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from moorage.errors import CodeFailed
 from moorage.kernel.outputs import Output, traceback_of
+
+_SHOWN = 80
+"""Characters of an exception's text in a ``repr``."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class ExecutionError:
     traceback: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One execution.
 
@@ -45,6 +49,65 @@ class Result:
     execution_count: int | None
     expressions: Mapping[str, Any]
     complete: bool = True
+
+    def __repr__(self) -> str:
+        count = "" if self.execution_count is None else f" [{self.execution_count}]"
+        number = len(self.outputs)
+        outputs = f"{number} output" if number == 1 else f"{number} outputs"
+        error = "" if self.error is None else f", {_line(self.error)}"
+        lost = "" if self.complete else ", some output was lost"
+        return f"<Result{count} {self.status} in {self.seconds:.3g} s: {outputs}{error}{lost}>"
+
+    @property
+    def text(self) -> str:
+        """What a terminal would show of the outputs.
+
+        That is what was printed on stdout and stderr, and the ``text/plain`` of results and displays, each on
+        lines of its own. An exception is not part of it: see ``error``.
+        """
+        text = ""
+        for output in self.outputs:
+            if output["output_type"] == "stream":
+                text += _joined(output.get("text", ""))
+            elif "text/plain" in (data := output.get("data", {})):
+                between = "" if not text or text.endswith("\n") else "\n"
+                text += between + _joined(data["text/plain"]) + "\n"
+        return text
+
+    def raise_for_error(self) -> Self:
+        """Raise an exception where the code raised one, or did not run.
+
+        Returns:
+            This result, so that ``(await kernel.execute(code)).raise_for_error().text`` can be written.
+
+        Raises:
+            CodeFailed: ``status`` is not ``ok``; its ``ename``, ``evalue`` and ``traceback`` are those of
+                ``error``.
+        """
+        if self.status == "ok":
+            return self
+        if self.error is None:
+            why = "The kernel dropped it behind an earlier error"
+            raise CodeFailed("the code did not run", why=why, do="Run it again")
+        error = self.error
+        raise CodeFailed(
+            f"the code raised {_line(error)}",
+            ename=error.ename,
+            evalue=error.evalue,
+            traceback=error.traceback,
+        )
+
+
+def _line(error: ExecutionError) -> str:
+    """Return an exception in one line."""
+    first = error.evalue.strip().split("\n", 1)[0]
+    first = first if len(first) <= _SHOWN else first[:_SHOWN] + "..."
+    return f"{error.ename}: {first}" if first else error.ename
+
+
+def _joined(text: object) -> str:
+    """Return the text of an output, which notebooks may hold as a list of lines."""
+    return "".join(map(str, text)) if isinstance(text, list) else str(text)
 
 
 def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:
