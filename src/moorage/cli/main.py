@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK, complain
-from moorage.cli.parser import Parser, glued, unknown_flag
+from moorage.cli.parser import Parser, glued
 from moorage.cli.stdio import guarded
 from moorage.directory import working_directory
 from moorage.version import __version__
@@ -97,7 +97,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace | None:
     for word in unknown:
         # argparse takes sources only where they stand together: `render a.py -j 2 b.py` is a command too.
         if word.startswith("-") or not hasattr(options, "sources"):
-            raise unknown_flag(word, options.verb)
+            raise parser.chosen(options.verb, getattr(options, "action", None)).unknown(word)
         options.sources.append(word)
     if options.verb is None:
         parser.print_help()
