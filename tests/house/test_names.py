@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from house.sources import Source, package_sources, report
 
-MIRRORED = "kernel/blocking.py"
+MIRRORED = frozenset({"kernel/blocking.py", "kernel/blocking_attach.py"})
 """The same names as the rest of the package has, for programs without an event loop."""
 
 TWICE: dict[str, int] = {
@@ -56,7 +56,7 @@ def classes(body: Iterable[ast.stmt]) -> Iterator[ast.ClassDef]:
 def one_name_one_thing(sources: list[Source], known: dict[str, int] = TWICE) -> list[str]:
     where: dict[str, list[str]] = defaultdict(list)
     for source in sources:
-        if source.path == MIRRORED:
+        if source.path in MIRRORED:
             continue
         seen: dict[str, str] = {}
         for node in classes(source.tree.body):

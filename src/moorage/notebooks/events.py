@@ -13,6 +13,8 @@ Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 ``died``: the kernel's process ended or never answered. ``skipped``: not run, see ``Outcome.reason``."""
 
 GOOD: frozenset[Status] = frozenset({"ok", "cached"})
+INTERRUPTED = "interrupted"
+"""The reason of a notebook that was skipped because the user stopped the run."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """The run is being set up; ``text`` says what is done now."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """The plan is made.
 
@@ -96,6 +105,7 @@ class RunStarted:
         sources: every notebook of the run in the order given, as in ``Outcome.source``.
         jobs: how many may run at once.
         expected: seconds each notebook took last time, where known (source -> seconds).
+        again: what the same command does after an interruption, in a clause.
     """
 
     sources: tuple[str, ...]
@@ -103,6 +113,7 @@ class RunStarted:
     root: str
     out: str
     expected: dict[str, float] = field(default_factory=dict)
+    again: str = "the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,27 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """The run was told to end: it starts nothing more, and ends the kernels of what runs.
+
+    Attributes:
+        running: the notebooks whose kernels it waits for.
+        by: name of the signal.
+    """
+
+    at: float
+    running: tuple[str, ...]
+    by: str = "SIGINT"
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """The run was told a second time: this process ends at once, and the warden ends its kernels."""
+
+    at: float
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """The run is over; ``interrupted`` when the user stopped it."""
 
@@ -176,13 +208,30 @@ class RunFinished:
     interrupted: bool = False
 
 
+@dataclass(frozen=True)
+class FilesWritten:
+    """What tells of the run is in place: the last event.
+
+    Attributes:
+        results: file or folder that holds the documents, as given to the user; empty where there are none.
+        files: (name, path) of the further files, such as the report.
+    """
+
+    results: str
+    files: tuple[tuple[str, str], ...] = ()
+
+
 Event = (
-    RunStarted
+    Preparing
+    | RunStarted
     | NotebookStarted
     | CellStarted
     | MemorySampled
     | NotebookRetried
     | NotebookFinished
     | Note
+    | Interrupted
+    | Abandoned
     | RunFinished
+    | FilesWritten
 )

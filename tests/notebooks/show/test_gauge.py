@@ -5,7 +5,7 @@ from rich.cells import cell_len
 
 from moorage.notebooks.events import NotebookStarted, RunStarted
 from moorage.notebooks.show.failed_notebook import ASCII, Symbols
-from moorage.notebooks.show.gauge import bar, fitted, more_line, running_line, total_line
+from moorage.notebooks.show.gauge import bar, fitted, more_line, preparing_line, running_line, total_line
 from moorage.notebooks.show.tally import Running, Tally
 from notebooks.made_up import ALL, run
 
@@ -52,6 +52,19 @@ def test_a_last_notebook_that_runs_on_is_told_and_no_time_grows():
         told = total_line(tally, now, 100, Symbols()).plain
         assert "longer than expected" in told
         assert "left" not in told
+
+
+def test_the_bar_stands_near_the_names_in_a_wide_terminal():
+    entry = Running("demos/convection.py", 0.0, 0, 1, 3, 9)
+    line = running_line(entry, 1.0, 200, Symbols(), longest=30).plain
+    assert 30 < line.index("━") < 36
+    assert running_line(entry, 1.0, 200, Symbols(), longest=150).plain.index("━") < 110
+    assert running_line(entry, 1.0, 80, Symbols(), longest=150).cell_len < 80
+
+
+def test_what_is_done_before_the_run_fits():
+    assert preparing_line("reading the documents", 1.0, 80, ASCII).plain.endswith("reading the documents")
+    assert preparing_line("reading the documents", 1.0, 12, Symbols()).cell_len < 12
 
 
 def test_bars():

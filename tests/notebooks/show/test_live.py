@@ -7,12 +7,17 @@ import pytest
 from rich.console import Console
 
 from moorage.notebooks.events import (
+    INTERRUPTED,
+    Abandoned,
     CellStarted,
+    FilesWritten,
+    Interrupted,
     Note,
     NotebookFinished,
     NotebookRetried,
     NotebookStarted,
     Outcome,
+    Preparing,
     RunFinished,
     RunStarted,
 )
@@ -97,6 +102,50 @@ def test_leaving_by_an_error_restores_the_terminal(screen):
         interrupted()
     assert "✓ demos/box.py" in bare(screen)
     assert screen.getvalue().count("\x1b[?25h") == 1
+
+
+def test_it_tells_what_is_done_before_the_first_notebook_runs(screen):
+    with live(screen) as presenter:
+        presenter.tick(0.0)
+        assert bare(screen).strip() == ""
+        presenter.handle(Preparing("reading the documents"))
+        assert "reading the documents" in bare(screen)
+        presenter.handle(RunStarted(("a",), 1, "", ""))
+        presenter.tick(1.0)
+        assert "0/1" in bare(screen).split("reading the documents")[-1]
+
+
+def test_an_interruption_is_told_with_what_it_waits_for(screen):
+    with live(screen) as presenter:
+        presenter.handle(RunStarted(("a", "b"), 2, "", "out"))
+        presenter.handle(NotebookStarted("a", 0.0, 0, 1))
+        presenter.handle(Interrupted(1.0, ("a",)))
+        assert "! interrupted: waiting for 1 kernel to end (a). Ctrl-C again" in bare(screen)
+        skipped = tuple(Outcome(name, None, "skipped", reason=INTERRUPTED) for name in "ab")
+        for each in skipped:
+            presenter.handle(NotebookFinished(2.0, each))
+        presenter.handle(RunFinished(2.0, skipped, interrupted=True))
+    tail = bare(screen).partition("at once")[2]
+    assert "skipped" not in tail
+    assert tail.endswith("2 notebooks in 2.0 s: 2 not run\ninterrupted: no notebook was finished\n")
+
+
+def test_leaving_at_once_shows_the_cursor_and_says_what_is_kept(screen):
+    presenter = live(screen)
+    presenter.__enter__()
+    presenter.handle(RunStarted((OK.source, "b"), 2, "", "out"))
+    presenter.handle(NotebookFinished(1.0, OK))
+    presenter.tick(2.0)
+    presenter.handle(Abandoned(3.0))
+    end = screen.getvalue().rpartition("\x1b[?25h")[2]
+    assert "ended at once: 1 of 2 notebooks is done and kept in out; the same command goes on" in end
+
+
+def test_the_last_line_says_where_results_are(screen):
+    with live(screen) as presenter:
+        for event in [*run(OK), FilesWritten("out", (("report", "r.html"),))]:
+            presenter.handle(event)
+    assert bare(screen).splitlines()[-1] == "results: out  report: r.html"
 
 
 def test_a_low_terminal_shows_what_it_can(screen):

@@ -17,6 +17,8 @@ LONGER: Final = "longer than expected"
 """In place of the time left, when every notebook that is left has had the time it was thought to take."""
 _WIDE: Final = 60
 """Columns from which memory and bars are shown beside names."""
+_NAME: Final = 24
+"""Columns that names have at least, so that the bars do not stand at another place in each run."""
 _SPINS: Final = 8.0
 """Steps of the spinner per second."""
 
@@ -39,7 +41,25 @@ def bar(done: int, total: int, width: int, symbols: Symbols) -> tuple[str, str]:
     return symbols.full * full, symbols.rest * (width - full)
 
 
-def running_line(entry: Running, now: float, width: int, symbols: Symbols) -> Text:
+def preparing_line(text: str, now: float, width: int, symbols: Symbols) -> Text:
+    """Return the line that tells what is done before the first notebook runs.
+
+    Args:
+        text: what is done.
+        now: seconds since the run began.
+        width: columns of the terminal.
+        symbols: the marks the terminal can show.
+    """
+    from rich.text import Text
+
+    spin = symbols.spinner[int(now * _SPINS) % len(symbols.spinner)]
+    shown = fitted(text, width - 3, symbols.dots)
+    return Text.assemble((f"{spin} ", "cyan"), (shown, "dim"), no_wrap=True, overflow="crop")
+
+
+def running_line(
+    entry: Running, now: float, width: int, symbols: Symbols, longest: int | None = None
+) -> Text:
     """Return one running notebook: name, cell, seconds, and where there is room a bar and memory.
 
     Args:
@@ -47,6 +67,8 @@ def running_line(entry: Running, now: float, width: int, symbols: Symbols) -> Te
         now: seconds since the run began.
         width: columns of the terminal.
         symbols: the marks the terminal can show.
+        longest: columns of the longest name of the run: what is told of it begins behind that, and in a
+            wide terminal at its middle at the latest.
     """
     from rich.cells import cell_len
     from rich.text import Text
@@ -59,6 +81,8 @@ def running_line(entry: Running, now: float, width: int, symbols: Symbols) -> Te
         right = [(full, "cyan"), (rest, "bright_black"), *right, (f"{memory:>10}", "dim")]
     again = f" ({symbols.retry}{entry.attempt})" if entry.attempt > 1 else ""
     room = width - 1 - 2 - 1 - sum(cell_len(text) for text, _ in right)
+    if longest is not None:
+        room = min(room, max(longest + cell_len(again), _NAME), max(width // 2, _NAME))
     name = fitted(entry.source + again, room, symbols.dots)
     spin = symbols.spinner[int(now * _SPINS) % len(symbols.spinner)]
     padding = " " * (room - cell_len(name) + 1)

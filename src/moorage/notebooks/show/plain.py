@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from moorage.notebooks.events import (
     GOOD,
+    INTERRUPTED,
+    Abandoned,
     Event,
+    FilesWritten,
+    Interrupted,
     Note,
     NotebookFinished,
     NotebookRetried,
@@ -22,12 +26,16 @@ from moorage.notebooks.show.tally import Running, Tally
 if TYPE_CHECKING:
     from moorage.notebooks.show.sink import Sink
 
+_NAMED: Final = 3
+"""So many of the notebooks that an interrupted run waits for are named; more are counted."""
 SIGN_OF_LIFE: Final = 30.0
 """Seconds of silence after which a log says what is still running."""
 
 
 def summary_lines(tally: Tally, *, seconds: float, interrupted: bool) -> list[str]:
-    """Return the last lines of a run: the notebooks that did not end well by name, and the total.
+    """Return how a run went: the total, and after an interruption what is kept.
+
+    What did not end well was told when it ended, in full.
 
     Args:
         tally: the run.
@@ -37,15 +45,32 @@ def summary_lines(tally: Tally, *, seconds: float, interrupted: bool) -> list[st
     counts = tally.counts
     parts = [f"{counts[status]} {status}" for status in ("ok", "cached") if counts[status]]
     parts += [f"{counts[s]} {s}" for s in ("failed", "timeout", "died", "skipped") if counts[s]]
-    missing = tally.total - len(tally.outcomes)
+    missing = tally.total - sum(counts.values())
     if missing > 0:
         parts.append(f"{missing} not run")
     total = f"{counted(tally.total, 'notebook')} in {duration(seconds)}"
-    lines = [f"{done.status:<7} {ansi.one_line(done.source)}  {message(done)}".rstrip() for done in tally.bad]
-    lines.append(f"{total}: {', '.join(parts)}" if parts else total)
-    if interrupted:
-        lines.append("interrupted: what is done is kept, and the same command goes on from there")
-    return lines
+    lines = [f"{total}: {', '.join(parts)}" if parts else total]
+    return [*lines, f"interrupted: {tally.kept}"] if interrupted else lines
+
+
+def stopping_line(event: Interrupted) -> str:
+    """Return what a run says that was told to end: what it waits for, and how to leave without waiting."""
+    pressed = event.by == "SIGINT"
+    names = [ansi.one_line(name) for name in event.running[:_NAMED]]
+    more = len(event.running) - len(names)
+    names += [f"{more} more"] if more > 0 else []
+    waits = f"waiting for {counted(len(event.running), 'kernel')} to end ({', '.join(names)})"
+    return (
+        f"{'interrupted' if pressed else f'{event.by} was sent'}: "
+        f"{waits if event.running else 'nothing more is started'}. "
+        f"{'Ctrl-C again' if pressed else 'A second one'} ends everything at once"
+    )
+
+
+def files_line(event: FilesWritten) -> str:
+    """Return the last line of a run, which tells where results and report are; empty where there are none."""
+    files = [*([("results", event.results)] if event.results else []), *event.files]
+    return "  ".join(f"{name}: {ansi.one_line(path)}" for name, path in files)
 
 
 class Plain:
@@ -88,6 +113,13 @@ class Plain:
                 self._sink.hurried = event.interrupted
                 for text in summary_lines(self._tally, seconds=event.at, interrupted=event.interrupted):
                     self._sink.line(text)
+            case FilesWritten() if text := files_line(event):
+                self._sink.line(text)
+            case Interrupted():
+                self._sink.line(stopping_line(event))
+            case Abandoned():
+                self._sink.line(f"ended at once: {self._tally.kept}")
+                self._sink.drain(hurried=True)
             case _:
                 pass
 
@@ -114,6 +146,8 @@ class Plain:
                 f"{outcome.status:<6} {duration(outcome.seconds):>10}  {ansi.one_line(outcome.source)}"
             )
         elif outcome.status == "skipped":
+            if outcome.reason == INTERRUPTED:  # all of them are told in one line at the end
+                return
             self._sink.line(f"skipped {'':>9}  {ansi.one_line(outcome.source)}: {message(outcome)}")
         else:
             self._sink.line(
@@ -124,7 +158,7 @@ class Plain:
 
 
 class Quiet:
-    """Failures in full and nothing else.
+    """Failures in full and nothing else, but for what an interruption leaves.
 
     Args:
         sink: where to write.
@@ -134,7 +168,7 @@ class Quiet:
     def __init__(self, sink: Sink, *, colour: bool = False) -> None:
         self._sink = sink
         self._colour = colour
-        self._root = ""
+        self._tally = Tally()
 
     def __enter__(self) -> Self:
         return self
@@ -143,16 +177,25 @@ class Quiet:
         self._sink.drain(hurried=exc_info[0] is not None)
 
     def handle(self, event: Event) -> None:
-        """Show one event if it is a failure."""
-        if isinstance(event, RunStarted):
-            self._root = event.root
-        elif isinstance(event, NotebookFinished) and event.outcome.status not in GOOD:
-            block = failure_block(
-                event.outcome, root=self._root, symbols=self._sink.symbols, colour=self._colour
-            )
-            self._sink.line(block)
-        elif isinstance(event, RunFinished) and event.interrupted:
-            self._sink.hurried = True
+        """Show one event if it is a failure, or what is kept of a run that was stopped."""
+        self._tally.handle(event)
+        match event:
+            case NotebookFinished() if event.outcome.status not in GOOD:
+                if event.outcome.reason != INTERRUPTED:
+                    root = self._tally.plan.root
+                    symbols = self._sink.symbols
+                    block = failure_block(event.outcome, root=root, symbols=symbols, colour=self._colour)
+                    self._sink.line(block)
+            case Interrupted():
+                self._sink.line(stopping_line(event))
+            case Abandoned():
+                self._sink.line(f"ended at once: {self._tally.kept}")
+                self._sink.drain(hurried=True)
+            case RunFinished() if event.interrupted:
+                self._sink.hurried = True
+                self._sink.line(f"interrupted: {self._tally.kept}")
+            case _:
+                pass
 
     def tick(self, now: float) -> None:  # noqa: ARG002 - the signature of presenters
         """Hand on what a slow reader had not taken; to say nothing is what was asked for."""

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from moorage.notebooks.events import (
     GOOD,
+    INTERRUPTED,
     CellStarted,
     Event,
     MemorySampled,
@@ -22,6 +23,8 @@ from moorage.notebooks.events import (
     RunStarted,
     Status,
 )
+from moorage.notebooks.show import ansi
+from moorage.notebooks.show.figures import counted
 
 
 class Running(Struct):
@@ -83,8 +86,18 @@ class Tally(Struct):
 
     @property
     def counts(self) -> Counter[Status]:
-        """How many notebooks ended how."""
-        return Counter(outcome.status for outcome in self.outcomes.values())
+        """How many notebooks ended how; those that an interruption left undone are not among them."""
+        return Counter(done.status for done in self.outcomes.values() if done.reason != INTERRUPTED)
+
+    @property
+    def kept(self) -> str:
+        """What an interrupted run has done, and what the same command does then, in one clause."""
+        good = sum(outcome.status in GOOD for outcome in self.outcomes.values())
+        if not good:
+            return "no notebook was finished"
+        of_all = f"{good} of {counted(self.total, 'notebook')} {'is' if good == 1 else 'are'} done"
+        where = f" in {ansi.one_line(self.plan.out)}" if self.plan.out else ""
+        return f"{of_all} and kept{where}; {self.plan.again}"
 
     @property
     def bad(self) -> list[Outcome]:
