@@ -92,7 +92,7 @@ def test_the_rule_lets_pass() -> None:
             [
                 Source("plan/pool.py", inside),
                 Source("plan/schedule.py", other),
-                Source(MIRRORED, "class Place: ..."),
+                Source(min(MIRRORED), "class Place: ..."),
             ],
             {},
         )
