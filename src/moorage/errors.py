@@ -22,7 +22,10 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:  # dataclasses take milliseconds that `import moorage` need not pay
+    from moorage.exit_status import ExitStatus
 
 Fault = Literal["user", "kernel", "machine", "moorage"]
 
@@ -116,7 +119,7 @@ class KernelDied(MoorageError):
 
     Args:
         what: what happened.
-        exit_status: a :class:`moorage.process.base.ExitStatus`, where it is known.
+        exit_status: how it ended; None where no process of this machine is known.
         output: the tail of what the process wrote to stdout and stderr.
     """
 
@@ -124,7 +127,13 @@ class KernelDied(MoorageError):
     fault = "kernel"
 
     def __init__(
-        self, what: str, *, why: str = "", do: str = "", exit_status: object = None, output: str = ""
+        self,
+        what: str,
+        *,
+        why: str = "",
+        do: str = "",
+        exit_status: ExitStatus | None = None,
+        output: str = "",
     ) -> None:
         super().__init__(what, why=why, do=do)
         self.exit_status = exit_status

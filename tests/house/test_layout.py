@@ -20,6 +20,7 @@ STOREYS: tuple[frozenset[str], ...] = (
             "configuration",
             "directory",
             "errors",
+            "exit_status",
             "installed",
             "regular",
             "tasks",

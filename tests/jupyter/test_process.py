@@ -14,9 +14,10 @@ import pytest
 
 from command import until
 from moorage.errors import LaunchError
+from moorage.exit_status import ExitStatus
 from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
-from moorage.process.base import ExitStatus, LaunchSpec
+from moorage.process.base import LaunchSpec
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.process.base import ExitStatus
+from moorage.exit_status import ExitStatus
 from moorage.process.local import LocalLauncher, Warden
 from moorage.testing import check_launcher
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.running import RunningKernel
     from moorage.errors import DeadlineExceeded
-    from moorage.process.base import ExitStatus
+    from moorage.exit_status import ExitStatus
 
 # Seconds until a kernel must have said that it is there, before it is signalled without being asked.
 _HELLO_SECONDS = 3.0
@@ -149,7 +149,7 @@ async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatu
     import signal
 
     from moorage.errors import DeadlineExceeded
-    from moorage.process.base import ExitStatus
+    from moorage.exit_status import ExitStatus
 
     if sys.platform == "linux":  # elsewhere no pid is known
         from moorage.process.observed import watching

@@ -25,8 +25,9 @@ from moorage import kernelside
 from moorage.discovery.finder import find
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, MoorageError, UsageError
+from moorage.exit_status import ExitStatus
 from moorage.kernel.client import Client
-from moorage.process.base import ExitStatus, LaunchSpec
+from moorage.process.base import LaunchSpec
 from moorage.process.explain import explain
 from moorage.process.kernel_directory import make_directory
 from moorage.process.warden.client import Warden

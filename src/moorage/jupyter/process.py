@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, Protocol, Self, TypeVar
 
 from moorage.errors import WardenLost
-from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.exit_status import ExitStatus
+from moorage.process.base import KILL, Handle, Launcher, LaunchSpec
 from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
 from moorage.process.warden.client import end_outliving
 from moorage.tasks import beside

@@ -24,12 +24,13 @@ from traitlets import CaselessStrEnum
 from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec, activation_of
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
+from moorage.exit_status import ExitStatus
 from moorage.jupyter.addresses import Addresses, Told, meet
 from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
-from moorage.process.base import KILL, ExitStatus, LaunchSpec
+from moorage.process.base import KILL, LaunchSpec
 from moorage.process.environment import changed
 from moorage.process.kernel_directory import Owner
 from moorage.rendezvous.base import Way

@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NewType, Protocol
 
+from moorage.exit_status import ExitStatus as ExitStatus  # noqa: PLC0414 - part of what a handle says
+
 if TYPE_CHECKING:
     from moorage.process.options import ProcessOptions
 
@@ -56,37 +58,6 @@ class LaunchSpec:
     isolate: Isolate = "none"
     options: ProcessOptions | None = None
     kernel: str = ""
-
-
-@dataclass(frozen=True)
-class ExitStatus:
-    """How a process ended, told as it is.
-
-    Attributes:
-        code: exit code, or None when a signal ended it or nobody can know.
-        signal: number of the signal that ended it, or None.
-        out_of_memory: True only when the control group's oom_kill counter rose while it lived.
-        peak_memory: largest resident set in bytes (ru_maxrss), or None when unknown.
-    """
-
-    code: int | None = None
-    signal: int | None = None
-    out_of_memory: bool = False
-    peak_memory: int | None = None
-
-    def describe(self) -> str:
-        """Return the end in words: ``exit code 3``, ``killed by SIGSEGV``, ``out of memory``."""
-        if self.out_of_memory:
-            return "killed: out of memory"
-        if self.signal is not None:
-            try:
-                name = signal.Signals(self.signal).name
-            except ValueError:
-                name = f"signal {self.signal}"
-            return "killed by SIGKILL, cause unknown" if name == "SIGKILL" else f"killed by {name}"
-        if self.code is not None:
-            return f"exit code {self.code}"
-        return "ended, nobody knows how"
 
 
 class Handle(Protocol):

@@ -16,10 +16,11 @@ from time import monotonic
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, UsageError
+from moorage.exit_status import ExitStatus
 from moorage.kernel.kernel import Kernel, launch
 from moorage.kernel.quirks import ends_by_shell
 from moorage.kernel.request import Request
-from moorage.process.base import KILL, ExitStatus, LaunchSpec
+from moorage.process.base import KILL, LaunchSpec
 from moorage.process.local import LocalLauncher, Warden, shared_warden
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.choice import choose, registers
@@ -210,7 +211,7 @@ class _Checking:
                 async with asyncio.timeout(_DEATH):
                     await asked.done
             except KernelDied as error:
-                told = getattr(error.exit_status, "signal", None)
+                told = None if error.exit_status is None else error.exit_status.signal
                 expect(told == KILL, f"it was told as {error}")
             except TimeoutError:
                 raise Unmet(f"the death was not reported within {monotonic() - began:.1f} s") from None

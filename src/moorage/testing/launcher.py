@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
+from moorage.exit_status import ExitStatus
+from moorage.process.base import KILL, Handle, Launcher, LaunchSpec
 from moorage.testing.trial import LONGEST, NotTried, attempt, expect
 from moorage.testing.verdict import Verdict
 
