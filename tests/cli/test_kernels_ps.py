@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.cli.kernels_ps import activity, shortest, show, to_json
+from moorage.cli.kernels_ps import show, to_json
 from moorage.cli.main import main
 from moorage.discovery.running import RunningKernel
 from moorage.wire.connection import ConnectionInfo
@@ -55,17 +55,3 @@ def test_programs_get_all_but_keys():
         ("gone", "ended", False),
     ]
     assert "secret" not in json.dumps(told)
-
-
-@pytest.mark.anyio
-async def test_a_kernel_that_does_not_answer_at_once_is_busy():
-    assert await activity([ONE]) == {"abcdefghij": "busy"}  # at port 1 nothing ever does
-
-
-def test_ids_are_as_long_as_they_must_be():
-    assert shortest(["abcdefghij", "abcdefghik", "x", "12345678901"]) == [
-        "abcdefghij",
-        "abcdefghik",
-        "x",
-        "12345678",
-    ]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from moorage.cli.kernels_show import HIDDEN, shown, without_secrets
 from moorage.cli.main import main
+from moorage.discovery.redaction import HIDDEN
 
 
 @pytest.fixture
@@ -68,27 +68,3 @@ def test_what_it_lacks_stands_below(tmp_path, monkeypatch, capsys):
 def test_one_that_is_not_there(capsys):
     assert main(["kernels", "show", "pythn3"]) == 1
     assert "Did you mean python3" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "visible"),
-    [
-        ("PATH", "/usr/local/bin:/usr/bin", True),
-        ("OMP_NUM_THREADS", "12", True),
-        ("LONG", "a-very-long-word-without-digits", True),
-        ("VERSION", "3.12.1", True),
-        ("R_LIBS", "/usr/lib/R/site-library/x86_64-pc-linux-gnu", True),
-        ("GITHUB_TOKEN", "x", False),
-        ("db_password", "x", False),
-        ("AWS_SECRET_ACCESS", "x", False),
-        ("URL", "postgres://me:hunter2@db/x", False),
-        ("URL2", "https://example.org/x", True),
-        ("BLOB", "AKIAIOSFODNN7EXAMPLE1", False),
-    ],
-)
-def test_values_that_look_secret(name, value, visible):
-    assert shown(name, value) == (value if visible else HIDDEN)
-
-
-def test_flags_that_look_secret():
-    assert without_secrets(("x", "--key", "a", "b", "--n=1")) == ["x", "--key", HIDDEN, "b", "--n=1"]

@@ -2,64 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 
 import pytest
 
-from moorage.cli.kernels_stop import stop
+from deaf_kernel import DEAF, deaf, port_in, write
 from moorage.cli.main import main
-from moorage.discovery.running import find
-from moorage.errors import DeadlineExceeded
-
-# Greets like libzmq and answers nothing, as a kernel that hangs in C code that holds everything up.
-DEAF = """
-import signal, socket, sys
-signal.signal(signal.SIGTERM, getattr(signal, sys.argv[1]))
-listening = socket.create_server(("127.0.0.1", 0))
-print(listening.getsockname()[1], flush=True)
-while True:
-    peer, _ = listening.accept()
-    peer.send(b"\\xff" + bytes(8) + b"\\x7f")
-"""
-
-
-@contextmanager
-def deaf(path, on_term):
-    command = [sys.executable, "-c", DEAF, on_term, str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        write(path, int(process.stdout.readline()))
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def write(path, port, key="x"):
-    content = dict.fromkeys(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), port)
-    path.write_text(json.dumps(content | {"key": key}))
-
-
-def port_in(path):
-    return json.loads(path.read_bytes())["hb_port"]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("on_term", "ended_by"), [("SIG_DFL", signal.SIGTERM), ("SIG_IGN", signal.SIGKILL)])
-async def test_one_that_does_not_listen_is_signalled(tmp_path, monkeypatch, on_term, ended_by):
-    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
-    with deaf(tmp_path / "k.json", on_term) as process:
-        said = await stop(find(tmp_path / "k.json"), 0.2)
-        assert process.wait(60) == -ended_by
-    assert said
 
 
 @pytest.mark.parametrize("key", ["x", ""])
@@ -67,7 +19,7 @@ async def test_one_that_does_not_listen_is_signalled(tmp_path, monkeypatch, on_t
 def test_what_has_got_the_port_of_a_kernel_that_ended_is_left_alone(
     tmp_path, monkeypatch, capsys, key, names
 ):
-    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    monkeypatch.setattr("moorage.kernel.stop._HELLO_SECONDS", 0.2)
     stale = tmp_path / "kernel-stale.json"
     own = tmp_path / (names or ["no-connection-file.txt"])[0]
     with deaf(own, "SIG_DFL") as process:
@@ -79,21 +31,6 @@ def test_what_has_got_the_port_of_a_kernel_that_ended_is_left_alone(
     said = capsys.readouterr().err
     # A file of its own that names the port tells more than that it does not answer.
     assert ("runs no more" if names else "It is not certain that the process") in said
-
-
-@pytest.mark.anyio
-async def test_a_kernel_that_named_its_file_after_itself_is_signalled(tmp_path, monkeypatch):
-    """As ipykernel's embed_kernel does."""
-    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
-    with deaf(tmp_path / "k.txt", "SIG_DFL") as process:
-        path = (tmp_path / "k.txt").rename(tmp_path / f"kernel-{process.pid}.json")
-        kernel = find(path)
-        os.utime(path, (1, 1))  # written before the process began: the pid was used again
-        with pytest.raises(DeadlineExceeded, match="nothing is signalled"):
-            await stop(kernel, 0.2)
-        os.utime(path)
-        assert await stop(kernel, 0.2)
-        assert process.wait(60) == -signal.SIGTERM
 
 
 def test_one_that_has_ended_is_left_as_it_is(tmp_path, capsys):
@@ -139,7 +76,7 @@ def test_what_is_no_kernel_is_refused(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform != "linux", reason="ancestors are looked up in /proc")
 @pytest.mark.parametrize(("name", "told"), [("jupyter-server", True), ("some-program", False)])
 def test_a_kernel_that_a_server_will_start_again_is_told(tmp_path, monkeypatch, capsys, name, told):
-    monkeypatch.setattr("moorage.cli.kernels_stop._HELLO_SECONDS", 0.2)
+    monkeypatch.setattr("moorage.kernel.stop._HELLO_SECONDS", 0.2)
     program = tmp_path / name
     program.write_text("import subprocess, sys; subprocess.call(sys.argv[1:])")
     path = tmp_path / "k.json"

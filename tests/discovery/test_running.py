@@ -18,7 +18,7 @@ import pytest
 from command import until
 from moorage.discovery import Around
 from moorage.discovery import running as module
-from moorage.discovery.running import find, look, running, runtime_directory
+from moorage.discovery.running import find, look, running, runtime_directory, shortest_ids
 from moorage.errors import KernelTypeNotFound
 from moorage.process.warden.private_directory import PrivateDirectory
 from moorage.process.warden.private_directory import make as make_berth
@@ -319,3 +319,12 @@ def test_pipes_and_links_of_others_in_jupyters_folder_are_passed_over(machine):
     machine.start(machine.runtime / "kernel-a.json")
     (machine.runtime / "kernel-0.json").symlink_to("nowhere")
     assert [each.id for each in machine.here()] == ["a"]
+
+
+def test_ids_are_as_long_as_they_must_be():
+    assert shortest_ids(["abcdefghij", "abcdefghik", "x", "12345678901"]) == [
+        "abcdefghij",
+        "abcdefghik",
+        "x",
+        "12345678",
+    ]

@@ -9,7 +9,6 @@ import pytest
 from house.sources import Source, imports, package_sources, report
 
 CIRCLES: tuple[frozenset[str], ...] = (
-    frozenset({"cli/run.py", "cli/run_session.py"}),
     frozenset({"discovery/base.py", "discovery/kernelspec.py"}),
     frozenset({"kernel/client.py", "kernel/late_output.py", "kernel/published.py"}),
     frozenset({"notebooks/documents/formats.py", "notebooks/documents/ipynb.py"}),

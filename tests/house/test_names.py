@@ -18,7 +18,6 @@ TWICE: dict[str, int] = {
     "Ended": 2,
     "Files": 2,
     "Found": 2,
-    "Job": 2,
     "Launched": 2,
     "Limits": 2,
     "Link": 3,

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
-import shutil
 import signal
-import stat
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from moorage.errors import LaunchError, MoorageError, UsageError
 
@@ -72,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         UsageError: there is no command, or the port range is none.
     """
     from moorage.cli.complaints import complain
+    from moorage.process.netns.execute import enter_namespace, execute
 
     if not options.command or not options.command[0]:
         raise UsageError("there is nothing to isolate", do=f"Type {_USAGE}")
@@ -79,12 +75,12 @@ def run(options: argparse.Namespace) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it would end the command
     try:
-        _enter(ports)
+        enter_namespace(ports)
     except MoorageError as error:
         complain(error)
         return CANNOT
     try:
-        _become(options.command)
+        execute(options.command)
     except OSError as error:
         found = isinstance(error, FileNotFoundError | NotADirectoryError)
         complain(_not_started(options.command[0], error))
@@ -98,72 +94,6 @@ def _port_range(text: str | None) -> tuple[int, int] | None:
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= 65535):
         raise UsageError(f"{text} is no range of ports", do="Give the first and the last: 40000-40099")
     return int(first), int(last)
-
-
-def _enter(ports: tuple[int, int] | None) -> None:
-    from moorage.process.netns import probe
-
-    if sys.platform == "linux":
-        from moorage.process.netns import enter
-
-        locks = probe.locks()  # seen from half-way in they look different
-        try:
-            enter.enter(ports)
-        except enter.Refused as error:
-            raise probe.explain(error.stage, error.errno or 0, locks) from None
-    elif (error := probe.obstacle()) is not None:
-        raise error
-
-
-def _become(command: Sequence[str]) -> NoReturn:
-    """Execute the command in this process's place, with everything as this process found it."""
-    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and exec would pass that on
-        if (signum := getattr(signal, name, None)) is not None:
-            signal.signal(signum, signal.SIG_DFL)
-    environment = _environment()
-    _close_ways_out()
-    try:
-        os.execvpe(command[0], list(command), environment)  # noqa: S606 - a shell would only stand in the way
-    except OSError as error:
-        script = shutil.which(command[0])
-        if error.errno != errno.ENOEXEC or script is None:
-            raise
-        # A script without a #! line is the shell's, as execvp(3) has it.
-        os.execve("/bin/sh", ["sh", script, *command[1:]], environment)  # noqa: S606 - it is the shell this time
-
-
-def _close_ways_out() -> None:
-    """Close the descriptors that were handed down and lead out: sockets, tunnels and rings of io_uring.
-
-    Pipes and files stay, as shells and make hand them down; so do the three standard streams.
-    """
-    try:
-        descriptors = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers, not paths
-    except OSError:
-        descriptors = list(range(3, 1024))
-    for descriptor in descriptors:
-        try:
-            if descriptor > 2 and os.get_inheritable(descriptor) and _leads_out(descriptor):
-                os.close(descriptor)
-        except OSError:  # the one that the folder was read by
-            continue
-
-
-def _leads_out(descriptor: int) -> bool:
-    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        return True
-    opened = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no path either
-    return opened.startswith(("/dev/net/", "/dev/vhost", "anon_inode:[io_uring]"))
-
-
-def _environment() -> dict[bytes, bytes]:
-    """Return the environment this process was started with: Python adds LC_CTYPE to that of the C locale."""
-    try:
-        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - nothing here needs pathlib
-            entries = file.read().split(b"\0")
-    except OSError:
-        return {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
-    return {name: value for name, is_one, value in (each.partition(b"=") for each in entries) if is_one}
 
 
 def _not_started(program: str, error: OSError) -> LaunchError:

@@ -31,24 +31,22 @@ def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage kernels install``."""
-    import importlib.util
-
     from moorage.cli.table import plain
     from moorage.discovery.finder import find
-    from moorage.errors import MissingExtra
-    from moorage.jupyter.install import adapter_content, install, ipykernel_content, kernels_directory
+    from moorage.jupyter.install import (
+        install,
+        kernels_directory,
+        kernelspec_of_adapter,
+        kernelspec_of_ipykernel,
+    )
 
     directory = kernels_directory(user=options.user, sys_prefix=options.sys_prefix, prefix=options.prefix)
-    if options.adapt is None:
-        if importlib.util.find_spec("ipykernel") is None:
-            raise MissingExtra("ipykernel is not installed here", do="Type: pip install ipykernel")
-        name, content, resources = "python3", ipykernel_content(options.display_name), None
-    else:
-        spec = find(options.adapt)
-        name, content, resources = spec.name, adapter_content(spec, options.display_name), spec.resource_dir
-        if name == "python3":  # the name of the one without --adapt
-            name = "adapted-python3"
-    name = options.name or f"moorage-{name.strip('./').replace('/', '-') or 'kernel'}"
-    folder = install(directory, name, content, resources)
+    made = (
+        kernelspec_of_ipykernel(options.display_name)
+        if options.adapt is None
+        else kernelspec_of_adapter(find(options.adapt), options.display_name)
+    )
+    name = options.name or made.name
+    folder = install(directory, name, made.content, made.resources)
     print(plain(f"{name}: {folder}"))
     return 0

@@ -120,15 +120,9 @@ def needs(kernel_type: KernelType, screen: Screen) -> list[str]:
 
 def rendezvous(kernel_type: KernelType) -> str:
     """Return how moorage would agree on addresses with it; empty where it cannot be launched."""
-    from moorage.errors import UsageError
     from moorage.rendezvous.choice import choose
 
-    if kernel_type.lack is not None or not kernel_type.spec.argv:
-        return ""
-    try:
-        return choose(kernel_type.spec)
-    except UsageError:
-        return ""
+    return "" if kernel_type.lack is not None or not kernel_type.spec.argv else choose(kernel_type.spec)
 
 
 def to_json(types: list[KernelType], listing: Listing) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from moorage.cli.stdio import json_text
@@ -11,9 +12,6 @@ from moorage.cli.stdio import json_text
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.running import RunningKernel
-
-# A kernel that has nothing to do answers within milliseconds; one that takes longer is computing (s).
-_ANSWER_SECONDS = 0.5
 
 
 def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -36,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     import asyncio
 
     from moorage.discovery.running import running
+    from moorage.kernel.states import execution_states
 
     kernels = running()
-    states = asyncio.run(activity([each for each in kernels if each.alive]))
+    states = asyncio.run(execution_states([each for each in kernels if each.alive]))
     if options.json:
         print(json_text(to_json(kernels, states)))
         return 0
@@ -51,42 +50,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def activity(kernels: list[RunningKernel]) -> dict[str, str]:
-    """Ask every kernel at once whether it has time.
-
-    Returns:
-        By id: ``idle``, or ``busy`` for those that live and did not answer in half a second.
-    """
-    import asyncio
-
-    async with asyncio.TaskGroup() as group:
-        asked = {each.id: group.create_task(_activity(each)) for each in kernels}
-    return {name: task.result() for name, task in asked.items()}
-
-
-async def _activity(kernel: RunningKernel) -> str:
-    import asyncio
-    import secrets
-
-    from moorage.errors import MoorageError
-    from moorage.kernel.client import Client
-    from moorage.wire.messages import kernel_info_request
-
-    try:
-        async with Client(kernel.info, secrets.token_hex(8), lambda: secrets.token_hex(16)) as client:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await client.request("shell", kernel_info_request()).reply
-    except TimeoutError:
-        return "busy"
-    except MoorageError:
-        return "unknown"
-    return "idle"
-
-
-def show(kernels: list[RunningKernel], states: dict[str, str]) -> None:
+def show(kernels: list[RunningKernel], states: Mapping[str, str]) -> None:
     """Print the table."""
     from moorage.cli.table import DIM, GREEN, YELLOW, Column, Screen, lines, short_path
     from moorage.discovery.listing import ago
+    from moorage.discovery.running import shortest_ids
 
     if not kernels:
         print("No kernel of yours runs here.")
@@ -101,7 +69,7 @@ def show(kernels: list[RunningKernel], states: dict[str, str]) -> None:
         Column("CONNECTION FILE", 12, "front"),
     ]
     rows, styles = [], []
-    names = shortest([each.id for each in kernels])
+    names = shortest_ids([each.id for each in kernels])
     for each, name in zip(kernels, names, strict=True):
         status = states.get(each.id, "unknown") if each.alive else "ended"
         memory = "-" if each.memory is None else f"{each.memory / 2**20:.0f} MiB"
@@ -113,18 +81,7 @@ def show(kernels: list[RunningKernel], states: dict[str, str]) -> None:
     print("\n".join(lines(columns, rows, Screen.of(sys.stdout), styles)))
 
 
-def shortest(names: list[str], least: int = 8) -> list[str]:
-    """Return of each name as much as no other begins with, at least eight characters."""
-    result = []
-    for name in names:
-        length = least
-        while length < len(name) and sum(other.startswith(name[:length]) for other in names) > 1:
-            length += 1
-        result.append(name[:length])
-    return result
-
-
-def to_json(kernels: list[RunningKernel], states: dict[str, str]) -> dict[str, Any]:
+def to_json(kernels: list[RunningKernel], states: Mapping[str, str]) -> dict[str, Any]:
     """Return the document of ``--json``: the ended ones too, and no key."""
     from moorage.version import __version__
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,15 +13,6 @@ from moorage.cli.stdio import json_text
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
     from moorage.discovery.base import KernelType
-
-HIDDEN = "(not shown)"
-_SECRET_NAME = re.compile(
-    r"key|token|secret|passw|pwd|credential|auth|cookie|private|session|dsn", re.IGNORECASE
-)
-# A long word of letters and digits in turn, or the password in a URL.
-_SECRET_VALUE = re.compile(
-    r"(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9+_=.-]{20,}|[a-z][a-z0-9+]*://[^/\s]*:[^/\s]*@.*"
-)
 
 
 def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -58,20 +48,21 @@ def run(options: argparse.Namespace) -> int:
 def everything(kernel_type: KernelType) -> dict[str, Any]:
     """Return what ``--json`` tells."""
     from moorage.cli.kernels_list import about
+    from moorage.discovery.redaction import redacted, without_secrets
 
     spec = kernel_type.spec
     activation = spec.activation
     return {
         **about(kernel_type),
         "argv": without_secrets(spec.argv),
-        "env": {key: shown(key, value) for key, value in spec.env.items()},
+        "env": {key: redacted(value, key) for key, value in spec.env.items()},
         "environment": None if activation is None else str(activation.prefix),
         "activated_as": None if activation is None else activation.kind,
         "interrupt_mode": spec.interrupt_mode,
         "protocol_version": spec.protocol_version or None,
         "launched_by": "a process of this machine" if spec.launcher is None else kernel_type.spec.provider,
         "logos": {name: str(path) for name, path in kernel_type.logos().items()},
-        "metadata": _cleaned(spec.metadata),
+        "metadata": redacted(spec.metadata),
     }
 
 
@@ -110,32 +101,3 @@ def _activated(told: Mapping[str, Any]) -> str:
     from moorage.cli.table import short_path
 
     return f"{short_path(told['environment'])}, activated as {told['activated_as']}"
-
-
-def shown(name: str, value: str) -> str:
-    """Return the value of a variable, or that it is not shown: its name or itself looks like a secret."""
-    return HIDDEN if _SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value) else value
-
-
-def without_secrets(words: tuple[str, ...]) -> list[str]:
-    """Return a command without the values of flags that look secret."""
-    result: list[str] = []
-    hide = False
-    for word in words:
-        flag, mark, value = word.partition("=")
-        if hide:
-            result.append(HIDDEN)
-        elif mark and flag.startswith("-"):
-            result.append(f"{flag}={shown(flag, value)}")
-        else:
-            result.append(word)
-        hide = not hide and word.startswith("--") and not mark and bool(_SECRET_NAME.search(word))
-    return result
-
-
-def _cleaned(value: Any, name: str = "") -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _cleaned(each, str(key)) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(each, name) for each in value]
-    return shown(name, value) if isinstance(value, str) else value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
 from moorage.cli.presses import presses
+from moorage.cli.run_request import RunRequest
 from moorage.cli.stdio import json_text
 from moorage.cli.terminal import Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
@@ -21,7 +22,6 @@ from moorage.version import __version__
 from moorage.wire.messages import Message
 
 if TYPE_CHECKING:
-    from moorage.cli.run import Job
     from moorage.kernel.attach import AttachedKernel
     from moorage.kernel.kernel import Kernel
 
@@ -34,11 +34,11 @@ _FOR_EVER = 365 * 86400.0
 _LOOKS = 3
 
 
-def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+def run_session(request: RunRequest, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """Run the code and show what comes of it.
 
     Args:
-        job: what is to be run.
+        request: what is to be run.
         stdin: answers the code's questions.
         stdout: for what the code prints, and for results.
         stderr: for what it prints there, for errors and for notes.
@@ -49,7 +49,7 @@ def run_session(job: Job, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     Raises:
         MoorageError: the kernel could not be had, or died.
     """
-    return asyncio.run(Conversation(job, Terminal(stdin, stdout, stderr, quiet=job.json)).run())
+    return asyncio.run(Conversation(request, Terminal(stdin, stdout, stderr, quiet=request.json)).run())
 
 
 @dataclass
@@ -73,9 +73,9 @@ class _Cell:
 class Conversation:
     """One run: a kernel, the code, and this terminal."""
 
-    def __init__(self, job: Job, terminal: Terminal) -> None:
+    def __init__(self, request: RunRequest, terminal: Terminal) -> None:
         """Take what is to be run, and where it is shown."""
-        self._job = job
+        self._request = request
         self._terminal = terminal
         self._cells: list[_Cell] = []
         self._kernel: AnyKernel | None = None
@@ -116,7 +116,7 @@ class Conversation:
         try:
             async with self._had() as kernel:
                 self._kernel = kernel
-                if not self._job.existing:
+                if not self._request.existing:
                     from moorage.kernel.kernel import not_forked
 
                     why = not_forked(kernel.process)  # type: ignore[arg-type]  # launched here: it has a handle
@@ -127,7 +127,7 @@ class Conversation:
                     death = error
         finally:
             self._kernel = None
-            if self._job.json:
+            if self._request.json:
                 self._tell(monotonic() - began, death)
         if death is not None:
             raise death
@@ -135,31 +135,31 @@ class Conversation:
         return FAILED if failed else OK
 
     def _had(self) -> AbstractAsyncContextManager[AnyKernel]:
-        job = self._job
-        if job.existing is not None:
+        request = self._request
+        if request.existing is not None:
             from moorage.kernel.attach import attach
 
-            return attach(job.existing)
+            return attach(request.existing)
         from moorage.kernel.kernel import launch
 
         return launch(
-            job.kernel_type or "",
-            cwd=job.cwd,
-            env=job.env,
-            kernel_args=job.kernel_args,
-            isolate=job.isolate,  # type: ignore[arg-type]  # argparse has let one of its choices pass
-            rendezvous=job.rendezvous,  # type: ignore[arg-type]  # as above
-            timeout=job.start_timeout or _FOR_EVER,
+            request.kernel_type or "",
+            cwd=request.cwd,
+            env=request.env,
+            kernel_args=request.kernel_args,
+            isolate=request.isolate,  # type: ignore[arg-type]  # argparse has let one of its choices pass
+            rendezvous=request.rendezvous,  # type: ignore[arg-type]  # as above
+            timeout=request.start_timeout or _FOR_EVER,
         )
 
     async def _execute(self, kernel: AnyKernel) -> None:
-        deadline = self._job.timeout or None
+        deadline = self._request.timeout or None
         loop = asyncio.get_running_loop()
         timer = loop.call_later(deadline, self._expire, kernel) if deadline else None
         try:
             async with asyncio.timeout(deadline + _GRACE if deadline else None):
                 await self._give_arguments(kernel)
-                for source in self._job.cells:
+                for source in self._request.cells:
                     result = await self._one(kernel, source)
                     if result.status != "ok" or self._interrupts:
                         break
@@ -175,9 +175,9 @@ class Conversation:
 
     async def _give_arguments(self, kernel: AnyKernel) -> None:
         """Let the code see what was typed behind its file, where it has a place to look."""
-        argv = self._job.argv
+        argv = self._request.argv
         if str((kernel.info.get("language_info") or {}).get("name")) == "python":
-            if len(argv) > 1 or (argv and self._job.existing is None):
+            if len(argv) > 1 or (argv and self._request.existing is None):
                 await kernel.client.execute(arguments(argv), silent=True, store_history=False)
         elif len(argv) > 1:
             raise UsageError(
@@ -189,7 +189,7 @@ class Conversation:
         cell = _Cell()
         self._cells.append(cell)
         result = cell.result = await kernel.execute(
-            source, receive=self._cells_receive, stdin=self._answer if self._job.asks else None
+            source, receive=self._cells_receive, stdin=self._answer if self._request.asks else None
         )
         if not any(output["output_type"] == "error" for output in cell.area.outputs):
             self._terminal.fail(result)
@@ -225,7 +225,7 @@ class Conversation:
     def _tell(self, seconds: float, death: KernelDied | None) -> None:
         document = {
             "moorage": __version__,
-            "kernel": self._job.kernel_type or self._job.existing,
+            "kernel": self._request.kernel_type or self._request.existing,
             "status": self._status(death),
             "seconds": round(seconds, 3),
             **self._birth,

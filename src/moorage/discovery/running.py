@@ -250,6 +250,22 @@ def _told_apart(kernels: list[RunningKernel]) -> Iterator[RunningKernel]:
         yield one if names[one.id] == 1 else replace(one, id=path)
 
 
+def shortest_ids(names: list[str], least: int = 8) -> list[str]:
+    """Return of each id the beginning that no other has.
+
+    Args:
+        names: ids of kernels.
+        least: characters that are kept of each.
+    """
+    result = []
+    for name in names:
+        length = least
+        while length < len(name) and sum(other.startswith(name[:length]) for other in names) > 1:
+            length += 1
+        result.append(name[:length])
+    return result
+
+
 def _is_mine(status: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or status.st_uid == os.getuid()
 

@@ -11,7 +11,7 @@ from moorage.discovery.base import KernelType
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.discovery.listing import Finder
 from moorage.doctor.finding import Finding, refused
-from moorage.errors import MoorageError, UsageError
+from moorage.errors import MoorageError
 from moorage.kernel.kernel import launch, not_forked
 from moorage.process.base import LaunchSpec
 from moorage.process.template.client import obstacle
@@ -70,11 +70,7 @@ def looked_at(kernel_type: KernelType) -> KernelFinding:
     spec, lack = kernel_type.spec, kernel_type.lack
     if lack is not None:
         return KernelFinding(Finding(spec.called, "warn", lack.why, lack.do), spec.display_name)
-    try:
-        way = choose(spec)
-    except UsageError as error:
-        return KernelFinding(refused(spec.called, error), spec.display_name)
-    return KernelFinding(Finding(spec.called, "ok", ""), spec.display_name, way)
+    return KernelFinding(Finding(spec.called, "ok", ""), spec.display_name, choose(spec))
 
 
 async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # noqa: ASYNC109 - for both steps

@@ -5,18 +5,19 @@ Source: "Kernel specs", https://jupyter-client.readthedocs.io/en/stable/kernels.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
-from moorage.errors import OutputError, UsageError
+from moorage.errors import MissingExtra, OutputError, UsageError
 from moorage.regular import read_regular
 
 PROTOCOL = "5.6"
@@ -42,19 +43,41 @@ def kernels_directory(*, user: bool = False, sys_prefix: bool = False, prefix: P
     return user_data_directory(os.environ) / "kernels"
 
 
-def ipykernel_content(display_name: str = "") -> dict[str, Any]:
-    """Return the kernel.json of this interpreter's ipykernel, as one that registers."""
-    return {
+@dataclass(frozen=True)
+class NewKernelspec:
+    """A kernelspec to be written.
+
+    Attributes:
+        name: what it is called, unless the user says otherwise.
+        content: its kernel.json.
+        resources: a folder whose logos it gets.
+    """
+
+    name: str
+    content: Mapping[str, object]
+    resources: Path | None = None
+
+
+def kernelspec_of_ipykernel(display_name: str = "") -> NewKernelspec:
+    """Return the kernelspec of this interpreter's ipykernel, as one that registers.
+
+    Raises:
+        MissingExtra: there is no ipykernel.
+    """
+    if importlib.util.find_spec("ipykernel") is None:
+        raise MissingExtra("ipykernel is not installed here", do="Type: pip install ipykernel")
+    content = {
         "argv": [sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", "{connection_file}"],
         "display_name": display_name or "Python 3 (moorage)",
         "language": "python",
         "metadata": {"debugger": True, "handshake": True},
         "kernel_protocol_version": PROTOCOL,
     }
+    return NewKernelspec("moorage-python3", content)
 
 
-def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
-    """Return the kernel.json of an adapter that registers on behalf of a kernel type.
+def kernelspec_of_adapter(spec: KernelSpec, display_name: str = "") -> NewKernelspec:
+    """Return the kernelspec of an adapter that registers on behalf of a kernel type.
 
     Raises:
         UsageError: it is an adapter itself.
@@ -64,7 +87,7 @@ def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
     # The adapted kernelspec names its own provisioner; how it is signalled and shown is the kernel's.
     metadata = {name: value for name, value in spec.metadata.items() if name != "kernel_provisioner"}
     command = [sys.executable, "-m", "moorage.jupyter.adapter", "--type", spec.kernel_type]
-    return {
+    content = {
         "argv": [*command, "-f", "{connection_file}"],
         "display_name": display_name or f"{spec.display_name} (moorage)",
         "language": spec.language,
@@ -72,9 +95,12 @@ def adapter_content(spec: KernelSpec, display_name: str = "") -> dict[str, Any]:
         "metadata": {**metadata, "handshake": True},
         "kernel_protocol_version": PROTOCOL,
     }
+    # moorage-python3 is the name of the kernelspec that registers without an adapter.
+    called = "adapted-python3" if spec.name == "python3" else spec.name.strip("./").replace("/", "-")
+    return NewKernelspec(f"moorage-{called or 'kernel'}", content, spec.resource_dir)
 
 
-def install(directory: Path, name: str, content: Mapping[str, Any], resources: Path | None = None) -> Path:
+def install(directory: Path, name: str, content: Mapping[str, object], resources: Path | None = None) -> Path:
     """Write a kernelspec, whole or not at all; one of that name for the same kernel is replaced.
 
     Args:
@@ -93,7 +119,7 @@ def install(directory: Path, name: str, content: Mapping[str, Any], resources: P
     if not _NAME.fullmatch(name) or name in (".", ".."):
         raise UsageError(f"{name!r} is no name for a kernelspec", do="Use letters, digits, dots, - and _")
     folder = directory / name
-    if folder.exists() and _without_interpreter(_argv(folder)) != _without_interpreter(content["argv"]):
+    if folder.exists() and _arguments(_there(folder)) != _arguments(content):
         raise UsageError(
             f"there is a kernelspec {name} already, of another kernel",
             why=str(folder),
@@ -119,15 +145,16 @@ def install(directory: Path, name: str, content: Mapping[str, Any], resources: P
     return folder
 
 
-def _argv(folder: Path) -> list[Any]:
-    """Return the command of a kernelspec that is there; an empty one where it makes no sense."""
+def _there(folder: Path) -> Mapping[str, object]:
+    """Return the kernel.json of a kernelspec that is there; an empty one where it makes no sense."""
     try:
-        argv = json.loads(read_regular(folder / "kernel.json"))["argv"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-    return argv if isinstance(argv, list) else []
+        content = json.loads(read_regular(folder / "kernel.json"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def _without_interpreter(argv: list[Any]) -> list[Any]:
-    """Return what makes a command's kernel: the same one in another environment counts as itself."""
-    return argv[1:]
+def _arguments(content: Mapping[str, object]) -> Sequence[object]:
+    """Return a command without its interpreter: the same kernel in another environment counts as itself."""
+    argv = content.get("argv")
+    return argv[1:] if isinstance(argv, list) else []

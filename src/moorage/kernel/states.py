@@ -1,0 +1,45 @@
+"""The execution states of running kernels, asked for by a short request to each."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Literal
+
+from moorage.discovery.running import RunningKernel
+from moorage.errors import MoorageError
+from moorage.kernel.client import Client
+from moorage.wire.messages import kernel_info_request
+
+ExecutionState = Literal["idle", "busy", "unknown"]
+
+_ANSWER_SECONDS = 0.5
+"""Seconds for an answer: a kernel that has nothing to do answers within milliseconds."""
+
+
+async def execution_states(kernels: Sequence[RunningKernel]) -> dict[str, ExecutionState]:
+    """Ask every kernel at once for its ``kernel_info_reply``.
+
+    Args:
+        kernels: living ones.
+
+    Returns:
+        By id: ``idle``; ``busy`` where no answer came in half a second; ``unknown`` where it could not be
+        asked. Cancelling is safe.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = {each.id: group.create_task(_state(each)) for each in kernels}
+    return {name: task.result() for name, task in tasks.items()}
+
+
+async def _state(kernel: RunningKernel) -> ExecutionState:
+    try:
+        async with Client(kernel.info, secrets.token_hex(8), lambda: secrets.token_hex(16)) as client:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await client.request("shell", kernel_info_request()).reply
+    except TimeoutError:
+        return "busy"
+    except MoorageError:
+        return "unknown"
+    return "idle"
