@@ -3,11 +3,15 @@
 # make check   style, types and the layout of the house, in seconds
 # make bench   the figures of the README, against the peers
 # make drill   faults and storms, long
+# make coverage  the unit tests under coverage, with a floor for every file
+# make matrix    unit tests and some real ones in other Pythons, with other ipykernels
+# make recipes   builds the recipes of docs/how-to in environments of their own
+# make changelog writes docs/changelog.md from changelog.d/
 # make demo-pyvista   the three-dimensional example that needs PyVista (900 MB)
 
 PY = .venv/bin/python
 .DEFAULT_GOAL = help
-.PHONY: help demo demo-pyvista test check types types-darwin types-win32 bench drill clean
+.PHONY: help demo demo-pyvista test check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,7 +44,27 @@ types-darwin types-win32: types-%:
 
 test: check
 	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
-	$(PY) -m pytest -q -n 2 -m "(real or slow) and not drill" --durations=10
+	$(PY) -m pytest -q -n 2 -m "(real or slow) and not drill and not recipe" --durations=10
+
+## Unit tests leave coverage's measurements in .coverage.d/, subprocesses and forks too.
+coverage:
+	@sh scripts/setup.sh test
+	rm -rf .coverage.d
+	$(PY) -m coverage run -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
+	$(PY) -m coverage combine --quiet
+	$(PY) scripts/coverage_floors.py
+
+matrix:
+	@sh scripts/setup.sh test
+	sh scripts/matrix.sh
+
+recipes:
+	@sh scripts/setup.sh test
+	$(PY) -m pytest -q -m recipe --durations=0
+
+changelog:
+	@sh scripts/setup.sh test
+	$(PY) scripts/changelog.py
 
 bench:
 	@sh scripts/setup.sh bench
@@ -48,8 +72,8 @@ bench:
 
 drill:
 	@sh scripts/setup.sh bench
-	$(PY) -m pytest -q -m drill
+	$(PY) -m pytest -q -m "drill and not recipe"
 	$(PY) -m bench.drill
 
 clean:
-	rm -rf .venv rendered rendered-pyvista .moorage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-matrix .coverage.d rendered rendered-pyvista .moorage .mypy_cache .ruff_cache .pytest_cache .hypothesis

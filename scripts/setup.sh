@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv with what PURPOSE needs: sh scripts/setup.sh demo|test|bench|pyvista
-# Where the system lacks something, root gets it from apt, and everybody else is told what to type.
+# Where the system lacks something, root gets it from apt, and any other user is told what to type.
 set -eu
 purpose=${1:?demo, test, bench or pyvista}
 cd "$(dirname "$0")/.."
