@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(
     [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("examples*/README.md")]
 )
-FRAGMENTS = sorted((ROOT / "changelog.d").iterdir())
+FRAGMENTS = sorted(path for path in (ROOT / "changelog.d").iterdir() if path.name != "README.md")
 ACTORS = re.compile(r"\b(who|whoever|whom|nobody|somebody|anybody|everybody)\b", re.IGNORECASE)
 """Words that make a person of what is a thing of the code."""
 
@@ -93,7 +93,7 @@ def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
         module = word.replace(".", "/") + ".py"
         if re.match(r"bench\.\w+$", word):
             assert (ROOT / module).is_file(), word
-        elif re.match(r"(src|tests|bench|docs|scripts)/|[\w/]+/\w+\.py$", word):
+        elif re.match(r"(src|tests|bench|docs|scripts)/|\w[\w/]*/\w+\.py$", word):
             assert any([*base.glob(word)] for base in bases), word
 
 
