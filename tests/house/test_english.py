@@ -20,7 +20,6 @@ PER_THOUSAND = 0.5
 """How many such words a thousand words may hold. In projects whose prose is good it is 0.0 to 0.2."""
 
 CEILINGS: dict[str, float] = {
-    "docs": 3.4,
     "kernel": 9.2,
     "notebooks": 2.1,
     "process": 7.2,
