@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,3 +77,11 @@ def test_a_reader_that_leaves_ends_it(moorage: Command):
         os.close(writing)
         assert reader.read(7) == b"0" * 7
     moorage.ended(process, code=1)
+
+
+def test_the_error_in_the_json_has_no_colours(moorage: Command):
+    done = moorage("run", "python3", "-c", "1 / 0", "--json", code=1)
+    error = json.loads(done.stdout)["cells"][0]["error"]
+    assert error["ename"] == "ZeroDivisionError"
+    assert any("1 / 0" in line for line in error["traceback"])
+    assert "\x1b" not in str(error["traceback"])

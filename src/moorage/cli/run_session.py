@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -15,9 +15,10 @@ from moorage.cli.run_request import RunRequest
 from moorage.cli.stdio import json_text
 from moorage.cli.terminal import Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
-from moorage.kernel.client import Result
+from moorage.kernel.client import ExecutionError, Result
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.quirks import arguments
+from moorage.notebooks.show import ansi
 from moorage.version import __version__
 from moorage.wire.messages import Message
 
@@ -66,8 +67,17 @@ class _Cell:
             "seconds": None if result is None else round(result.seconds, 6),
             "execution_count": self.area.execution_count,
             "outputs": self.area.outputs,
-            "error": None if result is None or result.error is None else asdict(result.error),
+            "error": None if result is None or result.error is None else _plain(result.error),
         }
+
+
+def _plain(error: ExecutionError) -> dict[str, Any]:
+    """Return an exception as a program reads it: without the colours of its traceback."""
+    return {
+        "ename": ansi.strip(error.ename),
+        "evalue": ansi.strip(error.evalue),
+        "traceback": [ansi.strip(line) for line in error.traceback],
+    }
 
 
 class Conversation:

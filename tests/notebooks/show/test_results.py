@@ -57,11 +57,18 @@ def test_json_is_the_documented_shape():
     failed, fine = document["notebooks"]
     assert list(failed) == [
         "source", "output", "status", "seconds", "kernel", "rendezvous", "forked", "not_forked", "attempts",
-        "error", "artifacts",
+        "error", "reason", "artifacts",
     ]  # fmt: skip
     assert list(failed["error"]) == ["cell", "ename", "evalue", "traceback"]
-    assert fine["error"] is None
+    assert fine["error"] is fine["reason"] is None
     assert fine["artifacts"] == ["demos/film.mp4"]
+
+
+def test_json_has_no_colours_and_the_reason_of_a_skip():
+    failed, skipped = to_json([FAILED, SKIPPED], 1.0, "1.2.3")["notebooks"]
+    assert "\x1b" not in json.dumps(failed) + str(failed)
+    assert "ValueError: shapes (64,32) (32,64)" in failed["error"]["traceback"]
+    assert skipped["reason"] == "demos/cavity.py, which it needs, failed"
 
 
 def test_junit_follows_the_schema():

@@ -46,6 +46,7 @@ def to_json(outcomes: Iterable[Outcome], seconds: float, version: str) -> dict[s
                 "not_forked": outcome.not_forked or None,
                 "attempts": outcome.attempts,
                 "error": _error(outcome.error),
+                "reason": outcome.reason or None,
                 "artifacts": list(outcome.artifacts),
             }
             for outcome in outcomes
@@ -95,9 +96,9 @@ def _error(failure: Failure | None) -> dict[str, Any] | None:
         return None
     return {
         "cell": failure.cell,
-        "ename": failure.ename,
-        "evalue": failure.evalue,
-        "traceback": list(failure.traceback),
+        "ename": ansi.strip(failure.ename),
+        "evalue": ansi.strip(failure.evalue),
+        "traceback": [ansi.strip(line) for line in failure.traceback],
     }
 
 
