@@ -4,7 +4,7 @@ import io
 import re
 from dataclasses import replace
 
-from moorage.notebooks.events import Failure, Note, NotebookFinished, Outcome, RunStarted
+from moorage.notebooks.events import INTERRUPTED, Failure, Note, NotebookFinished, Outcome, RunStarted
 from moorage.notebooks.show.github import GitHub, annotation, escape_data, escape_property, step_summary
 from moorage.notebooks.show.plain import Plain, Quiet
 from moorage.notebooks.show.sink import Sink
@@ -64,6 +64,13 @@ def test_quiet_runs_are_annotated_too(tmp_path):
     text = log(run(OK, FAILED, root=str(tmp_path)), tmp_path, inner=Quiet)
     assert "::error" in text
     assert "box.py  " not in text
+
+
+def test_what_an_interruption_left_undone_is_not_annotated(tmp_path):
+    left = Outcome("b.py", None, "skipped", reason=INTERRUPTED)
+    text = log(run(OK, left, interrupted=True, root=str(tmp_path)), tmp_path)
+    assert "::warning file" not in text
+    assert "1 ok, 1 not run" in text
 
 
 def test_notes_become_annotations(tmp_path):

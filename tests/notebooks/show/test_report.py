@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import OutputError
-from moorage.notebooks.events import Failure, Note, Outcome, RunFinished, RunStarted
+from moorage.notebooks.events import INTERRUPTED, Failure, Note, Outcome, RunFinished, RunStarted
 from moorage.notebooks.show.record import Record
 from moorage.notebooks.show.report import About, report_page, write_index, write_report
 from notebooks.made_up import (
     ALL,
     CACHED,
+    DIED,
     FAILED,
     HOSTILE,
     OK,
     SKIPPED,
+    TIMEOUT,
     encoded,
     notebook,
     png,
@@ -105,6 +107,53 @@ def test_the_report_has_its_parts(folder):
     assert "python3 is the nearest by language" in words
 
 
+def test_every_colour_of_the_timeline_is_in_the_legend(folder):
+    cached = replace(CACHED, started=1.0, worker=0, seconds=0.1)
+    text = report(recorded(OK, cached, FAILED, DIED, TIMEOUT))
+    legend = re.search(r'<p class="legend".*?</p>', text)[0]
+    kinds = set(re.findall(r'<a class="bar (\w+)', text))
+    assert set(re.findall(r'<span class="(\w+)">', legend)) == kinds
+    assert kinds == {"ok", "cached", "failed", "timeout", "died", "retried"}
+
+
+def test_each_bar_is_one_link_that_tells_what_it_is(folder):
+    narrow = replace(OK, source="narrow.py", started=70.0, seconds=0.01, worker=1)
+    text = report(recorded(OK, narrow, TIMEOUT))
+    bars = re.findall(r'<li><a class="bar [^>]*>.*?</a></li>', text)
+    assert len(bars) == 3
+    for bar in bars:
+        assert bar.count("<a ") == 1
+        assert "tabindex" not in bar
+        told = re.search(r'aria-label="([^"]+)"', bar)[1]
+        assert f'<span class="tip" aria-hidden="true">{told}</span>' in bar
+    assert '<span class="label" aria-hidden="true">box.py</span>' in bars[0]
+    assert "label" not in bars[1].replace("aria-label", "")
+    css = (files("moorage.notebooks.show") / "pages" / "style.css").read_text("utf-8")
+    assert ".bar:hover .tip, .bar:focus-visible .tip { visibility: visible; }" in css
+
+
+def test_cards_lead_to_their_page_and_to_their_failure(folder):
+    text = report(recorded(OK, replace(FAILED, exports=("out/demos/cavity.html",))))
+    assert '<a class="whole" href="out/demos/box.html">box</a>' in text
+    assert '<a class="whole" href="out/demos/cavity.html">cavity</a>' in text
+    assert '<a href="#notebook-2-failure">failed</a>' in text
+
+
+def test_cached_cards_say_so_and_their_counts_are_whole(folder):
+    text = report(recorded(replace(CACHED, cells=12)))
+    assert re.search(r'class="card cached".*</svg>cached</p>', text, re.DOTALL)
+    assert "<dt>cells</dt><dd>12</dd>" in text
+
+
+def test_what_an_interruption_left_undone_was_not_run(folder):
+    left = [Outcome(name, None, "skipped", reason=INTERRUPTED) for name in "bc"]
+    text = report(recorded(OK, *left, interrupted=True))
+    words = " ".join(Page(text).words.split())
+    assert "Interrupted. The notebook ended well. 2 notebooks not run." in words
+    assert "Notebooks 1" in words
+    assert 'class="card skipped"' not in text
+
+
 def test_failures_are_unfolded(folder):
     assert re.search(r'<details class="failure failed" id="[^"]+" open>', report(recorded(FAILED)))
 
@@ -114,7 +163,7 @@ def test_the_policy_forbids_scripts_and_the_network(folder):
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
     assert "http:" not in text.replace("http://www.w3.org", "")
     assert "https:" not in text
-    assert "url(" not in text.replace("url(#hatch)", "")
+    assert "url(" not in text
     assert "@import" not in text
 
 

@@ -194,7 +194,8 @@ def _facts(outcome: Outcome, *, mixed: bool) -> tuple[tuple[str, str], ...]:
     if outcome.attempts:
         facts.append(("time", duration(outcome.seconds)))
     if outcome.cells:
-        done = "" if outcome.cells_done == outcome.cells else f"{outcome.cells_done}/"
+        whole = outcome.status in GOOD or outcome.cells_done == outcome.cells
+        done = "" if whole else f"{outcome.cells_done}/"
         facts.append(("cells", f"{done}{outcome.cells}"))
     if outcome.peak_memory is not None:
         facts.append(("memory", size(outcome.peak_memory)))

@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from moorage.notebooks.events import GOOD, Event, Note, NotebookFinished, Outcome, RunFinished
+from moorage.notebooks.events import GOOD, INTERRUPTED, Event, Note, NotebookFinished, Outcome, RunFinished
 from moorage.notebooks.show import ansi
 from moorage.notebooks.show.failed_notebook import file_line, headline, message, source_block, traceback_text
 from moorage.notebooks.show.figures import counted, duration
@@ -83,7 +83,7 @@ class GitHub:
         """Pass one event on, with the commands that belong to it."""
         self._tally.handle(event)
         match event:
-            case NotebookFinished() if event.outcome.status not in GOOD:
+            case NotebookFinished(_, outcome) if outcome.status not in GOOD and outcome.reason != INTERRUPTED:
                 self._folded(event)
             case Note():
                 about = f"file={escape_property(self._file(event.source))}" if event.source else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from moorage.notebooks.events import (
+    INTERRUPTED,
     Event,
     Note,
     NotebookFinished,
@@ -72,13 +73,17 @@ class Record:
     def outcomes(self) -> list[Outcome]:
         """The notebooks that are done, in the order given."""
         place = {source: at for at, source in enumerate(self.plan.sources)}
-        found = [self._placed(outcome) for outcome in self._outcomes.values()]
+        found = [self._placed(outcome) for outcome in self._done()]
         return sorted(found, key=lambda outcome: place.get(outcome.source, len(place)))
 
     @property
     def not_run(self) -> int:
         """How many notebooks of the plan were never done."""
-        return len(set(self.plan.sources) - self._outcomes.keys())
+        return len(set(self.plan.sources) - {outcome.source for outcome in self._done()})
+
+    def _done(self) -> list[Outcome]:
+        """Return what is known to have ended; what an interruption left undone has not."""
+        return [outcome for outcome in self._outcomes.values() if outcome.reason != INTERRUPTED]
 
     def _placed(self, outcome: Outcome) -> Outcome:
         """Fill in when and where a notebook ran, as far as its events tell and the outcome does not."""

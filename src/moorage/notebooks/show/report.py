@@ -16,7 +16,7 @@ from moorage.notebooks.output.atomic import write_whole
 from moorage.notebooks.show import ansi
 from moorage.notebooks.show.cards import make_cards
 from moorage.notebooks.show.figures import counted, duration
-from moorage.notebooks.show.timeline import timeline
+from moorage.notebooks.show.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,6 +103,7 @@ def report_page(page: Path, record: Record, about: About, *, executed: Mapping[s
         speedup=work / record.seconds if record.seconds > 0 else 0.0,
         timeline=bars,
         lane=_LANE if bars.lanes <= _MANY_LANES else _THIN_LANE,
+        legend=_legend(bars),
     )
 
 
@@ -115,6 +116,13 @@ def index_page(page: Path, record: Record, about: About, *, executed: Mapping[st
 def _totals(record: Record) -> list[tuple[Status, int]]:
     counts = Counter(outcome.status for outcome in record.outcomes)
     return [(status, counts[status]) for status in STATUSES if counts[status]]
+
+
+def _legend(bars: Timeline) -> list[tuple[str, str]]:
+    """Return each kind of bar there is, and what it means."""
+    kinds = {bar.kind for bar in bars.bars}
+    known: list[tuple[str, str]] = [(status, status) for status in STATUSES]
+    return [each for each in [*known, ("retried", "tried again")] if each[0] in kinds]
 
 
 def _page(template: str, about: About, **values: Any) -> str:

@@ -102,7 +102,8 @@ class Tally(Struct):
     @property
     def bad(self) -> list[Outcome]:
         """The notebooks that did not end well, in the order they ended."""
-        return [outcome for outcome in self.outcomes.values() if outcome.status not in GOOD]
+        bad = [outcome for outcome in self.outcomes.values() if outcome.status not in GOOD]
+        return [outcome for outcome in bad if outcome.reason != INTERRUPTED]
 
     def remaining(self, now: float) -> float | None:
         """Estimate the seconds until the run ends, or None when nothing is known to go by.
