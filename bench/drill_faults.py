@@ -22,7 +22,7 @@ from pathlib import Path
 
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.errors import KernelDied, StartDeath
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.process.base import ExitStatus
 from moorage.process.local import shared_warden
 

@@ -178,7 +178,7 @@ async def worker(name: str, numbered: Iterator[tuple[int, str]], tally: Tally) -
 async def one(name: str, number: int, kernel: str, tally: Tally) -> None:
     """Launch, run, compare, end."""
     from moorage.discovery.kernelspec import find
-    from moorage.kernel.kernel import launch
+    from moorage.kernel.launch import launch
     from moorage.rendezvous.choice import choose
 
     forced = name if name not in ("forked", "spawned") else "auto"

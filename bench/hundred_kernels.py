@@ -85,7 +85,7 @@ async def by_moorage(count: int, *, fork: bool) -> dict[str, object]:
     """Make one round with moorage."""
     from contextlib import AsyncExitStack
 
-    from moorage.kernel.kernel import launch
+    from moorage.kernel.launch import launch
     from moorage.process.local import shared_warden
 
     made = Round(count)

@@ -24,8 +24,9 @@ from bench.measure import HERE, machine, table
 from moorage.discovery.kernelspec import find
 from moorage.errors import MoorageError
 from moorage.kernel.client import Client
-from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.kernel import Kernel
 from moorage.kernel.late_output import LateOutput
+from moorage.kernel.launch import launch
 from moorage.kernel.quirks import trail as trail_of
 from moorage.rendezvous.choice import choose
 from moorage.wire import messages

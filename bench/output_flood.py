@@ -51,7 +51,7 @@ print("computed", time.perf_counter() - began, time.process_time() - used)
 
 async def flood(code: str) -> dict[str, float]:
     """Run a cell through moorage's client; return its time and the kernel's own."""
-    from moorage.kernel.kernel import launch
+    from moorage.kernel.launch import launch
     from moorage.wire.messages import Message
 
     dates: dict[str, str] = {}

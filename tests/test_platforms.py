@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "src" / "moorage"

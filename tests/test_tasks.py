@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from moorage.regular import raise_if_ended
-from moorage.tasks import aside, beside, every, reaped
+from moorage.tasks import aside, before_end, beside, every, reaped
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +162,25 @@ asyncio.run(main())
 def test_no_process_waits_for_work_that_does_not_end():
     done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, timeout=60, check=False)
     assert b"TimeoutError" in done.stderr
+
+
+class TestBeforeEnd:
+    async def wait(self, on_end, seconds=10):
+        return await before_end(asyncio.Event().wait(), on_end, asyncio.get_running_loop().time() + seconds)
+
+    async def test_what_is_done_first_is_returned(self):
+        async def work():
+            return 7
+
+        called = []
+        assert await before_end(work(), called.append, asyncio.get_running_loop().time() + 10) == 7
+        called[0]()  # later it changes nothing
+
+    async def test_an_end_stops_it(self):
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError):
+            await self.wait(loop.call_soon)
+
+    async def test_so_does_the_time(self):
+        with pytest.raises(TimeoutError):
+            await self.wait(lambda call: None, seconds=0.01)

@@ -10,7 +10,7 @@ from moorage.errors import MoorageError
 if TYPE_CHECKING:
     from moorage.kernel import blocking
     from moorage.kernel.attach import attach
-    from moorage.kernel.kernel import launch
+    from moorage.kernel.launch import launch
     from moorage.kernel.pool import pool
     from moorage.notebooks.run import render
     from moorage.process.options import ProcessOptions
@@ -22,7 +22,7 @@ _WHERE = {
     "ProcessOptions": "moorage.process.options",
     "attach": "moorage.kernel.attach",
     "close": "moorage.process.warden.shared",
-    "launch": "moorage.kernel.kernel",
+    "launch": "moorage.kernel.launch",
     "pool": "moorage.kernel.pool",
     "render": "moorage.notebooks.run",
 }

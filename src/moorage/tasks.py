@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -39,6 +39,27 @@ async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator
         await reaped(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         raise error
+
+
+async def before_end(work: Awaitable[T], on_end: Callable[[Callable[[], None]], object], at: float) -> T:
+    """Await work until it is done, until something ends, or until a time, whichever is first.
+
+    Args:
+        work: what to await; it is cancelled in the two other cases.
+        on_end: has a function called, in the running loop, when that something ends or has ended.
+        at: the time, in seconds of the loop's clock.
+
+    Raises:
+        TimeoutError: it has ended, or the time has come.
+    """
+    waiting = True
+    try:
+        async with asyncio.timeout_at(at) as patience:
+            # The end moves the deadline to now.
+            on_end(lambda: patience.reschedule(0) if waiting and not patience.expired() else None)
+            return await work
+    finally:
+        waiting = False
 
 
 async def reaped(task: asyncio.Task[Any]) -> None:

@@ -17,7 +17,7 @@ from moorage.errors import LaunchError
 from moorage.exit_status import ExitStatus
 from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def began() -> Iterator[Any]:
     def begin(
         code: str, streams: Streams | None = None, ended: list[ExitStatus] | None = None
     ) -> KernelProcess:
-        spec = LaunchSpec((sys.executable, "-c", code), "/", dict(os.environ))
+        spec = LocalSpec((sys.executable, "-c", code), "/", dict(os.environ))
         told = [] if ended is None else ended
         work = start(portal(), spec, streams or Streams(), fork=False, on_end=told.append)
         started.append(asyncio.run(work))
@@ -135,7 +135,7 @@ def test_files_are_written(began: Any) -> None:
 
 def test_what_cannot_be_started_leaves_no_pipe_open(began: Any) -> None:
     streams = Streams.of(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    work = start(portal(), LaunchSpec(("no-such",), "/", {}), streams, fork=False, on_end=print)
+    work = start(portal(), LocalSpec(("no-such",), "/", {}), streams, fork=False, on_end=print)
     with pytest.raises(LaunchError):
         asyncio.run(work)
     assert all(file.closed for file in streams.files.values())

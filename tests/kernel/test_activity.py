@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from moorage.kernel.activity import Activity
 from moorage.wire.messages import Header, Message
 
@@ -43,4 +47,37 @@ def test_after_a_restart_nothing_is_under_way():
     activity = Activity()
     activity.handle(says("busy", "a"))
     activity.forget()
+    assert not activity.busy
+
+
+def of(state, parent, session):
+    message = says(state, parent)
+    message.parent_header["session"] = session
+    return message
+
+
+def test_requests_of_other_clients_are_told_apart():
+    activity = Activity()
+    activity.own_sessions.add("own")
+    activity.handle(of("busy", "a", "own"))
+    assert activity.busy
+    assert not activity.busy_for_others
+    activity.handle(of("busy", "b", "other"))
+    assert activity.busy_for_others
+    activity.handle(of("idle", "b", "other"))
+    assert not activity.busy_for_others
+
+
+@pytest.mark.anyio
+async def test_what_is_under_way_unseen_ends_with_any_request_of_another_client():
+    activity = Activity()
+    activity.own_sessions.add("own")
+    activity.begin_unknown()
+    activity.handle(of("busy", "a", "own"))
+    activity.handle(of("idle", "a", "own"))
+    assert activity.busy_for_others
+    waiting = asyncio.create_task(activity.settled())
+    activity.handle(of("idle", "b", "other"))
+    async with asyncio.timeout(10):
+        await waiting
     assert not activity.busy

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from moorage.errors import KernelDied, KernelTypeNotFound, UsageError
-from moorage.kernel import blocking, kernel
+from moorage.kernel import blocking, kernel, launch
 from moorage.plan.lifecycle import Exited, Running
 
 
@@ -40,7 +40,7 @@ def test_the_names_are_those_of_the_asynchronous_kernel(python):
         if callable(theirs):
             assert list(inspect.signature(theirs).parameters) == list(inspect.signature(ours).parameters)
             assert not inspect.iscoroutinefunction(ours)
-    theirs, ours = (set(inspect.signature(each.launch).parameters) for each in (kernel, blocking))
+    theirs, ours = (set(inspect.signature(each.launch).parameters) for each in (launch, blocking))
     assert theirs - ours == {"warden"}
 
 

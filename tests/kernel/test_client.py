@@ -8,7 +8,7 @@ import math
 import pytest
 
 from moorage.errors import KernelDied, MoorageError
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.kernel.published import MANY, Numbers
 from moorage.kernel.request import LOST
 from moorage.wire import messages

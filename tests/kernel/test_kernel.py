@@ -26,7 +26,7 @@ from moorage.errors import (
     UsageError,
 )
 from moorage.kernel.attach import attach
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.plan.lifecycle import Exited, Running
 from moorage.process import procfs
 from moorage.process.options import ProcessOptions
@@ -490,7 +490,7 @@ async def test_nothing_survives_us(tmp_path):
     script = tmp_path / "us.py"
     script.write_text(
         "import asyncio, sys\n"
-        "from moorage.kernel.kernel import launch\n"
+        "from moorage.kernel.launch import launch\n"
         "async def main():\n"
         "    async with launch('python3') as kernel:\n"
         "        await kernel.execute('import signal; signal.signal(15, signal.SIG_IGN)')\n"

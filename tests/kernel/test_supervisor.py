@@ -12,8 +12,10 @@ import pytest
 
 from moorage.errors import KernelDied, LaunchError, MoorageError, StartDeath
 from moorage.kernel.client import Client
+from moorage.kernel.found import Found
+from moorage.kernel.kernel import on_end
 from moorage.kernel.supervisor import Supervisor, last_words
-from moorage.plan.lifecycle import Answered, DeadlinePassed, Exited, Lost, Registering
+from moorage.plan.lifecycle import Exited, Lost, Registering
 from moorage.process.base import LaunchSpec
 from moorage.process.local import LocalLauncher, shared_warden
 from moorage.tasks import beside
@@ -46,7 +48,7 @@ async def test_a_process_is_registering_until_it_answers(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         handle = await supervisor.started()
         assert isinstance(supervisor.status, Registering)
-        supervisor.tell(Answered())
+        supervisor.answer()
         assert supervisor.status.pid == handle.pid == supervisor.handle.pid
 
 
@@ -59,7 +61,7 @@ async def test_stopping_before_there_is_a_process_kills_it_when_there_is_one(lau
 async def test_stopping_without_a_client_climbs_the_ladder(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()
-        supervisor.tell(Answered())
+        supervisor.answer()
         supervisor.stop(grace=0.05, at_once=False)
         assert (await supervisor.wait()).signal == signal.SIGTERM
 
@@ -67,7 +69,7 @@ async def test_stopping_without_a_client_climbs_the_ladder(launcher):
 async def test_a_deadline_is_the_cause(launcher):
     async with kept(sleeping(), launcher) as supervisor:
         await supervisor.started()
-        supervisor.tell(DeadlinePassed())
+        supervisor.stop(for_deadline=True)
         await supervisor.wait()
         assert supervisor.status.cause == "deadline"
 
@@ -76,11 +78,11 @@ async def test_who_comes_after_the_end_is_told(launcher, addresses):
     async with kept(python("import sys; sys.exit('no')"), launcher) as supervisor:
         await supervisor.wait()
         called = asyncio.Event()
-        supervisor.on_end(called.set)
+        on_end(supervisor, called.set)
         await called.wait()
         async with Client(addresses, "c", lambda: "1") as client:
             with pytest.raises(StartDeath, match=r"exit code 1.*no"):
-                supervisor.attach(client)
+                supervisor.clients.attach(client, "session")
         with pytest.raises(KernelDied, match="cannot be restarted"):
             supervisor.restart()
 
@@ -130,7 +132,7 @@ async def test_leaving_during_a_restart_tells_who_waits(launcher):
 
 
 @pytest.mark.parametrize(
-    "end", [lambda it: it.stop(grace=1, at_once=True), lambda it: it.tell(DeadlinePassed())]
+    "end", [lambda it: it.stop(grace=1, at_once=True), lambda it: it.stop(for_deadline=True)]
 )
 async def test_ending_during_a_restart_tells_who_waits_for_the_new_process(launcher, end):
     async with kept(sleeping(), launcher) as supervisor:
@@ -174,3 +176,28 @@ def test_last_words_are_without_what_every_kernel_says():
     always = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption. All communication ...\n"
     assert last_words(always) == ""
     assert last_words(f"{always}OSError: x\n") == "OSError: x"
+
+
+async def test_subscribers_are_told_of_every_status(launcher):
+    told = []
+    async with kept(sleeping(), launcher) as supervisor:
+        unsubscribe = supervisor.subscribe(lambda status: told.append(type(status).__name__))
+        await supervisor.started()
+        supervisor.answer()
+        supervisor.restart()
+        await supervisor.started()
+        supervisor.answer()
+        unsubscribe()
+        unsubscribe()
+        supervisor.stop(grace=1, at_once=True)
+        await supervisor.wait()
+    begin = ["Registering"] if told[0] == "Registering" else []
+    assert told == [*begin, "Running", "Restarting", "Starting", "Registering", "Running"]
+
+
+async def test_what_is_not_owned_runs_on(launcher):
+    async with launcher.launch(sleeping()) as handle:
+        supervisor = Supervisor("k", sleeping(), Found(handle), owned=False)
+        async with beside(supervisor.keep(), name="keep"):
+            await supervisor.started()
+        assert handle.exit_status is None

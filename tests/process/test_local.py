@@ -15,7 +15,7 @@ import pytest
 
 from moorage.errors import LaunchError, WardenLost
 from moorage.process import procfs
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")]
@@ -72,7 +72,7 @@ async def test_a_program_is_looked_up_on_the_childs_path(launcher, tmp_path):
     program = tmp_path / "only-here"
     program.write_text("#!/bin/sh\necho found\n")
     program.chmod(0o755)
-    async with launcher.launch(LaunchSpec(("only-here",), "/", {"PATH": str(tmp_path)})) as handle:
+    async with launcher.launch(LocalSpec(("only-here",), "/", {"PATH": str(tmp_path)})) as handle:
         assert (await handle.wait()).code == 0
         assert handle.output() == "found\n"
 
@@ -82,7 +82,7 @@ async def test_arguments_directory_and_environment_arrive_intact(launcher, tmp_p
     odd = "caf\udce9 \n 'ü'"
     argv = (sys.executable, "-c", code, "", "a b", odd)
     env = {"ONLY": "this", "ODD": odd, "BIG": "x" * 120_000, "PYTHONUTF8": "1"}
-    async with launcher.launch(LaunchSpec(argv, str(tmp_path), env, keep_output=1 << 20)) as handle:
+    async with launcher.launch(LocalSpec(argv, str(tmp_path), env, keep_output=1 << 20)) as handle:
         assert (await handle.wait()).code == 0
         arguments, cwd, seen = json.loads(handle.output())
     assert arguments == ["", "a b", odd]
@@ -399,12 +399,12 @@ def _limited_group() -> Path:
 
 DRIVER = """
 import asyncio, json, os, sys
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden
 async def main():
     async with Warden.open() as warden:
         for code in ("x = b'x' * 200_000_000", "import os; os.kill(os.getpid(), 9)"):
-            spec = LaunchSpec((sys.executable, "-c", code), "/", dict(os.environ))
+            spec = LocalSpec((sys.executable, "-c", code), "/", dict(os.environ))
             async with LocalLauncher(warden).launch(spec) as handle:
                 status = await handle.wait()
                 print(json.dumps([status.signal, status.out_of_memory, status.describe()]))

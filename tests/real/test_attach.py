@@ -22,7 +22,7 @@ from moorage import blocking
 from moorage.discovery.kernelspec import names
 from moorage.errors import KernelDied, KernelTypeNotFound, MoorageError, UsageError
 from moorage.kernel.attach import attach
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.plan.lifecycle import Exited, Running
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]

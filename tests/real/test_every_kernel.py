@@ -12,7 +12,8 @@ from bench.dialects import DIALECTS, Dialect
 from command import until
 from moorage.discovery.kernelspec import names
 from moorage.errors import KernelDied
-from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.kernel import Kernel
+from moorage.kernel.launch import launch
 from moorage.plan.lifecycle import Exited
 from moorage.process import procfs
 

@@ -17,7 +17,7 @@ import pytest
 from foreign import Kallichore, XeusLauncher, session
 from moorage.discovery.kernelspec import KernelSpec, names
 from moorage.errors import StartDeath
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.rendezvous.choice import known_as
 from moorage.rendezvous.files import read_connection_file
 from moorage.rendezvous.memory import memory
@@ -140,7 +140,7 @@ runpy.run_module("ipykernel_launcher", run_name="__main__")
 
 @pytest.mark.parametrize("what", ["time.sleep(60)", "sys.exit(3)"])
 async def test_one_that_says_it_registers_and_does_not(what, tmp_path, monkeypatch):
-    monkeypatch.setattr("moorage.kernel.kernel._REGISTERED", 0.5)
+    monkeypatch.setattr("moorage.kernel.starting.REGISTERED", 0.5)
     program = tmp_path / "liar.py"
     program.write_text(SILENT.format(what=what))
     liar = kernel_of(sys.executable, program, "{connection_file}", protocol_version="5.6")
@@ -150,7 +150,7 @@ async def test_one_that_says_it_registers_and_does_not(what, tmp_path, monkeypat
         await kernel.restart()
         assert (await kernel.execute("1 + 1")).status == "ok"
     assert memory().recall(known_as(liar)) == "does not register"
-    monkeypatch.setattr("moorage.kernel.kernel._REGISTERED", 60)
+    monkeypatch.setattr("moorage.kernel.starting.REGISTERED", 60)
     async with asyncio.timeout(30), launch(liar) as kernel:  # at once: it is remembered
         assert kernel.rendezvous == "hold"
 

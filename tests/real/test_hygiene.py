@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.process import procfs
 from moorage.process.local import shared_warden
 

@@ -12,7 +12,7 @@ import pytest
 
 from foreign import Kallichore, XeusLauncher, session
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.testing import check_kernel
 from moorage.testing.snippets import Snippets
 

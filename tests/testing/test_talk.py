@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.testing.talk import Talk
 from moorage.testing.trial import attempt
 

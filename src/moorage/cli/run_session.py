@@ -150,7 +150,7 @@ class Conversation:
             from moorage.kernel.attach import attach
 
             return attach(request.existing)
-        from moorage.kernel.kernel import launch
+        from moorage.kernel.launch import launch
 
         return launch(
             request.kernel_type or "",

@@ -12,8 +12,9 @@ from moorage.discovery.kernelspec import KernelSpec
 from moorage.discovery.listing import Finder
 from moorage.doctor.finding import Finding, refused
 from moorage.errors import MoorageError
-from moorage.kernel.kernel import launch, not_forked
-from moorage.process.base import LaunchSpec
+from moorage.kernel.kernel import not_forked
+from moorage.kernel.launch import launch
+from moorage.process.base import LocalSpec
 from moorage.process.template.client import obstacle
 from moorage.rendezvous.choice import choose
 
@@ -102,7 +103,7 @@ async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # 
 
 async def _unforked(spec: KernelSpec, timeout: float) -> str:  # noqa: ASYNC109 - as above
     """Return why a kernel type is not forked, or an empty string; tried only where it might be."""
-    if why := obstacle(LaunchSpec(tuple(spec.argv), "/", dict(os.environ))):
+    if why := obstacle(LocalSpec(tuple(spec.argv), "/", dict(os.environ))):
         return why
     async with launch(spec, timeout=timeout, fork=True) as kernel:
         return not_forked(kernel.process)

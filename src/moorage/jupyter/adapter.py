@@ -27,7 +27,7 @@ from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, MoorageError, UsageError
 from moorage.exit_status import ExitStatus
 from moorage.kernel.client import Client
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.explain import explain
 from moorage.process.kernel_directory import make_directory
 from moorage.process.warden.client import Warden
@@ -88,7 +88,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
             write_connection_file(held.connection_file, content)
             # The warden is the parent that ipykernel watches.
             env = spec.environment({**os.environ, "JPY_PARENT_PID": str(warden.pid)})
-            process = LaunchSpec(spec.command(held.connection_file), str(Path.cwd()), env)
+            process = LocalSpec(spec.command(held.connection_file), str(Path.cwd()), env)
             launched = warden.spawn(process, 1, 2, lambda: None)
             for name in _PASSED_ON:
                 signum = getattr(signal, name)
@@ -131,7 +131,7 @@ def _become(spec: KernelSpec, file: Path) -> NoReturn:
     try:
         os.execvpe(argv[0], argv, spec.environment(os.environ))  # noqa: S606 - a kernelspec's command is no shell's
     except OSError as error:
-        process = LaunchSpec(argv, str(Path.cwd()), dict(os.environ))
+        process = LocalSpec(argv, str(Path.cwd()), dict(os.environ))
         raise explain(process, "exec", error.errno or 0) from None
 
 

@@ -20,7 +20,7 @@ from jupyter_client.multikernelmanager import MultiKernelManager
 
 from moorage.errors import UsageError
 from moorage.jupyter.process import Portal
-from moorage.kernel.apart import for_owner
+from moorage.places.here import ways_for
 from moorage.process.kernel_directory import Owner, hand_over, private_directory
 from moorage.process.local import shared_warden
 from moorage.rendezvous.base import Choice, Rendezvous, Way
@@ -97,8 +97,8 @@ class Told:
         if wanted == "auto":
             kept = tuple(way for way in found if way == "hold" or self._plain(manager, (way,)))
             kept = tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
-            return for_owner(owner, kept, wanted)
-        return for_owner(owner, found, wanted)
+            return ways_for(owner, kept, wanted)
+        return ways_for(owner, found, wanted)
 
     def spare(self, kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
         """Return what is left where Unix sockets cannot be used; nothing where they were asked for."""

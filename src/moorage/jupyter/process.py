@@ -18,10 +18,10 @@ from typing import IO, Any, Protocol, Self, TypeVar
 
 from moorage.errors import WardenLost
 from moorage.exit_status import ExitStatus
-from moorage.process.base import KILL, Handle, Launcher, LaunchSpec
+from moorage.process.base import KILL, Handle, Launcher, LocalSpec
 from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
 from moorage.process.warden.client import end_outliving
-from moorage.tasks import beside
+from moorage.tasks import before_end, beside
 
 T = TypeVar("T")
 
@@ -225,7 +225,7 @@ class KernelProcess:
 
 async def start(
     through: Portal,
-    spec: LaunchSpec,
+    spec: LocalSpec,
     streams: Streams,
     *,
     fork: Fork,
@@ -265,7 +265,7 @@ async def start(
 
 @asynccontextmanager
 async def _living(
-    spec: LaunchSpec,
+    spec: LocalSpec,
     launcher: Callable[[Warden], Launcher],
     ended: Future[int],
     on_end: Callable[[ExitStatus], None],
@@ -290,7 +290,7 @@ async def end_lasting(kernel: str) -> None:
     """Kill what has outlived restarts of a kernel that has ended for good, and wait until all of it is gone.
 
     Args:
-        kernel: as in :class:`moorage.process.base.LaunchSpec`.
+        kernel: as in :class:`moorage.process.base.LocalSpec`.
 
     In the portal's loop. Cancelling stops the waiting, not the killing.
     """
@@ -321,18 +321,12 @@ def _code(status: ExitStatus | None) -> int:
 
 
 async def _outlived(work: Coroutine[Any, Any, T], ended: Future[int], seconds: float) -> T | None:
-    waiting = True
+    # It is set in this very thread, so what is called then may touch the loop.
     try:
-        async with asyncio.timeout(seconds) as patience:
-
-            def over(_: object) -> None:
-                if waiting and not patience.expired():
-                    patience.reschedule(0)  # the end moves the deadline to now
-
-            # It is set in this very thread, so the callback may touch the loop.
-            ended.add_done_callback(over)
-            return await work
+        return await before_end(
+            work,
+            lambda call: ended.add_done_callback(lambda _: call()),
+            asyncio.get_running_loop().time() + seconds,
+        )
     except TimeoutError:
         return None
-    finally:
-        waiting = False

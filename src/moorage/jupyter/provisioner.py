@@ -30,7 +30,7 @@ from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
 from moorage.kernel.supervisor import last_words
-from moorage.process.base import KILL, LaunchSpec
+from moorage.process.base import KILL, LocalSpec
 from moorage.process.environment import changed
 from moorage.process.kernel_directory import Owner
 from moorage.rendezvous.base import Way
@@ -346,12 +346,12 @@ class MoorageProvisioner(LocalProvisioner):
         )
 
 
-def _spec(cmd: list[str], cwd: str, env: Mapping[str, str]) -> LaunchSpec:
+def _spec(cmd: list[str], cwd: str, env: Mapping[str, str]) -> LocalSpec:
     """Describe the process; ``~`` in the command is expanded, as everywhere in Jupyter."""
     argv = tuple(os.path.expanduser(word) for word in cmd)  # noqa: PTH111 - most of the words are no paths
-    return LaunchSpec(argv, str(Path(cwd).absolute()), env)
+    return LocalSpec(argv, str(Path(cwd).absolute()), env)
 
 
-def _is_there(spec: LaunchSpec) -> bool:
+def _is_there(spec: LocalSpec) -> bool:
     found = shutil.which(spec.argv[0], path=spec.env.get("PATH")) if spec.argv else None
     return found is not None and Path(spec.cwd).is_dir()

@@ -1,4 +1,4 @@
-"""``attach``: a kernel that somebody else started, left running when the block ends."""
+"""``attach``: a kernel that another program started, left running when the block ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from moorage.errors import (
     UsageError,
 )
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.onlooker import Onlooker, Seen, looking
+from moorage.kernel.found import Watched, watched
 from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output
 from moorage.kernel.shown import shown
 from moorage.plan.lifecycle import Status
@@ -42,20 +42,31 @@ _BUSY = 0.25
 # Seconds until a file without a kernel counts as left behind: a process that is just being started has no
 # command line yet by which it could be found.
 _NEWBORN = 0.5
+# How long an ipykernel at work for others may take to become idle (s) before it is asked on control to end,
+# where it may hang: the answer to another client's question has no more to it than that.
+_SETTLES = 0.25
 
 
 class AttachedKernel:
-    """A running kernel that belongs to somebody else."""
+    """A running kernel that belongs to another program.
 
-    def __init__(
-        self, spec: KernelSpec, path: Path, onlooker: Onlooker, client: Client, info: dict[str, Any]
-    ) -> None:
+    Attributes:
+        spec: its kernelspec, as far as it is known.
+        client: speaks to it.
+        info: its ``kernel_info_reply``.
+        connection_file: its connection file.
+        process: what listens at its address; None where that is not on this machine or not to be seen.
+        supervisor: watches it; see :meth:`~moorage.kernel.supervisor.Supervisor.subscribe`.
+    """
+
+    def __init__(self, spec: KernelSpec, path: Path, found: Watched, info: dict[str, Any]) -> None:
         """Made by :func:`attach`; ``info`` is the kernel's ``kernel_info_reply``."""
         self.spec = spec
-        self.client = client
+        self.client = found.client
         self.info = info
         self.connection_file = path
-        self._onlooker = onlooker
+        self.process = found.process
+        self.supervisor = found.supervisor
 
     def __repr__(self) -> str:
         return shown(type(self).__name__, self.spec.called, self.status)
@@ -63,12 +74,7 @@ class AttachedKernel:
     @property
     def status(self) -> Status:
         """What is true of the kernel now; its pid is 0 where its process is not on this machine."""
-        return self._onlooker.status
-
-    @property
-    def process(self) -> Seen | None:
-        """What listens at the kernel's address; None where that is not on this machine or not to be seen."""
-        return self._onlooker.process
+        return self.supervisor.status
 
     async def execute(
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
@@ -78,20 +84,20 @@ class AttachedKernel:
         return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
 
     def interrupt(self) -> None:
-        """Interrupt what runs, whoever began it. Returns at once.
+        """Interrupt what runs, of whichever client. Returns at once.
 
         By signal where the kernel's own process is on this machine and may be signalled, unless its
         kernelspec wants a message; else by message on control, which not every kernel understands. Where
-        nothing runs nothing is sent, as with a kernel of our own.
+        nothing runs nothing is sent, as with an owned kernel.
         """
-        if not self._onlooker.computes:
+        if not (self.client.busy or self.supervisor.clients.activity.busy):
             return
-        process = self._onlooker.process
+        process = self.process
         if (
             process is not None
-            and self._onlooker.sees_the_kernel
+            and process.is_named
             and interrupt_mode(self.spec.interrupt_mode, self.info) == "signal"
-            # Nobody knows what a kernel without a kernelspec wants: SIGINT ends who does not expect it.
+            # What a kernel without a kernelspec wants is not known: SIGINT ends one that does not expect it.
             and (self.spec.argv or process.catches(signal.SIGINT))
             and process.try_signal(signal.SIGINT)
         ):
@@ -99,7 +105,7 @@ class AttachedKernel:
         self.client.request("control", messages.interrupt_request())
 
     async def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
-        """End the kernel for everybody: ask, and where its process is on this machine SIGTERM, then SIGKILL.
+        """End the kernel for all its clients: ask, then SIGTERM, then SIGKILL where it is on this machine.
 
         Args:
             grace: seconds to wait after each of the first two.
@@ -113,7 +119,28 @@ class AttachedKernel:
             DeadlineExceeded: it was asked in vain, and its process is out of reach.
             UsageError: it is to be killed, and its process is out of reach.
         """
-        return await self._onlooker.stop(grace=grace, at_once=at_once)
+        within_reach = self.process is not None and self.process.is_named
+        if at_once and not within_reach:
+            raise UsageError(
+                "this kernel cannot be killed from here",
+                why="Its process is not to be seen on this machine",
+                do="Ask it to end: shutdown() without at_once",
+            )
+        if not at_once:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLES):
+                    await self.supervisor.clients.activity.settled()
+        self.supervisor.stop(grace=grace, at_once=at_once)
+        try:
+            async with asyncio.timeout(None if within_reach else grace):
+                return await self.supervisor.wait()
+        except KernelDied:  # how is not known
+            return ExitStatus()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the kernel did not end within {grace:g} s of being asked to",
+                why="Its process is not to be seen on this machine, so nothing more can be done from here",
+            ) from None
 
     async def restart(self, *, timeout: float = 60.0) -> NoReturn:  # noqa: ASYNC109 - as a launched kernel's
         """Refuse: who started a kernel restarts it.
@@ -196,14 +223,13 @@ async def attach(
 
 @asynccontextmanager
 async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncIterator[AttachedKernel]:
-    async with AsyncExitStack() as stack:
-        onlooker = stack.enter_context(looking(info, pid, path))
-        client = await stack.enter_async_context(onlooker.client)
-        await stack.enter_async_context(beside(onlooker.keep(), name=f"look at {path.name}"))
-        told, busy = await _greeted(client)
+    async with watched(info, pid, path) as found:
+        told, busy = await _greeted(found.client)
+        if busy:
+            found.supervisor.clients.activity.begin_unknown()
         spec = _spec(info, told)
-        onlooker.answered(ends_by_shell=ends_by_shell(spec.argv, told), busy=busy)
-        yield AttachedKernel(spec, path, onlooker, client, told)
+        found.supervisor.answer(ends_by_shell=ends_by_shell(spec.argv, told))
+        yield AttachedKernel(spec, path, found, told)
 
 
 async def _greeted(client: Client) -> tuple[dict[str, Any], bool]:

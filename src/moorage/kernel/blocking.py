@@ -19,11 +19,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.kernel import kernel as asynchronous
+from moorage.kernel import kernel as asynchronous_kernel
+from moorage.kernel import launch as asynchronous
 from moorage.kernel.blocking_attach import AttachedKernel, Process, attach
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
 from moorage.kernel.portal import Portal, entered, portal
 from moorage.kernel.shown import shown
+from moorage.places.base import Place
 from moorage.plan.lifecycle import Status
 from moorage.process.base import ExitStatus, Isolate
 from moorage.process.environment import Changes
@@ -47,7 +49,7 @@ class Kernel:
         connection_file: for other clients.
     """
 
-    def __init__(self, kernel: asynchronous.Kernel, through: Portal) -> None:
+    def __init__(self, kernel: asynchronous_kernel.Kernel, through: Portal) -> None:
         """Made by :func:`launch`."""
         self._kernel = kernel
         self._portal = through
@@ -100,10 +102,6 @@ class Kernel:
         """Interrupt what runs, by signal or by message as the kernelspec wants it. Returns at once."""
         self._portal.call(self._kernel.interrupt)
 
-    def expire(self) -> None:
-        """End the kernel because a deadline passed: SIGTERM, then SIGKILL. Returns at once."""
-        self._portal.call(self._kernel.expire)
-
     def shutdown(self, *, grace: float = 5.0, at_once: bool = False) -> ExitStatus:
         """End the kernel before its block does: ask, then SIGTERM, then kill the whole tree.
 
@@ -133,7 +131,7 @@ class Kernel:
 class StartedKernel(Kernel):
     """A kernel without a block, made by :func:`start`: it ends with :meth:`close`, or with this process."""
 
-    def __init__(self, kernel: asynchronous.Kernel, through: Portal, block: object) -> None:
+    def __init__(self, kernel: asynchronous_kernel.Kernel, through: Portal, block: object) -> None:
         """Made by :func:`start`; ``block`` is the asynchronous block that was entered."""
         super().__init__(kernel, through)
         self._block = block
@@ -166,6 +164,7 @@ def launch(
     fork: Fork = "auto",
     isolate: Isolate = "none",
     process: ProcessOptions | None = None,
+    place: Place | None = None,
 ) -> Iterator[Kernel]:
     """Launch a kernel that lives as long as the ``with`` block.
 
@@ -180,6 +179,7 @@ def launch(
             never, ``auto`` from the second one alike on.
         isolate: ``net`` gives it a network namespace of its own.
         process: user, group, umask, limits and descriptors, where they are not to be this process's.
+        place: where it runs; default is this machine, as the three before say.
 
     Yields:
         The kernel, ready. Leaving the block ends it and everything it started.
@@ -204,6 +204,7 @@ def launch(
         fork=fork,
         isolate=isolate,
         process=process,
+        place=place,
     )
     with entered(block) as (kernel, through):
         yield Kernel(kernel, through)
@@ -220,6 +221,7 @@ def start(
     fork: Fork = "auto",
     isolate: Isolate = "none",
     process: ProcessOptions | None = None,
+    place: Place | None = None,
 ) -> StartedKernel:
     """Start a kernel without a block, for a REPL or a notebook.
 
@@ -233,6 +235,7 @@ def start(
         fork: as for :func:`launch`.
         isolate: ``net`` gives it a network namespace of its own.
         process: user, group, umask, limits and descriptors, where they are not to be this process's.
+        place: where it runs; default is this machine, as the three before say.
 
     Returns:
         The kernel, ready. It ends with its ``close()``; without that, with this process, however that ends.
@@ -257,6 +260,7 @@ def start(
         fork=fork,
         isolate=isolate,
         process=process,
+        place=place,
     )
     through = portal()
     return StartedKernel(through.enter(block), through, block)

@@ -20,8 +20,10 @@ from typing import Any, assert_never
 from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import LaunchError, MoorageError
-from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.kernel import Kernel
+from moorage.kernel.launch import launch
 from moorage.kinds import kind_of
+from moorage.places.here import absolute
 from moorage.plan import pool as plan
 from moorage.plan.pool import Spare, Wish
 from moorage.process.environment import Changes, checked
@@ -52,7 +54,7 @@ class Pool:
     """Some kernels of one type, always ready; made by :func:`pool`."""
 
     def __init__(self, spec: KernelSpec, size: int, options: Mapping[str, Any]) -> None:
-        """Describe them; ``options`` are those of :func:`moorage.kernel.kernel.launch`."""
+        """Describe them; ``options`` are those of :func:`moorage.launch`."""
         self.spec = spec
         self._options = dict(options)
         self._size = size
@@ -91,7 +93,7 @@ class Pool:
             is launched afresh.
 
         Raises:
-            LaunchError, StartDeath, DeadlineExceeded: as from :func:`moorage.kernel.kernel.launch`.
+            LaunchError, StartDeath, DeadlineExceeded: as from :func:`moorage.launch`.
 
         Cancelling while it waits leaves what was started to others.
         """
@@ -217,11 +219,6 @@ def _closed() -> MoorageError:
     return MoorageError("the pool is closed: no kernel can be had from it")
 
 
-def _absolute(path: str | Path) -> str:
-    """Return a path as seen from the root."""
-    return str(Path(path).absolute())
-
-
 class _Place:
     """A kernel of the pool, and what becomes of it."""
 
@@ -234,7 +231,7 @@ class _Place:
 
 async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
     """Change a running ipykernel's directory and environment, and those of its restarts."""
-    where = "." if cwd is None else _absolute(cwd)
+    where = "." if cwd is None else absolute(cwd)
     code = _MOVE.format(said=json.dumps([where, dict(env)]))
     result = await kernel.client.execute(code, silent=True, store_history=False)
     if result.error is not None:
@@ -242,7 +239,7 @@ async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
             f"the kernel {kernel.spec.kernel_type} cannot be put into {where!r}",
             why=f"{result.error.ename}: {result.error.evalue}",
         )
-    kernel._supervisor.relocate(None if cwd is None else where, env)  # noqa: SLF001 - the kernel's other half
+    kernel.supervisor.relocate(None if cwd is None else where, env)
 
 
 @asynccontextmanager
@@ -254,7 +251,7 @@ async def pool(
     Args:
         kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
         size: how many are ready when nobody has taken one.
-        **options: as for :func:`moorage.kernel.kernel.launch`.
+        **options: as for :func:`moorage.launch`.
 
     Yields:
         The pool, at once: its first kernels are starting.

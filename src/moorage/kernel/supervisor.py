@@ -1,29 +1,30 @@
-"""Watches one kernel's process: carries out what its lifecycle says, and tells everybody of its death."""
+"""Watches one kernel's process: carries out what its lifecycle says, and tells all that wait of its death."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
 from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
-from moorage.kernel.client import Client
+from moorage.kernel.clients import Clients
 from moorage.plan import lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
 from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.process.environment import Changes, changed
 from moorage.process.explain import few_descriptors
-from moorage.wire import messages
-from moorage.wire.messages import Channel
 
 _SAID_ALWAYS = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption."
 
 
 class Supervisor:
-    """One kernel's process from its launch to its end, restarts included."""
+    """One kernel's process, launched or found, from its beginning to its end, restarts included.
+
+    Attributes:
+        clients: those of this process; they are told of the kernel's death.
+    """
 
     def __init__(
         self,
@@ -34,18 +35,20 @@ class Supervisor:
         ends_by_shell: bool = False,
         renew: Callable[[], None] = lambda: None,
         answered: Callable[[], None] = lambda: None,
+        owned: bool = True,
+        silent: str = "",
     ) -> None:
         """Describe the process; :meth:`keep` starts it.
 
         Args:
             kernel_type: for messages.
             spec: the process.
-            launcher: starts it.
-            ends_by_shell: ask it to end on its shell channel where it is idle, for the sake of ipykernel:
-                asked on control, its main thread may end the thread that prints while the control
-                thread still waits ten seconds for that one (docs/reference/kernels-tried.md).
+            launcher: starts it, or finds it (:mod:`moorage.kernel.found`).
+            ends_by_shell: how it is asked to end, see :class:`moorage.kinds.Kind`.
             renew: called before each start, when nothing of an earlier process lives.
             answered: called when the process has answered.
+            owned: it is ended when nothing watches it any more.
+            silent: why a process that has died without a word has said none.
         """
         self._renew = renew
         self._answered = answered
@@ -53,14 +56,17 @@ class Supervisor:
         self._kernel_type = kernel_type
         self._spec = spec
         self._launcher = launcher
+        self._owned = owned
+        self._silent = silent
         self._loop = asyncio.get_running_loop()
         self._lifecycle = Lifecycle(self._loop.time())
         self._started: asyncio.Future[Handle] = self._loop.create_future()
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._processes: list[Handle] = []
-        self._clients: list[Client] = []
         self._timers: list[asyncio.TimerHandle] = []
-        self.on_end(self._disarm)
+        self._subscribers: list[Callable[[Status], None]] = []
+        self.clients = Clients(lambda: self.start_death() if self._ended.done() else None)
+        self._ended.add_done_callback(lambda _: self._disarm())
 
     @property
     def status(self) -> Status:
@@ -72,16 +78,19 @@ class Supervisor:
         """The process last started; raises what prevented its start."""
         return self._processes[-1] if self._processes else self._started.result()
 
+    def subscribe(self, call: Callable[[Status], None]) -> Callable[[], None]:
+        """Have ``call`` called with every status to come, in the loop's thread; it must not block.
+
+        Returns:
+            What ends the subscription; calling it again changes nothing.
+        """
+        self._subscribers.append(call)
+        return lambda: self._subscribers.remove(call) if call in self._subscribers else None
+
     def relocate(self, cwd: str | None, env: Changes) -> None:
         """Have restarts begin elsewhere: in another directory, with ``env`` added to the environment."""
         around = changed(self._spec.env, env)
         self._spec = replace(self._spec, env=around, cwd=self._spec.cwd if cwd is None else cwd)
-
-    def attach(self, client: Client) -> None:
-        """Tell ``client`` when the kernel dies; at once if it has."""
-        if self._ended.done():
-            raise self.start_death()
-        self._clients.append(client)
 
     async def started(self) -> Handle:
         """Wait until there is a process. Cancelling is safe.
@@ -99,27 +108,29 @@ class Supervisor:
         """
         return await asyncio.shield(self._ended)
 
-    def on_end(self, call: Callable[[], None]) -> None:
-        """Call ``call`` soon after the process has ended for good."""
-        self._ended.add_done_callback(lambda _: call())
-
-    def tell(
-        self, event: lifecycle.Answered | lifecycle.DeadlinePassed, *, ends_by_shell: bool = False
-    ) -> None:
-        """Tell that the kernel hears and is heard, or that a deadline passed: it is ended for that cause.
+    def answer(self, *, ends_by_shell: bool = False) -> None:
+        """Take note that the kernel hears and is heard.
 
         Args:
-            event: which of the two.
             ends_by_shell: whether its answer says that it is to be asked to end on its shell channel.
         """
         self._ends_by_shell = self._ends_by_shell or ends_by_shell
-        if isinstance(event, lifecycle.Answered):
-            self._answered()
-        self._feed(event)
+        self._answered()
+        self._feed(lifecycle.Answered())
 
-    def stop(self, *, grace: float, at_once: bool) -> None:
-        """Begin to end the kernel; see :meth:`moorage.kernel.kernel.Kernel.shutdown`."""
-        self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
+    def stop(self, *, grace: float = 5.0, at_once: bool = False, for_deadline: bool = False) -> None:
+        """Begin to end the kernel. Returns at once.
+
+        Args:
+            grace: seconds to wait after it was asked, and after SIGTERM.
+            at_once: kill the tree without asking.
+            for_deadline: a deadline passed: SIGTERM without asking, then kill the tree. That is the cause of
+                its end, whatever else is given.
+        """
+        if for_deadline:
+            self._feed(lifecycle.DeadlinePassed())
+        else:
+            self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
 
     def restart(self) -> None:
         """Kill the tree and start the process again; requests under way fail.
@@ -128,24 +139,29 @@ class Supervisor:
             KernelDied: it has ended or is being ended, and stays so.
         """
         self._feed(lifecycle.RestartRequested())
+        self.clients.activity.forget()
         if not isinstance(self.status, lifecycle.Restarting | lifecycle.Starting):
             raise KernelDied("the kernel cannot be restarted", why="It has ended or is about to")
         if self._started.done():
             self._started = self._loop.create_future()
-        error = MoorageError("the kernel was restarted while a request was under way")
-        for client in self._clients:
-            client.fail(error)
+        self.clients.fail(MoorageError("the kernel was restarted while a request was under way"))
 
     async def keep(self) -> None:
         """Run the process, and again for every restart, until it ends for good.
 
-        Cancelling ends the process and everything it started, and tells everybody who waits for it.
+        Cancelling ends the process and everything it started, and tells all that wait for it; one that is not
+        owned runs on.
         """
         try:
             while await self._run():
                 pass
         except MoorageError as error:
             self._give_up(error)
+        except asyncio.CancelledError as error:
+            self._disarm()
+            if self._owned:
+                self._give_up(MoorageError("the kernel is no longer watched", why=repr(error)))
+            raise
         except BaseException as error:
             self._give_up(MoorageError("the kernel is no longer watched", why=repr(error)))
             raise
@@ -176,26 +192,25 @@ class Supervisor:
                 exit_status = await handle.wait()
                 if isinstance(self.status, lifecycle.Running):
                     # What the kernel said before it died may still be on its way.
-                    for client in self._clients:
-                        await client.receive_rest()
+                    await self.clients.receive_rest()
             except asyncio.CancelledError:
-                # The block is left: it ends here, and whoever still waits for it hears so.
-                self._on_exit(await handle.kill(), handle.output())
+                if self._owned:  # the block is left: it ends here, and what still waits for it is told
+                    self._on_exit(await handle.kill(), handle.output())
                 raise
             return self._on_exit(exit_status, handle.output())
 
     def _feed(self, event: lifecycle.Event) -> bool:
         """Give the machine an event and carry out what it says; True when the process is to run again."""
         again = False
-        for command in self._lifecycle.handle(event, self._loop.time()):
+        before = self.status
+        commands = self._lifecycle.handle(event, self._loop.time())
+        if self.status is not before:
+            for call in list(self._subscribers):
+                call(self.status)
+        for command in commands:
             match command:
                 case lifecycle.AskToStop():
-                    # No client, or one that is closed, cannot ask: the ladder's next rung will do.
-                    with suppress(MoorageError):
-                        for client in self._clients[:1]:
-                            by_shell = self._ends_by_shell and not client.busy
-                            channel: Channel = "shell" if by_shell else "control"
-                            client.request(channel, messages.shutdown_request(restart=False))
+                    self.clients.ask_to_end(by_shell=self._ends_by_shell)
                 case lifecycle.Terminate():
                     self.handle.send_signal(signal.SIGTERM)
                 case lifecycle.KillTree():
@@ -216,12 +231,11 @@ class Supervisor:
         if not again:
             error = KernelDied(
                 f"the kernel died: {exit_status.describe()}",
-                why=last_words(output),
+                why=last_words(output) or self._silent,
                 exit_status=exit_status,
                 output=output,
             )
-            for client in self._clients:
-                client.fail(error, for_good=True)
+            self.clients.fail(error, for_good=True)
             self._ended.set_result(exit_status)
             if not self._started.done():  # told to end while it was being restarted
                 self._started.set_exception(error)
@@ -235,8 +249,7 @@ class Supervisor:
 
     def _give_up(self, error: MoorageError) -> None:
         self._feed(lifecycle.WatcherLost())
-        for client in self._clients:
-            client.fail(error, for_good=True)
+        self.clients.fail(error, for_good=True)
         for future in (self._started, self._ended):
             if not future.done():
                 future.set_exception(error)

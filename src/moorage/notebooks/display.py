@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalHandle, LocalLauncher, Warden
 from moorage.process.warden.launched import outlast
 
@@ -47,7 +47,7 @@ async def display(warden: Warden) -> AsyncIterator[dict[str, str]]:
         raise LaunchError("--display needs Xvfb, which is not here", do="Type: apt-get install xvfb")
     cookie = _cookie(warden.directory)
     ours, theirs = socket.socketpair()
-    spec = LaunchSpec(
+    spec = LocalSpec(
         argv=(program, *_FLAGS, "-auth", str(cookie)),
         cwd=str(warden.directory),
         env=dict(os.environ),

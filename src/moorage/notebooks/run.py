@@ -15,7 +15,6 @@ from typing import Any
 from moorage.directory import working_directory
 from moorage.discovery.finder import find
 from moorage.errors import KernelTypeNotFound, LaunchError, OutputError, UsageError, sentence
-from moorage.kernel.apart import meeting_by
 from moorage.notebooks import jobserver
 from moorage.notebooks.batch import Batch
 from moorage.notebooks.cache import key as cache_key
@@ -39,6 +38,7 @@ from moorage.notebooks.planning.targets import check_folder, check_targets, over
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.resources import carried, thread_environment, usable_cores
+from moorage.places.here import choice_within
 from moorage.process.kernel_directory import make_directory
 from moorage.process.local import shared_warden
 from moorage.process.netns.probe import obstacle
@@ -148,7 +148,7 @@ def _checked(settings: RenderSettings) -> RenderSettings:
     _check_formats(settings.to)
     if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
         _check_formats([settings.out.suffix.removeprefix(".")])  # nobody calls a folder x.py
-    meeting_by(settings.rendezvous, settings.isolate)
+    choice_within(settings.isolate, settings.rendezvous)
     if settings.isolate == "net" and (error := obstacle()) is not None:
         raise error
     # ipykernel knows every rendezvous: what it cannot use here, no kernel can.

@@ -38,13 +38,7 @@ class LaunchSpec:
         argv: program and arguments; the program is looked up on the *child's* PATH.
         cwd: absolute working directory.
         env: the whole environment of the child. Never shown in a repr: it may hold secrets.
-        stdin: a file descriptor the child gets as its standard input; None means /dev/null.
-            It is duplicated: the caller closes its own.
         keep_output: how many bytes of stdout and of stderr to keep (the newest).
-        echo: descriptors that also get what it writes to stdout and to stderr; None for nobody.
-            They are duplicated, too.
-        isolate: ``net`` for a network namespace of its own, see :mod:`moorage.process.netns.enter`.
-        options: user, group, limits and more where they differ from the launcher's; None for its own.
         kernel: names the kernel whose process this is, through all its restarts; empty for none. A child
             with ``MOORAGE_OUTLIVES=restart`` in its environment belongs to it, not to the process.
     """
@@ -52,12 +46,32 @@ class LaunchSpec:
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str] = field(repr=False)
-    stdin: int | None = None
     keep_output: int = 64 * 1024
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class LocalSpec(LaunchSpec):
+    """One process to start on this machine, with what only this machine can give it.
+
+    Attributes:
+        stdin: a file descriptor the child gets as its standard input; None means /dev/null.
+            It is duplicated: the caller closes its own.
+        echo: descriptors that also get what it writes to stdout and to stderr; None for none.
+            They are duplicated, too.
+        isolate: ``net`` for a network namespace of its own, see :mod:`moorage.process.netns.enter`.
+        options: user, group, limits and more where they differ from the launcher's; None for its own.
+    """
+
+    stdin: int | None = None
     echo: tuple[int | None, int | None] = (None, None)
     isolate: Isolate = "none"
     options: ProcessOptions | None = None
-    kernel: str = ""
+
+
+def local(spec: LaunchSpec) -> LocalSpec:
+    """Return ``spec`` with nothing added to it, or as it is where it is a :class:`LocalSpec` already."""
+    return spec if isinstance(spec, LocalSpec) else LocalSpec(**vars(spec))
 
 
 class Handle(Protocol):

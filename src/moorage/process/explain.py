@@ -14,12 +14,12 @@ from moorage.process.netns import probe
 from moorage.regular import open_regular
 
 if TYPE_CHECKING:
-    from moorage.process.base import LaunchSpec
+    from moorage.process.base import LocalSpec
 
 _DESCRIPTORS = 128  # an ipykernel has opened 62 once it is up
 
 
-def explain(spec: LaunchSpec, stage: str, number: int) -> LaunchError | UsageError:
+def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageError:
     """Turn a failed step into an error somebody can act on.
 
     Args:
@@ -69,7 +69,7 @@ def _directory(cwd: str, number: int) -> dict[str, str]:
             return {"why": f"{cwd!r}: {os.strerror(number)}", "do": "Name another directory to start it in"}
 
 
-def _program(spec: LaunchSpec, program: str, number: int) -> dict[str, str]:
+def _program(spec: LocalSpec, program: str, number: int) -> dict[str, str]:
     path = _find(spec, program)
     if number in (errno.ENOENT, errno.ENOTDIR):
         return _missing(program, path)
@@ -85,13 +85,13 @@ def _program(spec: LaunchSpec, program: str, number: int) -> dict[str, str]:
     return {"why": why, "do": do}
 
 
-def _not_executable(spec: LaunchSpec, path: str) -> tuple[str, str]:
+def _not_executable(spec: LocalSpec, path: str) -> tuple[str, str]:
     if spec.options is not None and spec.options.user is not None:
         return f"the user {spec.options.user} may not execute it", f"Let that user reach and execute {path}"
     return "it is not executable", f"Try `chmod +x {path}`"
 
 
-def _confined(spec: LaunchSpec, stage: str, number: int) -> dict[str, str]:
+def _confined(spec: LocalSpec, stage: str, number: int) -> dict[str, str]:
     if stage == "rlimits":
         return {
             "why": f"its limits cannot be set: {os.strerror(number)}",
@@ -120,7 +120,7 @@ def _missing(program: str, path: str | None) -> dict[str, str]:
     }
 
 
-def _find(spec: LaunchSpec, program: str) -> str | None:
+def _find(spec: LocalSpec, program: str) -> str | None:
     if "/" in program:
         path = Path(spec.cwd, program)
         return str(path) if path.is_file() else None

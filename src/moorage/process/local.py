@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from moorage.errors import WardenLost
+from moorage.process.base import local
 from moorage.process.capture import Capture
 from moorage.process.explain import explain
 from moorage.process.ipykernel_patches.arguments import unbounded
@@ -25,7 +26,7 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from moorage.process.base import ExitStatus, LaunchSpec, ProcessId
+    from moorage.process.base import ExitStatus, LaunchSpec, LocalSpec, ProcessId
 
 __all__ = ["Fork", "LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
 
@@ -136,6 +137,7 @@ class LocalLauncher:
             WardenLost: the warden is gone.
         """
         check_shadow(spec)
+        spec = local(spec)
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
             template = template_for(self._warden, spec, self._fork)
@@ -160,7 +162,7 @@ class LocalLauncher:
         finally:
             capture.close()
 
-    async def _begin(self, spec: LaunchSpec, capture: Capture) -> Launched:
+    async def _begin(self, spec: LocalSpec, capture: Capture) -> Launched:
         """Start it, and wait until it runs or is refused."""
         launched = self._spawn(spec, capture, None)
         try:
@@ -170,7 +172,7 @@ class LocalLauncher:
             raise
         return launched
 
-    async def _forked(self, spec: LaunchSpec, capture: Capture, template: Template) -> Launched | None:
+    async def _forked(self, spec: LocalSpec, capture: Capture, template: Template) -> Launched | None:
         """Have it forked, and wait until it runs or is refused; None when it is to be spawned instead."""
         launched, births = self._spawn(spec, capture, template), template.births
         try:
@@ -189,7 +191,7 @@ class LocalLauncher:
         template.births += 1
         return launched
 
-    def _spawn(self, spec: LaunchSpec, capture: Capture, template: Template | None) -> Launched:
+    def _spawn(self, spec: LocalSpec, capture: Capture, template: Template | None) -> Launched:
         writers: list[int] = []
         try:
             writers += map(capture.open, spec.echo)

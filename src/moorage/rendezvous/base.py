@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 from moorage.wire.connection import ConnectionInfo
 
 Way = Literal["handshake", "self-bind", "hold", "ipc"]
+LOOPBACK = "127.0.0.1"
+"""Where kernel and clients meet by TCP, unless the kernel's place says otherwise."""
 Choice = Literal["auto", "handshake", "self-bind", "hold", "ipc"]
 
 

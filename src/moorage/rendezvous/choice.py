@@ -38,7 +38,7 @@ from typing import Any, Protocol, get_args
 
 from moorage.errors import LaunchError, UsageError
 from moorage.kinds import kind_of
-from moorage.rendezvous.base import Choice, Rendezvous, Way
+from moorage.rendezvous.base import LOOPBACK, Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
 from moorage.rendezvous.memory import memory
@@ -178,7 +178,13 @@ def check(argv: Sequence[str], wanted: Choice) -> None:
 
 
 def make(
-    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None = None
+    way: Way,
+    directory: Path,
+    key: bytes,
+    kernel_name: str,
+    kernel: DescribedKernel | None = None,
+    *,
+    ip: str = LOOPBACK,
 ) -> Rendezvous:
     """Prepare the rendezvous for one kernel, in a running loop.
 
@@ -188,12 +194,13 @@ def make(
         key: signing key.
         kernel_name: recorded in the connection file.
         kernel: its kernelspec, for what is particular to it.
+        ip: the address at which kernel and clients meet by TCP.
 
     Raises:
         LaunchError: ports or paths cannot be had.
     """
     try:
-        return _made(way, directory, key, kernel_name, kernel)
+        return _made(way, directory, key, kernel_name, kernel, ip)
     except OSError as error:
         raise LaunchError(
             f"no connection file can be written in {directory}",
@@ -203,20 +210,20 @@ def make(
 
 
 def _made(
-    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None
+    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None, ip: str
 ) -> Rendezvous:
     match way:
         case "ipc":
             return IpcRendezvous(directory, key, kernel_name)
         case "self-bind":
-            return SelfBindRendezvous(directory, key, kernel_name)
+            return SelfBindRendezvous(directory, key, kernel_name, ip)
         case "hold":
-            return HoldRendezvous(directory, key, kernel_name)
+            return HoldRendezvous(directory, key, kernel_name, ip)
         case "handshake":
             from moorage.rendezvous.handshake import HandshakeRendezvous  # noqa: PLC0415 - few kernels need it
 
             dialect = "docs" if kernel is None else dialect_of(kernel)
-            return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect)
+            return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect, ip=ip)
 
 
 def _ours(kernel: DescribedKernel) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from moorage.rendezvous.base import Way
+from moorage.rendezvous.base import LOOPBACK, Way
 from moorage.rendezvous.files import check_directory, read_connection_file, write_connection_file
 from moorage.rendezvous.registration import shared_registrar
 from moorage.rendezvous.watch import DirectoryWatch
@@ -29,7 +29,13 @@ class HandshakeRendezvous:
     way: Way = "handshake"
 
     def __init__(
-        self, directory: Path, key: bytes, kernel_name: str = "", *, dialect: Dialect = "docs"
+        self,
+        directory: Path,
+        key: bytes,
+        kernel_name: str = "",
+        *,
+        dialect: Dialect = "docs",
+        ip: str = LOOPBACK,
     ) -> None:
         """Await a kernel and write its registration file; in a running loop.
 
@@ -38,6 +44,7 @@ class HandshakeRendezvous:
             key: signing key, not empty.
             kernel_name: recorded in the file for lists of running kernels.
             dialect: in which the kernel registers.
+            ip: the address of this machine at which it registers.
 
         Raises:
             LaunchError: no port is free to register at.
@@ -47,12 +54,13 @@ class HandshakeRendezvous:
         self._key = key
         self._kernel_name = kernel_name
         self._dialect = dialect
+        self._ip = ip
         self._started = False
         self._kernel_id = ""
         self._info: ConnectionInfo | None = None
         self._watch = DirectoryWatch(directory)
         self._stack = ExitStack()
-        self._registrar = self._stack.enter_context(shared_registrar())
+        self._registrar = self._stack.enter_context(shared_registrar(ip))
         try:
             self._await()
         except BaseException:
@@ -98,7 +106,7 @@ class HandshakeRendezvous:
         self._kernel_id = secrets.token_hex(16)
         terms = Terms(
             dialect=self._dialect,
-            registration_ip="127.0.0.1",
+            registration_ip=self._ip,
             registration_port=self._registrar.port,
             key=self._key,
             kernel_id=self._kernel_id,

@@ -15,12 +15,12 @@ import socket
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.rendezvous.base import Way
+from moorage.rendezvous.base import LOOPBACK, Way
 from moorage.rendezvous.files import write_again, write_connection_file
 from moorage.wire.connection import ConnectionInfo
 
 
-def hold_port(ip: str = "127.0.0.1", port: int = 0) -> socket.socket:
+def hold_port(ip: str = LOOPBACK, port: int = 0) -> socket.socket:
     """Bind one port and keep it.
 
     Args:
@@ -72,7 +72,7 @@ class HoldRendezvous:
 
     way: Way = "hold"
 
-    def __init__(self, directory: Path, key: bytes, kernel_name: str = "", ip: str = "127.0.0.1") -> None:
+    def __init__(self, directory: Path, key: bytes, kernel_name: str = "", ip: str = LOOPBACK) -> None:
         """Take five ports and write the connection file.
 
         Args:

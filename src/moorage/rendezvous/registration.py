@@ -1,9 +1,9 @@
 """The registrar: one ROUTER at which every kernel of this loop registers, in either dialect.
 
-It listens on 127.0.0.1, where every program of this machine may speak to it, so it takes anything: a peer
-has one message of bounded size, what is no registration is counted and hung up on, and so many peers are
-there at once and no more. That is why it speaks ZMTP itself (:mod:`moorage.wire.zmtp`): a socket of libzmq
-keeps an unfinished message in memory however long it grows.
+It listens on the loopback, unless a place says otherwise, where every program of this machine may speak to
+it, so it takes anything: a peer has one message of bounded size, what is no registration is counted and hung
+up on, and so many peers are there at once and no more. That is why it speaks ZMTP itself
+(:mod:`moorage.wire.zmtp`): a socket of libzmq keeps an unfinished message in memory however long it grows.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from moorage.errors import LaunchError, ProtocolError
+from moorage.rendezvous.base import LOOPBACK
 from moorage.wire import zmtp
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.handshake import Agreed, Reason, Registry, Send
@@ -44,8 +45,11 @@ OnRegistered = Callable[[ConnectionInfo], None]
 class Registrar:
     """A listening socket and the kernels it awaits; :func:`shared_registrar` makes one for each loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, ip: str = LOOPBACK) -> None:
         """Bind a port and begin to listen, in the running loop.
+
+        Args:
+            ip: the address to listen at.
 
         Raises:
             LaunchError: no port or descriptor is free.
@@ -54,13 +58,13 @@ class Registrar:
         self._registry = Registry(lambda: secrets.token_hex(16))
         self._awaited: dict[str, OnRegistered] = {}
         self._peers: dict[socket.socket, zmtp.Listener] = {}
-        self._listening = _listen()
+        self._listening = _listen(ip)
         self._port = int(self._listening.getsockname()[1])
         self._loop.add_reader(self._listening, self._accept)
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """Where it listens."""
         return self._port
 
     @property
@@ -185,7 +189,7 @@ class Registrar:
             peer.close()
 
 
-def _listen() -> socket.socket:
+def _listen(ip: str) -> socket.socket:
     """Bind and listen.
 
     Raises:
@@ -195,7 +199,7 @@ def _listen() -> socket.socket:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listening.setblocking(False)
-            listening.bind(("127.0.0.1", 0))
+            listening.bind((ip, 0))
             listening.listen(_WAITING)
         except BaseException:
             listening.close()
@@ -212,17 +216,17 @@ def _listen() -> socket.socket:
 class _Share:
     """A loop's registrar and how many use it."""
 
-    def __init__(self) -> None:
-        self.registrar = Registrar()
+    def __init__(self, ip: str) -> None:
+        self.registrar = Registrar(ip)
         self.users = 0
 
 
-_shares: WeakKeyDictionary[asyncio.AbstractEventLoop, _Share] = WeakKeyDictionary()
+_shares: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Share]] = WeakKeyDictionary()
 
 
 @contextmanager
-def shared_registrar() -> Iterator[Registrar]:
-    """Yield the one registrar of the running loop: the first user opens it, the last closes it.
+def shared_registrar(ip: str = LOOPBACK) -> Iterator[Registrar]:
+    """Yield the registrar of the running loop at an address: the first use opens it, the last closes it.
 
     Leave it in the thread of the same loop, which may have stopped.
 
@@ -230,14 +234,13 @@ def shared_registrar() -> Iterator[Registrar]:
         LaunchError: no port or descriptor is free.
     """
     loop = asyncio.get_running_loop()
-    share = _shares.get(loop)
-    if share is None:
-        share = _shares[loop] = _Share()
+    shares = _shares.setdefault(loop, {})
+    share = shares.get(ip) or shares.setdefault(ip, _Share(ip))
     share.users += 1
     try:
         yield share.registrar
     finally:
         share.users -= 1
         if share.users == 0:
-            del _shares[loop]
+            del shares[ip]
             share.registrar.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.rendezvous.base import Way
+from moorage.rendezvous.base import LOOPBACK, Way
 from moorage.rendezvous.files import check_directory, read_connection_file, write_connection_file
 from moorage.rendezvous.hold import hold_port, port_of, share
 from moorage.rendezvous.watch import DirectoryWatch
@@ -21,7 +21,7 @@ class SelfBindRendezvous:
 
     way: Way = "self-bind"
 
-    def __init__(self, directory: Path, key: bytes, kernel_name: str = "", ip: str = "127.0.0.1") -> None:
+    def __init__(self, directory: Path, key: bytes, kernel_name: str = "", ip: str = LOOPBACK) -> None:
         """Write the connection file without ports.
 
         Args:

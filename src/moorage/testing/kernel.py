@@ -17,7 +17,8 @@ from time import monotonic
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, UsageError
 from moorage.exit_status import ExitStatus
-from moorage.kernel.kernel import Kernel, launch
+from moorage.kernel.kernel import Kernel
+from moorage.kernel.launch import launch
 from moorage.kernel.quirks import ends_by_shell
 from moorage.kernel.request import Request
 from moorage.process.base import KILL, LaunchSpec

@@ -76,8 +76,7 @@ class _Trials:
             "arguments arrive intact": self._arguments,
             "it runs in the directory asked for": self._directory,
             "it has the environment asked for, and nothing else": self._environment,
-            "a descriptor becomes its standard input": self._stdin,
-            "without one its standard input is at its end": self._no_stdin,
+            "its standard input is at its end": self._no_stdin,
             "a signal reaches it": self._signal,
             "a signal after its end reaches no process": self._late_signal,
             "its memory is told while it lives": self._memory,
@@ -153,21 +152,6 @@ class _Trials:
         seen = {key: value for key, value in json.loads(output).items() if not key.startswith(_ADDED)}
         wrong = sorted(key for key in seen.keys() | wanted.keys() if seen.get(key) != wanted.get(key))
         expect(not wrong, f"these differ: {', '.join(wrong)}")
-
-    async def _stdin(self) -> None:
-        reader, writer = os.pipe()
-        try:
-            os.write(writer, b"hello")
-            spec, _ = self._spec("import sys; print(sys.stdin.read())", stdin=reader)
-            async with self._launcher.launch(spec) as handle:
-                os.close(writer)
-                writer = -1
-                await handle.wait()
-                expect(handle.output() == "hello\n", f"it read {handle.output()!r}")
-        finally:
-            for descriptor in (reader, writer):
-                if descriptor >= 0:
-                    os.close(descriptor)
 
     async def _no_stdin(self) -> None:
         _, output = await self._run("import sys; print(repr(sys.stdin.read()))")

@@ -22,7 +22,7 @@ from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import MoorageError
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 
 _AT_ONCE = 2
 _THIEF = """

@@ -10,7 +10,7 @@ import pytest
 from command import script, write
 from contexts import Planned, planned
 from moorage.discovery.kernelspec import native
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.notebooks.cache.environment import Environment
 from moorage.notebooks.cache.stored import Ran
 from moorage.notebooks.documents.document import load

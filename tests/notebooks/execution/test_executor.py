@@ -11,7 +11,7 @@ import pytest
 
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.kernel import outputs
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.notebooks.execution.executor import Executor, Limits
 from moorage.plan.lifecycle import Exited
 from moorage.wire.messages import Header, Message

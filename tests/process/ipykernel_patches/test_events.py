@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 
 RAISING = r"""
 thread = get_ipython().kernel.iopub_thread

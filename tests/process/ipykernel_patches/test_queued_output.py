@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.process.ipykernel_patches import queued_output
 
 pytestmark = pytest.mark.anyio

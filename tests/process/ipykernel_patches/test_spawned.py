@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from moorage.kernel.kernel import launch
+from moorage.kernel.launch import launch
 from moorage.process.ipykernel_patches import arguments
 
 FILE = str(arguments._CONFIGURATION)

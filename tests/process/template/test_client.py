@@ -16,7 +16,7 @@ import pytest
 from moorage.errors import LaunchError
 from moorage.kinds import FORKABLE_MODULES
 from moorage.process import procfs
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher
 from moorage.process.template import client
 from moorage.process.template.client import TemplateKey, template_of
@@ -29,7 +29,7 @@ ENV = {"PATH": os.environ["PATH"], "HOME": "/home/ada", "LANG": "C.UTF-8"}
 
 
 def wanted(argv=ARGV, cwd="/", env=None, **rest):
-    return LaunchSpec(tuple(argv), cwd, {**ENV, **(env or {})}, **rest)
+    return LocalSpec(tuple(argv), cwd, {**ENV, **(env or {})}, **rest)
 
 
 class TestWhatCanBeForked:

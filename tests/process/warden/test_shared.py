@@ -20,6 +20,7 @@ from moorage.process import procfs
 from moorage.process.local import LocalLauncher, Warden, shared_warden
 from moorage.process.warden import shared
 from moorage.process.warden.process import started_ahead
+from moorage.process.warden.shared import warden_ahead
 
 FILES = Path(__file__).parents[1] / "files"
 DEADLINE = 20.0
@@ -319,3 +320,37 @@ if __name__ == "__main__":
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=90, check=False
     )
     assert (done.stdout.split(), done.stderr) == (["True", "True"], "")
+
+
+@pytest.mark.anyio
+async def test_one_started_ahead_is_taken_by_the_next_block():
+    shared.close()
+    with warden_ahead(wanted=True):
+        (process,) = shared._ahead
+        async with shared_warden() as warden:
+            assert warden.pid == process.popen.pid
+            with warden_ahead(wanted=True):
+                assert not shared._ahead  # there is one
+    async with shared_warden() as again:
+        assert again.pid == process.popen.pid  # it rested as any other
+        with warden_ahead(wanted=True):
+            assert not shared._ahead
+
+
+@pytest.mark.anyio
+async def test_one_started_ahead_that_is_not_taken_ends_with_its_block():
+    shared.close()
+    with warden_ahead(wanted=True):
+        (process,) = shared._ahead
+    assert process.popen.returncode == 0
+    assert not shared._ahead
+    with warden_ahead(wanted=False):
+        assert not shared._ahead
+
+
+@pytest.mark.anyio
+async def test_where_none_can_be_started_ahead_the_block_goes_on(monkeypatch):
+    shared.close()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with warden_ahead(wanted=True):
+        assert not shared._ahead

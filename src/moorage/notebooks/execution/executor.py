@@ -282,7 +282,7 @@ class Executor:
             async with asyncio.timeout(self._limits.grace):
                 await self._kernel.client.flush()
         except TimeoutError:
-            self._kernel.expire()
+            self._kernel.supervisor.stop(for_deadline=True)
         except MoorageError:
             return Execution("timeout", failure, done, f"{error.what}; interrupted, it died")
         return Execution("timeout", failure, done, error.what)
@@ -320,7 +320,9 @@ class Executor:
             self._kernel.interrupt()
             # What does not care for interrupts is ended.
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(self._limits.grace, self._kernel.expire)
+            self._patience = loop.call_later(
+                self._limits.grace, lambda: self._kernel.supervisor.stop(for_deadline=True)
+            )
 
     def _blame(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
         ename = ename or "Error"  # bash_kernel names none

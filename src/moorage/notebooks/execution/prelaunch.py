@@ -74,7 +74,7 @@ def launch_options(
         settings: of the run.
         directory: where it runs.
         env: its surroundings, before what the settings add for all.
-        fork: see :func:`moorage.kernel.kernel.launch`.
+        fork: see :func:`moorage.launch`.
         start_timeout: seconds its kernel may take to answer, where it has a limit of its own.
     """
     arguments = settings.kernel_arg

@@ -24,7 +24,8 @@ from moorage.errors import (
     UsageError,
     WardenLost,
 )
-from moorage.kernel.kernel import Kernel, launch, not_forked
+from moorage.kernel.kernel import Kernel, not_forked
+from moorage.kernel.launch import launch
 from moorage.kernel.quirks import arguments
 from moorage.notebooks.cache.environment import Environment
 from moorage.notebooks.cache.stored import Ran

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from moorage.errors import WardenLost
 from moorage.notebooks.output.export import ExportClient, ExporterGone, Target
 from moorage.notebooks.output.writer import Writer
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden, shared_warden
 
 _MOST_LOSSES = 10
@@ -100,7 +100,7 @@ class Exporter:
         lost = self._warden.link.lost
         warden = await self._stack.enter_async_context(shared_warden()) if lost else self._warden
         ours, theirs = socket.socketpair()
-        spec = LaunchSpec(
+        spec = LocalSpec(
             argv=(sys.executable, "-m", "moorage.notebooks.output.export_worker"),
             cwd=str(warden.directory),
             env=dict(os.environ),

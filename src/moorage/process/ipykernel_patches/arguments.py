@@ -8,14 +8,14 @@ from pathlib import Path
 
 from moorage.command import python_module
 from moorage.kinds import kind_of
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 
 _CONFIGURATION = Path(__file__).with_name("spawned.py")
 _FILE = ("--f=", "--IPKernelApp.connection_file=")
 _OWN = ("--config", "--BaseIPythonApplication.extra_config_file", "--IPKernelApp.extra_config_file")
 
 
-def unbounded(spec: LaunchSpec) -> LaunchSpec:
+def unbounded(spec: LocalSpec) -> LocalSpec:
     """Let a spawned ipykernel drop no output for a client that is slow.
 
     Args:

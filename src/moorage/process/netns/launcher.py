@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moorage.process.base import KILL, LaunchSpec
+from moorage.process.base import KILL, LaunchSpec, local
 from moorage.tasks import beside
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class IsolatedLauncher:
             IsolationError: this machine gives no network namespace.
             LaunchError, WardenLost: as from the inner launcher.
         """
-        async with self._inner.launch(replace(spec, isolate="net")) as handle:
+        async with self._inner.launch(replace(local(spec), isolate="net")) as handle:
             if self._relay is None:
                 yield handle
                 return

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from moorage.errors import MoorageError
 from moorage.kinds import FORKABLE_MODULES
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.capture import Capture
 from moorage.process.warden.client import Warden, described
 from moorage.process.warden.launched import Ended, Refused
@@ -96,12 +96,12 @@ class TemplateKey:
     cwd: str
 
 
-def template_of(spec: LaunchSpec) -> TemplateKey | None:
+def template_of(spec: LocalSpec) -> TemplateKey | None:
     """Return the template ``spec`` could be forked from, or None when it has to be spawned."""
     return None if obstacle(spec) else _template(spec)
 
 
-def obstacle(spec: LaunchSpec) -> str:
+def obstacle(spec: LocalSpec) -> str:
     """Return why ``spec`` cannot be forked from any template, or an empty string."""
     if sys.platform != "linux":
         return "kernels are forked on Linux alone"
@@ -119,11 +119,11 @@ def obstacle(spec: LaunchSpec) -> str:
     return "" if program and _is_program(program) else f"{spec.argv[0]!r} is no interpreter itself"
 
 
-def _program(spec: LaunchSpec) -> str | None:
+def _program(spec: LocalSpec) -> str | None:
     return shutil.which(spec.argv[0], path=spec.env.get("PATH", os.defpath))
 
 
-def _template(spec: LaunchSpec) -> TemplateKey:
+def _template(spec: LocalSpec) -> TemplateKey:
     # An empty entry of PYTHONPATH is the working directory, an empty PYTHONPATH is none.
     paths = [path for name in _PLACES if (value := spec.env.get(name)) for path in value.split(os.pathsep)]
     relative = not all(map(os.path.isabs, paths))
@@ -171,7 +171,7 @@ class Template:
         self._channel.setblocking(False)
         script = str(Path(__file__).with_name("main.py"))
         argv = (*key.command, script, "-" * _ROOM)
-        spec = LaunchSpec(argv, key.cwd, env, stdin=theirs.fileno(), keep_output=_OUTPUT)
+        spec = LocalSpec(argv, key.cwd, env, stdin=theirs.fileno(), keep_output=_OUTPUT)
         writer = self._capture.open()
         try:
             self._process = warden.spawn(spec, writer, writer, self._ended)
@@ -211,7 +211,7 @@ class Template:
         killed = isinstance(state, Ended) and state.status.signal is not None
         return killed and self.proven
 
-    def fork(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+    def fork(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
         """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
 
         A launch refused at the stage ``template`` was never begun: spawn it.
@@ -231,7 +231,7 @@ class Template:
                 os.close(fd)
         return launched
 
-    def refusal(self, spec: LaunchSpec) -> str:
+    def refusal(self, spec: LocalSpec) -> str:
         """Return why ``spec`` was not forked from it, in a sentence."""
         if names := unlike(self.reads, spec):
             return f"start-up code of the interpreter reads {', '.join(names)}: no template had the same"
@@ -283,7 +283,7 @@ class Template:
         self._channel.close()
 
 
-def unlike(reads: Mapping[str, str | None], spec: LaunchSpec) -> list[str]:
+def unlike(reads: Mapping[str, str | None], spec: LocalSpec) -> list[str]:
     """Return those of the variables that ``spec`` has otherwise than a template."""
     return sorted(name for name, value in reads.items() if spec.env.get(name) != value)
 
@@ -312,7 +312,7 @@ class _Templates:
 _templates: WeakKeyDictionary[Warden, _Templates] = WeakKeyDictionary()
 
 
-def template_for(warden: Warden, spec: LaunchSpec, fork: Fork) -> Template | str:
+def template_for(warden: Warden, spec: LocalSpec, fork: Fork) -> Template | str:
     """Return the template to fork ``spec`` from, started if that pays; else why it is to be spawned.
 
     Args:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moorage.errors import MoorageError, WardenLost
-from moorage.process.base import LaunchSpec, ProcessId
+from moorage.process.base import LocalSpec, ProcessId
 from moorage.process.warden.endpoint import Link
 from moorage.process.warden.launched import Launched
 from moorage.process.warden.process import WardenProcess, hello, payload, start
@@ -129,7 +129,7 @@ class Warden:
         self._held = held
         self.link.flush()
 
-    def spawn(self, spec: LaunchSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+    def spawn(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
         """Ask for a process; the answer comes in what is returned.
 
         Args:
@@ -163,7 +163,7 @@ class Warden:
         Args:
             report: read end of the pipe through which it says who it is; the caller closes its own.
             on_exit: as for :meth:`spawn`.
-            kernel: as in :class:`~moorage.process.base.LaunchSpec`.
+            kernel: as in :class:`~moorage.process.base.LocalSpec`.
 
         Raises:
             WardenLost, OSError: as from :meth:`spawn`.
@@ -253,7 +253,7 @@ async def end_outliving(warden: Warden, kernel: str) -> None:
 
     Args:
         warden: the kernel's.
-        kernel: as in :class:`~moorage.process.base.LaunchSpec`; it is started no more.
+        kernel: as in :class:`~moorage.process.base.LocalSpec`; it is started no more.
 
     Cancelling stops the waiting, not the killing.
     """
@@ -262,7 +262,7 @@ async def end_outliving(warden: Warden, kernel: str) -> None:
             await what.until(lambda: what.gone)
 
 
-def described(spec: LaunchSpec, **more: str) -> dict[str, Any]:
+def described(spec: LocalSpec, **more: str) -> dict[str, Any]:
     """Return what a payload says: arguments, directory, environment with ``more`` variables, options."""
     env = {_text(key): _text(value) for key, value in spec.env.items()}
     argv = [_text(part) for part in spec.argv]

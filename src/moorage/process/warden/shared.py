@@ -11,17 +11,18 @@ import asyncio
 import atexit
 import os
 import weakref
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
-from moorage.errors import WardenLost
+from moorage.errors import MoorageError, WardenLost
 from moorage.process.warden.client import Warden, begin
 from moorage.process.warden.inherited import Surroundings, surroundings
+from moorage.process.warden.process import start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from moorage.process.warden.process import WardenProcess
 
@@ -63,6 +64,7 @@ class _Place:
 
 _places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place] = WeakKeyDictionary()
 _resting: list[_Share] = []
+_ahead: list[WardenProcess] = []
 _looking: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
@@ -100,6 +102,30 @@ async def shared_warden(process: WardenProcess | None = None) -> AsyncIterator[W
             await _left(share)
 
 
+@contextmanager
+def warden_ahead(*, wanted: bool) -> Iterator[None]:
+    """Have a warden come up while the block does something else, where :func:`shared_warden` would start one.
+
+    In a running loop. One that was not taken when the block is left is ended. Where none can be started,
+    :func:`shared_warden` tells why.
+
+    Args:
+        wanted: whether the block will ask for one.
+    """
+    process = None
+    place = _places.get(asyncio.get_running_loop())
+    if wanted and not (_resting or _ahead) and (place is None or not (place.share or place.lock.locked())):
+        with suppress(MoorageError, OSError):
+            process = start()
+            _ahead.append(process)
+    try:
+        yield
+    finally:
+        if process in _ahead:
+            _ahead.remove(process)
+            process.stop()
+
+
 def close() -> None:
     """End now what this process keeps for its next launch: wardens without a kernel, and their templates.
 
@@ -131,7 +157,10 @@ async def _taken(process: WardenProcess | None) -> _Share:
             await share.warden.link.close()
             raise
         await share.warden.link.close()
-    return _Share(await begin(process), now, lasting=process is None)
+    lasting = process is None
+    if process is None and _ahead:
+        process = _ahead.pop()
+    return _Share(await begin(process), now, lasting)
 
 
 async def _left(share: _Share) -> None:
@@ -168,6 +197,8 @@ _prepared: list[bool] = []
 def _abandon() -> None:
     while _resting:
         _resting.pop().warden.link.abandon()
+    while _ahead:
+        _ahead.pop().abandon()
 
 
 def _look_later(loop: asyncio.AbstractEventLoop) -> None:

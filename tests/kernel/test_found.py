@@ -1,4 +1,4 @@
-"""A kernel of somebody else, spoken by hand: its line cut, its end, what cannot be done to it."""
+"""A kernel that was found, spoken by hand: its line cut, its end, what cannot be done to it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
-from moorage.kernel import onlooker
-from moorage.kernel.onlooker import looking
+from moorage.kernel.attach import AttachedKernel
+from moorage.kernel.found import watched
 from moorage.plan.lifecycle import Exited, Lost, Running
 from moorage.wire import messages
 
@@ -17,11 +18,10 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def other(addresses, by_hand, tmp_path):
-    """An onlooker whose kernel's process is nowhere to be seen."""
-    with looking(addresses, None, tmp_path / "kernel.json") as other:
-        async with other.client:
-            other.answered()
-            yield other
+    """A kernel that is watched, and whose process is nowhere to be seen."""
+    async with watched(addresses, None, tmp_path / "kernel.json") as found:
+        found.supervisor.answer()
+        yield AttachedKernel(KernelSpec("a", (), "A", ""), tmp_path / "kernel.json", found, {})
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def connected(by_hand, client):
 
 
 async def test_a_request_fails_when_the_line_stays_cut(other, by_hand, client, monkeypatch):
-    monkeypatch.setattr(onlooker, "_PATIENCE", 0.05)
+    monkeypatch.setattr("moorage.kernel.found.PATIENCE", 0.05)
     await connected(by_hand, client)
     assert isinstance(other.status, Running)
     assert other.status.pid == 0
@@ -68,7 +68,7 @@ async def test_a_line_that_comes_back_costs_what_was_under_way_and_nothing_else(
 async def test_asked_to_end_it_ends_when_it_hangs_up(other, by_hand, client):
     await connected(by_hand, client)
     async with asyncio.TaskGroup() as group, asyncio.timeout(20):
-        ended = group.create_task(other.stop(grace=10, at_once=False))
+        ended = group.create_task(other.shutdown(grace=10, at_once=False))
         assert (await by_hand.hear("control")).msg_type == "shutdown_request"
         by_hand.close()
         assert (await ended).code is None
@@ -79,6 +79,6 @@ async def test_asked_to_end_it_ends_when_it_hangs_up(other, by_hand, client):
 async def test_what_is_out_of_reach_cannot_be_killed(other, by_hand, client):
     await connected(by_hand, client)
     with pytest.raises(UsageError, match="cannot be killed from here"):
-        await other.stop(grace=1, at_once=True)
+        await other.shutdown(grace=1, at_once=True)
     with pytest.raises(DeadlineExceeded, match="did not end within"):
-        await other.stop(grace=0.05, at_once=False)
+        await other.shutdown(grace=0.05, at_once=False)

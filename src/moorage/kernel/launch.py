@@ -1,0 +1,84 @@
+"""``launch``: one kernel, started race-free, watched, and ended with its block."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moorage.process.warden.shared import warden_ahead
+
+if TYPE_CHECKING:
+    from moorage.discovery.kernelspec import KernelSpec
+    from moorage.kernel.kernel import Kernel
+    from moorage.places.base import Place
+    from moorage.process.base import Isolate
+    from moorage.process.environment import Changes
+    from moorage.process.options import ProcessOptions
+    from moorage.process.template.client import Fork
+    from moorage.process.warden.client import Warden
+    from moorage.rendezvous.base import Choice
+
+
+@asynccontextmanager
+async def launch(
+    kernel_type: str | KernelSpec = "python3",
+    *,
+    cwd: str | Path | None = None,
+    env: Changes | None = None,
+    rendezvous: Choice = "auto",
+    kernel_args: Sequence[str] = (),
+    timeout: float = 60.0,  # noqa: ASYNC109 - one deadline for three steps
+    warden: Warden | None = None,
+    fork: Fork = "auto",
+    isolate: Isolate = "none",
+    process: ProcessOptions | None = None,
+    place: Place | None = None,
+) -> AsyncIterator[Kernel]:
+    """Launch a kernel that lives as long as the ``async with`` block.
+
+    Args:
+        kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
+        cwd: the kernel's working directory; default is the present one.
+        env: added to this process's environment; None unsets a variable.
+        rendezvous: how to agree on addresses; ``auto`` picks what suits the kernel.
+        kernel_args: appended to the kernel's command.
+        timeout: seconds until the kernel must have answered.
+        warden: the parent of its process; default is the one that launches of the running loop share.
+        fork: fork it from a template with its imports done, where that can be done (Linux, ipykernel
+            and kernels built on it): True always, False never, ``auto`` from the second one alike on.
+        isolate: ``net`` gives it a network namespace of its own, in which nothing is but a loopback.
+        process: user, group, umask, limits and descriptors, where they are not to be this process's. Such a
+            kernel is never forked from a template.
+        place: where it runs; default is this machine, as the four before say.
+
+    Yields:
+        The kernel, proven to hear and to be heard. Leaving the block ends it and everything it
+        started, and returns when nothing of it is left.
+
+    Raises:
+        KernelTypeNotFound: there is no such kernel type.
+        UsageError: a value has the wrong type, names what there is not, or does not go with another.
+        IsolationError: this machine gives no network namespace.
+        LaunchError: its program or the working directory cannot be used.
+        StartDeath: it ended before it answered; the message carries its exit status and last output.
+        DeadlineExceeded: it did not answer in time.
+
+    Cancelling while it starts kills it.
+    """
+    # A warden takes 30 ms to come up, and as long takes what is imported here: once in a process.
+    with warden_ahead(wanted=warden is None and place is None):
+        from moorage.kernel.starting import place_of, started  # noqa: PLC0415 - see above
+
+        where = place_of(place, warden=warden, fork=fork, isolate=isolate, process=process)
+        async with started(
+            kernel_type,
+            where,
+            cwd=cwd,
+            env=env,
+            rendezvous=rendezvous,
+            kernel_args=tuple(kernel_args),
+            timeout=timeout,
+        ) as kernel:
+            yield kernel
