@@ -23,7 +23,7 @@ TWICE: dict[str, int] = {
     "Link": 3,
     "Listener": 2,
     "Listing": 2,
-    "Place": 2,
+    "Place": 3,
     "Pool": 2,
     "Portal": 2,
     "Published": 2,

@@ -12,7 +12,7 @@ import pytest
 
 from moorage.errors import KernelDied, LaunchError, MoorageError, StartDeath
 from moorage.kernel.client import Client
-from moorage.kernel.found import Found
+from moorage.kernel.found import FoundLauncher
 from moorage.kernel.kernel import on_end
 from moorage.kernel.supervisor import Supervisor, last_words
 from moorage.plan.lifecycle import Exited, Lost, Registering
@@ -197,7 +197,7 @@ async def test_subscribers_are_told_of_every_status(launcher):
 
 async def test_what_is_not_owned_runs_on(launcher):
     async with launcher.launch(sleeping()) as handle:
-        supervisor = Supervisor("k", sleeping(), Found(handle), owned=False)
+        supervisor = Supervisor("k", sleeping(), FoundLauncher(handle), owned=False)
         async with beside(supervisor.keep(), name="keep"):
             await supervisor.started()
         assert handle.exit_status is None

@@ -238,7 +238,7 @@ async def start(
         through: the portal in whose loop it is owned.
         spec: the process; its streams are taken from the next.
         streams: its standard streams; those ends that are the kernel's are closed.
-        fork: as in :func:`moorage.kernel.kernel.launch`.
+        fork: as in :func:`moorage.launch`.
         on_end: called in the portal's thread with how it ended, before any waiter is woken.
         launcher: makes what starts it, from the launcher of this machine.
 

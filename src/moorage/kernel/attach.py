@@ -22,7 +22,7 @@ from moorage.errors import (
     UsageError,
 )
 from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.found import Watched, watched
+from moorage.kernel.found import WatchedKernel, watched
 from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output
 from moorage.kernel.shown import shown
 from moorage.plan.lifecycle import Status
@@ -59,7 +59,7 @@ class AttachedKernel:
         supervisor: watches it; see :meth:`~moorage.kernel.supervisor.Supervisor.subscribe`.
     """
 
-    def __init__(self, spec: KernelSpec, path: Path, found: Watched, info: dict[str, Any]) -> None:
+    def __init__(self, spec: KernelSpec, path: Path, found: WatchedKernel, info: dict[str, Any]) -> None:
         """Made by :func:`attach`; ``info`` is the kernel's ``kernel_info_reply``."""
         self.spec = spec
         self.client = found.client

@@ -136,7 +136,7 @@ class Line:
             self._ended.exception()  # it may be that nothing waits for it
 
 
-class Found:
+class FoundLauncher:
     """A launcher that starts nothing: its process runs already, and runs on when the block is left."""
 
     def __init__(self, handle: Handle) -> None:
@@ -148,7 +148,7 @@ class Found:
         yield self._handle
 
 
-class Watched(NamedTuple):
+class WatchedKernel(NamedTuple):
     """A kernel that was found and is watched.
 
     Attributes:
@@ -163,7 +163,7 @@ class Watched(NamedTuple):
 
 
 @asynccontextmanager
-async def watched(info: ConnectionInfo, pid: int | None, path: Path) -> AsyncIterator[Watched]:
+async def watched(info: ConnectionInfo, pid: int | None, path: Path) -> AsyncIterator[WatchedKernel]:
     """Watch a kernel for as long as the block lasts; it runs on when the block is left.
 
     Args:
@@ -186,14 +186,14 @@ async def watched(info: ConnectionInfo, pid: int | None, path: Path) -> AsyncIte
         receiver = line.changed if line else lambda _: None
         session = secrets.token_hex(8)
         client = Client(info, session, lambda: secrets.token_hex(16), on_line=receiver)
-        supervisor = Supervisor(path.name, _NOTHING, Found(handle), owned=False, silent=_NOT_OURS)
+        supervisor = Supervisor(path.name, _NOTHING, FoundLauncher(handle), owned=False, silent=_NOT_OURS)
         await stack.enter_async_context(client)
         await stack.enter_async_context(beside(supervisor.keep(), name=f"look at {path.name}"))
         if process is not None and line is not None:
             await stack.enter_async_context(beside(_go_between(process, line), name=f"look at {pid}"))
         await supervisor.started()
         supervisor.clients.attach(client, session)
-        yield Watched(supervisor, process, client)
+        yield WatchedKernel(supervisor, process, client)
 
 
 async def _go_between(process: Seen, line: Line) -> None:
