@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.process import procfs
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden
 
 FILES = Path(__file__).parent / "files"
@@ -55,11 +55,11 @@ def launcher(warden):
 
 @pytest.fixture
 def spec():
-    """Make a LaunchSpec of Python code, or of a command."""
+    """Make a LocalSpec of Python code, or of a command."""
 
     def spec(code, *args, cwd="/", env=None, **rest):
         argv = (sys.executable, "-c", code, *args) if isinstance(code, str) else tuple(code)
-        return LaunchSpec(argv, str(cwd), {**os.environ, **(env or {})}, **rest)
+        return LocalSpec(argv, str(cwd), {**os.environ, **(env or {})}, **rest)
 
     return spec
 
@@ -71,7 +71,7 @@ def family(launcher, until):
 
     @asynccontextmanager
     async def family(*kinds):
-        spec = LaunchSpec((sys.executable, str(FILES / "family.py"), *kinds), "/", dict(os.environ))
+        spec = LocalSpec((sys.executable, str(FILES / "family.py"), *kinds), "/", dict(os.environ))
         async with launcher.launch(spec) as handle:
             wanted = [kind for kind in kinds if kind != "exit"]
             await until(lambda: handle.output().count("\n") > len(wanted), "the family is not complete")
@@ -82,12 +82,12 @@ def family(launcher, until):
 
 @pytest.fixture
 def kernel():
-    """Make a LaunchSpec that a template can fork: code that runs where ipykernel would."""
+    """Make a LocalSpec that a template can fork: code that runs where ipykernel would."""
 
     def kernel(code, *args, cwd="/", env=None, program=(sys.executable,), **rest):
         argv = (*program, "-m", "ipykernel_launcher", code, *args)
         surroundings = {**os.environ, "PYTHONPATH": str(FILES / "forking"), **(env or {})}
-        return LaunchSpec(argv, str(cwd), surroundings, **rest)
+        return LocalSpec(argv, str(cwd), surroundings, **rest)
 
     return kernel
 

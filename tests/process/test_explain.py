@@ -8,10 +8,10 @@ import resource
 
 import pytest
 
-from moorage.process.base import LaunchSpec
+from moorage.process.base import LocalSpec
 from moorage.process.explain import explain, few_descriptors
 
-SPEC = LaunchSpec(("prog",), "/somewhere", {"PATH": "/bin"})
+SPEC = LocalSpec(("prog",), "/somewhere", {"PATH": "/bin"})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_every_step_has_its_sentence(stage, number, why):
 @pytest.mark.timeout(60)
 def test_a_pipe_in_the_place_of_the_program_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "prog", 0o700)
-    error = explain(LaunchSpec(("prog",), "/", {"PATH": str(tmp_path)}), "exec", errno.ENOENT)
+    error = explain(LocalSpec(("prog",), "/", {"PATH": str(tmp_path)}), "exec", errno.ENOENT)
     assert error.why
 
 

@@ -121,7 +121,7 @@ def test_a_single_launch_makes_no_template() -> None:
     script = """
 import os
 print(asyncio.run(one()))
-from moorage.launch import procfs
+from moorage.process import procfs
 found = [open(f"/proc/{pid}/cmdline").read() for pid in procfs.roots(procfs.table(), os.getpid())]
 assert any("warden/main.py" in words for words in found)
 assert not any("template/main.py" in words for words in found)
