@@ -14,10 +14,10 @@ from moorage.notebooks.cache.cache import Cache
 from moorage.notebooks.events import Event, Note
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.kernels import identity
+from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.dependencies import Links
 from moorage.notebooks.planning.plan import Plan, make_plan
 from moorage.notebooks.planning.settings import configuration_for, merge
 from moorage.process.local import Warden
@@ -62,7 +62,7 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
             events.append,
             asyncio.get_running_loop().time,
             dict(os.environ),
-            Links(guard=warden.guard, unguard=warden.unguard),
+            Links(warden),
             Writer(plan.collection.out_dir, home=plan.collection.root, private=own.directory),
         )
         yield Planned(context, plan, events)

@@ -25,13 +25,13 @@ from moorage.notebooks.documents.formats import SCRIPTS
 from moorage.notebooks.events import Event, Note, Outcome, RunFinished, RunStarted
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.kernels import identity
+from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import kernels_ahead
 from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.bundle import bundle_format, hidden_files, layout, write_bundle
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.dependencies import Links
 from moorage.notebooks.planning.plan import Plan, make_plan, named_from
 from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
 from moorage.notebooks.planning.targets import check_folder, check_targets, overwriting
@@ -136,8 +136,7 @@ def _writer(
         documents=[item.documents[to] for item in plan.items.values() for to in settings.to],
         home=plan.collection.root,
         private=private,
-        guard=warden.guard,
-        unguard=warden.unguard,
+        guard=warden,
     )
 
 
@@ -249,7 +248,7 @@ class _Run:
             self._emit,
             self._clock,
             surroundings,
-            Links(guard=warden.guard, unguard=warden.unguard),
+            Links(warden),
             self._writer,
             fork=fork,
             ahead=ahead,
@@ -267,8 +266,7 @@ class _Run:
                 root=plan.home,
                 key=cache_key.cache_key(os.environ),
                 identify=identity,
-                guard=warden.guard,
-                unguard=warden.unguard,
+                guard=warden,
                 put=self._writer.put,
                 bring=self._writer.bring,
             )
@@ -335,11 +333,10 @@ class _Run:
             if each.status == "ok"
         }
         if context.cache is not None:
-            guard, unguard = self._warden.guard, self._warden.unguard
             if seconds and not state_obstacle(self._plan.state):
                 with suppress(OutputError):  # as losing them, not keeping them costs nothing but order
                     make_state(self._plan.state)
-                save_timings(self._plan.state / "timings.json", seconds, guard=guard, unguard=unguard)
+                save_timings(self._plan.state / "timings.json", seconds, guard=self._warden)
             context.cache.prune()
 
     def bundle(self, context: Context, report: Report) -> None:
@@ -363,8 +360,8 @@ class _Run:
         members = layout(documents, made, hidden_files(context.root, self._plan.items))
         overwrite = self._settings.overwrite
         check_named(target, overwrite=overwrite)
-        guards: dict[str, Any] = {"guard": self._warden.guard, "unguard": self._warden.unguard}
-        write_bundle(context.cwd / target, members, **guards, follow=follows(target, overwrite=overwrite))
+        follow = follows(target, overwrite=overwrite)
+        write_bundle(context.cwd / target, members, guard=self._warden, follow=follow)
 
 
 def _usual_cache(state: Path) -> Path:

@@ -14,6 +14,7 @@ import pytest
 
 from moorage.errors import OutputError
 from moorage.notebooks.output.atomic import copy_whole, sweep, temporary_name, whole_file, write_whole
+from recording_guard import RecordingGuard
 
 SUDO = os.geteuid() == 0 and shutil.which("unshare") is not None
 in_namespace = pytest.mark.skipif(not SUDO, reason="needs root and unshare to mount a file system of its own")
@@ -30,16 +31,12 @@ def test_writes_and_makes_parents(tmp_path):
 
 
 def test_guard_is_told_before_the_file_exists_and_unguard_after_it_is_gone(tmp_path):
-    told = []
-    write_whole(
-        tmp_path / "x",
-        b"1",
-        guard=lambda path: told.append(("guard", path, path.exists())),
-        unguard=lambda path: told.append(("unguard", path, path.exists())),
-    )
-    (first, temporary, existed), (second, same, exists) = told
-    assert (first, second, existed, exists) == ("guard", "unguard", False, False)
-    assert temporary == same
+    guard = RecordingGuard()
+    write_whole(tmp_path / "x", b"1", guard=guard)
+    first, second = guard.calls
+    assert (first.what, second.what, first.exists, second.exists) == ("guard", "unguard", False, False)
+    temporary = first.path
+    assert temporary == second.path
     assert temporary.parent == tmp_path
     assert temporary.name.startswith(f".x.moorage-{os.getpid()}-")
 

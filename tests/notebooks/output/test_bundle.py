@@ -17,6 +17,7 @@ from moorage.notebooks.output.bundle import (
     layout,
     write_bundle,
 )
+from recording_guard import RecordingGuard
 
 
 def fill(folder, *names):
@@ -120,12 +121,12 @@ def test_an_unknown_suffix_is_a_usage_error(tmp_path):
 
 
 def test_guard_is_told_and_a_failure_leaves_the_old_archive(tmp_path):
-    told = []
+    guard = RecordingGuard()
     target = tmp_path / "out" / "x.tar.gz"
-    write_bundle(target, members(tmp_path, "a"), guard=told.append)
+    write_bundle(target, members(tmp_path, "a"), guard=guard)
     before = target.read_bytes()
     with pytest.raises(OutputError):
-        write_bundle(target, [Member("b", tmp_path / "missing")], guard=told.append)
+        write_bundle(target, [Member("b", tmp_path / "missing")], guard=guard)
     assert target.read_bytes() == before
-    assert len(told) == 2
+    assert [each.what for each in guard.calls] == ["guard", "unguard"] * 2
     assert [path.name for path in target.parent.iterdir()] == ["x.tar.gz"]

@@ -51,7 +51,8 @@ from moorage.notebooks.cache.stored import (
     outputs_of,
     read_outputs,
 )
-from moorage.notebooks.output.atomic import Guard, copy_whole, no_guard, sweep, write_whole
+from moorage.notebooks.output.atomic import copy_whole, sweep, write_whole
+from moorage.notebooks.output.guard import UNGUARDED, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,8 +75,7 @@ class Cache:
         key: authenticates what is kept there: :func:`moorage.notebooks.cache.key.cache_key`.
         identify: returns a digest of what a kernel type is today (argv, resources), or an empty string
             when it is not there; called once per distinct type and lookup: memoise it.
-        guard: told each temporary file before it exists.
-        unguard: told it when it is gone.
+        guard: deletes temporary files should moorage be killed.
         put: puts a document's bytes in a place; None for wherever a caller says.
         bring: puts a copy of an artefact in a place; None for the same.
 
@@ -90,8 +90,7 @@ class Cache:
         root: Path,
         key: bytes,
         identify: Callable[[str], str] = str,
-        guard: Guard = no_guard,
-        unguard: Guard = no_guard,
+        guard: Guard = UNGUARDED,
         put: Callable[[Path, bytes | Path], None] | None = None,
         bring: Callable[[Path, bytes | Path], None] | None = None,
     ) -> None:
@@ -102,10 +101,9 @@ class Cache:
         self.names = Names()
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - links stay as the user gave them
         self._places = Places(self._root, self.files)
-        self._store = Store(folder, key=key, guard=guard, unguard=unguard)
+        self._store = Store(folder, key=key, guard=guard)
         self._identify = identify
         self._guard = guard
-        self._unguard = unguard
         self._environments: dict[str, Environment] = {}
         self._verdicts: dict[str, tuple[object, str]] = {}
         self._swept: set[Path] = set()
@@ -369,9 +367,9 @@ class Cache:
         if there is not None:
             there(path, what)
         elif isinstance(what, bytes):
-            write_whole(path, what, guard=self._guard, unguard=self._unguard)
+            write_whole(path, what, guard=self._guard)
         else:
-            copy_whole(what, path, guard=self._guard, unguard=self._unguard)
+            copy_whole(what, path, guard=self._guard)
         if path.parent not in self._swept:
             self._swept.add(path.parent)
             sweep(path.parent)

@@ -26,7 +26,8 @@ import msgspec
 from moorage.errors import UsageError
 from moorage.notebooks.cache.folders import NO_LINK, opened
 from moorage.notebooks.cache.state import make_state
-from moorage.notebooks.output.atomic import Guard, cannot_write, no_guard, sweep, temporary_name
+from moorage.notebooks.output.atomic import cannot_write, sweep, temporary_name
+from moorage.notebooks.output.guard import UNGUARDED, Guard, guarded
 from moorage.regular import digest_regular, raise_if_ended, read_regular
 
 if TYPE_CHECKING:
@@ -148,20 +149,16 @@ class Store:
     Args:
         folder: made when the first thing is written.
         key: authenticates all records.
-        guard: told each temporary file before it exists.
-        unguard: told it when it is gone.
+        guard: deletes temporary files should moorage be killed.
 
     Raises:
         UsageError: the folder is there and is no cache, or no cache of that key.
     """
 
-    def __init__(
-        self, folder: Path, *, key: bytes, guard: Guard = no_guard, unguard: Guard = no_guard
-    ) -> None:
+    def __init__(self, folder: Path, *, key: bytes, guard: Guard = UNGUARDED) -> None:
         self.folder = folder
         self._key = key
         self._guard = guard
-        self._unguard = unguard
         try:
             with opened(folder) as descriptor:
                 self._check(descriptor)
@@ -325,20 +322,16 @@ class Store:
 
     def _rename(self, shelf: Shelf | None, name: str, data: bytes) -> None:
         temporary = temporary_name(name)
-        self._guard(self.folder / "tmp" / temporary)
-        try:
-            with opened(self.folder, "tmp") as here:
-                there = opened(self.folder) if shelf is None else self._at(shelf, name, make=True)
-                with there as folder:
-                    try:
-                        _write(temporary, data, here)
-                        os.rename(temporary, name, src_dir_fd=here, dst_dir_fd=folder)
-                    except BaseException:
-                        with suppress(OSError):
-                            os.unlink(temporary, dir_fd=here)
-                        raise
-        finally:
-            self._unguard(self.folder / "tmp" / temporary)
+        with guarded(self._guard, self.folder / "tmp" / temporary), opened(self.folder, "tmp") as here:
+            there = opened(self.folder) if shelf is None else self._at(shelf, name, make=True)
+            with there as folder:
+                try:
+                    _write(temporary, data, here)
+                    os.rename(temporary, name, src_dir_fd=here, dst_dir_fd=folder)
+                except BaseException:
+                    with suppress(OSError):
+                        os.unlink(temporary, dir_fd=here)
+                    raise
 
     def _prepare(self) -> None:
         """Make the folder a cache: the mark first, so that SIGKILL leaves a cache or an empty folder."""

@@ -24,9 +24,9 @@ from moorage.notebooks.cache.watching import Watching
 from moorage.notebooks.documents.document import Document
 from moorage.notebooks.events import Note
 from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.input_files import input_files
 from moorage.notebooks.execution.kernels import kernel_names, lasting_name, named_contents
 from moorage.notebooks.output.shown import shown_files
-from moorage.notebooks.planning.dependencies import input_files
 from moorage.notebooks.planning.plan import named_from
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.tasks import aside

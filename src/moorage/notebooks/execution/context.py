@@ -9,6 +9,7 @@ from pathlib import Path
 
 from moorage.notebooks.cache.cache import Cache
 from moorage.notebooks.events import Event
+from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import Prelaunch
 from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.execution.tools import Tools
@@ -16,7 +17,7 @@ from moorage.notebooks.output.conflicts import Conflicts
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.collect import SourceFile
-from moorage.notebooks.planning.dependencies import Link, Links
+from moorage.notebooks.planning.dependencies import Link
 from moorage.notebooks.planning.settings import NotebookSettings, RenderSettings
 from moorage.process.local import Fork
 

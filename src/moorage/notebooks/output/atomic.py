@@ -1,9 +1,8 @@
 """The one way files are written in ``render``: whole or not at all.
 
 A temporary file beside the target takes the bytes and is renamed over it, so a reader sees the old file
-or the new one and SIGKILL leaves the old one. Before the temporary file exists, ``guard`` is told its
-name (the warden removes guarded files when moorage is killed); :func:`sweep` collects what a run without
-a warden left.
+or the new one and SIGKILL leaves the old one. While the temporary file exists it is guarded (the warden
+removes guarded files when moorage is killed); :func:`sweep` collects what a run without a warden left.
 
 There is no fsync. SIGKILL does not need it: a renamed file is complete for everybody the moment it is
 renamed. A power cut may need it, but then a rendered document can be made again, and the cache checks
@@ -27,10 +26,8 @@ from pathlib import Path
 from typing import IO
 
 from moorage.errors import OutputError
+from moorage.notebooks.output.guard import UNGUARDED, Guard, guarded
 from moorage.regular import open_regular
-
-Guard = Callable[[Path], None]
-"""Told the name of a temporary file: before it is made (guard), after it is gone (unguard)."""
 
 Before = Callable[[Path], None]
 """Called with the complete temporary file just before it is renamed; what it raises leaves the old file."""
@@ -55,16 +52,11 @@ _ADVICE: dict[int, tuple[str, str]] = {
 }
 
 
-def no_guard(_path: Path) -> None:
-    """Guard nothing: for callers without a warden."""
-
-
 def write_whole(
     path: Path,
     data: bytes,
     *,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    guard: Guard = UNGUARDED,
     mode: int = 0o666,
     before: Before | None = None,
     follow: bool = True,
@@ -74,8 +66,7 @@ def write_whole(
     Args:
         path: where to; a symbolic link is followed, a pipe or device is written to directly.
         data: all bytes of the file.
-        guard: told the temporary file before it exists.
-        unguard: told the same file once it is renamed or removed.
+        guard: deletes the temporary file should moorage be killed.
         mode: permissions of a new file, cut by the umask; a file that exists keeps its own.
         before: called with the complete temporary file.
         follow: as in :func:`whole_file`.
@@ -83,7 +74,7 @@ def write_whole(
     Raises:
         OutputError: it cannot be written; the temporary file is gone and the old file untouched.
     """
-    with whole_file(path, guard=guard, unguard=unguard, mode=mode, before=before, follow=follow) as file:
+    with whole_file(path, guard=guard, mode=mode, before=before, follow=follow) as file:
         file.write(data)
 
 
@@ -91,8 +82,7 @@ def copy_whole(
     source: Path,
     target: Path,
     *,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    guard: Guard = UNGUARDED,
     before: Before | None = None,
     follow: bool = True,
 ) -> None:
@@ -109,9 +99,7 @@ def copy_whole(
         raise OutputError(f"cannot copy {source}", why=f"It cannot be read: {error.strerror}") from error
     with reading:
         mode = stat.S_IMODE(os.fstat(reading.fileno()).st_mode)
-        with whole_file(
-            target, guard=guard, unguard=unguard, mode=mode, before=before, follow=follow
-        ) as file:
+        with whole_file(target, guard=guard, mode=mode, before=before, follow=follow) as file:
             shutil.copyfileobj(reading, file, 1024 * 1024)
 
 
@@ -119,8 +107,7 @@ def copy_whole(
 def whole_file(
     path: Path,
     *,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    guard: Guard = UNGUARDED,
     mode: int = 0o666,
     within: Path | None = None,
     before: Before | None = None,
@@ -133,7 +120,6 @@ def whole_file(
     Args:
         path: as in :func:`write_whole`.
         guard: as in :func:`write_whole`.
-        unguard: as in :func:`write_whole`.
         mode: as in :func:`write_whole`.
         within: directory for the temporary file, on the same file system; default is beside ``path``.
         before: as in :func:`write_whole`.
@@ -154,19 +140,17 @@ def whole_file(
                 yield file
             return
         temporary = (within or target.parent) / temporary_name(target.name)
-        guard(temporary)
-        try:
-            with _create(temporary, mode, old) as file:
-                yield file
-            if before is not None:
-                before(temporary)
-            temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        finally:
-            unguard(temporary)
+        with guarded(guard, temporary):
+            try:
+                with _create(temporary, mode, old) as file:
+                    yield file
+                if before is not None:
+                    before(temporary)
+                temporary.replace(target)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
     except OSError as error:
         raise cannot_write(path, error) from error
 

@@ -31,7 +31,8 @@ from typing import IO, Literal
 from msgspec import Struct
 
 from moorage.errors import OutputError, UsageError
-from moorage.notebooks.output.atomic import Guard, cannot_write, no_guard, whole_file
+from moorage.notebooks.output.atomic import cannot_write, whole_file
+from moorage.notebooks.output.guard import UNGUARDED, Guard
 from moorage.notebooks.output.named import TAR_COMMENT, ZIP_COMMENT
 from moorage.regular import open_regular
 
@@ -149,8 +150,7 @@ def write_bundle(
     members: Iterable[Member],
     *,
     epoch: int | None = None,
-    guard: Guard = no_guard,
-    unguard: Guard = no_guard,
+    guard: Guard = UNGUARDED,
     follow: bool = True,
 ) -> None:
     """Write the archive, whole or not at all.
@@ -159,8 +159,7 @@ def write_bundle(
         target: its suffix says the format.
         members: what goes in.
         epoch: time of every member, in seconds; default is SOURCE_DATE_EPOCH, else 0.
-        guard: told the temporary file before it exists.
-        unguard: told it when it is gone.
+        guard: deletes the temporary file should moorage be killed.
         follow: see :func:`moorage.notebooks.output.atomic.whole_file`.
 
     Raises:
@@ -170,7 +169,7 @@ def write_bundle(
     form = bundle_format(target)
     when = _epoch() if epoch is None else epoch
     ordered = sorted(members, key=lambda member: member.name)
-    with whole_file(target, guard=guard, unguard=unguard, follow=follow) as file:
+    with whole_file(target, guard=guard, follow=follow) as file:
         if form == "zip":
             _zip(file, ordered, when)
         elif form == "tar":

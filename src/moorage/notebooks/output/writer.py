@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from moorage.errors import OutputError
-from moorage.notebooks.output.atomic import Guard, cannot_write, copy_whole, no_guard, write_whole
+from moorage.notebooks.output.atomic import cannot_write, copy_whole, write_whole
+from moorage.notebooks.output.guard import UNGUARDED, Guard
 from moorage.notebooks.output.made import FILE_NAME, Made
 
 Obstacle = Literal["source", "outside", "special", "changed", "foreign"]
@@ -38,8 +39,7 @@ class Writer:
         documents: where the run puts its documents: nothing that these bring along goes there.
         home: folder of the sources, where artefacts that are missing may be put; None for none.
         private: folder for files that are wanted for a while only.
-        guard: told each temporary file before it exists.
-        unguard: told it when it is gone.
+        guard: deletes temporary files should moorage be killed.
     """
 
     def __init__(
@@ -51,8 +51,7 @@ class Writer:
         documents: Iterable[Path] = (),
         home: Path | None = None,
         private: Path | None = None,
-        guard: Guard = no_guard,
-        unguard: Guard = no_guard,
+        guard: Guard = UNGUARDED,
     ) -> None:
         self.folder = folder
         self.overwrite = overwrite
@@ -67,7 +66,6 @@ class Writer:
         self._home = home
         self._private = private
         self._guard = guard
-        self._unguard = unguard
 
     def obstacle(self, path: Path) -> Obstacle | None:
         """Return why a path below the folder may not be written; None when it may.
@@ -157,9 +155,9 @@ class Writer:
         except OSError as error:
             raise cannot_write(path, error) from error
         if isinstance(what, bytes):
-            write_whole(path, what, guard=self._guard, unguard=self._unguard, before=hook, follow=not named)
+            write_whole(path, what, guard=self._guard, before=hook, follow=not named)
         else:
-            copy_whole(what, path, guard=self._guard, unguard=self._unguard, before=hook, follow=not named)
+            copy_whole(what, path, guard=self._guard, before=hook, follow=not named)
 
     def _name(self, real: Path) -> str:
         return real.relative_to(os.path.realpath(self.folder)).as_posix()

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moorage.errors import OutputError
-from moorage.notebooks.output.atomic import Guard, locked, no_guard, write_whole
+from moorage.notebooks.output.atomic import locked, write_whole
+from moorage.notebooks.output.guard import UNGUARDED, Guard
 from moorage.regular import read_regular
 
 FILE_NAME = "timings.json"
@@ -32,9 +33,7 @@ def load_timings(path: Path) -> dict[str, float]:
         return {}
 
 
-def save_timings(
-    path: Path, seconds: Mapping[str, float], *, guard: Guard = no_guard, unguard: Guard = no_guard
-) -> bool:
+def save_timings(path: Path, seconds: Mapping[str, float], *, guard: Guard = UNGUARDED) -> bool:
     """Merge ``seconds`` into the file at ``path``, which is replaced at once or not at all.
 
     Two runs that save at the same time both keep theirs.
@@ -42,8 +41,7 @@ def save_timings(
     Args:
         path: the file; its folder is made.
         seconds: by source.
-        guard: told the temporary file, as in :mod:`moorage.notebooks.output.atomic`.
-        unguard: told the same file once it is gone.
+        guard: deletes the temporary file should moorage be killed.
 
     Returns:
         Whether it could be written.
@@ -56,7 +54,7 @@ def save_timings(
             merged = {**load_timings(path), **seconds}
             rounded = {name: round(merged[name], 3) for name in sorted(merged)}
             content = json.dumps({"version": 1, "seconds": rounded}, indent=1).encode()
-            write_whole(path, content, guard=guard, unguard=unguard)
+            write_whole(path, content, guard=guard)
     except (OSError, OutputError):
         return False
     return True
