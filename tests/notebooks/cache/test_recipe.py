@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.notebooks.cache.recipe import Recipe, ambient, content_of
-from moorage.notebooks.documents.tags import DISPLAY_TAGS
 from moorage.notebooks.resources import thread_environment
 
 VALUES = st.recursive(
@@ -77,5 +76,5 @@ def test_what_is_not_run_is_no_part_of_the_execution():
 def test_the_tags_that_change_what_is_run_are_part_of_the_execution():
     for tag in ("skip-execution", "active-py", "raises-exception"):
         assert key(code("1", tag)) != key(code("1"))
-    for tag in ("parameters", "active-ipynb", "exercise", *DISPLAY_TAGS):
+    for tag in ("parameters", "active-ipynb", "exercise", "remove-cell", "hide-input", "full-width"):
         assert key(code("1", tag)) == key(code("1"))

@@ -8,7 +8,8 @@ import pytest
 
 from moorage.errors import DocumentError
 from moorage.notebooks.documents.document import dumps, is_document, load
-from moorage.notebooks.documents.tags import inject_parameters, without_cells
+from moorage.notebooks.documents.parameters import inject_parameters
+from moorage.notebooks.documents.tags import without_cells
 
 FILES = Path(__file__).parent / "files"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,19 +31,6 @@ def documents_of(output: Path, to: Sequence[str], private: Path) -> dict[str, Pa
     """
     places = {form: output.with_suffix(f".{form}") for form in to}
     return {**places, "ipynb": output if "ipynb" in to else private}
-
-
-@dataclass(frozen=True)
-class Published:
-    """What was written.
-
-    Attributes:
-        data: bytes of the documents that need no further file, by format.
-        made: files the notebook made, by their path relative to its directory.
-    """
-
-    data: dict[str, bytes]
-    made: dict[str, Path]
 
 
 class Publisher:

@@ -30,7 +30,8 @@ from moorage.kernel.quirks import arguments
 from moorage.notebooks.cache.environment import Environment
 from moorage.notebooks.cache.stored import Ran
 from moorage.notebooks.documents.document import Document, load
-from moorage.notebooks.documents.tags import inject_parameters, undeclared, without_cells
+from moorage.notebooks.documents.parameters import inject_parameters, undeclared
+from moorage.notebooks.documents.tags import without_cells
 from moorage.notebooks.events import CellStarted, Failure, Note, Outcome
 from moorage.notebooks.execution.cached_result import Remember, read_inputs
 from moorage.notebooks.execution.context import Context, Item
