@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import Any
 
 from moorage.notebooks.cache.cache import Cache
 from moorage.notebooks.events import Event, Note
-from moorage.notebooks.execution.context import Context
+from moorage.notebooks.execution.context import Context, Folders, Launching, Results
 from moorage.notebooks.execution.kernels import identity
 from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.plan import Plan, make_plan
+from moorage.notebooks.planning.plan import Plan, find_documents, make_plan
+from moorage.notebooks.planning.request import Request
 from moorage.notebooks.planning.settings import configuration_for, merge
 from moorage.process.local import Warden
 
@@ -36,33 +37,40 @@ class Planned:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
+def request_in(folder: Path, sources: Sequence[str], **flags: Any) -> Request:
+    """Return a request as if ``folder`` were the working directory."""
+    configuration = configuration_for(sources, folder)
+    return Request(
+        sources=tuple(sources),
+        cwd=folder,
+        configuration=configuration,
+        settings=merge(flags, configuration),
+        typed=frozenset(flags),
+    )
+
+
 @asynccontextmanager
 async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterator[Planned]:
     """Plan a run in ``folder`` as if that were the working directory."""
-    configuration = configuration_for(sources, folder)
     flags.setdefault("out", folder / "out")
-    settings = merge(flags, configuration)
+    request, collection = find_documents(request_in(folder, sources, **flags))
+    settings = request.settings
     events: list[Event] = []
     async with AsyncExitStack() as stack, Warden.open() as own, Exporter(own) as exporter:
         warden = RunWarden(own, stack)
-        plan = make_plan(sources, settings, configuration, cwd=folder, private=own.directory)
-        folder_of_cache, key = plan.state / "cache", b"k"
-        cache = (
-            None if settings.no_cache else Cache(folder_of_cache, root=plan.home, key=key, identify=identity)
-        )
+        plan = make_plan(request, collection, private=own.directory)
+        where, key = plan.state / "cache", b"k"
+        cache = None if settings.no_cache else Cache(where, root=plan.home, key=key, identify=identity)
         context = Context(
-            plan.collection.root,
-            plan.home,
-            folder,
-            plan.collection.out_dir,
-            settings,
-            warden,
-            cache,
-            exporter,
-            events.append,
-            asyncio.get_running_loop().time,
-            dict(os.environ),
-            Links(warden),
-            Writer(plan.collection.out_dir, home=plan.collection.root, private=own.directory),
+            folders=Folders(root=collection.root, home=plan.home, cwd=folder, out=collection.out_dir),
+            settings=settings,
+            launching=Launching(warden=warden, environ=dict(os.environ), links=Links(warden)),
+            results=Results(
+                writer=Writer(collection.out_dir, home=collection.root, private=own.directory),
+                exporter=exporter,
+                cache=cache,
+            ),
+            emit=events.append,
+            clock=asyncio.get_running_loop().time,
         )
         yield Planned(context, plan, events)

@@ -76,7 +76,8 @@ async def test_an_optional_kernel_that_is_not_here_excuses(tmp_path):
 async def test_a_defect_is_the_failure_of_one_notebook(tmp_path):
     write(tmp_path, {"a.ipynb": nothing(), "b.ipynb": nothing()})
     async with planned(tmp_path, ["."]) as made:
-        outcomes = await run(replace(made, context=replace(made.context, cache=object())), slots=2)
+        results = replace(made.context.results, cache=object())
+        outcomes = await run(replace(made, context=replace(made.context, results=results)), slots=2)
     assert [each.status for each in outcomes.values()] == ["failed", "failed"]
     assert "AttributeError" in outcomes["a.ipynb"].error.evalue
     assert "report" in outcomes["a.ipynb"].error.evalue

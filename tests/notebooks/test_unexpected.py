@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from moorage.errors import UsageError
-from moorage.notebooks.unexpected import unforeseen
+from moorage.notebooks.unexpected import unexpected
 
 
 def caught(call) -> Exception:
@@ -20,11 +20,11 @@ def caught(call) -> Exception:
 
 def test_an_error_of_moorage_stays_what_it_is():
     error = UsageError("no")
-    assert unforeseen(error) is error
+    assert unexpected(error) is error
 
 
 def test_a_defect_says_what_and_where():
-    text = str(unforeseen(caught(lambda: {}["key"])))
+    text = str(unexpected(caught(lambda: {}["key"])))
     assert text.startswith(
         "Moorage failed where it should not (E-MOORAGE). KeyError: 'key' at test_unexpected.py:"
     )
@@ -33,12 +33,12 @@ def test_a_defect_says_what_and_where():
 
 def test_an_error_of_the_system_is_no_defect_and_names_the_file():
     error = caught(lambda: Path("/nowhere/at/all").stat())
-    text = str(unforeseen(error))
+    text = str(unexpected(error))
     assert "No such file or directory: /nowhere/at/all" in text
     assert "report" not in text
 
 
 def test_an_error_that_was_never_raised_has_no_place():
-    assert str(unforeseen(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))).endswith(
+    assert str(unexpected(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))).endswith(
         "No space left on device."
     )

@@ -22,12 +22,12 @@ def complain(error: Exception) -> int:
     from moorage.cli.stdio import raw
     from moorage.notebooks.show import ansi
     from moorage.notebooks.show.sink import Sink
-    from moorage.notebooks.unexpected import unforeseen
+    from moorage.notebooks.unexpected import unexpected
 
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)
     # A pipe that is full is waited for so that Ctrl-C ends it, and leaves no text that Python waits to write.
-    told = ansi.shown(f"error: {unforeseen(error)}", runner=ansi.on_runner(os.environ))
+    told = ansi.shown(f"error: {unexpected(error)}", runner=ansi.on_runner(os.environ))
     sink = Sink(raw(sys.stderr))
     sink.write(told + "\n")
     sink.drain()

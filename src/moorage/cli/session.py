@@ -16,14 +16,15 @@ from moorage.errors import MoorageError, OutputError
 from moorage.notebooks.events import Event
 from moorage.notebooks.output.named import write_named
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.settings import RenderSettings, configuration_for, merge
+from moorage.notebooks.planning.request import Request, requested
+from moorage.notebooks.planning.settings import RenderSettings
 from moorage.notebooks.planning.targets import has_index
-from moorage.notebooks.run import Report, render
+from moorage.notebooks.run import Report, carry_out
 from moorage.notebooks.show.progress import Presenter, choose_presenter
 from moorage.notebooks.show.record import Record
 from moorage.notebooks.show.results import exit_code, to_json, to_junit
 from moorage.notebooks.show.sink import Sink
-from moorage.notebooks.unexpected import unforeseen
+from moorage.notebooks.unexpected import unexpected
 from moorage.process.warden.process import WardenProcess
 from moorage.process.warden.shared import shared_warden
 from moorage.tasks import every
@@ -55,7 +56,8 @@ def render_session(
     Raises:
         MoorageError: the run could not be carried out.
     """
-    settings = merge(flags, configuration_for(sources, Path.cwd()))
+    request = requested(sources, flags)
+    settings = request.settings
     to_stdout = settings.json == Path("-")
     presenter = choose_presenter(
         stdout=stdout,
@@ -80,7 +82,7 @@ def render_session(
 
     try:
         with presenter:
-            report = asyncio.run(_run(sources, flags, emit, finish, presenter, warden))
+            report = asyncio.run(_run(request, emit, finish, presenter, warden))
         for files in told:
             complaints.extend(files.drain())
     finally:
@@ -89,8 +91,7 @@ def render_session(
 
 
 async def _run(
-    sources: Sequence[str],
-    flags: Mapping[str, Any],
+    request: Request,
     emit: Callable[[Event], None],
     finish: Callable[[Report], None],
     presenter: Presenter,
@@ -101,7 +102,7 @@ async def _run(
     # Without one the run starts its own, after it has looked at what was asked for.
     async with nullcontext() if warden is None else shared_warden(warden):
         with every(_TICK_SECONDS, lambda: presenter.tick(loop.time() - began)):
-            return await render(sources, emit=emit, finish=finish, catch_signals=True, **flags)
+            return await carry_out(request, emit=emit, finish=finish, catch_signals=True)
 
 
 class Files:
@@ -132,7 +133,7 @@ class Files:
                 if path is not None:
                     write(path)
             except Exception as error:  # noqa: BLE001 - the boundary between one file and the next
-                complaints.append(unforeseen(error))
+                complaints.append(unexpected(error))
         return complaints
 
     def report(self, path: Path) -> None:

@@ -24,12 +24,13 @@ from moorage.notebooks.events import (
     NotebookStarted,
     Outcome,
 )
-from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.publish import unwritten
-from moorage.notebooks.execution.rendering import Place, Rendering
+from moorage.notebooks.execution.rendering import Attempt, Rendering
 from moorage.notebooks.jobserver import Jobserver
+from moorage.notebooks.planning.item import Item
 from moorage.notebooks.resources import available_memory
-from moorage.notebooks.unexpected import unforeseen
+from moorage.notebooks.unexpected import unexpected
 from moorage.plan import schedule
 from moorage.plan.schedule import Limits, Schedule
 from moorage.tasks import every
@@ -58,7 +59,7 @@ class Batch:
         jobs: tuple[schedule.Job, ...],
         *,
         slots: int,
-        server: jobserver.Place | None = None,
+        server: jobserver.Advertised | None = None,
     ) -> None:
         """Plan the run.
 
@@ -83,8 +84,8 @@ class Batch:
             tokens=server is not None,
         )
         self._queue: asyncio.Queue[schedule.Event | _Ended] = asyncio.Queue()
-        self._places: dict[str, Place] = {}
-        self._attempts: dict[str, asyncio.Task[None]] = {}
+        self._attempts: dict[str, Attempt] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._released: set[str] = set()
         self._results: dict[str, Outcome] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -107,7 +108,7 @@ class Batch:
             stack.enter_context(every(SAMPLE_SECONDS, self._sample))
             self._handle(schedule.MemoryAvailable(available_memory() or 2**62), tasks)
             self._handle(schedule.Begin(), tasks)
-            while not self._done or self._attempts:
+            while not self._done or self._tasks:
                 event = await self._queue.get()
                 if isinstance(event, _Ended):
                     self._on_ended(event, tasks)
@@ -116,11 +117,11 @@ class Batch:
                 if isinstance(
                     event, schedule.Stop
                 ):  # what stood before it in the queue may have started some
-                    for attempt in self._attempts.values():
-                        attempt.cancel()
+                    for task in self._tasks.values():
+                        task.cancel()
         return tuple(self._outcomes[name] for name in self._items if name in self._outcomes)
 
-    async def _take_part(self, server: jobserver.Place, stack: AsyncExitStack) -> Jobserver | None:
+    async def _take_part(self, server: jobserver.Advertised, stack: AsyncExitStack) -> Jobserver | None:
         """Become a client of make's jobserver; None, and one notebook at a time, where that cannot be."""
         tokens = Jobserver(
             server,
@@ -136,13 +137,13 @@ class Batch:
 
     def _bequeath(self, plan: jobserver.GiveBackPlan) -> None:
         """Tell the warden what to put back should this process be killed."""
-        with suppress(OSError, WardenLost):  # then there is nobody to do it
+        with suppress(OSError, WardenLost):  # then nothing can do it
             if isinstance(plan.write, int):
-                self._context.warden.tokens(plan.tokens, plan.write)
+                self._context.launching.warden.tokens(plan.tokens, plan.write)
                 return
             descriptor = os.open(plan.write, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
             try:
-                self._context.warden.tokens(plan.tokens, descriptor)
+                self._context.launching.warden.tokens(plan.tokens, descriptor)
             finally:
                 os.close(descriptor)
 
@@ -171,32 +172,32 @@ class Batch:
 
     def _start(self, name: str, attempt: int, worker: int, tasks: asyncio.TaskGroup) -> None:
         self._released.discard(name)
-        self._places[name] = Place(worker, attempt)
+        self._attempts[name] = Attempt(worker, attempt)
         self._context.emit(NotebookStarted(name, self._context.clock(), worker, attempt))
-        task = self._attempts[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
+        task = self._tasks[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
         # A task that is cancelled before its first step runs no line of its own: its end is told from here.
         task.add_done_callback(lambda _: self._over(name))
 
     def _over(self, name: str) -> None:
-        self._context.conflicts.ended(name)
+        self._context.results.conflicts.ended(name)
         outcome = self._results.pop(name, None) or Outcome(name, None, "skipped", reason="interrupted")
         self._queue.put_nowait(_Ended(name, outcome))
 
     async def _attempt(self, name: str) -> None:
         """One attempt, from start to result."""
-        item, place = self._items[name], self._places[name]
+        item, attempt = self._items[name], self._attempts[name]
         outcome = Outcome(name, None, "skipped", reason=item.missing or "interrupted")
         rendering: Rendering | None = None
         try:
             if not item.missing:
-                rendering = Rendering(self._context, item, place, lambda early: self._release(name, early))
+                rendering = Rendering(self._context, item, attempt, lambda early: self._release(name, early))
                 outcome = await rendering.run()
         except asyncio.CancelledError:
             if rendering is not None and rendering.placed is not None:
                 outcome = rendering.placed  # only its kernel had not ended yet
             raise
         except Exception as error:  # noqa: BLE001 - the boundary between one notebook and the next
-            outcome = unwritten(Outcome(name, None, "failed", worker=place.worker), unforeseen(error))
+            outcome = unwritten(Outcome(name, None, "failed", worker=attempt.worker), unexpected(error))
         finally:
             self._results[name] = outcome
 
@@ -208,9 +209,9 @@ class Batch:
 
     def _on_ended(self, ended: _Ended, tasks: asyncio.TaskGroup) -> None:
         name, outcome = ended.id, ended.outcome
-        del self._attempts[name]
-        place = self._places.pop(name)
-        outcome = replace(outcome, peak_memory=outcome.peak_memory or place.peak_memory)
+        del self._tasks[name]
+        attempt = self._attempts.pop(name)
+        outcome = replace(outcome, peak_memory=outcome.peak_memory or attempt.peak_memory)
         commands: list[schedule.Command] = []
         if name not in self._released:
             ok, died = outcome.status in GOOD, outcome.status == "died"
@@ -222,18 +223,18 @@ class Batch:
         self._perform(commands, tasks)
 
     def _finish(self, outcome: Outcome) -> None:
-        if self._context.ahead is not None:
-            self._context.ahead.over(outcome.source)
+        if (prelaunch := self._context.launching.prelaunch) is not None:
+            prelaunch.settled(outcome.source)
         self._outcomes[outcome.source] = outcome
         self._context.emit(NotebookFinished(self._context.clock(), outcome))
 
     def _sample(self) -> None:
         """Look at the memory of every running kernel and of the machine."""
         now = self._context.clock()
-        for name, place in self._places.items():
-            memory = None if place.kernel is None else place.kernel.process.memory()
+        for name, attempt in self._attempts.items():
+            memory = None if attempt.kernel is None else attempt.kernel.process.memory()
             if memory:
-                place.peak_memory = max(memory, place.peak_memory or 0)
+                attempt.peak_memory = max(memory, attempt.peak_memory or 0)
                 self._context.emit(MemorySampled(name, now, memory))
         if (free := available_memory()) is not None:
             self._queue.put_nowait(schedule.MemoryAvailable(free))

@@ -47,7 +47,7 @@ class Unusable(Struct, frozen=True):
     reason: str
 
 
-Place = Pipe | Fifo
+Advertised = Pipe | Fifo
 
 # Windows, where make has a semaphore instead (never found by find), knows neither flag.
 _OURS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -65,12 +65,12 @@ class GiveBackPlan(Struct, frozen=True):
     tokens: bytes
 
 
-def advertised(makeflags: str) -> Place | None:
+def advertised(makeflags: str) -> Advertised | None:
     """Return the jobserver a value of MAKEFLAGS speaks of; of several the last counts.
 
     Negative descriptors, which say "there is one, but not for you", come back as they are.
     """
-    place: Place | None = None
+    place: Advertised | None = None
     for word in makeflags.split():
         if word == "--":  # variables follow
             break
@@ -89,7 +89,7 @@ def _is_number(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-def find(environ: Mapping[str, str]) -> Place | Unusable | None:
+def find(environ: Mapping[str, str]) -> Advertised | Unusable | None:
     """Return the jobserver this process may use, why not, or None where no make runs jobs in parallel.
 
     Args:
@@ -159,7 +159,7 @@ class Jobserver:
 
     def __init__(
         self,
-        place: Place,
+        place: Advertised,
         *,
         gained: Callable[[], None],
         changed: Callable[[GiveBackPlan], None] = lambda _: None,

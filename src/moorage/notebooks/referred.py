@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 from moorage.errors import OutputError
 from moorage.notebooks.events import Note
-from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.context import Context
+from moorage.notebooks.planning.item import Item
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes; a larger file is not carried."""
@@ -71,11 +72,11 @@ class Carrier:
 
     def __init__(self, context: Context, items: Iterable[Item]) -> None:
         self._context = context
-        self._root = os.path.realpath(context.root)
+        self._root = os.path.realpath(context.folders.root)
         items = tuple(items)
         self._documents = {item.file.path for item in items}
         self._documents |= {path for item in items for path in item.documents.values()}
-        self._documents.add(context.out_dir / "index.html")  # the list of pages
+        self._documents.add(context.folders.out / "index.html")  # the list of pages
         self._embeds = context.settings.to == ("html",)
         self.placed: dict[str, Path] = {}
 
@@ -114,13 +115,12 @@ class Carrier:
     def _obstacle(self, path: Path, target: Path) -> str:
         """Return why a file may not be carried; empty when it may."""
         real, root = os.path.realpath(path), self._root
-        if not Path(real).is_relative_to(root) or not path.is_relative_to(self._context.root):
-            return (
-                f"it lies outside of {self._context.shown(self._context.root)}, so name a folder further up"
-            )
-        if any(part.startswith(".") for part in path.relative_to(self._context.root).parts):
+        if not Path(real).is_relative_to(root) or not path.is_relative_to(self._context.folders.root):
+            folders = self._context.folders
+            return f"it lies outside of {folders.shown(folders.root)}, so name a folder further up"
+        if any(part.startswith(".") for part in path.relative_to(self._context.folders.root).parts):
             return "hidden files are not"
-        if not target.is_relative_to(self._context.out_dir):
+        if not target.is_relative_to(self._context.folders.out):
             return "it would lie outside of the output folder"
         if path.stat().st_size > LARGEST:
             return f"it is larger than {LARGEST >> 20} MiB"
@@ -128,8 +128,8 @@ class Carrier:
 
     def _put(self, path: Path, target: Path) -> None:
         if not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-            self._context.writer.put(target, path)
-        self.placed[target.relative_to(self._context.out_dir).as_posix()] = target
+            self._context.results.writer.put(target, path)
+        self.placed[target.relative_to(self._context.folders.out).as_posix()] = target
 
 
 def _file(folder: Path, link: str) -> Path | None:

@@ -8,41 +8,35 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moorage.directory import working_directory
-from moorage.discovery.finder import find
-from moorage.errors import KernelTypeNotFound, LaunchError, OutputError, UsageError, sentence
+from moorage.errors import OutputError, UsageError, sentence
 from moorage.notebooks import jobserver
 from moorage.notebooks.batch import Batch
 from moorage.notebooks.cache import key as cache_key
 from moorage.notebooks.cache.cache import Cache
 from moorage.notebooks.cache.state import make_state, state_obstacle
 from moorage.notebooks.display import display
-from moorage.notebooks.documents.formats import SCRIPTS
 from moorage.notebooks.events import Event, Note, Outcome, RunFinished, RunStarted
-from moorage.notebooks.execution.context import Context
+from moorage.notebooks.execution.context import Context, Folders, Launching, Results
 from moorage.notebooks.execution.kernels import identity
 from moorage.notebooks.execution.links import Links
-from moorage.notebooks.execution.prelaunch import kernels_ahead
+from moorage.notebooks.execution.prelaunch import prelaunched
 from moorage.notebooks.execution.run_warden import RunWarden
-from moorage.notebooks.output.bundle import bundle_format, hidden_files, layout, write_bundle
+from moorage.notebooks.output.bundle import hidden_files, layout, write_bundle
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.plan import Plan, make_plan, named_from
-from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
-from moorage.notebooks.planning.targets import check_folder, check_targets, overwriting
+from moorage.notebooks.planning.plan import Plan, find_documents, make_plan, named_from
+from moorage.notebooks.planning.request import Request, check_settings, requested
+from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.resources import carried, thread_environment, usable_cores
-from moorage.places.here import choice_within
 from moorage.process.kernel_directory import make_directory
 from moorage.process.local import shared_warden
-from moorage.process.netns.probe import obstacle
-from moorage.rendezvous.choice import check
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Report:
 
 
 def _ignore(_event: Event) -> None:
-    """Nobody listens."""
+    """Drop an event that is not listened to."""
 
 
 async def render(
@@ -99,24 +93,32 @@ async def render(
 
     Cancelling ends every kernel and leaves what was finished in place.
     """
-    cwd = working_directory()
-    configuration = configuration_for(sources, cwd)
-    settings = _checked(merge(flags, configuration))
+    request = requested(sources, flags)
+    return await carry_out(request, emit=emit, finish=finish, catch_signals=catch_signals)
+
+
+async def carry_out(
+    request: Request,
+    *,
+    emit: Callable[[Event], None] = _ignore,
+    finish: Callable[[Report], None] | None = None,
+    catch_signals: bool = False,
+) -> Report:
+    """Carry out a request; see :func:`render` for the rest."""
+    check_settings(request.settings)
+    request, collection = find_documents(request)
     async with AsyncExitStack() as stack:
         warden = RunWarden(await stack.enter_async_context(shared_warden()), stack)
         # Its own: runs in one loop share the warden, and may have sources of the same name.
         private = make_directory(warden.now)
         stack.callback(shutil.rmtree, private, ignore_errors=True)
-        plan = make_plan(sources, settings, configuration, cwd=cwd, private=private)
-        settings, plan = _implied(plan, settings, flags, configuration, sources, cwd, private)
-        check_folder(plan.collection.out_dir, cwd=cwd, typed=flags.get("out") is not None)
-        overwrite = overwriting(settings, flags, configuration)
-        may = overwrite(plan.collection.out_dir)
-        writer = _writer(plan, settings, warden, private, overwrite=may)
-        check_targets(plan, settings, writer, cwd=cwd, overwrite=overwrite, told=finish is not None)
+        plan = make_plan(request, collection, private=private)
+        check_folder(collection.out_dir, cwd=request.cwd, typed="out" in request.typed)
+        writer = _writer(plan, request, warden, private)
+        check_targets(plan, request, writer, told=finish is not None)
         exporter = await stack.enter_async_context(Exporter(warden.now))
-        run = _Run(settings, plan, warden, emit, writer)
-        context = await run.context(stack, exporter, cwd)
+        run = _Run(request, plan, warden, emit, writer)
+        context = await run.context(stack, exporter)
         report = await run.go(context, catch_signals=catch_signals)
         try:
             run.bundle(context, report)
@@ -126,72 +128,17 @@ async def render(
         return report
 
 
-def _writer(
-    plan: Plan, settings: RenderSettings, warden: RunWarden, private: Path, *, overwrite: bool
-) -> Writer:
+def _writer(plan: Plan, request: Request, warden: RunWarden, private: Path) -> Writer:
+    collection = plan.collection
     return Writer(
-        plan.collection.out_dir,
-        overwrite=overwrite,
-        sources=[file.path for file in plan.collection.files],
-        documents=[item.documents[to] for item in plan.items.values() for to in settings.to],
-        home=plan.collection.root,
+        collection.out_dir,
+        overwrite=request.overwrites(collection.out_dir),
+        sources=[file.path for file in collection.files],
+        documents=[item.documents[to] for item in plan.items.values() for to in request.settings.to],
+        home=collection.root,
         private=private,
         guard=warden,
     )
-
-
-def _checked(settings: RenderSettings) -> RenderSettings:
-    """Return the settings; what this version cannot do is refused before anything is done."""
-    if settings.bundle is not None:
-        bundle_format(settings.bundle)
-    _check_formats(settings.to)
-    if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
-        _check_formats([settings.out.suffix.removeprefix(".")])  # nobody calls a folder x.py
-    choice_within(settings.isolate, settings.rendezvous)
-    if settings.isolate == "net" and (error := obstacle()) is not None:
-        raise error
-    # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
-    check(("ipykernel",), settings.rendezvous)
-    if settings.kernel is not None:
-        try:
-            find(settings.kernel)
-        except (KernelTypeNotFound, LaunchError) as error:
-            raise UsageError(error.what, why=error.why, do=error.do) from None
-    if settings.cluster is not None:
-        raise UsageError(
-            "this version of moorage runs notebooks on this machine only", do="Leave --cluster out"
-        )
-    return settings
-
-
-def _check_formats(formats: Sequence[str]) -> None:
-    for to in formats or ("nothing",):
-        if to not in {"ipynb", "html", "md"}:
-            raise UsageError(f"moorage cannot write {to}", do="Choose from ipynb, html and md")
-
-
-def _implied(
-    plan: Plan,
-    settings: RenderSettings,
-    flags: Mapping[str, Any],
-    configuration: Configuration,
-    sources: Sequence[str | Path],
-    cwd: Path,
-    private: Path,
-) -> tuple[RenderSettings, Plan]:
-    """Let ``-o page.html`` mean ``--to html`` where nobody said otherwise."""
-    out_file = plan.collection.out_file
-    if out_file is None:
-        return settings, plan
-    suffix = out_file.suffix.removeprefix(".")
-    _check_formats([suffix])
-    if suffix in settings.to:
-        return settings, plan
-    if flags.get("to") is not None:
-        why = f"--to says {','.join(settings.to)}"
-        raise UsageError(f"-o {settings.out} would not be written", why=why, do="Make the two agree")
-    settings = replace(settings, to=(suffix,))
-    return settings, make_plan(sources, settings, configuration, cwd=cwd, private=private)
 
 
 class _Run:
@@ -199,14 +146,15 @@ class _Run:
 
     def __init__(
         self,
-        settings: RenderSettings,
+        request: Request,
         plan: Plan,
         warden: RunWarden,
         emit: Callable[[Event], None],
         writer: Writer,
     ) -> None:
+        self._request = request
+        self._settings = settings = request.settings
         self._writer = writer
-        self._settings = settings
         self._plan = plan
         self._warden = warden
         self._emit = emit
@@ -219,47 +167,47 @@ class _Run:
         self._cores = cores
         self._referred: dict[str, Path] = {}
 
-    async def context(self, stack: AsyncExitStack, exporter: Exporter, cwd: Path) -> Context:
+    async def context(self, stack: AsyncExitStack, exporter: Exporter) -> Context:
         """Put together what all notebooks share."""
-        settings, plan, warden = self._settings, self._plan, self._warden
-        cache = self._cache(cwd)
-        # A make inside a notebook is not part of the make that runs us, and has none of its descriptors.
-        surroundings = dict(os.environ) | {key: "" for key in ("MAKEFLAGS", "MFLAGS") if key in os.environ}
-        if cache_key.VARIABLE in os.environ:  # what notebooks run shall not sign results of its own
-            surroundings[cache_key.VARIABLE] = ""
-        at_once = min(self._slots, len(plan.items))
-        surroundings |= thread_environment(at_once, self._cores, environ=os.environ)
-        if settings.display:
-            surroundings |= await stack.enter_async_context(display(warden.now))
-        fork, ahead = len(plan.items) > 1 and not settings.no_fork, None
-        if fork and not any(each.settings.memory for each in plan.items.values()):
-            directories = {name: item.directory for name, item in plan.items.items()}
-            ready = kernels_ahead(directories, settings, env=surroundings)
-            ahead = await stack.enter_async_context(ready)
+        collection = self._plan.collection
         return Context(
-            plan.collection.root,
-            plan.home,
-            cwd,
-            plan.collection.out_dir,
-            settings,
-            warden,
-            cache,
-            exporter,
-            self._emit,
-            self._clock,
-            surroundings,
-            Links(warden),
-            self._writer,
-            fork=fork,
-            ahead=ahead,
+            folders=Folders(
+                root=collection.root, home=self._plan.home, cwd=self._request.cwd, out=collection.out_dir
+            ),
+            settings=self._settings,
+            launching=await self._launching(stack),
+            results=Results(writer=self._writer, exporter=exporter, cache=self._cache()),
+            emit=self._emit,
+            clock=self._clock,
         )
 
-    def _cache(self, cwd: Path) -> Cache | None:
+    async def _launching(self, stack: AsyncExitStack) -> Launching:
+        settings, items, warden = self._settings, self._plan.items, self._warden
+        environ = await self._environ(stack)
+        fork, prelaunch = len(items) > 1 and not settings.no_fork, None
+        if fork and not any(each.settings.memory for each in items.values()):
+            directories = {name: item.directory for name, item in items.items()}
+            prelaunch = await stack.enter_async_context(prelaunched(directories, settings, env=environ))
+        return Launching(warden=warden, environ=environ, links=Links(warden), fork=fork, prelaunch=prelaunch)
+
+    async def _environ(self, stack: AsyncExitStack) -> dict[str, str]:
+        """Return the environment of the kernels; a virtual display it names lasts as long as the stack."""
+        # A make inside a notebook is not part of the make that runs us, and has none of its descriptors.
+        environ = dict(os.environ) | {key: "" for key in ("MAKEFLAGS", "MFLAGS") if key in os.environ}
+        if cache_key.VARIABLE in os.environ:  # what notebooks run shall not sign results of its own
+            environ[cache_key.VARIABLE] = ""
+        at_once = min(self._slots, len(self._plan.items))
+        environ |= thread_environment(at_once, self._cores, environ=os.environ)
+        if self._settings.display:
+            environ |= await stack.enter_async_context(display(self._warden.now))
+        return environ
+
+    def _cache(self) -> Cache | None:
         """Return the cache; None, and a sentence, where its usual place or this user's key cannot be used."""
         settings, plan, warden = self._settings, self._plan, self._warden
         if settings.no_cache:
             return None
-        named = None if settings.cache is None else Path(os.path.realpath(cwd / settings.cache))
+        named = None if settings.cache is None else Path(os.path.realpath(self._request.cwd / settings.cache))
         try:
             return Cache(
                 named or _usual_cache(plan.state),
@@ -294,8 +242,8 @@ class _Run:
         started = RunStarted(
             tuple(plan.items),
             min(slots, len(plan.items)),
-            str(context.root),
-            context.shown(context.out_dir),
+            str(context.folders.root),
+            context.folders.shown(context.folders.out),
             dict(plan.expected),
         )
         self._emit(started)
@@ -314,7 +262,7 @@ class _Run:
             outcomes = await batch.run()
         self._afterwards(context, outcomes)
         self._emit(RunFinished(self._clock(), outcomes, interrupted))
-        return Report(outcomes, self._clock(), interrupted, self._executed(), context.out_dir)
+        return Report(outcomes, self._clock(), interrupted, self._executed(), context.folders.out)
 
     def _executed(self) -> dict[str, Path]:
         """Return the executed notebook of each source that has one."""
@@ -332,12 +280,12 @@ class _Run:
             for each in outcomes
             if each.status == "ok"
         }
-        if context.cache is not None:
+        if context.results.cache is not None:
             if seconds and not state_obstacle(self._plan.state):
                 with suppress(OutputError):  # as losing them, not keeping them costs nothing but order
                     make_state(self._plan.state)
                 save_timings(self._plan.state / "timings.json", seconds, guard=self._warden)
-            context.cache.prune()
+            context.results.cache.prune()
 
     def bundle(self, context: Context, report: Report) -> None:
         """Pack the bundle, if one is wanted: of a whole run only.
@@ -345,7 +293,7 @@ class _Run:
         Raises:
             OutputError: it cannot be written.
         """
-        target, out_dir = self._settings.bundle, context.out_dir
+        target, out_dir = self._settings.bundle, context.folders.out
         if target is None or report.interrupted:
             return
         good = {each.source: each for each in report.outcomes if each.output is not None}
@@ -357,11 +305,11 @@ class _Run:
         }
         made = {name: out_dir / name for each in good.values() for name in each.artifacts}
         made |= self._referred
-        members = layout(documents, made, hidden_files(context.root, self._plan.items))
+        members = layout(documents, made, hidden_files(context.folders.root, self._plan.items))
         overwrite = self._settings.overwrite
         check_named(target, overwrite=overwrite)
         follow = follows(target, overwrite=overwrite)
-        write_bundle(context.cwd / target, members, guard=self._warden, follow=follow)
+        write_bundle(context.folders.cwd / target, members, guard=self._warden, follow=follow)
 
 
 def _usual_cache(state: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What moorage did not foresee, as a sentence: who renders a notebook has no use for a stack trace."""
+"""An unexpected exception, as a sentence: a stack trace of moorage is of no use to a user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from moorage.errors import MoorageError
 
 
-def unforeseen(error: Exception) -> MoorageError:
+def unexpected(error: Exception) -> MoorageError:
     """Return an error that says what came up and where.
 
     Args:

@@ -14,8 +14,8 @@ from moorage.kernel.launch import launch
 from moorage.notebooks.cache.environment import Environment
 from moorage.notebooks.cache.stored import Ran
 from moorage.notebooks.documents.document import load
-from moorage.notebooks.execution.cached_result import Remember, _recipe
-from moorage.notebooks.planning.dependencies import input_files
+from moorage.notebooks.execution.cached_result import CachedResult, _recipe
+from moorage.notebooks.execution.input_files import input_files
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +26,9 @@ async def recipe(folder, *sources: str, **flags):
         return _recipe(made.context, item, input_files(item.file.path, item.settings))
 
 
-def remember(made: Planned) -> Remember:
-    assert made.context.cache is not None
-    return Remember(made.context, made.plan.items["x.py"], made.context.cache)
+def remember(made: Planned) -> CachedResult:
+    assert made.context.results.cache is not None
+    return CachedResult(made.context, made.plan.items["x.py"], made.context.results.cache)
 
 
 async def test_what_is_said_about_the_notebook_is_part_of_its_recipe(tmp_path):
@@ -73,7 +73,7 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
         for cell in notebook["cells"]:
             cell.update(outputs=[], execution_count=1)
         async with (
-            launch(native(), cwd=tmp_path, warden=made.context.warden.now) as kernel,
+            launch(native(), cwd=tmp_path, warden=made.context.launching.warden.now) as kernel,
             remember(made).watched(kernel, print) as watching,
         ):
             await kernel.execute("import helper")

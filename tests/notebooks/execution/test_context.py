@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 async def test_paths_are_shown_as_the_user_would_write_them(tmp_path):
     write(tmp_path, {"a/x.py": script("1")})
     async with planned(tmp_path, ["a"]) as run:
-        assert run.context.shown(tmp_path / "out/x.ipynb") == "out/x.ipynb"
-        assert run.context.shown(tmp_path.parent / "y") == str(tmp_path.parent / "y")
+        assert run.context.folders.shown(tmp_path / "out/x.ipynb") == "out/x.ipynb"
+        assert run.context.folders.shown(tmp_path.parent / "y") == str(tmp_path.parent / "y")
 
 
 async def test_an_item_runs_where_its_source_lies(tmp_path):

@@ -1,4 +1,4 @@
-"""Kernels ahead of the notebooks of a run: for whom, and how many."""
+"""Kernels ahead of the notebooks of a run: for which, and how many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery.kernelspec import native
-from moorage.notebooks.execution.prelaunch import kernels_ahead, launch_options
+from moorage.notebooks.execution.prelaunch import launch_options, prelaunched
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.process.local import shared_warden
 
@@ -20,12 +20,11 @@ SETTINGS = RenderSettings(kernel_arg=("--Session.username=me",), env={"ALL": "1"
 
 
 def test_a_kernel_gets_what_the_run_says_and_no_file_for_its_history() -> None:
-    options = launch_options(SPEC, SETTINGS, directory=Path("/x"), env={"A": "1"}, fork=True)
-    assert options["env"] == {"A": "1", "ALL": "1"}
+    options = launch_options(SPEC, SETTINGS, directory=Path("/x"), env={"A": "1"}, fork=True, start_timeout=5)
+    assert (options["env"], options["timeout"]) == ({"A": "1"}, 5)
     assert options["kernel_args"] == ("--HistoryManager.hist_file=:memory:", "--Session.username=me")
-    other = launch_options(
-        replace(SPEC, argv=("R",), language="r"), SETTINGS, directory=Path(), env={}, fork=True
-    )
+    spec = replace(SPEC, argv=("R",), language="r")
+    other = launch_options(spec, SETTINGS, directory=Path(), env={}, fork=True, start_timeout=0)
     assert other["kernel_args"] == ("--Session.username=me",)
 
 
@@ -35,10 +34,12 @@ async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(
     directories = {"a": tmp_path, "b": tmp_path, "c": elsewhere}
     async with (
         shared_warden(),
-        kernels_ahead(directories, SETTINGS, env={}) as ahead,
+        prelaunched(directories, SETTINGS, env={}) as ahead,
     ):
         assert ahead is not None
-        options = launch_options(SPEC, SETTINGS, directory=tmp_path, env={}, fork=True)
+        options = launch_options(
+            SPEC, SETTINGS, directory=tmp_path, env={"ALL": "1"}, fork=True, start_timeout=60
+        )
         assert ahead._ready.ready == 0
         assert ahead.launch("c", SPEC, options | {"cwd": elsewhere}) is None
         assert ahead.launch("a", replace(SPEC, name="other"), options) is None
@@ -48,7 +49,7 @@ async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(
         async with asyncio.timeout(60):
             while not ahead._ready.ready:
                 await asyncio.sleep(0.01)
-        ahead.over("c")
+        ahead.settled("c")
         async with ahead.launch("b", SPEC, options) as kernel:
             assert ahead._ready.ready == 0
             assert (await kernel.execute("1")).status == "ok"

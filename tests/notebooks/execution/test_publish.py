@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +10,11 @@ from command import script, write
 from contexts import planned
 from moorage.errors import OutputError
 from moorage.notebooks.events import Failure, Outcome
-from moorage.notebooks.execution.publish import Publisher, count_cells, documents_of, not_made, unwritten
+from moorage.notebooks.execution.publish import Publisher, count_cells, not_made, unwritten
 
 pytestmark = pytest.mark.anyio
 
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-
-
-def test_every_format_has_its_place_and_the_notebook_always_one():
-    output, private = Path("/out/x.ipynb"), Path("/private/1.ipynb")
-    assert documents_of(output, ["ipynb", "md"], private) == {"ipynb": output, "md": Path("/out/x.md")}
-    assert documents_of(output, ["html"], private) == {"html": Path("/out/x.html"), "ipynb": private}
 
 
 def test_a_missing_declared_output_fails_only_what_was_well():

@@ -13,7 +13,7 @@ from contexts import Planned, planned
 from moorage.notebooks.cache import store
 from moorage.notebooks.events import CellStarted, Outcome
 from moorage.notebooks.execution import rendering
-from moorage.notebooks.execution.rendering import Place, Rendering
+from moorage.notebooks.execution.rendering import Attempt, Rendering
 from moorage.regular import raise_if_ended
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def run(planned: Planned, name: str) -> tuple[Outcome, list[Outcome]]:
     released: list[Outcome] = []
-    rendering = Rendering(planned.context, planned.plan.items[name], Place(0, 1), released.append)
+    rendering = Rendering(planned.context, planned.plan.items[name], Attempt(0, 1), released.append)
     return await rendering.run(), released
 
 
@@ -41,10 +41,10 @@ async def test_it_runs_the_source_as_it_is_now_and_remembers_it_as_that(tmp_path
     write(tmp_path, {"x.py": script("print('planned')")})
     async with planned(tmp_path, ["x.py"]) as made:
         item = made.plan.items["x.py"]
-        assert made.context.cache is not None
-        from moorage.notebooks.execution.cached_result import Remember
+        assert made.context.results.cache is not None
+        from moorage.notebooks.execution.cached_result import CachedResult
 
-        assert Remember(made.context, item, made.context.cache).finished() is None
+        assert CachedResult(made.context, item, made.context.results.cache).finished() is None
 
 
 @pytest.mark.real

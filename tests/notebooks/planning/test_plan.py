@@ -1,4 +1,4 @@
-"""Plans: which notebooks, with what settings, after whom."""
+"""Plans: which notebooks, with what settings, after which others."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from command import script, write
+from contexts import request_in
 from moorage.errors import ConfigurationError, UsageError
-from moorage.notebooks.planning.plan import Plan, _project, make_plan, named_from
-from moorage.notebooks.planning.settings import configuration_for, merge
+from moorage.notebooks.planning import plan as plan_module
+from moorage.notebooks.planning.plan import Plan, _project, find_documents, make_plan, named_from
 
 
 def plan(folder: Path, *sources: str, **flags) -> Plan:
-    configuration = configuration_for(sources, folder)
-    settings = merge(flags, configuration)
-    return make_plan(sources, settings, configuration, cwd=folder, private=folder / "private")
+    request, collection = find_documents(request_in(folder, sources, **flags))
+    return make_plan(request, collection, private=folder / "private")
 
 
 def notebook(metadata: dict) -> str:
@@ -46,7 +46,7 @@ def test_the_flag_says_how_often_unless_the_notebook_does(tmp_path):
     assert retries == {"a.py": 4, "b.ipynb": 0}
 
 
-def test_who_is_waited_for_knows_it(tmp_path):
+def test_a_notebook_that_others_need_is_waited_for(tmp_path):
     write(
         tmp_path,
         {
@@ -107,16 +107,25 @@ def test_names_from_elsewhere_lead_out_of_the_project(tmp_path):
     assert named_from(tmp_path / "a", tmp_path / "b/x.py") == "../b/x.py"
 
 
-def test_notebooks_nobody_asked_for_lie_in_a_private_place(tmp_path):
+def test_notebooks_wanted_for_their_pages_only_lie_in_a_private_place(tmp_path):
     write(tmp_path, {"a.py": script("1")})
     item = plan(tmp_path, "a.py", to="html").items["a.py"]
     assert item.documents["ipynb"].parent == tmp_path / "private"
     assert item.documents["html"] == tmp_path / "rendered/a.html"
 
 
-def test_no_git_folder_in_a_place_that_anybody_may_write_to_makes_a_project(tmp_path):
+def test_no_git_folder_in_a_place_that_every_user_may_write_to_makes_a_project(tmp_path):
     (tmp_path / "top/.git").mkdir(parents=True)
     (tmp_path / "top/docs").mkdir()
     assert _project(tmp_path / "top/docs") == tmp_path / "top"
     (tmp_path / "top").chmod(0o1777)
     assert _project(tmp_path / "top/docs") == tmp_path / "top/docs"
+
+
+def test_a_page_named_by_its_file_means_its_format_and_every_source_is_read_once(tmp_path, monkeypatch):
+    write(tmp_path, {"a.py": script("1")})
+    read = []
+    monkeypatch.setattr(plan_module, "read_regular", lambda path, _: read.append(path) or path.read_bytes())
+    item = plan(tmp_path, "a.py", out=tmp_path / "page.html").items["a.py"]
+    assert item.documents["html"] == tmp_path / "page.html"
+    assert read == [tmp_path / "a.py"]

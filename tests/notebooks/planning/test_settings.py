@@ -176,6 +176,10 @@ def test_notebook_tables_by_glob_and_path_over_metadata(tmp_path):
         cores=2,
         env={"A": "glob", "B": "1", "C": "own"},
     )
+    run = RenderSettings(timeout=9, retries=3, env={"A": "flag"}, artifacts=("*.gif",))
+    merged = configuration.notebook(tmp_path / "demos/base.py", {**metadata, "timeout": 5}, run)
+    assert (merged.timeout, merged.retries, merged.artifacts) == (5, 3, ("*.gif",))
+    assert merged.env == {"A": "flag", "B": "1", "C": "own"}
     assert configuration.notebook(tmp_path / "demos/other.py").memory == 2**30
     assert configuration.notebook(tmp_path / "other.py") == NotebookSettings()
 

@@ -12,8 +12,8 @@ from foreign_user import give_away
 from moorage.errors import UsageError
 from moorage.notebooks.output.made import FILE_NAME
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.settings import Configuration, RenderSettings
-from moorage.notebooks.planning.targets import check_folder, has_index, overwriting
+from moorage.notebooks.planning.settings import RenderSettings
+from moorage.notebooks.planning.targets import check_folder, has_index
 from moorage.notebooks.run import render
 
 pytestmark = pytest.mark.anyio
@@ -145,17 +145,6 @@ async def test_outputs_never_become_sources(folder):
             == {"docs": {"a.py", "old/mine.ipynb"}, "docs/old": {"mine.ipynb"}}[sources[0]]
         )
     assert (folder / "docs/old" / FILE_NAME).exists()
-
-
-def test_what_the_configuration_says_counts_below_its_folder_only(tmp_path):
-    configuration = Configuration(tmp_path / "moorage.toml", tmp_path)
-    said = overwriting(RenderSettings(overwrite=True), {}, configuration)
-    (tmp_path / "link").symlink_to(tmp_path.parent)
-    assert said(tmp_path / "site")
-    assert not said(tmp_path.parent / "x")
-    assert not said(tmp_path / "link/x")
-    assert overwriting(RenderSettings(overwrite=True), {"overwrite": True}, configuration)(Path("/x"))
-    assert not overwriting(RenderSettings(), {}, configuration)(tmp_path)
 
 
 def test_the_index_is_for_several_pages_of_which_none_is_the_index():

@@ -23,10 +23,11 @@ from moorage.notebooks.cache.stored import Entry, FastHit, Ran
 from moorage.notebooks.cache.watching import Watching
 from moorage.notebooks.documents.document import Document
 from moorage.notebooks.events import Note
-from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.input_files import input_files
 from moorage.notebooks.execution.kernels import kernel_names, lasting_name, named_contents
 from moorage.notebooks.output.shown import shown_files
+from moorage.notebooks.planning.item import Item
 from moorage.notebooks.planning.plan import named_from
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.tasks import aside
@@ -35,8 +36,8 @@ from moorage.version import __version__
 _PROBE_SECONDS = 10.0
 
 
-class Remember:
-    """The cache as one notebook sees it."""
+class CachedResult:
+    """The result of one notebook in the cache: looked up before it runs, kept after it did."""
 
     def __init__(self, context: Context, item: Item, cache: Cache, files: Sequence[Path] = ()) -> None:
         """Describe what is to be rendered; nothing is read yet.
@@ -77,7 +78,7 @@ class Remember:
         if not _has_pages(self._context):
             return {}
         files = shown_files(notebook, self._item.directory)
-        return self._cache.shown((*files, *self._context.tools.templates()))
+        return self._cache.shown((*files, *self._context.results.tools.templates()))
 
     def inputs(self) -> dict[str, FileState]:
         """Return what the declared inputs hold; to be taken before the first cell."""
@@ -90,9 +91,9 @@ class Remember:
         Yields None where there is no place for what its children say.
         """
         context, item = self._context, self._item
-        folders = dict.fromkeys((context.home, context.root, item.directory))
+        folders = dict.fromkeys((context.folders.home, context.folders.root, item.directory))
         try:
-            place = Watching(context.warden.now.directory, folders)
+            place = Watching(context.launching.warden.now.directory, folders)
         except OSError:
             yield None
             return
@@ -120,7 +121,7 @@ class Remember:
         run = Run(
             code=tuple(cell["source"] for cell in run_cells(notebook)),
             directory=item.directory,
-            root=self._context.home,
+            root=self._context.folders.home,
             started_ns=watching.started_ns,
             log=watching.log(),
             trusted=bool(item.settings.inputs),
@@ -143,7 +144,7 @@ class Remember:
     def _restore(self, hit: FastHit | Entry, documents: Mapping[str, Path]) -> bool:
         item = self._item
         beside = item.file.output.parent
-        # Artefacts belong beside the output, and at home too when somebody waits for them there.
+        # Artefacts belong beside the output, and at home too when they are waited for there.
         at_home = item.waited_for or item.settings.outputs
         folders = (beside, item.directory) if at_home else (beside,)
         return self._cache.restore(hit, documents, artifact_folders=folders) is not None
@@ -184,22 +185,22 @@ async def read_inputs(item: Item, cache: Cache) -> tuple[Path, ...]:
 def _recipe(context: Context, item: Item, files: Sequence[Path]) -> Recipe:
     settings, own = context.settings, item.settings
     return Recipe(
-        source=named_from(context.home, item.file.path),
+        source=named_from(context.folders.home, item.file.path),
         content=content_of(item.data),
-        kernel=own.kernel or settings.kernel,
-        params={**own.param, **settings.param},
-        env={**ambient(context.surroundings), **own.env, **settings.env, **_shown_on(settings)},
+        kernel=own.kernel,
+        params=dict(own.param),
+        env={**ambient(context.launching.environ), **own.env, **_shown_on(settings)},
         isolate=settings.isolate,
         kernel_args=(*settings.kernel_arg, *map(repr, named_contents(settings.kernel_arg))),
         allow_errors=settings.allow_errors,
-        inputs=tuple(named_from(context.home, path) for path in files),
-        artifacts=(*own.artifacts, *own.outputs, *settings.artifacts),
+        inputs=tuple(named_from(context.folders.home, path) for path in files),
+        artifacts=own.collected,
         display={
             "remove_cells": sorted(settings.remove_cells),
             "to": sorted(settings.to),
             "moorage": __version__,
-            "reading": context.tools.reading(item.file.path),
-            "pages": context.tools.pages() if _has_pages(context) else {},
+            "reading": context.results.tools.reading(item.file.path),
+            "pages": context.results.tools.pages() if _has_pages(context) else {},
             # A kernel that was not here when the nearest one was taken may be here now.
             "kernels": kernel_names(),
         },

@@ -16,82 +16,83 @@ from moorage.notebooks.execution.tools import Tools
 from moorage.notebooks.output.conflicts import Conflicts
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.collect import SourceFile
-from moorage.notebooks.planning.dependencies import Link
-from moorage.notebooks.planning.settings import NotebookSettings, RenderSettings
+from moorage.notebooks.planning.settings import RenderSettings
 from moorage.process.local import Fork
 
 
-@dataclass(frozen=True)
-class Item:
-    """One notebook of a run, planned.
-
-    Attributes:
-        file: its source and where its output goes.
-        settings: what configuration and metadata say about it.
-        data: the source's bytes as they were when the run was planned.
-        links: placed in its directory while it runs.
-        missing: why it cannot run at all, or empty.
-        documents: every document it becomes, by format; ``ipynb`` is always there, in a private place
-            when nobody asked for it.
-        waited_for: something depends on it: it has not ended before its kernel has.
-        fresh: never rendered before, as far as is known: its kernel is started while it is parsed.
-    """
-
-    file: SourceFile
-    settings: NotebookSettings
-    data: bytes = field(repr=False)
-    documents: Mapping[str, Path]
-    links: tuple[Link, ...] = ()
-    missing: str = ""
-    waited_for: bool = False
-    fresh: bool = False
-
-    @property
-    def name(self) -> str:
-        """The source's path relative to the run's root."""
-        return self.file.name
-
-    @property
-    def directory(self) -> Path:
-        """Where it runs."""
-        return self.file.path.parent
-
-
-@dataclass(frozen=True)
-class Context:
-    """One run: where it reads and writes, and whom it tells.
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where a run reads and writes; all absolute.
 
     Attributes:
         root: common ancestor of the sources: names are relative to it.
         home: folder of the project: what the cache keeps is named relative to it, so that a notebook is the
             same one whichever sources are named beside it.
-        cwd: absolute working directory.
-        surroundings: environment of the kernels before what is said about single ones.
-        writer: writes the output folder.
-        fork: whether kernels are forked from a template, which pays where there are several.
-        ahead: kernels started while others still run, or None.
-        tools: what sources are read and pages are made with.
+        cwd: the working directory.
+        out: folder of the outputs.
     """
 
     root: Path
     home: Path
     cwd: Path
-    out_dir: Path
-    settings: RenderSettings
-    warden: RunWarden
-    cache: Cache | None
-    exporter: Exporter
-    emit: Callable[[Event], None]
-    clock: Callable[[], float]
-    surroundings: Mapping[str, str] = field(repr=False)
-    links: Links
-    writer: Writer
-    conflicts: Conflicts = field(default_factory=Conflicts)
-    fork: Fork = False
-    ahead: Prelaunch | None = None
-    tools: Tools = field(default_factory=Tools)
+    out: Path
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""
         return os.path.relpath(path, self.cwd) if path.is_relative_to(self.cwd) else str(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launching:
+    """How the kernels of a run are launched.
+
+    Attributes:
+        warden: guards the run's files, and is there for kernels.
+        environ: environment of the kernels before what is said of single ones.
+        links: placed while notebooks run.
+        fork: whether kernels are forked from a template, which pays where there are several.
+        prelaunch: kernels started while others still run, or None.
+    """
+
+    warden: RunWarden
+    environ: Mapping[str, str] = field(repr=False)
+    links: Links
+    fork: Fork = False
+    prelaunch: Prelaunch | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Where the results of a run go.
+
+    Attributes:
+        writer: writes the output folder.
+        exporter: makes the pages.
+        cache: keeps results between runs; None for none.
+        conflicts: which notebook a file belongs to that several may have made.
+        tools: what sources are read and pages are made with.
+    """
+
+    writer: Writer
+    exporter: Exporter
+    cache: Cache | None
+    conflicts: Conflicts = field(default_factory=Conflicts)
+    tools: Tools = field(default_factory=Tools)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One run: where it reads and writes, how its kernels are launched, what is told of it.
+
+    Attributes:
+        settings: of the run; what counts for one notebook is in its own settings.
+        emit: called with every event.
+        clock: returns the seconds since the run began.
+    """
+
+    folders: Folders
+    settings: RenderSettings
+    launching: Launching
+    results: Results
+    emit: Callable[[Event], None]
+    clock: Callable[[], float]

@@ -19,11 +19,11 @@ from moorage.kinds import kind_of
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.process.local import Fork
 
-_FOR_EVER = 365 * 86400.0
+_NO_DEADLINE = 365 * 86400.0
 
 
 class Prelaunch:
-    """What is ready, and for whom; made by :func:`kernels_ahead`."""
+    """Kernels that are ready, and the notebooks they are for; made by :func:`prelaunched`."""
 
     def __init__(self, ready: Pool, options: Mapping[str, Any], names: Iterable[str]) -> None:
         """Describe it.
@@ -49,10 +49,10 @@ class Prelaunch:
         """
         if spec != self._ready.spec or options != self._options:
             return None
-        self.over(name)
+        self.settled(name)
         return self._ready.launch()
 
-    def over(self, name: str) -> None:
+    def settled(self, name: str) -> None:
         """A notebook has its kernel, or needs none."""
         self._waiting.discard(name)
         self._ready.resize(min(1, len(self._waiting)))
@@ -65,7 +65,7 @@ def launch_options(
     directory: Path,
     env: Mapping[str, str],
     fork: Fork,
-    start_timeout: float | None = None,
+    start_timeout: float,
 ) -> dict[str, Any]:
     """Return how a notebook's kernel is launched.
 
@@ -73,9 +73,9 @@ def launch_options(
         spec: its kernel type.
         settings: of the run.
         directory: where it runs.
-        env: its surroundings, before what the settings add for all.
+        env: its environment.
         fork: see :func:`moorage.launch`.
-        start_timeout: seconds its kernel may take to answer, where it has a limit of its own.
+        start_timeout: seconds its kernel may take to answer, 0 for no deadline.
     """
     arguments = settings.kernel_arg
     if kind_of(spec.argv).application and spec.language == "python":
@@ -83,17 +83,17 @@ def launch_options(
         arguments = ("--HistoryManager.hist_file=:memory:", *arguments)
     return {
         "cwd": directory,
-        "env": {**env, **settings.env},
+        "env": env,
         "rendezvous": settings.rendezvous,
         "kernel_args": arguments,
-        "timeout": (settings.start_timeout if start_timeout is None else start_timeout) or _FOR_EVER,
+        "timeout": start_timeout or _NO_DEADLINE,
         "fork": fork,
         "isolate": settings.isolate,
     }
 
 
 @asynccontextmanager
-async def kernels_ahead(
+async def prelaunched(
     directories: Mapping[str, Path], settings: RenderSettings, *, env: Mapping[str, str]
 ) -> AsyncIterator[Prelaunch | None]:
     """Have kernels ready while the block lasts; None where there is no kernel of this interpreter.
@@ -101,14 +101,21 @@ async def kernels_ahead(
     Args:
         directories: where each notebook of the run is.
         settings: of the run.
-        env: the surroundings of all kernels.
+        env: environment of the kernels, before what the settings add.
     """
     spec = native()
     if spec is None:
         yield None
         return
     most = Counter(directories.values()).most_common(1)[0][0]
-    options = launch_options(spec, settings, directory=most, env=env, fork=True)
+    options = launch_options(
+        spec,
+        settings,
+        directory=most,
+        env={**env, **settings.env},
+        fork=True,
+        start_timeout=settings.start_timeout,
+    )
     # Nothing is started before the first notebook wants a kernel: all may be in the cache.
     async with pool(spec, size=0, **options) as ready:
         yield Prelaunch(ready, options, directories)

@@ -13,24 +13,13 @@ from moorage.notebooks.cache.stored import below
 from moorage.notebooks.documents.document import dumps
 from moorage.notebooks.documents.tags import runnable
 from moorage.notebooks.events import Failure, Outcome
-from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.context import Context
 from moorage.notebooks.output import artifacts
 from moorage.notebooks.output.artifacts import Snapshot
 from moorage.notebooks.output.export import Target
+from moorage.notebooks.planning.item import Item
 from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.tasks import aside
-
-
-def documents_of(output: Path, to: Sequence[str], private: Path) -> dict[str, Path]:
-    """Return where each document of a notebook goes, by format.
-
-    Args:
-        output: the notebook to write.
-        to: the formats wanted.
-        private: where the notebook goes when it is wanted for its pages only.
-    """
-    places = {form: output.with_suffix(f".{form}") for form in to}
-    return {**places, "ipynb": output if "ipynb" in to else private}
 
 
 class Publisher:
@@ -39,31 +28,31 @@ class Publisher:
     def __init__(self, context: Context, item: Item) -> None:
         self._context = context
         self._item = item
-        self._patterns = (*item.settings.artifacts, *item.settings.outputs, *context.settings.artifacts)
+        self._patterns = item.settings.collected
         self._before: Snapshot | None = None
         self._collected: list[str] = []
 
     @property
     def waits(self) -> bool:
-        """Whether files that may still appear while the kernel ends matter to somebody."""
+        """Whether files that may still appear while the kernel ends matter."""
         return bool(self._item.waited_for or self._patterns)
 
     async def begin(self) -> None:
         """Look at what is there before the notebook runs. Raises UsageError for an impossible pattern."""
         if self._patterns:
             context = self._context
-            context.conflicts.began(self._item.name, self._item.data.decode(errors="replace"))
-            exclude = [context.out_dir] if context.out_dir != context.root else []
+            context.results.conflicts.began(self._item.name, self._item.data.decode(errors="replace"))
+            exclude = [context.folders.out] if context.folders.out != context.folders.root else []
             self._before = await aside(
                 lambda: artifacts.snapshot(
-                    self._item.directory, self._patterns, root=context.root, exclude=exclude
+                    self._item.directory, self._patterns, root=context.folders.root, exclude=exclude
                 )
             )
 
     def write(self, notebook: Mapping[str, Any]) -> bytes:
         """Write the notebook and return its bytes. Raises OutputError."""
         data = dumps(dict(notebook))
-        self._context.writer.put(self._item.documents["ipynb"], data)
+        self._context.results.writer.put(self._item.documents["ipynb"], data)
         return data
 
     async def export(self, data: bytes) -> dict[str, bytes]:
@@ -75,12 +64,12 @@ class Publisher:
         context, documents = self._context, self._item.documents
         alone = {"ipynb": data}
         for to in (each for each in get_args(Target) if each in documents):
-            written = await context.exporter.convert(
+            written = await context.results.exporter.convert(
                 documents["ipynb"],
                 to,
                 documents[to],
                 folder=self._item.directory,
-                writer=context.writer,
+                writer=context.results.writer,
                 remove_cells=context.settings.remove_cells,
             )
             if len(written) == 1:
@@ -103,28 +92,28 @@ class Publisher:
         before = self._before
         found = await aside(lambda: artifacts.compare(before, outputs=item.settings.outputs))
         folder = item.file.output.parent
-        mine, notes = context.conflicts.claim(item.name, found.artifacts)
+        mine, notes = context.results.conflicts.claim(item.name, found.artifacts)
         placed = artifacts.collect(
             mine,
             folder,
-            within=context.out_dir,
-            put=context.writer.bring,
+            within=context.folders.out,
+            put=context.results.writer.bring,
         )
         for artifact, path in zip(mine, placed, strict=True):
-            notes += context.conflicts.placed(item.name, artifact, path)
-        self._collected += [os.path.relpath(path, context.out_dir) for path in placed]  # noqa: ASYNC240 - names
+            notes += context.results.conflicts.placed(item.name, artifact, path)
+        self._collected += [os.path.relpath(path, context.folders.out) for path in placed]  # noqa: ASYNC240 - names
         for note in notes:
             context.emit(note)
         return {artifact.name: artifact.path for artifact in mine}, found.missing
 
     def restored(self, names: Sequence[str]) -> None:
         """Say which artefacts came from the cache, by their path relative to the notebook's directory."""
-        beside, out_dir = self._item.file.output.parent, self._context.out_dir
+        beside, out_dir = self._item.file.output.parent, self._context.folders.out
         self._collected += [os.path.relpath(below(beside, name), out_dir) for name in names]
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Add what was written to an outcome: documents and artefacts as the user would name them."""
-        shown = [self._context.shown(self._item.documents[to]) for to in self._context.settings.to]
+        shown = [self._context.folders.shown(self._item.documents[to]) for to in self._context.settings.to]
         names = tuple(sorted(self._collected))
         return replace(outcome, output=shown[0], exports=tuple(shown[1:]), artifacts=names)
 

@@ -33,12 +33,13 @@ from moorage.notebooks.documents.document import Document, load
 from moorage.notebooks.documents.parameters import inject_parameters, undeclared
 from moorage.notebooks.documents.tags import without_cells
 from moorage.notebooks.events import CellStarted, Failure, Note, Outcome
-from moorage.notebooks.execution.cached_result import Remember, read_inputs
-from moorage.notebooks.execution.context import Context, Item
+from moorage.notebooks.execution.cached_result import CachedResult, read_inputs
+from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.executor import Execution, Executor, Limits
 from moorage.notebooks.execution.kernels import lasting_name, name_kernel
 from moorage.notebooks.execution.prelaunch import launch_options
 from moorage.notebooks.execution.publish import Publisher, count_cells, not_made, unwritten
+from moorage.notebooks.planning.item import Item
 from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.tasks import aside
 
@@ -50,27 +51,34 @@ READ_SECONDS = 300.0
 
 
 @dataclass
-class Place:
-    """Where an attempt runs, and its kernel while it has one: the batch looks at its memory."""
+class Attempt:
+    """One attempt at one notebook, as the batch sees it.
+
+    Attributes:
+        worker: which of the parallel places it has, from 0.
+        number: 1 for the first attempt at a notebook.
+        kernel: its kernel while it has one: the batch looks at its memory.
+        peak_memory: most bytes its kernel was seen to use.
+    """
 
     worker: int
-    attempt: int
+    number: int
     kernel: Kernel | None = None
     peak_memory: int | None = None
 
 
 class Rendering:
-    """One attempt at one notebook."""
+    """One attempt at one notebook, from start to result."""
 
     def __init__(
-        self, context: Context, item: Item, place: Place, release: Callable[[Outcome], None]
+        self, context: Context, item: Item, attempt: Attempt, release: Callable[[Outcome], None]
     ) -> None:
         """Describe the attempt.
 
         Args:
             context: the run.
             item: the notebook.
-            place: where it runs.
+            attempt: which one; its kernel is noted there.
             release: called as soon as its slot may be used by another, with what is known by then.
         """
         item = _as_it_is_now(item)
@@ -78,10 +86,10 @@ class Rendering:
         """How it ended, as soon as everything is in place: its kernel may still be ending."""
         self._context = context
         self._item = item
-        self._place = place
+        self._attempt = attempt
         self._release = release
         self._began = context.clock()
-        self._remember: Remember | None = None
+        self._cached_result: CachedResult | None = None
         self._publisher = Publisher(context, item)
 
     async def run(self) -> Outcome:
@@ -94,7 +102,7 @@ class Rendering:
         try:
             if (settled := await self._settled()) is not None:
                 return settled
-            with self._context.links.placed(self._item.links):
+            with self._context.launching.links.placed(self._item.links):
                 return await self._run()
         except _FINAL as error:
             if isinstance(error, KernelTypeNotFound) and self._item.settings.optional:
@@ -106,11 +114,11 @@ class Rendering:
             # The kernel died or never answered, before the first cell.
             failure = Failure(0, type(error).__name__, str(error))
             outcome = Outcome(self._item.name, None, "died", error=failure, reason=str(error))
-            return self._timed(replace(outcome, attempts=self._place.attempt))
+            return self._timed(replace(outcome, attempts=self._attempt.number))
 
     async def _settled(self) -> Outcome | None:
         """Return how it ended where that needs no kernel: by the cache, or because reading took too long."""
-        if (cache := self._context.cache) is None:
+        if (cache := self._context.results.cache) is None:
             return None
         limit = self._limits().notebook
         try:
@@ -120,29 +128,30 @@ class Rendering:
             reason = f"reading its inputs took longer than {limit:g} s"
             failure = Failure(0, DeadlineExceeded.__name__, reason)
             return self._timed(Outcome(self._item.name, None, "timeout", error=failure, reason=reason))
-        self._remember = Remember(self._context, self._item, cache, files)
-        if (hit := self._remember.finished()) is None:
+        self._cached_result = CachedResult(self._context, self._item, cache, files)
+        if (hit := self._cached_result.finished()) is None:
             return None
         return self._cached(hit.record.kernel, hit.record.cells, tuple(hit.record.artifacts))
 
     async def _run(self) -> Outcome:
         await self._publisher.begin()
         loading = aside(lambda: load(self._item.file.path))
-        # Should the kernel not start, nobody asks what came of the text.
+        # Should the kernel not start, what came of the text is not looked at.
         loading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if (ahead := self._likely_kernel()) is not None:
+        if (likely := self._likely_kernel()) is not None:
             # The text is parsed while the kernel it will most likely get is starting.
-            async with self._kernel(ahead) as kernel:
+            async with self._kernel(likely) as kernel:
                 document, spec = self._prepare(await self._read(loading))
-                if spec == ahead:
+                if spec == likely:
                     return await self._execute(document, kernel)
         else:
             document, spec = self._prepare(await self._read(loading))
-        if self._remember is not None and (hit := self._remember.outputs(document, spec)) is not None:
+        cached = self._cached_result
+        if cached is not None and (hit := cached.outputs(document, spec)) is not None:
             entry, notebook = hit
-            shown = self._remember.shown(notebook)
+            shown = cached.shown(notebook)
             documents = await self._publisher.export(self._publisher.write(notebook))
-            self._remember.renew(entry, documents, shown)
+            cached.renew(entry, documents, shown)
             return self._cached(spec.called, count_cells(notebook), tuple(entry.record.artifacts))
         async with self._kernel(spec) as kernel:
             return await self._execute(document, kernel)
@@ -159,10 +168,10 @@ class Rendering:
             ) from None
 
     def _likely_kernel(self) -> KernelSpec | None:
-        item, settings = self._item, self._context.settings
+        item = self._item
         if not item.fresh or item.file.path.suffix != ".py":
             return None
-        if item.settings.kernel or settings.kernel or b"kernelspec" in item.data[:4096]:
+        if item.settings.kernel or b"kernelspec" in item.data[:4096]:
             return None
         return native()
 
@@ -172,43 +181,43 @@ class Rendering:
         spec, said = choose_kernel(
             document.kernel,
             document.language,
-            own.kernel or settings.kernel,
+            own.kernel,
             directory=Path(self._item.directory),
         )
         if said:
             self._context.emit(Note("notice", said, self._item.name))
         notebook = without_cells(document.notebook, frozenset(settings.remove_cells))
-        params = {**own.param, **settings.param}
-        if unknown := undeclared(notebook, params):
+        if unknown := undeclared(notebook, own.param):
             said = f"{', '.join(unknown)}: the cell tagged `parameters` names no such parameter"
             self._context.emit(Note("warning", said, self._item.name))
-        notebook = inject_parameters(notebook, params, document.language or spec.language)
+        notebook = inject_parameters(notebook, dict(own.param), document.language or spec.language)
         name_kernel(notebook["metadata"], spec)
         return document.with_notebook(notebook), spec
 
     @asynccontextmanager
     async def _kernel(self, spec: KernelSpec) -> AsyncIterator[Kernel]:
-        context, item = self._context, self._item
+        launching, item = self._context.launching, self._item
         options = launch_options(
             spec,
-            context.settings,
+            self._context.settings,
             directory=item.directory,
-            env={**context.surroundings, **item.settings.env},
-            fork=context.fork,
+            env={**launching.environ, **item.settings.env},
+            fork=launching.fork,
             start_timeout=item.settings.start_timeout,
         )
-        await context.warden.renew()
-        ready = None if context.ahead is None else context.ahead.launch(item.name, spec, options)
+        await launching.warden.renew()
+        prelaunch = launching.prelaunch
+        ready = None if prelaunch is None else prelaunch.launch(item.name, spec, options)
         async with ready or launch(spec, **options) as kernel:
-            self._place.kernel = kernel
+            self._attempt.kernel = kernel
             try:
                 yield kernel
             finally:
-                self._place.kernel = None
+                self._attempt.kernel = None
 
     async def _execute(self, document: Document, kernel: Kernel) -> Outcome:
         notebook = document.notebook
-        inputs = {} if self._remember is None else self._remember.inputs()
+        inputs = {} if self._cached_result is None else self._cached_result.inputs()
         if self._item.file.path.suffix == ".py" and kernel.spec.language == "python":
             # As `python x.py` has it: ipykernel's own arguments make every argparse of a script fail.
             await kernel.client.execute(
@@ -242,16 +251,16 @@ class Rendering:
         self, executor: Executor, kernel: Kernel, notebook: dict[str, Any]
     ) -> tuple[Outcome, Environment | str]:
         """Run all cells, and find out what they ran with."""
-        if self._remember is None:
+        if self._cached_result is None:
             return self._measured(await executor.run(), kernel, count_cells(notebook)), "nothing is kept"
         receive = executor.receive_late
         try:
-            async with self._remember.watched(kernel, receive) as watching:
+            async with self._cached_result.watched(kernel, receive) as watching:
                 execution = await executor.run()
                 outcome = self._measured(execution, kernel, count_cells(notebook))
                 if execution.status != "ok":
                     return outcome, "it did not end well"
-                return outcome, await self._remember.environment(kernel, notebook, watching, receive)
+                return outcome, await self._cached_result.environment(kernel, notebook, watching, receive)
         finally:
             executor.write_back()  # what its children printed meanwhile
 
@@ -262,9 +271,9 @@ class Rendering:
         outcome = not_made(missing, self._publisher.outcome(outcome))
         if self._publisher.waits:
             self._release(outcome)
-        shown = {} if self._remember is None else self._remember.shown(notebook)
+        shown = {} if self._cached_result is None else self._cached_result.shown(notebook)
         documents = await self._publisher.export(data)
-        if self._remember is not None and outcome.status == "ok":
+        if self._cached_result is not None and outcome.status == "ok":
             ran = structs.replace(
                 ran,
                 documents=documents,
@@ -273,15 +282,12 @@ class Rendering:
                 seconds=outcome.seconds,
                 shown=shown,
             )
-            self._remember.store(notebook, ran)
+            self._cached_result.store(notebook, ran)
         return outcome
 
     def _limits(self) -> Limits:
-        settings, own = self._context.settings, self._item.settings
-        return Limits(
-            notebook=settings.timeout if own.timeout is None else own.timeout,
-            cell=settings.cell_timeout if own.cell_timeout is None else own.cell_timeout,
-        )
+        settings = self._item.settings
+        return Limits(notebook=settings.timeout, cell=settings.cell_timeout)
 
     def _on_cell(self, index: int, total: int, cell: int) -> None:
         context = self._context
@@ -296,12 +302,12 @@ class Rendering:
             rendezvous=kernel.rendezvous,
             forked=not not_forked(kernel.process),
             not_forked=not_forked(kernel.process),
-            attempts=self._place.attempt,
+            attempts=self._attempt.number,
             error=execution.failure,
             reason=execution.reason,
             cells=cells,
             cells_done=execution.cells_done,
-            peak_memory=self._place.peak_memory,
+            peak_memory=self._attempt.peak_memory,
         )
         return self._timed(outcome)
 
@@ -312,11 +318,11 @@ class Rendering:
 
     def _timed(self, outcome: Outcome) -> Outcome:
         seconds = self._context.clock() - self._began
-        return replace(outcome, seconds=seconds, started=self._began, worker=self._place.worker)
+        return replace(outcome, seconds=seconds, started=self._began, worker=self._attempt.worker)
 
 
 def _as_it_is_now(item: Item) -> Item:
-    """Return the item with its source's present bytes: in a long run somebody may have changed it."""
+    """Return the item with its source's present bytes: in a long run it may have been changed."""
     try:
         data = read_regular(item.file.path, MOST_DOCUMENT)
     except OSError:

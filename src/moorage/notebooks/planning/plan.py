@@ -1,29 +1,29 @@
-"""What a run will do: its notebooks, their settings, who waits for whom."""
+"""What a run will do: its notebooks, their settings, which waits for which."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorage.configuration import searched
 from moorage.errors import DocumentError
 from moorage.notebooks.documents.document import load
-from moorage.notebooks.execution.context import Item
-from moorage.notebooks.execution.publish import documents_of
 from moorage.notebooks.output.artifacts import check_pattern
 from moorage.notebooks.planning.collect import Collection, SourceFile, collect
 from moorage.notebooks.planning.dependencies import Declared, Dependencies, resolve
-from moorage.notebooks.planning.settings import Configuration, NotebookSettings, RenderSettings
+from moorage.notebooks.planning.item import Item, documents_of
+from moorage.notebooks.planning.request import Request
+from moorage.notebooks.planning.settings import NotebookSettings
 from moorage.notebooks.planning.timings import load_timings
 from moorage.plan.schedule import Job
 from moorage.regular import MOST_DOCUMENT, read_regular
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A run before it begins.
 
@@ -48,56 +48,70 @@ class Plan:
     warnings: tuple[str, ...] = field(default=())
 
 
-def make_plan(
-    sources: Sequence[str | Path],
-    settings: RenderSettings,
-    configuration: Configuration,
-    *,
-    cwd: Path,
-    private: Path,
-) -> Plan:
-    """Find the documents and work out what each needs. Reads every source once, writes nothing.
+def find_documents(request: Request) -> tuple[Request, Collection]:
+    """Find the documents of a run, and what ``-o`` means for them. Reads no source whole, writes nothing.
+
+    Returns:
+        The request, with the format that ``-o`` names; and the documents.
+
+    Raises:
+        UsageError: see :func:`moorage.notebooks.planning.collect.collect` and
+            :meth:`moorage.notebooks.planning.request.Request.written_to`.
+    """
+    collection = collect(
+        request.sources, out=request.settings.out, configuration=request.configuration, cwd=request.cwd
+    )
+    return request.written_to(collection.out_file), collection
+
+
+def make_plan(request: Request, collection: Collection, *, private: Path) -> Plan:
+    """Work out what each document needs. Reads every source once, writes nothing.
 
     Args:
-        sources: files, folders and globs.
-        settings: of the run.
-        configuration: of the project.
-        cwd: absolute working directory.
+        request: what the run is asked to do.
+        collection: its documents, see :func:`find_documents`.
         private: folder for notebooks that are wanted for their pages only.
 
     Raises:
-        UsageError: see :func:`~moorage.notebooks.planning.collect.collect`; or an artefact pattern cannot be.
+        ConfigurationError: a document's metadata says something that cannot be.
+        UsageError: an artefact pattern cannot be, or two documents want different files under one name.
     """
-    collection = collect(sources, out=settings.out, configuration=configuration, cwd=cwd)
+    configuration, settings = request.configuration, request.settings
     home = configuration.root if configuration.path else _project(collection.root)
     state = home / ".moorage"
     expected = _expected(collection, state, home)
     data = {file.name: _read(file.path) for file in collection.files}
     declared = [
-        Declared(file.name, file.path, _settings(file, data[file.name], configuration))
-        for file in collection.files
+        Declared(file.name, file.path, _settings(file, data[file.name], request)) for file in collection.files
     ]
     for each in declared:
-        for pattern in (*each.settings.artifacts, *each.settings.outputs, *settings.artifacts):
+        for pattern in each.settings.collected:
             check_pattern(pattern, each.path.parent.resolve(), collection.root.resolve())
     dependencies = resolve(declared)
     waited_for = frozenset[str]().union(*(each.needs for each in dependencies.notebooks.values()))
     items = {
         file.name: Item(
-            file,
-            each.settings,
-            data[file.name],
-            documents_of(file.output, settings.to, private / _private_name(file)),
-            dependencies.notebooks[file.name].links,
-            "; ".join(dependencies.notebooks[file.name].missing),
+            file=file,
+            settings=each.settings,
+            data=data[file.name],
+            documents=documents_of(file.output, settings.to, private / _private_name(file)),
+            links=dependencies.notebooks[file.name].links,
+            missing="; ".join(dependencies.notebooks[file.name].missing),
             waited_for=file.name in waited_for,
             fresh=settings.force or settings.no_cache or file.name not in expected,
         )
         for file, each in zip(collection.files, declared, strict=True)
     }
-    jobs = tuple(_job(item, settings, dependencies, expected) for item in items.values())
-    notes = (*collection.notes, *dependencies.notes)
-    return Plan(collection, items, jobs, expected, state, home, notes, collection.warnings)
+    return Plan(
+        collection=collection,
+        items=items,
+        jobs=tuple(_job(item, dependencies, expected) for item in items.values()),
+        expected=expected,
+        state=state,
+        home=home,
+        notes=(*collection.notes, *dependencies.notes),
+        warnings=collection.warnings,
+    )
 
 
 def named_from(home: Path, path: Path) -> str:
@@ -114,17 +128,15 @@ def _expected(collection: Collection, state: Path, home: Path) -> dict[str, floa
 def _project(folder: Path) -> Path:
     """Return the top of the git work tree that holds a folder; outside of any, the folder itself.
 
-    A folder that anybody may write to, such as /tmp, is the top of nothing: another user may have put a .git
-    there.
+    A folder that every user may write to, such as /tmp, is the top of nothing: the .git there may be another
+    user's.
     """
     top = searched(folder)[-1]
     private = not top.stat().st_mode & stat.S_IWOTH
     return top if private and os.path.lexists(top / ".git") else folder
 
 
-def _job(
-    item: Item, settings: RenderSettings, dependencies: Dependencies, expected: Mapping[str, float]
-) -> Job:
+def _job(item: Item, dependencies: Dependencies, expected: Mapping[str, float]) -> Job:
     own = item.settings
     return Job(
         item.name,
@@ -132,7 +144,7 @@ def _job(
         own.cores,
         own.memory,
         expected.get(item.name),
-        settings.retries if own.retries is None else own.retries,
+        own.retries,
     )
 
 
@@ -144,7 +156,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _settings(file: SourceFile, data: bytes, configuration: Configuration) -> NotebookSettings:
+def _settings(file: SourceFile, data: bytes, request: Request) -> NotebookSettings:
     metadata = None
     # Parsing every source would cost more than a cached run may take: only those that may say something.
     if b"moorage" in data:
@@ -152,7 +164,7 @@ def _settings(file: SourceFile, data: bytes, configuration: Configuration) -> No
             metadata = load(file.path).notebook["metadata"].get("moorage")
         except DocumentError:
             metadata = None  # told when its turn comes
-    return configuration.notebook(file.path, metadata)
+    return request.configuration.notebook(file.path, metadata, request.settings)
 
 
 def _private_name(file: SourceFile) -> str:

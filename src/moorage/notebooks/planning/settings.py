@@ -11,8 +11,10 @@ that holds all sources upward, else from the working directory upward (of two, `
     [notebook."demos/base.py"]         # by path or glob, relative to the file's folder
     memory = "4GiB"
 
-What is nearer to the person who runs wins: flags, then configuration, then the notebook's own
-``metadata.moorage``. ``param`` and ``env`` are merged key by key; every other value replaces.
+What is nearer to the command line wins: flags, then configuration, then the notebook's own
+``metadata.moorage``. ``param`` and ``env`` are merged key by key; every other value replaces. Deadlines,
+retries and kernel of a single notebook beat those of the run. All merging is done here: by :func:`merge` for
+the run, by :meth:`Configuration.notebook` for one notebook of it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from moorage.configuration import nearest_table
 from moorage.discovery.settings import parse as parse_discovery
@@ -81,15 +83,18 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class NotebookSettings:
-    """What is said about one notebook, in the configuration or in its metadata; None where nothing is.
+    """What counts for one notebook: what its metadata, the configuration and the flags say.
 
     Attributes:
         needs: what must be there before it runs; paths are relative to the notebook's folder.
         outputs: files it makes, paths or globs relative to its folder.
         inputs: files it reads, paths or globs relative to its folder: part of the cache's key.
-        memory: bytes it will use, 0 when nobody says.
+        memory: bytes it will use, 0 where nothing is said.
         cores: how many of the parallel places it takes.
         optional: where its kernel is not installed it is skipped, and the run is well all the same.
+        timeout, cell_timeout, start_timeout: seconds, see :class:`RenderSettings`.
+        kernel: kernel type to run it in, whatever the document says.
+        artifacts: patterns of the files to collect beside its output, those for all notebooks too.
     """
 
     needs: tuple[Need, ...] = ()
@@ -98,14 +103,23 @@ class NotebookSettings:
     memory: int = 0
     cores: int = 1
     optional: bool = False
-    timeout: float | None = None
-    cell_timeout: float | None = None
-    start_timeout: float | None = None
+    timeout: float = 0.0
+    cell_timeout: float = 0.0
+    start_timeout: float = 60.0
     kernel: str | None = None
     param: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    retries: int | None = None
+    retries: int = 1
     artifacts: tuple[str, ...] = ()
+
+    @property
+    def collected(self) -> tuple[str, ...]:
+        """Patterns of all files that are collected beside its output."""
+        return (*self.artifacts, *self.outputs)
+
+
+_OF_ALL: Final = ("timeout", "cell_timeout", "start_timeout", "retries", "kernel")
+_MERGED: Final = ("param", "env")
 
 
 @dataclass(frozen=True)
@@ -126,13 +140,16 @@ class Configuration:
     documents: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def notebook(self, path: Path, metadata: object = None) -> NotebookSettings:
+    def notebook(
+        self, path: Path, metadata: object = None, run: RenderSettings | None = None
+    ) -> NotebookSettings:
         """Return the settings of the notebook at the absolute ``path``.
 
         Args:
             path: its source.
             metadata: its ``metadata.moorage``, if it has any. The configuration wins over it; among the
                 configuration's tables a later glob wins over an earlier one and an exact path over all.
+            run: what is said of all notebooks; None for the defaults.
 
         Raises:
             ConfigurationError: the metadata says something that cannot be.
@@ -143,7 +160,7 @@ class Configuration:
             own = _table(_NOTEBOOK, metadata, f"{path}: metadata.moorage", path.parent)
         globs = [values for pattern, values in self.notebooks if pattern != name and matches(name, pattern)]
         exact = [values for pattern, values in self.notebooks if pattern == name]
-        return NotebookSettings(**functools.reduce(_over, [*globs, *exact], own))
+        return _for_one(functools.reduce(_over, [*globs, *exact], own), run or RenderSettings())
 
 
 def load_configuration(start: Path) -> Configuration:
@@ -203,8 +220,16 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
 
 
 def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {key: {**under[key], **over[key]} for key in ("param", "env") if key in under and key in over}
+    merged = {key: {**under[key], **over[key]} for key in _MERGED if key in under and key in over}
     return {**under, **over, **merged}
+
+
+def _for_one(own: Mapping[str, Any], run: RenderSettings) -> NotebookSettings:
+    """Merge what is said of one notebook with what is said of all."""
+    common = {key: getattr(run, key) for key in _OF_ALL}
+    merged = {key: {**own.get(key, {}), **getattr(run, key)} for key in _MERGED}
+    artifacts = (*own.get("artifacts", ()), *run.artifacts)
+    return NotebookSettings(**{**common, **own, **merged, "artifacts": artifacts})
 
 
 def _shown(value: object, key: str = "") -> str:

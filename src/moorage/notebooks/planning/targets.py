@@ -5,36 +5,18 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from moorage.errors import UsageError
 from moorage.notebooks.output.named import leads_out, named_obstacle
 from moorage.notebooks.output.writer import REASONS, Obstacle, Writer, identities
 from moorage.notebooks.planning.plan import Plan
-from moorage.notebooks.planning.settings import Configuration, RenderSettings
+from moorage.notebooks.planning.request import Request
+from moorage.notebooks.planning.settings import RenderSettings
 from moorage.trust import is_foreign
 
 _SHOWN = 3
-
-
-def overwriting(
-    settings: RenderSettings, flags: Mapping[str, Any], configuration: Configuration
-) -> Callable[[Path], bool]:
-    """Return what says of a path whether files that moorage did not make may be replaced there.
-
-    Args:
-        settings: of the run.
-        flags: what was typed: it counts everywhere.
-        configuration: what it says counts below its folder only.
-    """
-
-    def overwrite(path: Path) -> bool:
-        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(configuration.root))
-        return settings.overwrite and (bool(flags.get("overwrite")) or inside)
-
-    return overwrite
 
 
 def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
@@ -60,31 +42,22 @@ def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
         raise UsageError(f"{_short(folder, cwd)} belongs to another user", why=why, do=do)
 
 
-def check_targets(
-    plan: Plan,
-    settings: RenderSettings,
-    writer: Writer,
-    *,
-    cwd: Path,
-    overwrite: Callable[[Path], bool],
-    told: bool,
-) -> None:
+def check_targets(plan: Plan, request: Request, writer: Writer, *, told: bool) -> None:
     """Refuse a run that would write over what is not its own.
 
     Looked at are documents and pages, the index, declared outputs, the report, JUnit, JSON and the bundle.
-    What notebooks and pages bring along by names nobody knows yet is looked at when it is written.
+    What notebooks and pages bring along by names that are not known yet is looked at when it is written.
 
     Args:
         plan: the run.
-        settings: of the run.
+        request: what it is asked to do.
         writer: writes the output folder.
-        cwd: absolute working directory.
-        overwrite: see :func:`overwriting`.
         told: whether the files that tell of the run are written, the index among them.
 
     Raises:
         UsageError: a file is in the way, or one path would be written twice.
     """
+    settings, cwd = request.settings, request.cwd
     met: list[tuple[Path, Obstacle]] = []
     taken: dict[str, str] = {}
     for path, what in _outputs(plan, settings, told=told):
@@ -94,7 +67,7 @@ def check_targets(
     sources = identities(item.file.path for item in plan.items.values())
     for path, what in _named(settings, cwd, told=told):
         _take(path, what, taken, cwd)
-        obstacle = named_obstacle(path, cwd=cwd, overwrite=overwrite(path), sources=sources)
+        obstacle = named_obstacle(path, cwd=cwd, overwrite=request.overwrites(path), sources=sources)
         if obstacle is not None:
             met.append((path, obstacle))
     if met:

@@ -1,0 +1,123 @@
+"""What a run is asked to do: settled once, from what was typed and what the configuration says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from moorage.directory import working_directory
+from moorage.discovery.finder import find
+from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
+from moorage.notebooks.documents.formats import SCRIPTS
+from moorage.notebooks.output.bundle import bundle_format
+from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
+from moorage.places.here import choice_within
+from moorage.process.netns.probe import obstacle
+from moorage.rendezvous.choice import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a run is asked to do; made by :func:`requested`.
+
+    Attributes:
+        sources: files, folders and globs, relative to ``cwd``.
+        cwd: absolute working directory.
+        configuration: of the project.
+        settings: flags, configuration and defaults in one.
+        typed: names of the flags that were given, with underscores.
+    """
+
+    sources: tuple[str | Path, ...]
+    cwd: Path
+    configuration: Configuration
+    settings: RenderSettings
+    typed: frozenset[str]
+
+    def overwrites(self, path: Path) -> bool:
+        """Return whether files that moorage did not make may be replaced at a path.
+
+        What was typed counts everywhere, what the configuration says below its folder only.
+        """
+        if not self.settings.overwrite or "overwrite" in self.typed:
+            return self.settings.overwrite
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.configuration.root))
+
+    def written_to(self, out_file: Path | None) -> Request:
+        """Return the request with what ``-o page.html`` means: ``--to html`` where no ``--to`` was typed.
+
+        Args:
+            out_file: the file that ``-o`` names; None where it names a folder.
+
+        Raises:
+            UsageError: the file's format cannot be written, or ``--to`` says otherwise.
+        """
+        if out_file is None:
+            return self
+        suffix = out_file.suffix.removeprefix(".")
+        _check_formats([suffix])
+        if suffix in self.settings.to:
+            return self
+        if "to" in self.typed:
+            why = f"--to says {','.join(self.settings.to)}"
+            raise UsageError(f"-o {self.settings.out} would not be written", why=why, do="Make the two agree")
+        return replace(self, settings=replace(self.settings, to=(suffix,)))
+
+
+def requested(sources: Sequence[str | Path], flags: Mapping[str, Any]) -> Request:
+    """Return what a run is asked to do in the present working directory.
+
+    Args:
+        sources: files, folders and globs.
+        flags: values by flag name with underscores, see :func:`moorage.notebooks.planning.settings.merge`.
+
+    Raises:
+        UsageError: a flag has a value that cannot be.
+        ConfigurationError: the configuration says something that cannot be.
+    """
+    cwd = working_directory()
+    configuration = configuration_for(sources, cwd)
+    return Request(
+        sources=tuple(sources),
+        cwd=cwd,
+        configuration=configuration,
+        settings=merge(flags, configuration),
+        typed=frozenset(name for name, value in flags.items() if value is not None),
+    )
+
+
+def check_settings(settings: RenderSettings) -> None:
+    """Refuse what this version, or this machine, cannot do: before anything is done.
+
+    Raises:
+        UsageError: it cannot be carried out.
+        MoorageError: another reason why it cannot be here, such as a namespace that the system does not give.
+    """
+    if settings.bundle is not None:
+        bundle_format(settings.bundle)
+    _check_formats(settings.to)
+    if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
+        _check_formats([settings.out.suffix.removeprefix(".")])  # x.py is hardly the name of a folder
+    choice_within(settings.isolate, settings.rendezvous)
+    if settings.isolate == "net" and (error := obstacle()) is not None:
+        raise error
+    # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
+    check(("ipykernel",), settings.rendezvous)
+    if settings.kernel is not None:
+        try:
+            find(settings.kernel)
+        except (KernelTypeNotFound, LaunchError) as error:
+            raise UsageError(error.what, why=error.why, do=error.do) from None
+    if settings.cluster is not None:
+        raise UsageError(
+            "this version of moorage runs notebooks on this machine only", do="Leave --cluster out"
+        )
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    for to in formats or ("nothing",):
+        if to not in {"ipynb", "html", "md"}:
+            raise UsageError(f"moorage cannot write {to}", do="Choose from ipynb, html and md")
