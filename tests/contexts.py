@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moorage.notebooks.cache.cache import Cache
+from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.events import Event, Note
 from moorage.notebooks.execution.context import Context, Folders, Launching, Results
 from moorage.notebooks.execution.kernels import identity
@@ -19,7 +19,7 @@ from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.plan import Plan, find_documents, make_plan
-from moorage.notebooks.planning.request import Request
+from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import configuration_for, merge
 from moorage.process.local import Warden
 
@@ -37,10 +37,10 @@ class Planned:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-def request_in(folder: Path, sources: Sequence[str], **flags: Any) -> Request:
+def request_in(folder: Path, sources: Sequence[str], **flags: Any) -> RenderRequest:
     """Return a request as if ``folder`` were the working directory."""
     configuration = configuration_for(sources, folder)
-    return Request(
+    return RenderRequest(
         sources=tuple(sources),
         cwd=folder,
         configuration=configuration,
@@ -60,7 +60,7 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
         warden = RunWarden(own, stack)
         plan = make_plan(request, collection, private=own.directory)
         where, key = plan.state / "cache", b"k"
-        cache = None if settings.no_cache else Cache(where, root=plan.home, key=key, identify=identity)
+        cache = None if settings.no_cache else ResultCache(where, root=plan.home, key=key, identify=identity)
         context = Context(
             folders=Folders(root=collection.root, home=plan.home, cwd=folder, out=collection.out_dir),
             settings=settings,

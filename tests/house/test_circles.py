@@ -11,8 +11,6 @@ from house.sources import Source, imports, package_sources, report
 CIRCLES: tuple[frozenset[str], ...] = (
     frozenset({"discovery/base.py", "discovery/kernelspec.py"}),
     frozenset({"kernel/client.py", "kernel/late_output.py", "kernel/published.py"}),
-    frozenset({"notebooks/documents/formats.py", "notebooks/documents/ipynb.py"}),
-    frozenset({"notebooks/show/github.py", "notebooks/show/progress.py"}),
 )
 """The circles there are today: this list only gets shorter."""
 

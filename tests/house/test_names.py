@@ -12,33 +12,22 @@ MIRRORED = frozenset({"kernel/blocking.py", "kernel/blocking_attach.py"})
 """The same names as the rest of the package has, for programs without an event loop."""
 
 TWICE: dict[str, int] = {
-    "Cache": 2,
-    "Capture": 2,
     "Died": 2,
     "Ended": 2,
-    "Files": 2,
-    "Found": 2,
     "Launched": 2,
-    "Limits": 2,
-    "Link": 3,
     "Listener": 2,
-    "Listing": 2,
-    "Place": 3,
+    "Place": 2,
     "Pool": 2,
     "Portal": 2,
-    "Published": 2,
     "Ready": 2,
-    "Record": 2,
     "Refuse": 2,
     "Refused": 3,
-    "Report": 2,
-    "Running": 4,
+    "Running": 3,
     "Start": 2,
     "Template": 2,
     "Tick": 2,
     "WakeAt": 2,
     "Warden": 2,
-    "Watch": 2,
 }
 """Names that several classes have today: this list only gets shorter, and its figures smaller."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from command import typed_in, write
 from moorage.notebooks.documents.document import load
-from moorage.notebooks.documents.formats import load_jupytext
+from moorage.notebooks.documents.libraries import load_jupytext
 
 pytestmark = pytest.mark.real
 

@@ -16,12 +16,13 @@ from moorage.errors import MoorageError, OutputError
 from moorage.notebooks.events import Event
 from moorage.notebooks.output.named import write_named
 from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.request import Request, requested
+from moorage.notebooks.planning.request import RenderRequest, requested
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.notebooks.planning.targets import has_index
 from moorage.notebooks.run import Report, carry_out
-from moorage.notebooks.show.progress import Presenter, choose_presenter
-from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.presenter import Presenter
+from moorage.notebooks.show.progress import choose_presenter
+from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.results import exit_code, to_json, to_junit
 from moorage.notebooks.show.sink import Sink
 from moorage.notebooks.unexpected import unexpected
@@ -67,7 +68,7 @@ def render_session(
         plain=settings.plain,
         json_to_stdout=to_stdout,
     )
-    record = Record()
+    record = RunRecord()
     began = datetime.now(UTC)
     complaints: list[MoorageError] = []
     told: list[Files] = []
@@ -91,7 +92,7 @@ def render_session(
 
 
 async def _run(
-    request: Request,
+    request: RenderRequest,
     emit: Callable[[Event], None],
     finish: Callable[[Report], None],
     presenter: Presenter,
@@ -108,7 +109,7 @@ async def _run(
 class Files:
     """The files that tell of a run."""
 
-    def __init__(self, record: Record, report: Report, began: datetime, stdout: IO[str]) -> None:
+    def __init__(self, record: RunRecord, report: Report, began: datetime, stdout: IO[str]) -> None:
         """Take what is to be told; ``stdout`` is for ``--json -``."""
         self._record = record
         self._report = report

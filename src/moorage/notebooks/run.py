@@ -16,7 +16,7 @@ from moorage.errors import OutputError, UsageError, sentence
 from moorage.notebooks import jobserver
 from moorage.notebooks.batch import Batch
 from moorage.notebooks.cache import key as cache_key
-from moorage.notebooks.cache.cache import Cache
+from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.state import make_state, state_obstacle
 from moorage.notebooks.display import display
 from moorage.notebooks.events import Event, Note, Outcome, RunFinished, RunStarted
@@ -30,7 +30,7 @@ from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.plan import Plan, find_documents, make_plan, named_from
-from moorage.notebooks.planning.request import Request, check_settings, requested
+from moorage.notebooks.planning.request import RenderRequest, check_settings, requested
 from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
@@ -98,7 +98,7 @@ async def render(
 
 
 async def carry_out(
-    request: Request,
+    request: RenderRequest,
     *,
     emit: Callable[[Event], None] = _ignore,
     finish: Callable[[Report], None] | None = None,
@@ -128,7 +128,7 @@ async def carry_out(
         return report
 
 
-def _writer(plan: Plan, request: Request, warden: RunWarden, private: Path) -> Writer:
+def _writer(plan: Plan, request: RenderRequest, warden: RunWarden, private: Path) -> Writer:
     collection = plan.collection
     return Writer(
         collection.out_dir,
@@ -146,7 +146,7 @@ class _Run:
 
     def __init__(
         self,
-        request: Request,
+        request: RenderRequest,
         plan: Plan,
         warden: RunWarden,
         emit: Callable[[Event], None],
@@ -202,14 +202,14 @@ class _Run:
             environ |= await stack.enter_async_context(display(self._warden.now))
         return environ
 
-    def _cache(self) -> Cache | None:
+    def _cache(self) -> ResultCache | None:
         """Return the cache; None, and a sentence, where its usual place or this user's key cannot be used."""
         settings, plan, warden = self._settings, self._plan, self._warden
         if settings.no_cache:
             return None
         named = None if settings.cache is None else Path(os.path.realpath(self._request.cwd / settings.cache))
         try:
-            return Cache(
+            return ResultCache(
                 named or _usual_cache(plan.state),
                 root=plan.home,
                 key=cache_key.cache_key(os.environ),

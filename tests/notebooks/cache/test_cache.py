@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.notebooks.cache.cache import Cache
-from moorage.notebooks.cache.environment import Environment, built
+from moorage.notebooks.cache.cache import ResultCache
+from moorage.notebooks.cache.environment import RunEnvironment, built
 from moorage.notebooks.cache.recipe import Recipe, ambient, content_of
 from moorage.notebooks.cache.store import FileState
 from moorage.notebooks.cache.stored import Ran
@@ -80,14 +80,14 @@ class Tree:
         return {name: str(value) for name, value in vars(self).items() if isinstance(value, Path)}
 
     def cache(self, **options):
-        return Cache(self.root / ".moorage" / "cache", root=self.root, key=b"k", **options)
+        return ResultCache(self.root / ".moorage" / "cache", root=self.root, key=b"k", **options)
 
     def recipe(self, **changes):
         settings = {"inputs": ("demos/data.csv",), "source": "demos/a.py", **changes}
         return Recipe(content=content_of(self.source.read_bytes()), **settings)
 
     def environment(self, cache):
-        return Environment(
+        return RunEnvironment(
             executable=sys.executable,
             built=built(sys.executable),
             version=sys.version,
@@ -164,12 +164,12 @@ def test_the_tree_may_move(tree, tmp_path_factory):
     tree.render()
     new = tmp_path_factory.mktemp("other") / "clone"
     tree.root.rename(new)
-    environment_moved = Cache(new / ".moorage" / "cache", root=new, key=b"k")
+    environment_moved = ResultCache(new / ".moorage" / "cache", root=new, key=b"k")
     hit = environment_moved.lookup_fast(tree_recipe(new))
     assert hit is None  # its site-packages were inside the tree and are gone
     (tree.root / "venv").mkdir(parents=True)
     (new / "venv" / "site-packages").rename(tree.site)
-    moved = Cache(new / ".moorage" / "cache", root=new, key=b"k")
+    moved = ResultCache(new / ".moorage" / "cache", root=new, key=b"k")
     assert moved.restore(moved.lookup_fast(tree_recipe(new)), {"ipynb": new / "rendered" / "a.ipynb"}) == ()
 
 
@@ -279,7 +279,7 @@ def test_another_interpreter_is_a_miss(tree):
     program = tree.root / "python"
     program.write_text("1")
     environment = tree.environment(cache)
-    was = Environment(
+    was = RunEnvironment(
         executable=str(program),
         built=built(str(program)),
         version="3",

@@ -22,7 +22,7 @@ from moorage.notebooks.cache.environment import (
 )
 from moorage.notebooks.cache.names import Names
 from moorage.notebooks.cache.reads import _TICK
-from moorage.notebooks.cache.store import Files
+from moorage.notebooks.cache.store import FileStates
 from moorage.notebooks.cache.watching import Watching
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -77,7 +77,7 @@ def ran(place, *code):
 
 
 def environment(client, place, *code):
-    return of_python(probe(client), Files(), Names(), Distributions(), ran(place, *code))
+    return of_python(probe(client), FileStates(), Names(), Distributions(), ran(place, *code))
 
 
 @pytest.mark.real
@@ -134,12 +134,12 @@ def test_local_modules_are_found_and_their_edits_seen(client, place, tmp_path):
     there = {path for path, state in found.files.items() if state.digest and not path.startswith("/")}
     assert there == {"helper.py", "lib/pkg/__init__.py", "lib/pkg/inner.py"}
     assert changed_packages(found, Distributions()) == ""
-    assert changed_files(found.files, Files(), place) == ""
+    assert changed_files(found.files, FileStates(), place) == ""
     moved = tmp_path / "moved"  # the kernel is not done with those here
     shutil.copytree(place, moved)
-    assert changed_files(found.files, Files(), moved) == ""
+    assert changed_files(found.files, FileStates(), moved) == ""
     (moved / "lib/pkg/inner.py").write_text("x = 1")
-    assert changed_files(found.files, Files(), moved) == "lib/pkg/inner.py changed"
+    assert changed_files(found.files, FileStates(), moved) == "lib/pkg/inner.py changed"
 
 
 @pytest.mark.real
@@ -152,7 +152,7 @@ def test_a_module_that_is_gone_makes_the_environment_unknown(client, place):
 def test_no_sensible_answer_is_an_unknown_environment(tmp_path):
     for answer in (None, {}, {"status": "error"}, {"status": "ok", "data": {"text/plain": "<object>"}}):
         assert read_probe(answer) is None
-    unknown = of_python(None, Files(), Names(), Distributions(), ran(tmp_path))
+    unknown = of_python(None, FileStates(), Names(), Distributions(), ran(tmp_path))
     assert "did not tell" in unknown
 
 
@@ -161,7 +161,7 @@ def test_a_kernel_of_another_language_is_its_program(tmp_path):
     program.write_text("1")
     (tmp_path / "data.csv").write_text("1")
     found = of_program(
-        str(program), "4.4", Files(), ran(tmp_path, "read.csv('data.csv'); readRDS('none.rds')")
+        str(program), "4.4", FileStates(), ran(tmp_path, "read.csv('data.csv'); readRDS('none.rds')")
     )
     assert {path: bool(state.digest) for path, state in found.files.items()} == {
         "data.csv": True,
@@ -171,4 +171,4 @@ def test_a_kernel_of_another_language_is_its_program(tmp_path):
     assert changed_packages(found, Distributions()) == ""
     program.write_text("22")
     assert "another one" in changed_packages(found, Distributions())
-    assert "not a file" in of_program("R", "4.4", Files(), ran(tmp_path))
+    assert "not a file" in of_program("R", "4.4", FileStates(), ran(tmp_path))

@@ -6,7 +6,7 @@ import os
 from hashlib import sha256
 
 from moorage.notebooks.cache.places import Places
-from moorage.notebooks.cache.store import Files
+from moorage.notebooks.cache.store import FileStates
 from moorage.notebooks.cache.stored import Stored
 
 
@@ -14,7 +14,7 @@ def test_a_file_is_known_by_size_and_time_and_else_by_its_content(tmp_path):
     path, digest = tmp_path / "a" / "x", sha256(b"one").hexdigest()
     path.parent.mkdir()
     path.write_bytes(b"one")
-    places = Places(tmp_path, Files())
+    places = Places(tmp_path, FileStates())
     stored = Stored(digest, 3, places.place(path, digest))
     status = path.stat()
     assert stored.places == {"a/x": (3, status.st_mtime_ns)}
@@ -30,5 +30,5 @@ def test_only_the_newest_places_are_remembered(tmp_path):
     paths = [tmp_path / str(number) for number in range(9)]
     for path in paths:
         path.write_bytes(b"one")
-    placed = Places(tmp_path, Files()).placed({"d": Stored(digest, 3, {})}, {"d": paths})
+    placed = Places(tmp_path, FileStates()).placed({"d": Stored(digest, 3, {})}, {"d": paths})
     assert list(placed["d"].places) == [path.name for path in paths[-6:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moorage.notebooks.cache.programs import LISTERS, READERS, started
-from moorage.notebooks.cache.watch import Watch
+from moorage.notebooks.cache.watch import ReadWatch
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def watched(tmp_path, monkeypatch):
     (tmp_path / "d").mkdir()
     (tmp_path / "tool").write_text("#!/bin/sh\n")
     (tmp_path / "tool").chmod(0o755)
-    return Watch("/private/folder", (f"{tmp_path}/",))
+    return ReadWatch("/private/folder", (f"{tmp_path}/",))
 
 
 def seen(watched, *kinds):

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from moorage.notebooks.cache.names import Names
-from moorage.notebooks.cache.reads import Report, decoded, depends, named, of_text, sizeable
-from moorage.notebooks.cache.store import Files, FileState
+from moorage.notebooks.cache.reads import KernelReads, decoded, depends, named, of_text, sizeable
+from moorage.notebooks.cache.store import FileState, FileStates
 
 START = time.time_ns() + 86_400 * 10**9  # later than all that tests write
 ABSENT = FileState("", 0, 0)
@@ -18,14 +18,14 @@ ABSENT = FileState("", 0, 0)
 
 def report(**changes):
     nothing = {name: [] for name in ("seen", "names", "missing", "local", "installed")}
-    return Report(**{"failed": "", "packages": {}, **nothing, **changes})
+    return KernelReads(**{"failed": "", "packages": {}, **nothing, **changes})
 
 
 def result(folder, *seen, told=None, **rest):
     whole = [
         (kind, str(folder / text) if kind != "program" else text, START + when) for kind, text, when in seen
     ]
-    return depends(told or report(), whole, Files(), Names(), directory=folder, started_ns=START, **rest)
+    return depends(told or report(), whole, FileStates(), Names(), directory=folder, started_ns=START, **rest)
 
 
 def files(folder, *seen, **rest):
@@ -101,9 +101,9 @@ def test_a_large_file_is_known_by_its_time_alone(place, monkeypatch):
     monkeypatch.setattr("moorage.notebooks.cache.reads._LARGE", 0)
     state = result(place, ("read", "data.csv", 1)).files[place / "data.csv"]
     assert state == FileState("large", 1, 10**9, (place / "data.csv").stat().st_ctime_ns)
-    assert Files().same(place / "data.csv", state)
+    assert FileStates().same(place / "data.csv", state)
     os.utime(place / "data.csv", (2, 2))
-    assert not Files().same(place / "data.csv", state)
+    assert not FileStates().same(place / "data.csv", state)
 
 
 def test_loaded_modules_count_although_they_were_read_before(place):
@@ -143,7 +143,7 @@ def test_childrens_modules_count_too(place):
     found = depends(
         report(names=["json"], installed=["/site"]),
         seen,
-        Files(),
+        FileStates(),
         Names(),
         directory=place,
         started_ns=START,
@@ -180,7 +180,7 @@ def test_names_in_the_text_that_look_like_files_are_found(place, code, names):
 
 
 def test_in_other_languages_names_need_no_quotes(place):
-    found = of_text(Files(), ["cat data.csv|sort >new.txt; cat 'd/inner.csv'"], place, START)
+    found = of_text(FileStates(), ["cat data.csv|sort >new.txt; cat 'd/inner.csv'"], place, START)
     there = {str(path.relative_to(place)): bool(state.digest) for path, state in found.items()}
     assert there == {"data.csv": True, "new.txt": False, "d/inner.csv": True}
 
@@ -196,7 +196,7 @@ def test_the_text_says_nothing_of_what_the_run_made(place):
     change(place / "new.h5")
     code = ["'data.csv', 'new.h5', 'none.h5', 'own.txt'"]
     assert files(place, ("made", "own.txt", 1), code=code) == {"data.csv": True, "none.h5": False}
-    states = of_text(Files(), code, place, START)
+    states = of_text(FileStates(), code, place, START)
     assert {path.name for path, state in states.items() if state.digest} == {"data.csv"}
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from moorage.errors import OutputError, UsageError
-from moorage.notebooks.cache.store import LARGE, MARK, Files, FileState, Store
+from moorage.notebooks.cache.store import LARGE, MARK, FileState, FileStates, Store
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_a_killed_run_left_is_collected(store):
 
 
 def test_file_states(tmp_path, monkeypatch):
-    files = Files()
+    files = FileStates()
     path = tmp_path / "x"
     assert files.state(path) == FileState("", 0, 0)
     assert files.same(path, FileState("", 0, 0))
@@ -76,9 +76,9 @@ def test_file_states(tmp_path, monkeypatch):
     state = files.state(path)
     assert state.mtime_ns == 1000 * 10**9
     os.utime(path, (2000, 2000))
-    assert Files().same(path, state)
+    assert FileStates().same(path, state)
     path.write_bytes(b"2")
-    assert not Files().same(path, state)
+    assert not FileStates().same(path, state)
     assert files.state(tmp_path / "a\0b") == FileState("", 0, 0)
 
 
@@ -88,24 +88,24 @@ def test_a_file_with_the_size_and_the_time_of_another_is_not_taken_for_it(tmp_pa
     for name in ("data", "newer"):
         (tmp_path / name).write_text(name[:1])
         os.utime(tmp_path / name, (1000, 1000))
-    state = Files().state(tmp_path / "data")
+    state = FileStates().state(tmp_path / "data")
     state = msgspec.structs.replace(state, digest=digest or state.digest)
-    assert Files().same(tmp_path / "data", state)
+    assert FileStates().same(tmp_path / "data", state)
     (tmp_path / "newer").rename(tmp_path / "data")
     assert (tmp_path / "data").stat().st_mtime_ns == state.mtime_ns
-    assert not Files().same(tmp_path / "data", state)
+    assert not FileStates().same(tmp_path / "data", state)
 
 
 def test_a_copy_with_the_time_of_the_first_is_read_and_taken_for_it(tmp_path, monkeypatch):
     monkeypatch.setattr("moorage.notebooks.cache.store._RACY", 0)
     (tmp_path / "data").write_text("1")
-    state = Files().state(tmp_path / "data")
+    state = FileStates().state(tmp_path / "data")
     shutil.copy2(tmp_path / "data", tmp_path / "copy")
-    assert Files().same(tmp_path / "copy", state)
+    assert FileStates().same(tmp_path / "copy", state)
 
 
 def test_a_directory_is_its_names_and_contents(tmp_path):
-    files = Files()
+    files = FileStates()
     (tmp_path / "d" / "e").mkdir(parents=True)
     (tmp_path / "d" / "e" / "x").write_bytes(b"1")
     state = files.state(tmp_path / "d")
@@ -117,7 +117,7 @@ def test_a_directory_is_its_names_and_contents(tmp_path):
 def test_pipes_and_devices_have_no_content_and_are_not_opened(store, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
-    files = Files()
+    files = FileStates()
     for name in ("pipe", "zero"):
         assert files.state(tmp_path / name) == FileState("", 0, 0)
         assert not files.same(tmp_path / name, FileState("x", 0, 0))

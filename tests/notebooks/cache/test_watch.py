@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.notebooks.cache import watch
-from moorage.notebooks.cache.watch import MOST, Watch
+from moorage.notebooks.cache.watch import MOST, ReadWatch
 from watched import place, private, run
 
 __all__ = ["place", "private"]
@@ -110,7 +110,7 @@ def test_a_change_of_directory_moves_relative_names(place, private):
 
 
 def test_there_is_an_end_to_what_is_kept(tmp_path):
-    watched = Watch("/private", ("/project/",))
+    watched = ReadWatch("/private", ("/project/",))
     for number in range(MOST + 10):
         watched.note("read", f"/project/{number}")
     assert len(watched.seen) == MOST
@@ -119,29 +119,29 @@ def test_there_is_an_end_to_what_is_kept(tmp_path):
 
 def test_where_the_project_is_counts_whatever_lies_around_it(tmp_path):
     installed = sysconfig.get_path("purelib")
-    inside = Watch("/private", (sys.prefix + "/project/",))
+    inside = ReadWatch("/private", (sys.prefix + "/project/",))
     assert inside.wanted(sys.prefix + "/project/x")
     assert not inside.wanted(sys.prefix + "/x")
     above = str(Path(sys.prefix).parent)
-    around = Watch("/private", (above + "/",))
+    around = ReadWatch("/private", (above + "/",))
     assert around.wanted(above + "/x")
     assert not around.wanted(installed + "/x")
     assert not around.wanted("/tmp/x")
-    assert Watch("/private", ("/usr/src/project/",)).wanted("/usr/src/project/x")
+    assert ReadWatch("/private", ("/usr/src/project/",)).wanted("/usr/src/project/x")
     assert not around.wanted(5)
 
 
 def test_an_environment_inside_a_project_inside_a_prefix_is_no_input(monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/usr/src/project/.venv")
     monkeypatch.setattr(sys, "base_prefix", "/usr")
-    watched = Watch("/private", ("/usr/src/project/",))
+    watched = ReadWatch("/private", ("/usr/src/project/",))
     assert watched.wanted("/usr/src/project/x")
     assert not watched.wanted("/usr/src/project/.venv/x")
     assert not watched.wanted("/usr/lib/x")
 
 
 def test_compiled_code_stands_for_its_source(tmp_path, monkeypatch):
-    watched = Watch("/private", (f"{tmp_path}/",))
+    watched = ReadWatch("/private", (f"{tmp_path}/",))
     cached = f"{tmp_path}/__pycache__/helper.{sys.implementation.cache_tag}.pyc"
     assert watched.wanted(cached) == f"{tmp_path}/helper.py"
     assert watched.wanted(f"{tmp_path}/plain.pyc") == f"{tmp_path}/plain.pyc"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from foreign_user import give_away
 from moorage.errors import DocumentError
 from moorage.notebooks.documents import formats
 from moorage.notebooks.documents.layout import dumps
+from moorage.notebooks.documents.libraries import load_jupytext
 
 FILES = Path(__file__).parent / "files"
 TEXTS = sorted(path for path in FILES.iterdir() if path.suffix != ".ipynb")
@@ -55,7 +54,7 @@ def test_there_and_back(path):
     data = dumps(first.notebook)
     assert data == dumps(formats.read(path, path.read_bytes()).notebook)
 
-    jupytext = formats.load_jupytext()
+    jupytext = load_jupytext()
     import nbformat
 
     nbformat.validate(nbformat.reads(data.decode(), as_version=nbformat.NO_CONVERT))
@@ -69,7 +68,7 @@ def test_there_and_back(path):
 
 @pytest.mark.parametrize("name", ["light.py", "percent.py", "myst.md", "report.Rmd", "rod.jl"])
 def test_back_to_text_gives_the_same_code(name):
-    jupytext = formats.load_jupytext()
+    jupytext = load_jupytext()
     import nbformat
 
     first = read(name)
@@ -223,40 +222,13 @@ def test_a_format_that_needs_a_program_says_which(tmp_path, monkeypatch):
 
 
 def test_the_table_of_scripts_is_jupytexts():
-    formats.load_jupytext()
+    load_jupytext()
     from jupytext.formats import NOTEBOOK_EXTENSIONS
     from jupytext.languages import _SCRIPT_EXTENSIONS
 
     known = {suffix: (entry["language"], entry["comment"]) for suffix, entry in _SCRIPT_EXTENSIONS.items()}
     assert known.items() <= formats.SCRIPTS.items()
     assert {*NOTEBOOK_EXTENSIONS} <= {".ipynb", *formats.SCRIPTS, *formats.MARKDOWN}
-
-
-def test_jupytext_is_loaded_lean_and_stays_complete():
-    script = """
-import sys, threading
-from moorage.notebooks.documents.formats import load_jupytext
-threads = [threading.Thread(target=load_jupytext) for _ in range(4)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-needless = {"jupyter_server", "rfc3987_syntax", "arrow", "tornado"} & set(sys.modules)
-assert not needless, needless
-assert None not in sys.modules.values()
-import jupytext
-assert jupytext is load_jupytext()
-try:
-    jupytext.nothing_of_the_kind
-except AttributeError:
-    pass
-try:
-    import jupyter_server
-except ImportError:
-    pass
-else:
-    from jupytext import TextFileContentsManager
-    assert "ContentsManager" in TextFileContentsManager.__name__
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 @pytest.mark.skipif(shutil.which("pandoc") is not None, reason="pandoc is here and reads it")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from moorage.errors import OutputError
 from moorage.notebooks.documents import ipynb
-from moorage.notebooks.documents.formats import lean_imports
 from moorage.notebooks.documents.layout import dumps
+from moorage.notebooks.documents.libraries import lean_imports
 
 FILES = Path(__file__).parent / "files"
 

@@ -60,7 +60,7 @@ def test_removed_cells_are_gone_before_execution():
 
 
 def test_the_order_of_preprocessors_is_nbconverts():
-    from moorage.notebooks.documents.formats import lean_imports
+    from moorage.notebooks.documents.libraries import lean_imports
 
     with lean_imports():
         from nbconvert.exporters import Exporter

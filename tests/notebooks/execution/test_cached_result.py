@@ -11,7 +11,7 @@ from command import script, write
 from contexts import Planned, planned
 from moorage.discovery.kernelspec import native
 from moorage.kernel.launch import launch
-from moorage.notebooks.cache.environment import Environment
+from moorage.notebooks.cache.environment import RunEnvironment
 from moorage.notebooks.cache.stored import Ran
 from moorage.notebooks.documents.document import load
 from moorage.notebooks.execution.cached_result import CachedResult, _recipe
@@ -78,7 +78,7 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
         ):
             await kernel.execute("import helper")
             environment = await remember(made).environment(kernel, notebook, watching, print)
-        assert isinstance(environment, Environment)
+        assert isinstance(environment, RunEnvironment)
         assert "helper.py" in environment.files
         ran = Ran(
             "python3", {"ipynb": b"{}"}, environment, written={"ipynb": tmp_path / "out/x.ipynb"}, seconds=1.0

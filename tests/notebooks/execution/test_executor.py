@@ -12,7 +12,7 @@ import pytest
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.kernel import outputs
 from moorage.kernel.launch import launch
-from moorage.notebooks.execution.executor import Executor, Limits
+from moorage.notebooks.execution.executor import Executor, TimeLimits
 from moorage.plan.lifecycle import Exited
 from moorage.wire.messages import Header, Message
 
@@ -123,7 +123,7 @@ async def test_a_later_cell_changes_what_an_earlier_one_shows(python):
 
 async def test_a_cell_whose_time_is_up_is_interrupted(python):
     made = notebook("print(1)", "print('on', flush=True)\nimport time\ntime.sleep(60)", "print(3)")
-    execution = await run(made, python, limits=Limits(cell=0.5))
+    execution = await run(made, python, limits=TimeLimits(cell=0.5))
     assert (execution.status, execution.cells_done) == ("timeout", 1)
     assert "the cell took longer than 0.5 s" in execution.reason
     assert (execution.failure.cell, execution.failure.ename) == (2, "DeadlineExceeded")
@@ -135,14 +135,14 @@ async def test_a_cell_that_ended_while_this_process_stood_still_was_in_time(pyth
     made = notebook("for n in range(500): print(n, flush=True)")
     # Blocked, as by a large copy or by Ctrl-Z.
     asyncio.get_running_loop().call_soon(time.sleep, 3)
-    execution = await run(made, python, limits=Limits(cell=1.5))
+    execution = await run(made, python, limits=TimeLimits(cell=1.5))
     assert execution.status == "ok"
     assert text(made["cells"][0]).count("\n") == 500
 
 
 async def test_a_notebook_whose_time_is_up_is_interrupted(python):
     made = notebook(*["import time; time.sleep(0.2)"] * 100)
-    execution = await run(made, python, limits=Limits(notebook=1))
+    execution = await run(made, python, limits=TimeLimits(notebook=1))
     assert execution.status == "timeout"
     assert 0 < execution.cells_done < 100
     assert "the notebook took longer than 1 s" in execution.reason
@@ -155,7 +155,7 @@ async def test_a_cell_that_ignores_interrupts_is_killed():
         )
         made = notebook(stubborn)
         began = time.monotonic()
-        execution = await run(made, kernel, limits=Limits(cell=0.5, grace=0.3))
+        execution = await run(made, kernel, limits=TimeLimits(cell=0.5, grace=0.3))
         await kernel.process.wait()
     assert execution.status == "timeout"
     assert text(made["cells"][0]) == "on\n"
@@ -169,7 +169,7 @@ async def test_a_cell_that_ignores_interrupts_is_killed():
 
 async def test_endless_output_is_interrupted_and_bounded(python):
     made = notebook("while True: print('x' * 1000)", "print(2)")
-    execution = await run(made, python, limits=Limits(output=100_000))
+    execution = await run(made, python, limits=TimeLimits(output=100_000))
     assert (execution.status, execution.failure.ename) == ("failed", "OutputLimit")
     assert 100_000 <= len(text(made["cells"][0])) < 100_000_000  # ipykernel gathers
     assert made["cells"][1]["outputs"] == []
@@ -178,7 +178,7 @@ async def test_endless_output_is_interrupted_and_bounded(python):
 async def test_every_flood_is_noticed_where_errors_are_allowed(python):
     flood = "while True: print('x' * 1000)"
     made = notebook(flood, "print(2)", flood)
-    execution = await run(made, python, limits=Limits(output=50_000), allow_errors=True)
+    execution = await run(made, python, limits=TimeLimits(output=50_000), allow_errors=True)
     assert execution.status == "failed"
     assert text(made["cells"][1]) == "2\n"
     assert len(text(made["cells"][2])) < 100_000_000  # ipykernel gathers
@@ -189,7 +189,7 @@ async def test_displays_flood_too_and_ending_well_is_no_excuse(python):
         "try:\n    while True: display({'text/plain': 'x' * 1000}, raw=True)\nexcept KeyboardInterrupt: pass"
     )
     made = notebook(flood)
-    execution = await run(made, python, limits=Limits(output=50_000))
+    execution = await run(made, python, limits=TimeLimits(output=50_000))
     assert (execution.status, execution.failure.ename) == ("failed", "OutputLimit")
 
 
@@ -198,7 +198,7 @@ async def test_what_is_cleared_does_not_count(python):
         "from IPython.display import clear_output\n"
         "for i in range(100):\n    clear_output(wait=True); print('x' * 1000 + str(i))"
     )
-    execution = await run(made, python, limits=Limits(output=10_000))
+    execution = await run(made, python, limits=TimeLimits(output=10_000))
     assert execution.status == "ok"
     assert text(made["cells"][0]).endswith("x99\n")
 
@@ -206,7 +206,7 @@ async def test_what_is_cleared_does_not_count(python):
 async def test_a_flood_that_ignores_interrupts_is_killed():
     async with launch(native()) as kernel:
         made = notebook("import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: print('x' * 1000)")
-        execution = await run(made, kernel, limits=Limits(output=50_000, grace=0.3))
+        execution = await run(made, kernel, limits=TimeLimits(output=50_000, grace=0.3))
     assert (execution.status, execution.failure.ename) == ("failed", "OutputLimit")
     assert 50_000 <= len(text(made["cells"][0])) < 100_000_000  # ipykernel gathers
 
@@ -353,7 +353,7 @@ async def test_everything_that_is_kept_counts(python, shown):
         f"keep = []\nfor n in range(1000):\n    {shown}\n    time.sleep(0.01)"
     )
     made = notebook(code)
-    execution = await run(made, python, limits=Limits(output=100_000))
+    execution = await run(made, python, limits=TimeLimits(output=100_000))
     assert (execution.status, execution.failure.ename) == ("failed", "OutputLimit")
 
 
@@ -363,7 +363,7 @@ async def test_what_takes_the_place_of_something_does_not_count_twice(python):
         "handle = display({'text/plain': ''}, raw=True, display_id=True)\n"
         "for n in range(100):\n    handle.update({'text/plain': 'x' * 10_000}, raw=True)"
     )
-    execution = await run(made, python, limits=Limits(output=50_000))
+    execution = await run(made, python, limits=TimeLimits(output=50_000))
     assert execution.status == "ok"
 
 

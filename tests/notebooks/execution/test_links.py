@@ -6,16 +6,16 @@ import pytest
 
 from moorage.errors import OutputError
 from moorage.notebooks.execution.links import Links
-from moorage.notebooks.planning.dependencies import Link
+from moorage.notebooks.planning.dependencies import FileLink
 from recording_guard import Call, RecordingGuard
 
 
 @pytest.fixture
-def link(tmp_path) -> Link:
+def link(tmp_path) -> FileLink:
     (tmp_path / "base").mkdir()
     (tmp_path / "case").mkdir()
     (tmp_path / "base/Final.h5").write_text("data")
-    return Link(tmp_path / "case/Initial.h5", tmp_path / "base/Final.h5")
+    return FileLink(tmp_path / "case/Initial.h5", tmp_path / "base/Final.h5")
 
 
 def test_a_link_is_there_within_the_block_and_told_to_the_guard(link):
@@ -34,14 +34,14 @@ def test_links_go_when_the_block_fails_and_when_a_later_one_cannot_be_made(link)
     with pytest.raises(ZeroDivisionError), Links().placed([link]):
         raise ZeroDivisionError
     assert not os.path.lexists(link.place)
-    other = Link(link.place.with_name("taken"), link.target)
+    other = FileLink(link.place.with_name("taken"), link.target)
     other.place.write_text("mine")
     with pytest.raises(OutputError, match="taken is in the way of a link"), Links().placed([link, other]):
         pass
     assert not os.path.lexists(link.place)
     assert other.place.read_text() == "mine"
     guard = RecordingGuard()
-    gone = Link(link.place.parent / "gone/x", link.target)
+    gone = FileLink(link.place.parent / "gone/x", link.target)
     with pytest.raises(OutputError, match="cannot be made a link"), Links(guard).placed([gone]):
         pass
     assert [(each.what, each.path) for each in guard.calls] == [
@@ -76,7 +76,7 @@ def test_what_the_notebook_put_in_its_place_stays(link):
 def test_links_lead_right_where_a_folder_is_a_link(link, tmp_path):
     (tmp_path / "far/away").mkdir(parents=True)
     (tmp_path / "short").symlink_to("far/away")
-    with Links().placed([Link(tmp_path / "short/x.h5", link.target)]):
+    with Links().placed([FileLink(tmp_path / "short/x.h5", link.target)]):
         assert (tmp_path / "far/away/x.h5").read_text() == "data"
 
 

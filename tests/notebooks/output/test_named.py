@@ -14,7 +14,7 @@ from moorage.errors import OutputError
 from moorage.notebooks.output.bundle import Member, write_bundle
 from moorage.notebooks.output.named import check_named, is_made, leads_out, named_obstacle, write_named
 from moorage.notebooks.output.writer import identities
-from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.report import About, report_page
 from moorage.notebooks.show.results import to_junit
 from notebooks.made_up import OK, run
@@ -48,7 +48,7 @@ def test_archives_of_others_do_not(tmp_path):
 
 
 def test_results_and_reports_say_so_too(tmp_path):
-    record = Record()
+    record = RunRecord()
     for event in run(OK):
         record.handle(event)
     page = report_page(tmp_path / "r.html", record, About("p", "1"), executed={})

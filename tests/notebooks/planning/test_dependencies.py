@@ -7,7 +7,7 @@ import pytest
 from moorage.errors import UsageError
 from moorage.notebooks.planning.dependencies import (
     Declared,
-    Link,
+    FileLink,
     Resolved,
     resolve,
 )
@@ -75,7 +75,7 @@ def test_a_need_under_another_name_is_a_link():
         ]
     ).notebooks["case/case.py"]
     assert found.needs == {"base/base.py"}
-    assert found.links == (Link(ROOT / "case/Initial.h5", ROOT / "base/Final.h5"),)
+    assert found.links == (FileLink(ROOT / "case/Initial.h5", ROOT / "base/Final.h5"),)
     assert resolve([notebook("x.py", needs=[{"file": "./y", "as": "y"}])]).notebooks["x.py"].links == ()
 
 

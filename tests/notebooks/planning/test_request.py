@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import KernelTypeNotFound, UsageError
-from moorage.notebooks.planning.request import Request, check_settings, requested
+from moorage.notebooks.planning.request import RenderRequest, check_settings, requested
 from moorage.notebooks.planning.settings import Configuration, RenderSettings
 
 
-def request(folder: Path, *typed: str, **settings) -> Request:
-    return Request(
+def request(folder: Path, *typed: str, **settings) -> RenderRequest:
+    return RenderRequest(
         sources=("a.py",),
         cwd=folder,
         configuration=Configuration(folder / "moorage.toml", folder),

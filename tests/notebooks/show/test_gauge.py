@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from moorage.notebooks.events import NotebookStarted, RunStarted
 from moorage.notebooks.show.failed_notebook import ASCII, Symbols
 from moorage.notebooks.show.gauge import bar, fitted, more_line, preparing_line, running_line, total_line
-from moorage.notebooks.show.tally import Running, Tally
+from moorage.notebooks.show.tally import RunningNotebook, Tally
 from notebooks.made_up import ALL, run
 
 
@@ -21,7 +21,7 @@ def test_a_long_name_keeps_its_end():
 @pytest.mark.parametrize("name", ["a.py", "demos/" + "x" * 300 + ".py", "地震波/" * 30, "a\x1b[31m\nb.py"])
 def test_running_lines_fit(width, name):
     for symbols in (Symbols(), ASCII):
-        entry = Running(name, 0.0, 0, 2, 12, 1234, 3 << 30)
+        entry = RunningNotebook(name, 0.0, 0, 2, 12, 1234, 3 << 30)
         line = running_line(entry, 3725.0, width, symbols)
         assert "\n" not in line.plain
         if width >= 40:
@@ -55,7 +55,7 @@ def test_a_last_notebook_that_runs_on_is_told_and_no_time_grows():
 
 
 def test_the_bar_stands_near_the_names_in_a_wide_terminal():
-    entry = Running("demos/convection.py", 0.0, 0, 1, 3, 9)
+    entry = RunningNotebook("demos/convection.py", 0.0, 0, 1, 3, 9)
     line = running_line(entry, 1.0, 200, Symbols(), longest=30).plain
     assert 30 < line.index("━") < 36
     assert running_line(entry, 1.0, 200, Symbols(), longest=150).plain.index("━") < 110

@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from moorage.notebooks.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
-from moorage.notebooks.show.record import Attempt, Record
+from moorage.notebooks.show.record import LostAttempt, RunRecord
 from notebooks.made_up import ALL, DIED, OK, run
 
 
 def recorded(*events):
-    record = Record()
+    record = RunRecord()
     for event in events:
         record.handle(event)
     return record
@@ -25,7 +25,7 @@ def test_a_run_is_recorded():
 
 def test_lost_attempts_are_kept():
     assert recorded(*run(DIED)).lost == [
-        Attempt(DIED.source, 1, 5.0, 7.0, "the kernel ended with exit code 1")
+        LostAttempt(DIED.source, 1, 5.0, 7.0, "the kernel ended with exit code 1")
     ]
     assert recorded(NotebookRetried("x", 1, 2, "died")).lost == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from moorage.errors import OutputError
 from moorage.notebooks.events import INTERRUPTED, Failure, Note, Outcome, RunFinished, RunStarted
-from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.report import About, report_page, write_index, write_report
 from notebooks.made_up import (
     ALL,
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def recorded(*outcomes, **options):
-    record = Record()
+    record = RunRecord()
     for event in run(*outcomes, **options):
         record.handle(event)
     return record
@@ -187,7 +187,7 @@ def test_hostile_content_is_shown_and_does_nothing(folder):
 
 
 def test_an_empty_run_has_a_report(folder):
-    record = Record()
+    record = RunRecord()
     record.handle(RunStarted((), 4, "", "out"))
     record.handle(RunFinished(0.0, ()))
     page = Page(report(record))

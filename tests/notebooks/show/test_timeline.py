@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.notebooks.show.record import Record
+from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.timeline import timeline
 from notebooks.made_up import ALL, CACHED, DIED, FAILED, OK, SKIPPED, run
 
 
 def drawn(*outcomes):
-    record = Record()
+    record = RunRecord()
     for event in run(*outcomes):
         record.handle(event)
     return timeline(record, {done.source: f"n{at}" for at, done in enumerate(outcomes)})
@@ -62,7 +62,7 @@ def test_nothing_ran():
     ],
 )
 def test_the_scale_is_round(seconds, last):
-    record = Record()
+    record = RunRecord()
     record.seconds = seconds
     ticks = timeline(record, {}).ticks
     assert ticks[0] == (0.0, "0")

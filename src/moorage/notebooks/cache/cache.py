@@ -26,7 +26,7 @@ import msgspec
 from moorage.errors import OutputError
 from moorage.notebooks.cache.distributions import Distributions
 from moorage.notebooks.cache.environment import (
-    Environment,
+    RunEnvironment,
     built,
     changed_files,
     changed_packages,
@@ -37,7 +37,7 @@ from moorage.notebooks.cache.names import Names
 from moorage.notebooks.cache.places import Places
 from moorage.notebooks.cache.prune import prune
 from moorage.notebooks.cache.recipe import code_cells, run_cells
-from moorage.notebooks.cache.store import Files, FileState, Kind, Store
+from moorage.notebooks.cache.store import FileState, FileStates, Kind, Store
 from moorage.notebooks.cache.stored import (
     Entry,
     FastHit,
@@ -66,7 +66,7 @@ _Plan = list[tuple[Path, bytes | Path]]
 """What is to be written: a path, and bytes or the file to copy."""
 
 
-class Cache:
+class ResultCache:
     """One folder of results. No kernel, no notebook library, no lock.
 
     Args:
@@ -96,7 +96,7 @@ class Cache:
     ) -> None:
         self._put_there = put
         self._bring_there = bring
-        self.files = Files()
+        self.files = FileStates()
         self.distributions = Distributions()
         self.names = Names()
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - links stay as the user gave them
@@ -104,7 +104,7 @@ class Cache:
         self._store = Store(folder, key=key, guard=guard)
         self._identify = identify
         self._guard = guard
-        self._environments: dict[str, Environment] = {}
+        self._environments: dict[str, RunEnvironment] = {}
         self._verdicts: dict[str, tuple[object, str]] = {}
         self._swept: set[Path] = set()
 
@@ -274,7 +274,7 @@ class Cache:
             or self._overwritten(record, here)
         )
 
-    def _changed_packages(self, digest: str, environment: Environment) -> str:
+    def _changed_packages(self, digest: str, environment: RunEnvironment) -> str:
         """Compare versions once per environment, and again only when something was installed meanwhile."""
         mark = (built(environment.executable), self.distributions.mark(environment.sites))
         known = self._verdicts.get(digest)
@@ -291,7 +291,7 @@ class Cache:
                 return f"{name} is another one"
         return ""
 
-    def _environment(self, digest: str) -> Environment | None:
+    def _environment(self, digest: str) -> RunEnvironment | None:
         if digest not in self._environments:
             data = self._store.get(digest)
             environment = None if data is None else read_environment(data)

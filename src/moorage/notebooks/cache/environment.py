@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from moorage.notebooks.cache import reads
-from moorage.notebooks.cache.names import Listing, Modules
+from moorage.notebooks.cache.names import FolderListing, Modules
 from moorage.notebooks.cache.store import FileState
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from moorage.notebooks.cache.distributions import Distributions
     from moorage.notebooks.cache.names import Names
-    from moorage.notebooks.cache.store import Files
+    from moorage.notebooks.cache.store import FileStates
 
 _PROBE_CODE = r"""
 import json, os, sys, sysconfig
@@ -124,7 +124,7 @@ class Probe:
     reads: str = ""
 
 
-class Environment(msgspec.Struct, frozen=True):
+class RunEnvironment(msgspec.Struct, frozen=True):
     """What must still be so for a stored result to be today's.
 
     Attributes:
@@ -145,7 +145,7 @@ class Environment(msgspec.Struct, frozen=True):
     sites: tuple[str, ...]
     packages: dict[str, str]
     files: dict[str, FileState]
-    listings: dict[str, Listing] = {}
+    listings: dict[str, FolderListing] = {}
     modules: dict[str, Modules] = {}
 
 
@@ -172,10 +172,10 @@ class Run:
 
 # Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
 _PROBE = msgspec.json.Decoder(Probe)
-_ENVIRONMENT = msgspec.json.Decoder(Environment)
+_ENVIRONMENT = msgspec.json.Decoder(RunEnvironment)
 
 
-def read_environment(data: bytes) -> Environment | None:
+def read_environment(data: bytes) -> RunEnvironment | None:
     """Return the environment that these bytes of the cache hold; None when they are something else."""
     try:
         return _ENVIRONMENT.decode(data)
@@ -199,8 +199,8 @@ def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:
 
 
 def of_python(
-    probe: Probe | None, files: Files, names: Names, distributions: Distributions, run: Run
-) -> Environment | str:
+    probe: Probe | None, files: FileStates, names: Names, distributions: Distributions, run: Run
+) -> RunEnvironment | str:
     """Return the environment a Python kernel ran in, or a sentence why a result of it is not to be kept.
 
     Args:
@@ -236,7 +236,7 @@ def of_python(
     )
     if isinstance(found, str):
         return found
-    return Environment(
+    return RunEnvironment(
         executable=probe.executable,
         built=built(probe.executable),
         version=probe.python,
@@ -248,7 +248,7 @@ def of_python(
     )
 
 
-def of_program(program: str, version: str, files: Files, run: Run) -> Environment | str:
+def of_program(program: str, version: str, files: FileStates, run: Run) -> RunEnvironment | str:
     """Return the environment of a kernel that is no Python: its program, and files that its code names.
 
     Its other files and the packages of other languages are not known: ``--force`` after they change.
@@ -263,10 +263,10 @@ def of_program(program: str, version: str, files: Files, run: Run) -> Environmen
         return f"the kernel's program {program} is not a file"
     states = reads.of_text(files, run.code, run.directory, run.started_ns)
     named = {name_below(run.root, path): state for path, state in sorted(states.items())}
-    return Environment(program, built(program), version, (), {}, named)
+    return RunEnvironment(program, built(program), version, (), {}, named)
 
 
-def changed_packages(then: Environment, distributions: Distributions) -> str:
+def changed_packages(then: RunEnvironment, distributions: Distributions) -> str:
     """Return which interpreter or package is another one now, or an empty string."""
     if built(then.executable) != then.built:
         return f"{then.executable} is another one"
@@ -277,7 +277,7 @@ def changed_packages(then: Environment, distributions: Distributions) -> str:
     return ""
 
 
-def changed_files(then: Mapping[str, FileState], files: Files, root: Path) -> str:
+def changed_files(then: Mapping[str, FileState], files: FileStates, root: Path) -> str:
     """Return which file changed, or an empty string; paths are taken relative to ``root``."""
     base = str(root)
     for path, state in then.items():

@@ -18,7 +18,7 @@ _MODULES = (".py", ".so", ".pyd", ".pyc", ".pyw")
 _RACY = 2_000_000_000
 
 
-class Listing(msgspec.Struct, frozen=True, array_like=True):
+class FolderListing(msgspec.Struct, frozen=True, array_like=True):
     """A folder that was listed.
 
     Attributes:
@@ -48,22 +48,24 @@ class Names:
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, tuple[str, ...]]] = {}
 
-    def listing(self, folder: str, own: Iterable[str]) -> Listing:
+    def listing(self, folder: str, own: Iterable[str]) -> FolderListing:
         """Return what is in a folder but for some names."""
         left = frozenset(own)
         entries = self._entries(folder)
         if entries is None:
-            return Listing("", tuple(sorted(left)))
+            return FolderListing("", tuple(sorted(left)))
         text = "\0".join(name for name in entries if name not in left and name not in _IGNORED)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        return Listing(digest, tuple(sorted(left)))
+        return FolderListing(digest, tuple(sorted(left)))
 
     def modules(self, folder: str, names: Iterable[str]) -> Modules:
         """Return which of some modules a folder has."""
         wanted = frozenset(names)
         return Modules(wanted, tuple(each for each in self._entries(folder) or () if _module(each) in wanted))
 
-    def changed(self, listings: Mapping[str, Listing], modules: Mapping[str, Modules], root: Path) -> str:
+    def changed(
+        self, listings: Mapping[str, FolderListing], modules: Mapping[str, Modules], root: Path
+    ) -> str:
         """Return which folder has other names now, or an empty string; paths are relative to ``root``."""
         base = str(root)
         for path, listing in listings.items():

@@ -15,7 +15,7 @@ from moorage.notebooks.cache.stored import Stored
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moorage.notebooks.cache.store import Files
+    from moorage.notebooks.cache.store import FileStates
 
 _REMEMBERED_PLACES = 6
 
@@ -28,7 +28,7 @@ class Places:
         files: states of files.
     """
 
-    def __init__(self, root: Path, files: Files) -> None:
+    def __init__(self, root: Path, files: FileStates) -> None:
         self._root = root
         self._files = files
 

@@ -52,7 +52,7 @@ def started(watched: Any, executable: Any, words: Any, directory: Any, environme
     """Note what a program that is about to start may read, or that this cannot be told.
 
     Args:
-        watched: the :class:`~moorage.notebooks.cache.watch.Watch`.
+        watched: the :class:`~moorage.notebooks.cache.watch.ReadWatch`.
         executable: its file, or None for the first word.
         words: its command line, a list or one word.
         directory: where it starts, or None for here.

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from moorage.notebooks.cache.names import Listing, Modules
+from moorage.notebooks.cache.names import FolderListing, Modules
 from moorage.notebooks.cache.store import LARGE, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from moorage.notebooks.cache.names import Names
-    from moorage.notebooks.cache.store import Files
+    from moorage.notebooks.cache.store import FileStates
 
 _TICK = 10_000_000
 """A clock's tick, in ns, by which the time of a file's change may be behind."""
@@ -39,8 +39,8 @@ Seen = tuple[str, str, int]
 """A kind, a path or name, and ``time.time_ns()`` of the first time."""
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What a kernel says it read; see :class:`moorage.notebooks.cache.watch.Watch`.
+class KernelReads(msgspec.Struct, frozen=True):
+    """What a kernel says it read; see :class:`moorage.notebooks.cache.watch.ReadWatch`.
 
     Attributes:
         failed: why that is not all, or empty.
@@ -61,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
     packages: dict[str, list[str]]
 
 
-_REPORT = msgspec.json.Decoder(Report)
+_REPORT = msgspec.json.Decoder(KernelReads)
 _LINE = msgspec.json.Decoder(Seen)
 
 
@@ -76,11 +76,11 @@ class Reads:
     """
 
     files: dict[Path, FileState] = field(default_factory=dict)
-    listings: dict[Path, Listing] = field(default_factory=dict)
+    listings: dict[Path, FolderListing] = field(default_factory=dict)
     modules: dict[Path, Modules] = field(default_factory=dict)
 
 
-def decoded(report: str, log: bytes) -> tuple[Report, list[Seen]] | str:
+def decoded(report: str, log: bytes) -> tuple[KernelReads, list[Seen]] | str:
     """Return what a kernel and its children said, or a sentence why that is not known.
 
     Args:
@@ -97,9 +97,9 @@ def decoded(report: str, log: bytes) -> tuple[Report, list[Seen]] | str:
 
 
 def depends(
-    report: Report,
+    report: KernelReads,
     seen: Iterable[Seen],
-    files: Files,
+    files: FileStates,
     names: Names,
     *,
     modules: Iterable[Path] = (),
@@ -141,7 +141,9 @@ def depends(
     return Reads(gathered.files, listings, _modules(report, first, names, own))
 
 
-def of_text(files: Files, code: Iterable[str], directory: Path, started_ns: int) -> dict[Path, FileState]:
+def of_text(
+    files: FileStates, code: Iterable[str], directory: Path, started_ns: int
+) -> dict[Path, FileState]:
     """Return the states of the files that the text of cells names, where nothing else can be known."""
     gathered = _Gathering(files, {}, started_ns)
     for path in named(code, directory, bare=True):
@@ -165,7 +167,7 @@ def _size(path: Path) -> int:
 class _Gathering:
     """Puts states together; ``reason`` says why a result cannot be kept."""
 
-    def __init__(self, files: Files, own: dict[str, int], started_ns: int) -> None:
+    def __init__(self, files: FileStates, own: dict[str, int], started_ns: int) -> None:
         self.files: dict[Path, FileState] = {}
         self.reason = ""
         self._states = files
@@ -287,7 +289,7 @@ def _inside(folder: str, own: Iterable[str]) -> list[str]:
 
 
 def _modules(
-    report: Report, first: dict[str, dict[str, int]], names: Names, own: dict[str, int]
+    report: KernelReads, first: dict[str, dict[str, int]], names: Names, own: dict[str, int]
 ) -> dict[Path, Modules]:
     tops = {*report.names, *first.get("name", {})}
     wanted: dict[str, set[str]] = {path: {*each} for path, each in report.packages.items()}

@@ -70,7 +70,7 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
     ctime_ns: int = 0
 
 
-class Files:
+class FileStates:
     """States of files; no file is read twice while its size, time and inode stay the same."""
 
     def __init__(self) -> None:

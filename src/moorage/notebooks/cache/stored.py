@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from moorage.notebooks.cache.environment import Environment
+from moorage.notebooks.cache.environment import RunEnvironment
 from moorage.notebooks.cache.recipe import Recipe, run_cells
 from moorage.notebooks.cache.store import FileState
 from moorage.notebooks.documents.tags import runnable
@@ -75,7 +75,7 @@ class Ran(Struct, frozen=True):
         documents: bytes of each written document by a name of the caller's (``ipynb``, ``html``).
         written: where each of them was written.
         environment: what it ran with, or a sentence why that is not known.
-        inputs: :meth:`Cache.inputs` from before the run.
+        inputs: :meth:`ResultCache.inputs` from before the run.
         artifacts: files it made, by their path relative to the notebook's directory.
         seconds: how long it took.
         shown: what the files that pages are made with held before those were made.
@@ -83,7 +83,7 @@ class Ran(Struct, frozen=True):
 
     kernel: str
     documents: Mapping[str, bytes]
-    environment: Environment | str
+    environment: RunEnvironment | str
     written: Mapping[str, Path] = field(default_factory=dict)
     inputs: Mapping[str, FileState] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)
@@ -92,14 +92,14 @@ class Ran(Struct, frozen=True):
 
 
 class FastHit(Struct, frozen=True):
-    """Finished documents for a source that has not changed; ``Cache.restore`` puts them in place."""
+    """Finished documents for a source that has not changed; ``ResultCache.restore`` puts them in place."""
 
     recipe: Recipe
     record: Record
 
 
 class Entry(Struct, frozen=True):
-    """Outputs for the code of a notebook; ``Cache.apply`` puts them into it.
+    """Outputs for the code of a notebook; ``ResultCache.apply`` puts them into it.
 
     Attributes:
         recipe: what it was looked up by.
@@ -144,7 +144,7 @@ def _relative(name: str) -> bool:
 
 
 def applied(entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``notebook`` with the outputs of ``entry``; see ``Cache.apply``."""
+    """Return ``notebook`` with the outputs of ``entry``; see ``ResultCache.apply``."""
     stored = iter(entry.cells)
     cells = []
     for cell in notebook["cells"]:

@@ -41,7 +41,7 @@ _BOOKKEEPING = ("/importlib/", "/importlib_metadata/", "/pkg_resources/")
 _WRITE = os.O_WRONLY | os.O_RDWR
 
 
-class Watch:
+class ReadWatch:
     """What was seen, and the handlers of the events by which it is seen.
 
     Args:
@@ -327,15 +327,15 @@ def _source(path: str) -> str:
         return path
 
 
-def watch(folder: str, project: Iterable[str], *, child: bool = False) -> Watch:
+def watch(folder: str, project: Iterable[str], *, child: bool = False) -> ReadWatch:
     """Begin to watch this process and those it starts.
 
     Args:
-        folder: see :class:`Watch`.
+        folder: see :class:`ReadWatch`.
         project: absolute folders of the project.
         child: whether this is a program that a watched one started.
     """
-    watched = Watch(folder, tuple({os.path.join(os.path.abspath(each), "") for each in project}))
+    watched = ReadWatch(folder, tuple({os.path.join(os.path.abspath(each), "") for each in project}))
     watched.child = child
     find = watched.handlers().get
 

@@ -1,4 +1,4 @@
-"""Text documents through jupytext: the only file that imports it, and only when a text is read.
+"""Text documents through jupytext, which is imported when a text is read and not before.
 
 Source: https://jupytext.readthedocs.io/en/latest/formats-scripts.html and its neighbours.
 """
@@ -9,19 +9,15 @@ import importlib
 import inspect
 import re
 import shutil
-import sys
-import threading
 from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from moorage.errors import ConfigurationError, DocumentError, MissingExtra
-from moorage.installed import install_line
+from moorage.errors import ConfigurationError, DocumentError
 from moorage.notebooks.documents import ipynb
+from moorage.notebooks.documents.libraries import load_jupytext, plain
 from moorage.notebooks.documents.yaml_blocks import check_yaml
 from moorage.trust import counts
 
@@ -73,15 +69,6 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 MARKDOWN = frozenset({".md", ".markdown", ".myst", ".mystnb", ".mnb", ".Rmd", ".qmd"})
 """Suffixes of documents that are prose with code in it."""
 
-# What importing jupytext or nbformat drags in without need, with its cost where JupyterLab is installed:
-# - rfc3987_syntax compiles a grammar (0.95 s) and isoduration loads arrow (0.08 s). jsonschema takes each as
-#   optional, to check the string formats "iri" and "duration", which no notebook schema has.
-# - jupytext's contents managers load Jupyter Server and its web stack (0.37 s) to edit text notebooks there;
-#   jupytext takes them as optional, too.
-_NEEDLESS_TO_JSONSCHEMA = ("rfc3987_syntax", "isoduration")
-_MANAGERS = ("jupytext.sync_contentsmanager", "jupytext.async_contentsmanager", "jupytext.contentsmanager")
-_importing = threading.RLock()
-
 _CONFLICT = re.compile(r"^<<<<<<< .*\n(?:.*\n)*?=======\n(?:.*\n)*?>>>>>>> ", re.MULTILINE)
 _RULE = re.compile(r"^\W{0,4}---[ \t]*\W{0,3}$", re.MULTILINE)
 _KERNELSPEC = re.compile(
@@ -107,52 +94,6 @@ class Reading(NamedTuple):
     notebook: dict[str, Any]
     format: str
     lines: dict[int, int]
-
-
-@contextmanager
-def lean_imports() -> Iterator[None]:
-    """Inside, imports of nbformat, nbconvert or jupytext leave out what they do not need (about 1.4 s).
-
-    The modules left out look as if they were not installed, to the importing thread and to any other that
-    imports them in the same moment; afterwards they can be imported as ever. What was already
-    loaded stays as it is. A process that imported jsonschema in here does not check the string formats "iri"
-    and "duration". Threads take turns.
-    """
-    with _importing:
-        candidates = [
-            *(() if "jsonschema" in sys.modules else _NEEDLESS_TO_JSONSCHEMA),
-            *(() if "jupytext" in sys.modules else _MANAGERS),
-        ]
-        hidden = [name for name in candidates if name not in sys.modules]
-        for name in hidden:
-            sys.modules[name] = None  # type: ignore[assignment] # the documented way to block an import
-        try:
-            yield
-        finally:
-            for name in hidden:
-                sys.modules.pop(name, None)
-            if hidden and "jupytext" in sys.modules:
-                _give_managers_back(sys.modules["jupytext"])
-
-
-def load_jupytext() -> ModuleType:
-    """Import jupytext without what reading a text does not need; any thread may call it, at any time.
-
-    Where JupyterLab is installed this takes 0.4 s instead of 1.8 s. jupytext stays complete: its classes for
-    Jupyter Server are loaded when somebody first asks for them.
-
-    Raises:
-        MissingExtra: jupytext is not installed.
-    """
-    with lean_imports():
-        try:
-            return importlib.import_module("jupytext")
-        except ModuleNotFoundError as error:
-            raise MissingExtra(
-                "Text documents need jupytext",
-                why=f"There is no module {error.name}",
-                do=f"Type: {install_line('render')}",
-            ) from None
 
 
 def read(path: Path, data: bytes) -> Reading:
@@ -359,34 +300,3 @@ class _Places:
 def _bare(line: str) -> str:
     """A line without indentation and comment signs, so that commented code equals its cell's code."""
     return line.lstrip("#/%;-(* \t").rstrip()
-
-
-def plain(value: Any) -> Any:
-    """Turn nbformat's nodes, and what YAML makes of dates, into plain JSON values."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _give_managers_back(jupytext: ModuleType) -> None:
-    """Replace the stubs that jupytext keeps for its contents managers by loading them on demand."""
-    for name, value in list(vars(jupytext).items()):
-        if getattr(value, "__qualname__", "").startswith("reraise.<locals>"):
-            delattr(jupytext, name)
-
-    def late(name: str) -> Any:
-        if not name.startswith("_"):
-            for module in _MANAGERS:
-                try:
-                    found = importlib.import_module(module)
-                except ImportError:
-                    continue
-                if hasattr(found, name):
-                    return getattr(found, name)
-        raise AttributeError(f"module 'jupytext' has no attribute {name!r}")
-
-    vars(jupytext)["__getattr__"] = late

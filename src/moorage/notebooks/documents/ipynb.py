@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from moorage.errors import DocumentError
+from moorage.notebooks.documents.libraries import lean_imports, plain
 
 TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
 """Metadata that nbformat never keeps in a file."""
@@ -285,8 +286,6 @@ def _located(message: str, cells: Any) -> str:
 
 def _upgraded(data: bytes, name: str) -> dict[str, Any]:
     """Convert format 3 and older, the one case that needs nbformat (and pays its import)."""
-    from moorage.notebooks.documents.formats import lean_imports, plain
-
     with lean_imports():
         import nbformat
     try:

@@ -15,8 +15,8 @@ from moorage.kernel.client import Receiver
 from moorage.kernel.kernel import Kernel
 from moorage.notebooks.cache import environment as surroundings
 from moorage.notebooks.cache import reads
-from moorage.notebooks.cache.cache import Cache
-from moorage.notebooks.cache.environment import PROBE, Environment, Run
+from moorage.notebooks.cache.cache import ResultCache
+from moorage.notebooks.cache.environment import PROBE, Run, RunEnvironment
 from moorage.notebooks.cache.recipe import Recipe, ambient, content_of, run_cells
 from moorage.notebooks.cache.store import FileState
 from moorage.notebooks.cache.stored import Entry, FastHit, Ran
@@ -39,7 +39,7 @@ _PROBE_SECONDS = 10.0
 class CachedResult:
     """The result of one notebook in the cache: looked up before it runs, kept after it did."""
 
-    def __init__(self, context: Context, item: Item, cache: Cache, files: Sequence[Path] = ()) -> None:
+    def __init__(self, context: Context, item: Item, cache: ResultCache, files: Sequence[Path] = ()) -> None:
         """Describe what is to be rendered; nothing is read yet.
 
         Args:
@@ -104,7 +104,7 @@ class CachedResult:
 
     async def environment(
         self, kernel: Kernel, notebook: Mapping[str, Any], watching: Watching | None, receive: Receiver
-    ) -> Environment | str:
+    ) -> RunEnvironment | str:
         """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
 
         Args:
@@ -166,7 +166,7 @@ async def _evaluate(kernel: Kernel, expression: str, receive: Receiver) -> Mappi
     return result.expressions.get("moorage")
 
 
-async def read_inputs(item: Item, cache: Cache) -> tuple[Path, ...]:
+async def read_inputs(item: Item, cache: ResultCache) -> tuple[Path, ...]:
     """Find and read the files that a notebook says it reads, so that no later look at them takes long.
 
     Returns:

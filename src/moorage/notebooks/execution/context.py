@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moorage.notebooks.cache.cache import Cache
+from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.events import Event
 from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import Prelaunch
@@ -75,7 +75,7 @@ class Results:
 
     writer: Writer
     exporter: Exporter
-    cache: Cache | None
+    cache: ResultCache | None
     conflicts: Conflicts = field(default_factory=Conflicts)
     tools: Tools = field(default_factory=Tools)
 

@@ -44,7 +44,7 @@ _ASKED_AGAIN = 5
 _STOOD_STILL = 0.1
 
 
-class Limits(Struct, frozen=True):
+class TimeLimits(Struct, frozen=True):
     """What a notebook may take.
 
     Attributes:
@@ -113,7 +113,7 @@ class Executor:
         notebook: dict[str, Any],
         kernel: Kernel,
         *,
-        limits: Limits | None = None,
+        limits: TimeLimits | None = None,
         allow_errors: bool = False,
         lines: Mapping[int, int] | None = None,
         on_cell: Callable[[int, int, int], None] = _ignore,
@@ -131,7 +131,7 @@ class Executor:
         """
         self._notebook = notebook
         self._kernel = kernel
-        self._limits = limits or Limits()
+        self._limits = limits or TimeLimits()
         self._allow_errors = allow_errors
         self._lines = lines or {}
         self._on_cell = on_cell

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from moorage.errors import OutputError
 from moorage.notebooks.output.guard import UNGUARDED, Guard
-from moorage.notebooks.planning.dependencies import Link
+from moorage.notebooks.planning.dependencies import FileLink
 
 
 class Links:
@@ -21,10 +21,10 @@ class Links:
 
     def __init__(self, guard: Guard = UNGUARDED) -> None:
         self._guard = guard
-        self._users: dict[Link, int] = {}
+        self._users: dict[FileLink, int] = {}
 
     @contextmanager
-    def placed(self, links: Iterable[Link]) -> Iterator[None]:
+    def placed(self, links: Iterable[FileLink]) -> Iterator[None]:
         """Have the links in place within the block, and take them away afterwards, however it ends.
 
         A link or file of the user's that already leads to the target is used and left alone.
@@ -38,7 +38,7 @@ class Links:
                     stack.callback(self._remove, link)
             yield
 
-    def _place(self, link: Link) -> bool:
+    def _place(self, link: FileLink) -> bool:
         """Make one link; return whether it is ours to remove."""
         if self._users.get(link, 0):
             self._users[link] += 1
@@ -58,7 +58,7 @@ class Links:
         self._users[link] = 1
         return True
 
-    def _remove(self, link: Link) -> None:
+    def _remove(self, link: FileLink) -> None:
         self._users[link] -= 1
         if self._users[link]:
             return
@@ -69,7 +69,7 @@ class Links:
         self._guard.unguard(link.place)
 
 
-def _way(link: Link) -> str:
+def _way(link: FileLink) -> str:
     """Return the relative path from a link to its target, right also where folders are links themselves."""
     target = os.path.join(os.path.realpath(link.target.parent), link.target.name)  # noqa: PTH118 - realpath gives text
     return os.path.relpath(target, os.path.realpath(link.place.parent))

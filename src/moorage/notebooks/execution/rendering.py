@@ -27,7 +27,7 @@ from moorage.errors import (
 from moorage.kernel.kernel import Kernel, not_forked
 from moorage.kernel.launch import launch
 from moorage.kernel.quirks import arguments
-from moorage.notebooks.cache.environment import Environment
+from moorage.notebooks.cache.environment import RunEnvironment
 from moorage.notebooks.cache.stored import Ran
 from moorage.notebooks.documents.document import Document, load
 from moorage.notebooks.documents.parameters import inject_parameters, undeclared
@@ -35,7 +35,7 @@ from moorage.notebooks.documents.tags import without_cells
 from moorage.notebooks.events import CellStarted, Failure, Note, Outcome
 from moorage.notebooks.execution.cached_result import CachedResult, read_inputs
 from moorage.notebooks.execution.context import Context
-from moorage.notebooks.execution.executor import Execution, Executor, Limits
+from moorage.notebooks.execution.executor import Execution, Executor, TimeLimits
 from moorage.notebooks.execution.kernels import lasting_name, name_kernel
 from moorage.notebooks.execution.prelaunch import launch_options
 from moorage.notebooks.execution.publish import Publisher, count_cells, not_made, unwritten
@@ -249,7 +249,7 @@ class Rendering:
 
     async def _observed(
         self, executor: Executor, kernel: Kernel, notebook: dict[str, Any]
-    ) -> tuple[Outcome, Environment | str]:
+    ) -> tuple[Outcome, RunEnvironment | str]:
         """Run all cells, and find out what they ran with."""
         if self._cached_result is None:
             return self._measured(await executor.run(), kernel, count_cells(notebook)), "nothing is kept"
@@ -285,9 +285,9 @@ class Rendering:
             self._cached_result.store(notebook, ran)
         return outcome
 
-    def _limits(self) -> Limits:
+    def _limits(self) -> TimeLimits:
         settings = self._item.settings
-        return Limits(notebook=settings.timeout, cell=settings.cell_timeout)
+        return TimeLimits(notebook=settings.timeout, cell=settings.cell_timeout)
 
     def _on_cell(self, index: int, total: int, cell: int) -> None:
         context = self._context

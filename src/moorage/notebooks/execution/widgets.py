@@ -16,7 +16,7 @@ MIMETYPE = "application/vnd.jupyter.widget-state+json"
 _TARGET = "jupyter.widget"
 
 
-class Capture:
+class OutputWidget:
     """An Output widget: takes the output of the request whose ``msg_id`` its state names."""
 
     def __init__(self, comm_id: str) -> None:
@@ -40,11 +40,11 @@ class Widgets:
     def __init__(self) -> None:
         self._states: dict[str, dict[str, Any]] = {}
         self._buffers: dict[str, dict[tuple[str | int, ...], dict[str, Any]]] = {}
-        self._captures: dict[str, Capture] = {}
-        self._stack: list[Capture] = []
+        self._captures: dict[str, OutputWidget] = {}
+        self._stack: list[OutputWidget] = []
         self._weights: dict[tuple[object, ...], int] = {}
         self.weight = 0
-        self._changed: dict[str, Capture] = {}
+        self._changed: dict[str, OutputWidget] = {}
 
     def handle(self, message: Message) -> None:
         """Follow one comm message; others change nothing."""
@@ -112,9 +112,9 @@ class Widgets:
         self._states[comm_id] = {}
         kind = (state.get("_model_module"), state.get("_model_name"))
         if kind == ("@jupyter-widgets/output", "OutputModel"):
-            self._captures[comm_id] = Capture(comm_id)
+            self._captures[comm_id] = OutputWidget(comm_id)
 
-    def _aim(self, capture: Capture, msg_id: str) -> None:
+    def _aim(self, capture: OutputWidget, msg_id: str) -> None:
         if capture in self._stack:
             self._stack.remove(capture)
         capture.msg_id = msg_id

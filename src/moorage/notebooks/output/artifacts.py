@@ -59,7 +59,7 @@ class Snapshot(Struct, frozen=True):
     states: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
 
 
-class Found(Struct, frozen=True):
+class Comparison(Struct, frozen=True):
     """What is there after a run.
 
     Attributes:
@@ -94,7 +94,7 @@ def snapshot(
     return before
 
 
-def compare(before: Snapshot, *, outputs: Iterable[str] = ()) -> Found:
+def compare(before: Snapshot, *, outputs: Iterable[str] = ()) -> Comparison:
     """Return what to collect after the run.
 
     Args:
@@ -115,7 +115,7 @@ def compare(before: Snapshot, *, outputs: Iterable[str] = ()) -> Found:
             changed = before.states.get(path) != _state(path)
             if changed or not _MAGIC.search(pattern):
                 found.setdefault(path, _artifact(before, path, changed=changed))
-    return Found(tuple(sorted(found.values(), key=lambda one: one.name)), tuple(missing))
+    return Comparison(tuple(sorted(found.values(), key=lambda one: one.name)), tuple(missing))
 
 
 def place(artifact: Artifact, into: Path, *, within: Path | None = None) -> Path:

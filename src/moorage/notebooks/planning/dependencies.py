@@ -29,7 +29,7 @@ class Declared(Struct, frozen=True):
     settings: NotebookSettings
 
 
-class Link(Struct, frozen=True):
+class FileLink(Struct, frozen=True):
     """A symbolic link at ``place`` that leads to ``target`` while a notebook runs; both absolute."""
 
     place: Path
@@ -46,7 +46,7 @@ class Resolved(Struct, frozen=True):
     """
 
     needs: frozenset[str] = frozenset()
-    links: tuple[Link, ...] = ()
+    links: tuple[FileLink, ...] = ()
     missing: tuple[str, ...] = ()
 
 
@@ -115,7 +115,7 @@ def _resolve(
         if not others and not exists(path):
             missing.append(f"needs {need.file}, which nobody makes")
         if need.name is not None and folder / need.name != path:
-            links.append(Link(folder / need.name, path))
+            links.append(FileLink(folder / need.name, path))
     for text in notebook.settings.inputs:
         if not glob.has_magic(text):  # globs over a shared folder would make circles nobody meant
             needs |= made_by(Path(os.path.normpath(folder / text)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorage.notebooks.planning.collect import SourceFile
-from moorage.notebooks.planning.dependencies import Link
+from moorage.notebooks.planning.dependencies import FileLink
 from moorage.notebooks.planning.settings import NotebookSettings
 
 
@@ -31,7 +31,7 @@ class Item:
     settings: NotebookSettings
     data: bytes = field(repr=False)
     documents: Mapping[str, Path]
-    links: tuple[Link, ...] = ()
+    links: tuple[FileLink, ...] = ()
     missing: str = ""
     waited_for: bool = False
     fresh: bool = False

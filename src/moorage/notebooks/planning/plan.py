@@ -16,7 +16,7 @@ from moorage.notebooks.output.artifacts import check_pattern
 from moorage.notebooks.planning.collect import Collection, SourceFile, collect
 from moorage.notebooks.planning.dependencies import Declared, Dependencies, resolve
 from moorage.notebooks.planning.item import Item, documents_of
-from moorage.notebooks.planning.request import Request
+from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import NotebookSettings
 from moorage.notebooks.planning.timings import load_timings
 from moorage.plan.schedule import Job
@@ -48,7 +48,7 @@ class Plan:
     warnings: tuple[str, ...] = field(default=())
 
 
-def find_documents(request: Request) -> tuple[Request, Collection]:
+def find_documents(request: RenderRequest) -> tuple[RenderRequest, Collection]:
     """Find the documents of a run, and what ``-o`` means for them. Reads no source whole, writes nothing.
 
     Returns:
@@ -56,7 +56,7 @@ def find_documents(request: Request) -> tuple[Request, Collection]:
 
     Raises:
         UsageError: see :func:`moorage.notebooks.planning.collect.collect` and
-            :meth:`moorage.notebooks.planning.request.Request.written_to`.
+            :meth:`moorage.notebooks.planning.request.RenderRequest.written_to`.
     """
     collection = collect(
         request.sources, out=request.settings.out, configuration=request.configuration, cwd=request.cwd
@@ -64,7 +64,7 @@ def find_documents(request: Request) -> tuple[Request, Collection]:
     return request.written_to(collection.out_file), collection
 
 
-def make_plan(request: Request, collection: Collection, *, private: Path) -> Plan:
+def make_plan(request: RenderRequest, collection: Collection, *, private: Path) -> Plan:
     """Work out what each document needs. Reads every source once, writes nothing.
 
     Args:
@@ -156,7 +156,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _settings(file: SourceFile, data: bytes, request: Request) -> NotebookSettings:
+def _settings(file: SourceFile, data: bytes, request: RenderRequest) -> NotebookSettings:
     metadata = None
     # Parsing every source would cost more than a cached run may take: only those that may say something.
     if b"moorage" in data:

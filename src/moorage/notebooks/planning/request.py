@@ -20,7 +20,7 @@ from moorage.rendezvous.choice import check
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class RenderRequest:
     """What a run is asked to do; made by :func:`requested`.
 
     Attributes:
@@ -46,7 +46,7 @@ class Request:
             return self.settings.overwrite
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.configuration.root))
 
-    def written_to(self, out_file: Path | None) -> Request:
+    def written_to(self, out_file: Path | None) -> RenderRequest:
         """Return the request with what ``-o page.html`` means: ``--to html`` where no ``--to`` was typed.
 
         Args:
@@ -67,7 +67,7 @@ class Request:
         return replace(self, settings=replace(self.settings, to=(suffix,)))
 
 
-def requested(sources: Sequence[str | Path], flags: Mapping[str, Any]) -> Request:
+def requested(sources: Sequence[str | Path], flags: Mapping[str, Any]) -> RenderRequest:
     """Return what a run is asked to do in the present working directory.
 
     Args:
@@ -80,7 +80,7 @@ def requested(sources: Sequence[str | Path], flags: Mapping[str, Any]) -> Reques
     """
     cwd = working_directory()
     configuration = configuration_for(sources, cwd)
-    return Request(
+    return RenderRequest(
         sources=tuple(sources),
         cwd=cwd,
         configuration=configuration,

@@ -12,7 +12,7 @@ from moorage.errors import UsageError
 from moorage.notebooks.output.named import leads_out, named_obstacle
 from moorage.notebooks.output.writer import REASONS, Obstacle, Writer, identities
 from moorage.notebooks.planning.plan import Plan
-from moorage.notebooks.planning.request import Request
+from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.trust import is_foreign
 
@@ -42,7 +42,7 @@ def check_folder(folder: Path, *, cwd: Path, typed: bool) -> None:
         raise UsageError(f"{_short(folder, cwd)} belongs to another user", why=why, do=do)
 
 
-def check_targets(plan: Plan, request: Request, writer: Writer, *, told: bool) -> None:
+def check_targets(plan: Plan, request: RenderRequest, writer: Writer, *, told: bool) -> None:
     """Refuse a run that would write over what is not its own.
 
     Looked at are documents and pages, the index, declared outputs, the report, JUnit, JSON and the bundle.

@@ -26,7 +26,7 @@ _NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", 
 _NO_FETCHING = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0"}
 
 
-class Found(Struct):
+class WalkedFiles(Struct):
     """What a walk saw.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found(Struct):
     notes: list[str] = field(default_factory=list)
 
 
-def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bool]) -> Found:
+def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bool]) -> WalkedFiles:
     """Return the files under ``start`` that have one of the suffixes.
 
     Symbolic links to folders are not followed: a loop ends, no file counts twice. Raises UsageError when a
@@ -53,7 +53,7 @@ def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bo
         suffixes: of the files that count, with the dot.
         leave_out: says of a file or folder whether it does not count.
     """
-    found, wanted = Found(), frozenset(suffixes)
+    found, wanted = WalkedFiles(), frozenset(suffixes)
     repository = _repository(start)
     by_repository: dict[Path, list[Path]] = {}
     stack = [(start, repository)]
@@ -86,7 +86,7 @@ def walk(start: Path, *, suffixes: Iterable[str], leave_out: Callable[[Path], bo
     return found
 
 
-def _leave_out_made(found: Found, records: list[Made]) -> None:
+def _leave_out_made(found: WalkedFiles, records: list[Made]) -> None:
     """Leave out what moorage wrote, by the records of the output folders; tell of what was changed since."""
     for made in records:
         names = {made.folder / name: name for name in made.names()}

@@ -36,7 +36,7 @@ _SOURCE_LINES: Final = 400
 _ARTIFACTS: Final = 5
 
 
-class Link(Struct, frozen=True):
+class PageLink(Struct, frozen=True):
     """A file of a notebook: what it is called on the page, and where it is from there."""
 
     label: str
@@ -77,8 +77,8 @@ class Card(Struct, frozen=True):
     headline: str
     message: str
     facts: tuple[tuple[str, str], ...]
-    links: tuple[Link, ...]
-    page: Link | None
+    links: tuple[PageLink, ...]
+    page: PageLink | None
     picture: str
     placeholder: str
     detail: Detail | None
@@ -142,7 +142,7 @@ class _Maker:
             message=message(outcome)[:1000],
             facts=_facts(outcome, mixed=self._mixed),
             links=self._links(outcome),
-            page=Link("html", relative(pages[0], self._page)) if pages else None,
+            page=PageLink("html", relative(pages[0], self._page)) if pages else None,
             picture=picture,
             placeholder=words,
             detail=self._detail(outcome) if bad and outcome.status != "skipped" else None,
@@ -157,15 +157,17 @@ class _Maker:
         self._pictures -= len(kept.data)
         return kept.uri
 
-    def _links(self, outcome: Outcome) -> tuple[Link, ...]:
+    def _links(self, outcome: Outcome) -> tuple[PageLink, ...]:
         written = [*([outcome.output] if outcome.output else []), *outcome.exports]
-        links = [Link(Path(name).suffix.lstrip(".") or name, relative(name, self._page)) for name in written]
+        links = [
+            PageLink(Path(name).suffix.lstrip(".") or name, relative(name, self._page)) for name in written
+        ]
         for name in outcome.artifacts[:_ARTIFACTS]:
             label = ansi.strip(name.rsplit("/", 1)[-1])
-            links.append(Link(label, relative(Path(self._out, name), self._page)))
+            links.append(PageLink(label, relative(Path(self._out, name), self._page)))
         more = len(outcome.artifacts) - _ARTIFACTS
         if more > 0:
-            links.append(Link(f"{more} more artefacts", relative(self._out or ".", self._page)))
+            links.append(PageLink(f"{more} more artefacts", relative(self._out or ".", self._page)))
         return tuple(links)
 
     def _detail(self, outcome: Outcome) -> Detail:

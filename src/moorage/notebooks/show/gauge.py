@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from moorage.notebooks.show.failed_notebook import Symbols
-    from moorage.notebooks.show.tally import Running, Tally
+    from moorage.notebooks.show.tally import RunningNotebook, Tally
 
 LONGER: Final = "longer than expected"
 """In place of the time left, when every notebook that is left has had the time it was thought to take."""
@@ -58,7 +58,7 @@ def preparing_line(text: str, now: float, width: int, symbols: Symbols) -> Text:
 
 
 def running_line(
-    entry: Running, now: float, width: int, symbols: Symbols, longest: int | None = None
+    entry: RunningNotebook, now: float, width: int, symbols: Symbols, longest: int | None = None
 ) -> Text:
     """Return one running notebook: name, cell, seconds, and where there is room a bar and memory.
 

@@ -21,7 +21,7 @@ from moorage.notebooks.show.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.notebooks.show.progress import Presenter
+    from moorage.notebooks.show.presenter import Presenter
     from moorage.notebooks.show.sink import Sink
 
 SUMMARY_LIMIT: Final = 1_000_000

@@ -21,7 +21,7 @@ from moorage.notebooks.show import ansi
 from moorage.notebooks.show.failed_notebook import failure_block, message
 from moorage.notebooks.show.figures import counted, duration, size
 from moorage.notebooks.show.gauge import LONGER
-from moorage.notebooks.show.tally import Running, Tally
+from moorage.notebooks.show.tally import RunningNotebook, Tally
 
 if TYPE_CHECKING:
     from moorage.notebooks.show.sink import Sink
@@ -202,7 +202,7 @@ class Quiet:
         self._sink.flush()
 
 
-def _still(entry: Running, now: float) -> str:
+def _still(entry: RunningNotebook, now: float) -> str:
     cell = f" cell {entry.index}/{entry.total}" if entry.total else " starting"
     memory = f", {size(entry.memory)}" if entry.memory is not None else ""
     return f"{ansi.one_line(entry.source)}{cell} ({duration(now - entry.started)}{memory})"

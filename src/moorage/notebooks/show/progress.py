@@ -1,36 +1,18 @@
-"""Presenters: what shows a run while it goes on, and which one to take.
-
-The batch hands every event to ``handle`` and calls ``tick`` about eight times a second.
-"""
+"""Which presenter shows a run while it goes on."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING
 
 from moorage.notebooks.show import ansi
 from moorage.notebooks.show.github import GitHub
 from moorage.notebooks.show.plain import Plain, Quiet
+from moorage.notebooks.show.presenter import Presenter
 from moorage.notebooks.show.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from moorage.notebooks.events import Event
-
-
-class Presenter(Protocol):
-    """Shows a run. A context manager: on leaving it puts the terminal back in order, whatever happened."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exc_info: object) -> None: ...
-
-    def handle(self, event: Event) -> None:
-        """Show one event."""
-
-    def tick(self, now: float) -> None:
-        """Draw what changes by itself; ``now`` is in seconds since the run began."""
 
 
 def choose_presenter(

@@ -18,7 +18,7 @@ from moorage.notebooks.events import (
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LostAttempt:
     """A kernel that died before its notebook was put back in the queue.
 
     Attributes:
@@ -36,11 +36,11 @@ class Attempt:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """A run as it was. Only :meth:`handle` changes it; complete after ``RunFinished``."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))
-    lost: list[Attempt] = field(default_factory=list)
+    lost: list[LostAttempt] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
@@ -56,7 +56,7 @@ class Record:
                 self._started[event.source] = event
             case NotebookRetried() if event.source in self._started:
                 start = self._started.pop(event.source)
-                attempt = Attempt(event.source, start.worker, start.at, event.at, event.reason)
+                attempt = LostAttempt(event.source, start.worker, start.at, event.at, event.reason)
                 self.lost.append(attempt)
             case Note():
                 self.notes.append(event)

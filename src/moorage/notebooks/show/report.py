@@ -21,7 +21,7 @@ from moorage.notebooks.show.timeline import Timeline, timeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.notebooks.show.record import Record
+    from moorage.notebooks.show.record import RunRecord
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 _LANE, _THIN_LANE, _MANY_LANES = 26, 14, 12
@@ -44,7 +44,7 @@ class About(Struct, frozen=True):
 
 def write_report(
     page: Path,
-    record: Record,
+    record: RunRecord,
     about: About,
     *,
     executed: Mapping[str, Path] | None = None,
@@ -69,7 +69,7 @@ def write_report(
 
 def write_index(
     page: Path,
-    record: Record,
+    record: RunRecord,
     about: About,
     *,
     executed: Mapping[str, Path] | None = None,
@@ -83,7 +83,7 @@ def write_index(
     write(page, text.encode("utf-8", "replace"))
 
 
-def report_page(page: Path, record: Record, about: About, *, executed: Mapping[str, Path]) -> str:
+def report_page(page: Path, record: RunRecord, about: About, *, executed: Mapping[str, Path]) -> str:
     """Return the HTML of a report that will stand at ``page``."""
     outcomes = record.outcomes
     cards = make_cards(outcomes, page, root=record.plan.root, out=record.plan.out, executed=executed)
@@ -107,13 +107,13 @@ def report_page(page: Path, record: Record, about: About, *, executed: Mapping[s
     )
 
 
-def index_page(page: Path, record: Record, about: About, *, executed: Mapping[str, Path]) -> str:
+def index_page(page: Path, record: RunRecord, about: About, *, executed: Mapping[str, Path]) -> str:
     """Return the HTML of an index that will stand at ``page``."""
     cards = make_cards(record.outcomes, page, root=record.plan.root, out=record.plan.out, executed=executed)
     return _page("index.html.j2", about, cards=cards, totals=_totals(record), record=record)
 
 
-def _totals(record: Record) -> list[tuple[Status, int]]:
+def _totals(record: RunRecord) -> list[tuple[Status, int]]:
     counts = Counter(outcome.status for outcome in record.outcomes)
     return [(status, counts[status]) for status in STATUSES if counts[status]]
 

@@ -27,7 +27,7 @@ from moorage.notebooks.show import ansi
 from moorage.notebooks.show.figures import counted
 
 
-class Running(Struct):
+class RunningNotebook(Struct):
     """A notebook whose kernel is up.
 
     Attributes:
@@ -49,7 +49,7 @@ class Tally(Struct):
     """What has happened so far. Only :meth:`handle` changes it."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))
-    running: dict[str, Running] = field(default_factory=dict)
+    running: dict[str, RunningNotebook] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def handle(self, event: Event) -> None:
@@ -58,7 +58,9 @@ class Tally(Struct):
             case RunStarted():
                 self.plan = event
             case NotebookStarted():
-                self.running[event.source] = Running(event.source, event.at, event.worker, event.attempt)
+                self.running[event.source] = RunningNotebook(
+                    event.source, event.at, event.worker, event.attempt
+                )
             case CellStarted() if event.source in self.running:
                 entry = self.running[event.source]
                 entry.index, entry.total = event.index, event.total

@@ -11,7 +11,7 @@ from moorage.notebooks.events import GOOD
 from moorage.notebooks.show.figures import duration
 
 if TYPE_CHECKING:
-    from moorage.notebooks.show.record import Record
+    from moorage.notebooks.show.record import RunRecord
 
 _TICKS: Final = 6
 _LABELLED: Final = 7.0
@@ -47,7 +47,7 @@ class Timeline(Struct, frozen=True):
     ticks: tuple[tuple[float, str], ...]
 
 
-def timeline(record: Record, anchors: dict[str, str]) -> Timeline:
+def timeline(record: RunRecord, anchors: dict[str, str]) -> Timeline:
     """Return the run's timeline; without bars when nothing ran.
 
     Args:
