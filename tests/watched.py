@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from moorage.notebooks.cache.reads import Report, decoded
+from moorage.notebooks.cache.reads import KernelReads, decoded
 from moorage.notebooks.cache.watching import Watching
 
 TELL = "\nimport sys\nbox = []\nsys.audit('moorage.reads', box)\nprint('\\n' + box[0])"
 
 
-def run(folder: Path, code: str, private: Path, **environ: str) -> tuple[str, dict[str, set[str]], Report]:
+def run(
+    folder: Path, code: str, private: Path, **environ: str
+) -> tuple[str, dict[str, set[str]], KernelReads]:
     """Run code in a watched process; return what it printed, and what is known of it by kind."""
     with Watching(private, [folder]) as watching:
         done = subprocess.run(

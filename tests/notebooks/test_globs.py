@@ -40,6 +40,7 @@ from moorage.notebooks.globs import matches
         ("x.py", "**/**/x.py", True),
         ("a/b/x.py", "a**x.py", True),
         ("a/b/x.py", "***/x.py", True),
+        ("a/x.py", "a/****/x.py", True),
         ("a/x.py", "a/?.py", True),
         ("a/x", "a?x", False),
         ("a\nb.py", "a*.py", True),

@@ -10,7 +10,7 @@ import functools
 import re
 from dataclasses import dataclass, field
 
-_TOKENS = re.compile(r"(?:\*\*/)+|\*{2,}|\*|\?|\[!?\]?[^]]*\]|.", re.DOTALL)
+_TOKENS = re.compile(r"(?:\*\*/)+|\*\*(?=\*\*)|\*{2,}|\*|\?|\[!?\]?[^]]*\]|.", re.DOTALL)
 _ONE = re.compile("[^/]")
 _WILD = re.compile(r"[*?[]")
 
