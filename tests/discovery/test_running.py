@@ -305,13 +305,21 @@ def test_a_file_whose_port_another_kernel_has_got_is_one_that_has_ended(machine)
     assert find(str(process.pid), machine.around).id == "new"
     # With the same key it is the same kernel: the file it was given, and the one that its launcher wrote.
     machine.write(machine.runtime / "kernel-old.json", port)
-    assert [each.pid for each in machine.here()] == [process.pid] * 2
+    assert [each.pid for each in machine.here()] == [process.pid]
 
 
 def test_a_file_that_several_names_lead_to_is_one_kernel(machine):
     machine.start(machine.runtime / "kernel-a.json")
     (machine.runtime / "kernel-b.json").symlink_to("kernel-a.json")
     assert len(machine.here()) == 1
+
+
+def test_a_kernel_with_a_file_of_jupyter_and_one_of_moorage_is_shown_once(machine, berth):
+    machine.start(berth / "kernel.json", str(berth / "ipc-5"), transport="ipc", ip=str(berth / "ipc"))
+    shown = (berth / "kernel.json").read_text()
+    (machine.runtime / "kernel-abc.json").write_text(shown)
+    (found,) = machine.here()
+    assert (found.id, found.owner, found.pid) == ("abc", "jupyter", machine.processes[0].pid)
 
 
 def test_pipes_and_links_of_others_in_jupyters_folder_are_passed_over(machine):

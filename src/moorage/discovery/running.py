@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     commands = processes.named_files()
     files = _each_once([*_files(around), *commands])
     found = [one for path in files if (one := _look(path, commands.get(path))) is not None]
-    return sorted(_told_apart(found), key=lambda one: -one.age)
+    return sorted(_told_apart(_each_kernel_once(found)), key=lambda one: -one.age)
 
 
 def find(wanted: str | Path, around: Around | None = None) -> RunningKernel:
@@ -168,6 +168,20 @@ def _each_once(paths: Iterable[Path]) -> list[Path]:
             status = path.stat()
             found.setdefault((status.st_dev, status.st_ino), path)
     return list(found.values())
+
+
+def _each_kernel_once(kernels: Sequence[RunningKernel]) -> list[RunningKernel]:
+    """Return the kernels without further files of one that lives.
+
+    In Jupyter's tools a kernel that moorage provides has two files: theirs, by which it is known, and
+    moorage's own, in its private directory.
+    """
+    known: dict[object, RunningKernel] = {}
+    for one in sorted(kernels, key=lambda one: one.owner == "moorage"):
+        address = (one.info.transport, one.info.ip, one.info.hb_port, one.info.key)
+        known.setdefault((one.pid or address) if one.alive else one.connection_file, one)
+    kept = {one.connection_file for one in known.values()}
+    return [one for one in kernels if one.connection_file in kept]
 
 
 def _read(path: Path) -> ConnectionInfo | None:
