@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import pytest
 
-import moorage
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.kernel import blocking
 from moorage.kernel.blocking import StartedKernel
+from moorage.process.warden.shared import close
 
 
 class LaunchKernel(Protocol):
@@ -39,7 +39,7 @@ class LaunchKernel(Protocol):
 def moorage_session() -> Iterator[None]:
     """End what moorage keeps between launches when the last test is over."""
     yield
-    moorage.close()
+    close()
 
 
 @pytest.fixture
