@@ -143,14 +143,14 @@ class AttachedKernel:
             ) from None
 
     async def restart(self, *, timeout: float = 60.0) -> NoReturn:  # noqa: ASYNC109 - as a launched kernel's
-        """Refuse: who started a kernel restarts it.
+        """Refuse: the program that started a kernel restarts it.
 
         Raises:
             UsageError: always.
         """
         raise UsageError(
             "an attached kernel cannot be restarted from here",
-            why=f"It belongs to whoever started it, who would not know; within {timeout:g} s or ever",
+            why=f"The program that started it would not know; within {timeout:g} s or ever",
             do="Restart it there, or launch one here",
         )
 
@@ -160,9 +160,9 @@ class _Found:
     """What was found of a kernel before a word was said.
 
     Attributes:
-        pid: who listens at its address.
-        starting: who was started with its file, where nobody listens yet.
-        gone: its address is on this machine, nobody listens there, and nobody is about to.
+        pid: of the process that listens at its address.
+        starting: the process that was started with its file, where none listens yet.
+        gone: its address is on this machine, none listens there, and none is about to.
     """
 
     pid: int | None = None
@@ -210,7 +210,7 @@ async def attach(
                     found = await asyncio.to_thread(_look, info, path)
                 if found.gone:
                     raise _gone(path)
-                # Who was started with the file, if it has answered and was passed over all the same.
+                # The process that was started with the file, if it was passed over though it has answered.
                 pid = found.pid or found.starting
                 kernel = await stack.enter_async_context(_speaking(info, path, pid))
         except TimeoutError:
@@ -301,7 +301,7 @@ def _look(info: ConnectionInfo, path: Path) -> _Found:
 def _gone(path: Path) -> KernelDied:
     return KernelDied(
         f"the kernel of {path} is gone",
-        why="Nobody listens at its address, and no process was started with this file",
+        why="No process listens at its address, and no process was started with this file",
         do="The file was left behind: delete it",
     )
 

@@ -114,7 +114,7 @@ class Client:
         await self._transport.receive_rest(_LAST_WORDS)
 
     def listen(self, receive: Receiver) -> None:
-        """Call ``receive`` with every iopub message, whoever caused it, before its request sees it."""
+        """Call ``receive`` with every iopub message, whatever caused it, before its request sees it."""
         self._listeners.append(receive)
 
     def request(
@@ -275,7 +275,7 @@ class Client:
         await request.done
 
     async def shown(self, seconds: float) -> bool:
-        """Wait for output of the kernel, whoever caused it, since this was last asked.
+        """Wait for output of the kernel, whatever caused it, since this was last asked.
 
         Args:
             seconds: how long.
@@ -335,7 +335,7 @@ class Client:
                 request.miss_idle()  # and with it those before it, which wait for its idle
                 return
             channel: Channel = "control" if request.message.channel == "control" else "shell"
-            # deno gives what is late to whoever asked last.
+            # deno gives what is late to the last request.
             later = self.request(channel, messages.kernel_info_request(), request.receive)
             later.done.add_done_callback(lambda done: request.miss_idle() if finished(done) else None)
 
@@ -368,7 +368,7 @@ class Client:
         if request.receive is not None:
             try:
                 request.receive(message)
-            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+            except Exception as error:  # noqa: BLE001 - the caller's own code: raised where it is awaited
                 request.fail(error)
         if message.msg_type == "status" and message.content.get("execution_state") == "idle":
             request.settle(idle=True)
@@ -385,7 +385,7 @@ class Client:
         try:
             prompt = str(message.content.get("prompt", ""))
             value = request.stdin(prompt, bool(message.content.get("password")))
-        except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+        except Exception as error:  # noqa: BLE001 - the caller's own code: raised where it is awaited
             request.fail(error)
         if value is not None:
             self.send("stdin", messages.input_reply(value), parent=message)

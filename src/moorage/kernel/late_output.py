@@ -47,7 +47,7 @@ class LateOutput(Struct, frozen=True):
         Args:
             client: nothing else may be under way on it.
             receive: called with what is published in the name of the requests this makes: deno gives
-                output to whoever asked last.
+                output to the last request.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile. Cancelling is safe.

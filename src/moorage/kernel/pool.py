@@ -1,4 +1,4 @@
-"""Kernels started ahead of need, for those who cannot wait for one.
+"""Kernels started ahead of need, for programs that cannot wait for one.
 
     async with moorage.pool("python3", size=2) as pool:
         async with pool.launch(cwd="demos") as kernel:
@@ -73,7 +73,7 @@ class Pool:
         return self._machine.ready
 
     def resize(self, size: int) -> None:
-        """Keep so many ready from now on; those that are too many stay until somebody takes them."""
+        """Keep so many ready from now on; those that are too many stay until they are taken."""
         self._size = size
         self._feed(plan.Resized(size))
 
@@ -88,7 +88,7 @@ class Pool:
             env: added to the pool's environment; None unsets a variable.
 
         Yields:
-            A kernel nobody had before. One that cannot be had by moving a kernel of the pool (another
+            A kernel that was not used before. One that cannot be had by moving a kernel of the pool (another
             environment from its first moment on; another directory for a kernel that is not ipykernel)
             is launched afresh.
 
@@ -151,7 +151,7 @@ class Pool:
             self._feed(plan.Withdrawn(wish))
 
     def _movable(self, env: Changes) -> bool:
-        """Whether a kernel that runs can be put into other surroundings so that nobody can tell."""
+        """Whether a kernel that runs can be put into other surroundings so that no one can tell."""
         python = kind_of(self.spec.argv).application and self.spec.language == "python"
         read = self._reads & env.keys() or [name for name in env if name.startswith(_STARTED)]
         return python and not read and not early(dict.fromkeys(env, ""))
@@ -185,7 +185,7 @@ class Pool:
             given.set_result(place)
 
     async def _keep(self, spare: Spare) -> None:
-        """Start a kernel, and keep it until whoever got it leaves it or it dies before."""
+        """Start a kernel, and keep it until its user leaves it or it dies before."""
         place = None
         try:
             async with launch(self.spec, **self._options) as kernel:
@@ -197,7 +197,7 @@ class Pool:
                 self._feed(plan.Ready(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()
-        except Exception as error:  # noqa: BLE001 - boundary: who waits for it, or has it, gets this
+        except Exception as error:  # noqa: BLE001 - boundary: raised where it is waited for, or used
             self._ready.pop(spare, None)
             if place is not None:
                 place.error = error
@@ -207,7 +207,7 @@ class Pool:
                 place.gone.set()
 
     async def _watch(self, spare: Spare, place: _Place) -> None:
-        """Replace a kernel that dies before anybody got it."""
+        """Replace a kernel that dies before it was given out."""
         with suppress(MoorageError):
             await place.kernel.process.wait()
         if self._ready.pop(spare, None) is not None:
@@ -250,7 +250,7 @@ async def pool(
 
     Args:
         kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
-        size: how many are ready when nobody has taken one.
+        size: how many are ready when none is taken.
         **options: as for :func:`moorage.launch`.
 
     Yields:

@@ -1,4 +1,4 @@
-"""One thread with one event loop for whoever has none: behind ``moorage.blocking`` and the provisioner.
+"""One thread with one event loop for threads that have none: behind ``moorage.blocking`` and the provisioner.
 
 One portal serves all of a process; it is started when first needed. A forked child gets its own.
 """
@@ -94,7 +94,7 @@ class Portal:
         return self.run(work())
 
     def enter(self, block: AbstractAsyncContextManager[T]) -> T:
-        """Enter a kernel's asynchronous block; :meth:`close` leaves it if nobody else does."""
+        """Enter a kernel's asynchronous block; :meth:`close` leaves it if nothing else does."""
         entered = self.run(_entered(block))
         self._blocks.append(block)
         return entered
@@ -119,7 +119,7 @@ class Portal:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def step_in(self, block: AbstractAsyncContextManager[T]) -> T:
-        """Enter a block in the portal's loop; :meth:`close` leaves it if nobody else does.
+        """Enter a block in the portal's loop; :meth:`close` leaves it if nothing else does.
 
         Cancelling leaves it, at once or as soon as it was entered.
         """
@@ -165,7 +165,7 @@ class Portal:
         if self._process != os.getpid() or self._loop.is_closed():
             return
         for block in reversed(list(self._blocks)):
-            with suppress(Exception):  # nobody is left to tell, and the warden ends what is left
+            with suppress(Exception):  # nothing is left to tell it to, and the warden ends what is left
                 self.leave(block, SystemExit())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP)

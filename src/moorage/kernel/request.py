@@ -46,14 +46,14 @@ class Request:
             self.done.set_result(self.reply.result())
 
     def miss_idle(self) -> None:
-        """Finish without the idle, which was lost; where there is somebody to hear it, say so."""
+        """Finish without the idle, which was lost; where a receiver is there, say so."""
         if self.done.done() or self._idle:
             return
         self._idle = self.lost = True
         if self.receive is not None and self.message.msg_type == "execute_request":
             try:
                 self.receive(lost_note(self.message))
-            except Exception as error:  # noqa: BLE001 - the caller's own code: whoever awaits gets it
+            except Exception as error:  # noqa: BLE001 - the caller's own code: raised where it is awaited
                 self.fail(error)
         self.settle()
 
@@ -78,7 +78,7 @@ class Request:
         for future in (self.reply, self.done):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # retrieved: a request nobody waits for is no leak worth a warning
+                future.exception()  # retrieved: a request that is not awaited is no leak worth a warning
 
 
 def give_up_idle(request: Request) -> None:

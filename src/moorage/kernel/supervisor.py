@@ -104,7 +104,7 @@ class Supervisor:
         """Wait until the process has ended for good. Cancelling is safe.
 
         Raises:
-            WardenLost: nobody can know any more.
+            WardenLost: it cannot be known any more.
         """
         return await asyncio.shield(self._ended)
 
@@ -239,7 +239,7 @@ class Supervisor:
             self._ended.set_result(exit_status)
             if not self._started.done():  # told to end while it was being restarted
                 self._started.set_exception(error)
-                self._started.exception()  # whoever waits gets it; nobody waiting is no leak
+                self._started.exception()  # raised where it is awaited, if it is
         return again
 
     def _disarm(self) -> None:
@@ -253,7 +253,7 @@ class Supervisor:
         for future in (self._started, self._ended):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # whoever waits gets it; nobody waiting is no leak
+                future.exception()  # raised where it is awaited, if it is
 
 
 def last_words(output: str, most: int = 2000) -> str:

@@ -17,7 +17,7 @@ from moorage.wire.messages import Channel
 
 # A wake-up hands over at most this many messages before other tasks get their turn.
 _BATCH = 256
-# libzmq tries again this soon (ms) when nobody listens yet; its default of 100 ms would be the largest
+# libzmq tries again this soon (ms) when nothing listens yet; its default of 100 ms would be the largest
 # part of a kernel's start. It doubles up to the second figure.
 _RECONNECT, _RECONNECT_MOST = 5, 100
 

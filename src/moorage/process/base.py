@@ -93,7 +93,7 @@ class Handle(Protocol):
         ...
 
     async def wait(self) -> ExitStatus:
-        """Wait for the end. Any number of tasks may wait; cancelling one disturbs nobody.
+        """Wait for the end. Any number of tasks may wait; cancelling one disturbs no other.
 
         Raises:
             WardenLost: the process that would know is gone.

@@ -19,7 +19,7 @@ _PIPE = 1 << 20  # a pipe holds at most this much, unless root made it larger
 class Capture:
     """Reads two pipes as their data comes and never lets their writer wait.
 
-    One piece is read per wake-up of the loop, so a process that writes without end slows nobody else.
+    One piece is read per wake-up of the loop, so a process that writes without end slows nothing else.
 
     Args:
         loop: watches the pipes until :meth:`close`; None for none, until :meth:`watch`.

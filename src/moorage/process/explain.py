@@ -20,7 +20,7 @@ _DESCRIPTORS = 128  # an ipykernel has opened 62 once it is up
 
 
 def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageError:
-    """Turn a failed step into an error somebody can act on.
+    """Turn a failed step into an error that says what to do.
 
     Args:
         spec: what should have been started.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Owner = tuple[int, int] | None
 """User and group of a kernel; None where they are ours."""
 
-_TMP = Path("/tmp")  # noqa: S108 - the directory there has a random name, and nobody else may write to it
+_TMP = Path("/tmp")  # noqa: S108 - the directory there has a random name, and no other user may write to it
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def private_directory(warden: Warden, owner: Owner) -> Iterator[Path]:
 
     Raises:
         LaunchError, OSError: it cannot be made.
-        WardenLost: there is nobody to remove it.
+        WardenLost: the warden that would remove it is gone.
     """
     if owner is None:
         directory = make_directory(warden)

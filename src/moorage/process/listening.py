@@ -1,6 +1,6 @@
-"""Who listens at an address of this machine, as Linux tells it.
+"""Which process listens at an address of this machine, as Linux tells it.
 
-Asked for a socket that somebody else opened: a path is asked itself (SO_PEERCRED), a port by way of
+Asked for a socket of another process: a path is asked itself (SO_PEERCRED), a port by way of
 /proc/net/tcp and the descriptors of the processes that may be looked at.
 """
 # ruff: noqa: PTH115, PTH208 - thousands of links are read at a time, and pathlib costs more than the reading
@@ -31,8 +31,8 @@ class Listener:
 
     Attributes:
         here: it is one of this machine's, so that more could be known if there were more.
-        listening: somebody listens there; False too when that cannot be known.
-        pid: who, as far as that may be looked at; of several that share the socket the oldest.
+        listening: a process listens there; False too when that cannot be known.
+        pid: which, as far as that may be looked at; of several that share the socket the oldest.
     """
 
     here: bool
@@ -41,13 +41,13 @@ class Listener:
 
 
 def at_path(path: str) -> Listener:
-    """Tell who listens at a Unix socket. Whoever does sees a connection that ends at once."""
+    """Tell which process listens at a Unix socket. It sees a connection that ends at once."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:
             asking.connect(path)
             pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        except BlockingIOError:  # its queue is full: somebody is there
+        except BlockingIOError:  # its queue is full: a process is there
             return Listener(here=True, listening=True)
         except OSError:
             return Listener(here=True, listening=False)
@@ -56,7 +56,7 @@ def at_path(path: str) -> Listener:
 
 
 def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> Listener:
-    """Tell who listens at a TCP port.
+    """Tell which process listens at a TCP port.
 
     Args:
         ip: an address or a host's name.
@@ -126,7 +126,7 @@ def _holds(pid: int, links: set[str]) -> bool:
     try:
         names = os.listdir(folder)
     except OSError:
-        return False  # somebody else's, or just gone
+        return False  # another user's, or just gone
     for name in names:
         with suppress(OSError):
             if os.readlink(f"{folder}/{name}") in links:

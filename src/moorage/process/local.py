@@ -74,7 +74,7 @@ class LocalHandle:
         return state.status if isinstance(state, Ended) else None
 
     async def wait(self) -> ExitStatus:
-        """Wait for the end. Any number of tasks may wait; cancelling one disturbs nobody.
+        """Wait for the end. Any number of tasks may wait; cancelling one disturbs no other.
 
         Raises:
             WardenLost: the warden was killed, and the process with it.

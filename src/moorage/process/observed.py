@@ -1,4 +1,4 @@
-"""A process that somebody else started: watched by a pidfd, signalled with care, and never ended unasked."""
+"""A process of another program: watched by a pidfd, signalled with care, never ended unasked."""
 # ruff: noqa: PTH116, PTH118, PTH119 - done for every process of the machine, so it is to be cheap
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def names(pid: int, path: str) -> bool:
 
 
 class ObservedProcess:
-    """A process of somebody else; the names are those of :class:`moorage.process.base.Handle`.
+    """A process of another program; the names are those of :class:`moorage.process.base.Handle`.
 
-    Its output is not ours to see. How it ended is known where Linux tells: as long as nobody has taken its
+    Its output is not ours to see. How it ended is known where Linux tells: as long as its parent has not taken its
     exit status (to its own user), and since Linux 6.15 afterwards too.
     """
 
@@ -75,7 +75,7 @@ class ObservedProcess:
         return self._ended.result() if self._ended.done() and not self._ended.cancelled() else None
 
     async def wait(self) -> ExitStatus:
-        """Wait for its end. Any number of tasks may wait; cancelling one disturbs nobody."""
+        """Wait for its end. Any number of tasks may wait; cancelling one disturbs no other."""
         return await asyncio.shield(self._ended)
 
     def send_signal(self, signum: int) -> None:
@@ -119,7 +119,7 @@ class ObservedProcess:
         return await self.wait()
 
     def output(self) -> str:
-        """Return nothing: what it writes goes to whoever started it."""
+        """Return nothing: what it writes goes to the program that started it."""
         return ""
 
     def memory(self) -> int | None:

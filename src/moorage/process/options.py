@@ -1,4 +1,4 @@
-"""As whom and within what limits a process runs, where that differs from the process that asks for it.
+"""As which user and within what limits a process runs, where that differs from the process that asks for it.
 
 Source: subprocess.Popen, whose arguments of these names mean the same; setrlimit(2), credentials(7).
 """

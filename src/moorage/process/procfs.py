@@ -1,4 +1,4 @@
-"""What Linux tells in /proc and in control groups: who descends from whom, memory, oom kills.
+"""What Linux tells in /proc and in control groups: which process descends from which, memory, oom kills.
 
 Used on both sides of the warden's link. The warden loads this file by its path, without the package, so
 it may import nothing but the cheapest standard modules.
@@ -76,7 +76,7 @@ def look(pid: int) -> Process | None:
 def table() -> dict[int, Process]:
     """Return all processes that can be seen, by pid.
 
-    The table is not atomic: whoever forks while it is read may be missing.
+    The table is not atomic: what is forked while it is read may be missing.
     """
     rows = (look(int(name)) for name in os.listdir("/proc") if name.isdecimal())
     return {row.pid: row for row in rows if row is not None}
@@ -155,7 +155,7 @@ def send(process: Process, signum: int) -> bool:
 
 
 def outwait(process: Process, seconds: float) -> None:
-    """Wait until somebody else's process has ended, or the time is over."""
+    """Wait until another program's process has ended, or the time is over."""
     try:
         fd = os.pidfd_open(process.pid)
     except OSError:

@@ -1,8 +1,9 @@
-"""Passing on what a process says to a descriptor of somebody else's: a terminal, a log, a pipe.
+"""Passing on what a process says to a descriptor of the caller: a terminal, a log, a pipe.
 
-The descriptor is shared with whoever inherited it and cannot be made non-blocking for us alone, and writing
-to a pipe nobody reads would stop every kernel of the loop. So a piece is written only when the descriptor
-says that it takes one; meanwhile the process waits, and only that one, as if it had written there itself.
+The descriptor is shared with every process that inherited it and cannot be made non-blocking for us alone,
+and writing to a pipe that is not read would stop every kernel of the loop. So a piece is written only when
+the descriptor says that it takes one; meanwhile the process waits, and only that one, as if it had written
+there itself.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class Tee:
         while self._waiting and _takes(self._target):
             try:
                 del self._waiting[: os.write(self._target, self._waiting[:_PIECE])]
-            except BlockingIOError:  # somebody made it non-blocking, and somebody else was faster
+            except BlockingIOError:  # another process made it non-blocking, and was faster
                 break
-            except OSError:  # nobody reads there any more: what is captured is captured all the same
+            except OSError:  # the reader is gone: what is captured is captured all the same
                 self._waiting.clear()
                 self._closing = True
         if self._waiting and not self._watched:
@@ -103,4 +104,4 @@ def _takes(target: int) -> bool:
 
 
 def _nothing() -> None:
-    """Nobody waits."""
+    """Return: nothing waits."""

@@ -2,8 +2,8 @@
 
 :func:`enter` moves the process that calls it; what it then executes finds nothing changed but the network:
 uid, gid, HOME, working directory, descriptors and signals are as they were, and no wrapper stands between it
-and its parent. Who may not make a network namespace makes a user namespace around it, in which every id is
-mapped to itself. docs/design/0008-isolation.md says why it is done so.
+and its parent. A process that may not make a network namespace makes a user namespace around it, in which
+every id is mapped to itself. docs/design/0008-isolation.md says why it is done so.
 
 The warden and templates load this file by its path, without the package, and from Python 3.9 on. Run by its
 path it tries, and says which step was refused with which errno: ``python -I -S -E enter.py [LO HI]``.
@@ -131,8 +131,8 @@ def enter(ports: tuple[int, int] | None = None) -> None:
 
 
 def _enter_user_namespace(*, whole: bool) -> None:
-    """Make a user namespace in which everybody is who he is outside, as far as this process may say so."""
-    uid, gid = os.geteuid(), os.getegid()  # inside, unmapped, everybody is nobody
+    """Make a user namespace in which every user is the same as outside, as far as this process may say so."""
+    uid, gid = os.geteuid(), os.getegid()  # inside, unmapped, every user is 65534
     writer = _Writer() if whole else None
     try:
         try:
@@ -151,7 +151,7 @@ def _enter_user_namespace(*, whole: bool) -> None:
 
 
 def _map_oneself(uid: int, gid: int) -> None:
-    """Map one's own ids, all that everybody may, unless a writer has mapped more."""
+    """Map one's own ids, all that any process may, unless a writer has mapped more."""
     if not _read("/proc/self/uid_map"):
         _write("/proc/self/uid_map", f"{uid} {uid} 1")
     if not _read("/proc/self/gid_map"):
@@ -162,7 +162,7 @@ def _map_oneself(uid: int, gid: int) -> None:
 class _Writer:
     """A child that stays outside, and from there may map every id.
 
-    The root of a container is one who has no CAP_SYS_ADMIN but may do that, and without it would lose his
+    The root of a container has no CAP_SYS_ADMIN but may do that, and without it would lose its
     right over other users' files.
     """
 
@@ -197,7 +197,7 @@ class _Writer:
         os.close(self._go)
         try:  # noqa: SIM105 - contextlib would be one more module to load
             os.waitpid(self._pid, 0)
-        except ChildProcessError:  # whoever ignores SIGCHLD has it reaped, when it has ended
+        except ChildProcessError:  # a caller that ignores SIGCHLD has it reaped, when it has ended
             pass
 
 

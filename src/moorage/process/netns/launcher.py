@@ -1,4 +1,4 @@
-"""A launcher whose processes have a network of their own, with a way in for who talks to them."""
+"""A launcher whose processes have a network of their own, with a way in for their clients."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class IsolatedLauncher:
 
 
 async def _watch(relay: Handle, handle: Handle) -> None:
-    """End the process whose relay has ended: nobody would hear of it again."""
+    """End the process whose relay has ended: no client would hear of it again."""
     status = await relay.wait()
     if handle.exit_status is None:
         said = relay.output().strip().rpartition("\n")[2]

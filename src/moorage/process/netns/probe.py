@@ -61,7 +61,7 @@ def locks() -> Locks:
 
 
 def explain(stage: str, number: int, closed: Locks | None = None) -> IsolationError:
-    """Turn a refused step into an error somebody can act on.
+    """Turn a refused step into an error that says what to do.
 
     Args:
         stage: as in :class:`moorage.process.netns.enter.Refused`.
@@ -138,7 +138,7 @@ def _forbidden(stage: str, number: int, closed: Locks) -> tuple[str, str]:
         (closed.seccomp, (_SECCOMP[0].format(os.strerror(number)), _SECCOMP[1])),
         (number == errno.EACCES, _POLICY),
     )
-    unknown = f"The step {stage} was refused: {os.strerror(number)}", "Ask who keeps this machine"
+    unknown = f"The step {stage} was refused: {os.strerror(number)}", "Ask the administrator of this machine"
     return next((said for found, said in signs if found), unknown)
 
 
@@ -161,7 +161,7 @@ _SECCOMP = (
     "The container's system call filter forbids it ({})",
     "Start the container with `--security-opt seccomp=unconfined`, with `--cap-add SYS_ADMIN`",
 )
-_POLICY = "The security policy of this machine (SELinux, say) forbids it", "Ask who keeps the policy"
+_POLICY = "The security policy of this machine (SELinux, say) forbids it", "Ask the administrator"
 
 
 def _number(name: str) -> int | None:

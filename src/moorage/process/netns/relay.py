@@ -1,8 +1,8 @@
 """Lets clients outside reach a kernel that listens on TCP ports of a network namespace of its own.
 
 Run as ``python -I -S -E relay.py PID SOCKET=PORT...``: it joins the user and network namespace of ``PID``,
-listens on each Unix socket, and connects whoever comes there to the port on the loopback inside. ZeroMQ
-speaks the same over both, so nothing but bytes is copied. While nobody listens inside, a caller is hung up
+listens on each Unix socket, and connects each client there to the port on the loopback inside. ZeroMQ
+speaks the same over both, so nothing but bytes is copied. While nothing listens inside, a caller is hung up
 on, and its ZeroMQ tries again.
 
 A relay rather than sockets handed out: libzmq takes over listening sockets that others made, but no connected

@@ -45,7 +45,7 @@ class _Map(ctypes.Structure):
 
 
 class Image:
-    """Where in memory this process's arguments and environment stand, for those who read them in /proc."""
+    """Where in memory this process's arguments and environment stand, as /proc shows it."""
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -156,7 +156,7 @@ def replace(env: Environment) -> None:
 
 def forget() -> None:
     """Drop what the template and all its kernels would have in common."""
-    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # noqa: SLF001 - nobody else sets it after a fork
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else sets it after a fork
     if (tempfile := sys.modules.get("tempfile")) is not None:
         vars(tempfile).update(tempdir=None, _name_sequence=None)
     if (process := sys.modules.get("multiprocessing.process")) is not None:
@@ -171,7 +171,7 @@ def forget() -> None:
 
 
 def end(code: object, ours: set[str]) -> None:
-    """End a kernel without taking the whole interpreter apart, where nobody could tell the difference.
+    """End a kernel without taking the whole interpreter apart, where no one could tell the difference.
 
     Returns when something is there that might: an extension module with an end of its own, a strange code.
     Threads are waited for, exit functions run, what the user and his modules made is destroyed as ever, and
@@ -194,7 +194,7 @@ def end(code: object, ours: set[str]) -> None:
         if isinstance(one, io.IOBase):
             with contextlib.suppress(Exception):  # as an interpreter does that ends
                 one.flush()
-    with contextlib.suppress(Exception):  # whoever read it has gone, and nobody else is left to tell
+    with contextlib.suppress(Exception):  # the reader has gone, and no other is left
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()

@@ -38,7 +38,7 @@ _log = logging.getLogger("moorage.launch")
 
 Fork = Literal["auto", "made", True, False]
 """Whether to fork: always where it can be done, never, from the second launch alike on, or (``made``) where
-a template has proven itself already, for who would not wait until one is made."""
+a template has proven itself already, for a caller that would not wait until one is made."""
 
 # Read while an interpreter, its C library or a module that kernels import starts: a fork would not see a
 # change. What else the imports read is known to tests/process/template/test_client.py.
@@ -206,7 +206,7 @@ class Template:
 
     @property
     def missed(self) -> bool:
-        """Whether it has forked, and was then killed: by somebody, or for want of memory."""
+        """Whether it has forked, and was then killed: by a signal, or for want of memory."""
         state = self._process.state
         killed = isinstance(state, Ended) and state.status.signal is not None
         return killed and self.proven
@@ -223,7 +223,7 @@ class Template:
             outer = os.environ.get("MOORAGE_LAUNCH", "")
             marker = f"{outer}/{launched.id}" if outer else str(launched.id)
             opened.append(payload(json.dumps(described(spec, MOORAGE_LAUNCH=marker)).encode()))
-            # Where nobody can take it, closing the pipe tells the warden that nothing will come of it.
+            # Where it cannot be taken, closing the pipe tells the warden that nothing will come of it.
             with suppress(OSError):
                 _send(self._channel, b"fork", [opened[2], stdout, stderr, writer])
         finally:

@@ -324,7 +324,7 @@ def waiting(channel: socket.socket) -> int:
 
 
 def over(channel: socket.socket) -> bool:
-    """Whether nobody holds the other end any more; a spare also ends when somebody kills it."""
+    """Whether the other end is closed; a spare also ends when it is killed."""
     poll = select.poll()
     poll.register(channel, 0)
     return bool(poll.poll(0))

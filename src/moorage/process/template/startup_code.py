@@ -210,7 +210,7 @@ class Watch:
             self._note(f"writes to {os.fsdecode(path)}")
 
     def _note(self, what: str) -> None:
-        self.does.append(f"{culprit(sys._getframe(2))} {what}")  # noqa: SLF001 - who does it
+        self.does.append(f"{culprit(sys._getframe(2))} {what}")  # noqa: SLF001 - the caller
 
 
 def cached(path: Any) -> bool:
@@ -249,7 +249,7 @@ def stamped(more: list[str]) -> list[str]:
             continue  # when it comes into being, it has another stamp
         found += [os.path.join(path, name) for name in names if name.endswith(".pth")]
     if site is not None:
-        customize = [f"{who}customize{end}" for who in ("site", "user") for end in (".py", "")]
+        customize = [f"{which}customize{end}" for which in ("site", "user") for end in (".py", "")]
         found += [os.path.join(path, name) for path in [*sys.path, *packages] for name in customize]
     return list(dict.fromkeys([*found, *more]))
 

@@ -39,7 +39,7 @@ class PacketChannel:
                 self.channel.send(self.waiting[0])
             except BlockingIOError:
                 return
-            except OSError:  # nobody reads any more
+            except OSError:  # moorage is gone
                 self.waiting.clear()
                 return
             del self.waiting[0]

@@ -36,7 +36,7 @@ MOST_STRAYS = 100
 
 
 class Child:
-    """One child: who it is, and what must be known to say how it ended."""
+    """One child: its name, and what must be known to say how it ended."""
 
     __slots__ = ("alive", "doomed", "id", "oom_before", "oom_file", "pid", "report")
 
@@ -101,12 +101,12 @@ class Children:
         self._sessions[child.pid] = name  # pids come round again: the newest owner counts
 
     def expect(self, name: str, report: int) -> None:
-        """Take charge of a child that a template forks; it says through ``report`` who it is."""
+        """Take charge of a child that a template forks; it says through ``report`` its process id."""
         child = self.known[name] = self.reports[report] = Child(name, 0, report)
         child.alive = False  # not born yet
 
     def abandon(self, name: str) -> None:
-        """Listen no more to a child not born yet: it ends when it finds nobody to report to.
+        """Listen no more to a child not born yet: it ends when it finds its report closed.
 
         One that reports at this very moment is found by its marker, which it shows before: hunt for it.
         """

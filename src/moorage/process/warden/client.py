@@ -95,7 +95,7 @@ class Warden:
                 else in its place is not deleted.
 
         Raises:
-            WardenLost: there is nobody to do it.
+            WardenLost: the warden is gone.
             MoorageError: ten thousand are guarded already.
         """
         path = path.absolute()
@@ -122,7 +122,7 @@ class Warden:
         It is certain when this returns. The descriptor is duplicated: the caller closes its own.
 
         Raises:
-            WardenLost: there is nobody to do it.
+            WardenLost: the warden is gone.
             OSError: no descriptors are left.
         """
         self.link.send({"do": "tokens", "held": held.decode("latin-1")}, [descriptor])
@@ -136,10 +136,10 @@ class Warden:
             spec: what to start.
             stdout: descriptor for its standard output; the caller closes its own.
             stderr: likewise.
-            on_exit: called when it has ended, before anybody who waits for it wakes.
+            on_exit: called when it has ended, before anything that waits for it wakes.
 
         Raises:
-            WardenLost: there is nobody to start it.
+            WardenLost: the warden is gone.
             OSError: no descriptors are left, or those to be passed on are not open.
             UsageError: its options name what there is not.
         """
@@ -161,7 +161,7 @@ class Warden:
         """Take charge of a process that a template below the warden is about to fork.
 
         Args:
-            report: read end of the pipe through which it says who it is; the caller closes its own.
+            report: read end of the pipe through which it says its process id; the caller closes its own.
             on_exit: as for :meth:`spawn`.
             kernel: as in :class:`~moorage.process.base.LocalSpec`.
 

@@ -1,4 +1,4 @@
-"""The socket to a warden, and the loop that reads it: one loop at a time, none while nobody uses the warden.
+"""The socket to a warden, and the loop that reads it: one loop at a time, none while the warden is unused.
 
 A warden that does not answer is taken for dead: it is killed, and everything that waits for it hears so.
 Why a link changes loops stands in docs/design/0013-lasting-warden.md.
@@ -132,7 +132,7 @@ class Link:
         """Send a packet now, or as soon as the warden takes it; descriptors are duplicated until then.
 
         Raises:
-            WardenLost: there is nobody to take it.
+            WardenLost: the warden is gone.
             OSError: no descriptors are left.
         """
         if not self._dead and not self._closing:
@@ -230,7 +230,7 @@ class Link:
             self._loop.remove_writer(self.process.channel)
 
     def _receive(self) -> None:
-        for _ in range(64):  # then it is everybody else's turn
+        for _ in range(64):  # then it is the turn of other tasks
             if not self._receive_one():
                 return
 
@@ -278,7 +278,7 @@ class Link:
         self._die("it did not answer any more and was killed")
 
     def _die(self, why: str = "") -> None:
-        """The warden has ended: as it should, or else everybody hears of it."""
+        """The warden has ended: as it should, or else all that wait are told."""
         if self._dead:
             return
         self._dead = True

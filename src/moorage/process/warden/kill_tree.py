@@ -20,9 +20,9 @@ assert sys.platform == "linux", "the warden needs subreapers and pidfds"
 class TreeKill:
     """The killing of one family.
 
-    All of it is stopped first, until a look at the process table finds nobody new: who is stopped cannot
-    fork, and as long as the parents live everybody's descent can be seen. Then all of it is killed. It is
-    over when two looks find nobody: one could miss a child whose parent ended while the table was read.
+    All of it is stopped first, until a look at the process table finds nothing new: what is stopped cannot
+    fork, and as long as the parents live every descent can be seen. Then all of it is killed. It is
+    over when two looks find nothing: one could miss a child whose parent ended while the table was read.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class TreeKill:
         self.left = 0
 
     def strike(self, family: list[procfs.Process]) -> bool:
-        """Send what is due; return True when nobody is left who can be killed."""
+        """Send what is due; return True when nothing is left that can be killed."""
         new = [one for one in family if (one.pid, one.start) not in self.frozen]
         self.left = 0
         if not family:

@@ -51,7 +51,7 @@ class Launched:
         id: its name.
         state: how far it has come.
         gone: True when nothing of it or of what it started is left.
-        lost: why nobody will ever know more, or an empty string.
+        lost: why nothing more will ever be known, or an empty string.
         lasting: it is a template: it may outlive the block that needed it.
     """
 

@@ -9,7 +9,7 @@ One packet is one JSON object. moorage says ``{"do": ...}``:
 
     spawn id stdin passed  + descriptors: payload (argv, cwd, env, options as JSON), stdout, stderr, stdin if
                          true, and so many that are passed on
-    expect id            + descriptor: a child that a template forks; it says there who it is
+    expect id            + descriptor: a child that a template forks; it says there its process id
     signal id signum     to the process group and the process
     kill id              SIGKILL to it and all it started, answered by ``gone``
     guard path link, unguard path     delete this when you end, do not; with ``link`` a symbolic link that
@@ -194,13 +194,13 @@ class Warden:
         self._tokens = (os.dup(fds[0]) if held else -1, held)
 
     def _give_back(self) -> None:
-        """Write what moorage died with; whoever only ends this warden has a moorage that does it itself."""
+        """Write what moorage died with; where this warden alone ends, moorage does it itself."""
         descriptor, held = self._tokens
         self._tokens = (-1, b"")
         if held and (self._packets.closed or os.getppid() != self._parent):
             try:  # noqa: SIM105 - contextlib would be one more module to load
                 os.write(descriptor, held)
-            except OSError:  # nobody wants them any more
+            except OSError:  # the jobserver is gone
                 pass
 
     def _kill_trees(self) -> None:
@@ -271,7 +271,7 @@ def main() -> None:
         warden.run()
     finally:
         warden.end()
-    os._exit(0)  # taking the interpreter apart is 5 ms in which somebody waits
+    os._exit(0)  # taking the interpreter apart is 5 ms in which moorage waits
 
 
 if __name__ == "__main__":

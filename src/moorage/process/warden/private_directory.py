@@ -39,7 +39,7 @@ class PrivateDirectory:
 
     @property
     def name(self) -> str:
-        """Last part of the path; nobody else on this machine has it."""
+        """Last part of the path; no other directory of this machine has it."""
         return os.path.basename(self.path)
 
     def remove(self) -> None:
@@ -213,7 +213,7 @@ def _sweep(path: str) -> bool:
 
 
 def _remove_empty(path: str) -> None:
-    """Delete a directory whose maker died before it locked it; whatever holds files is somebody else's."""
+    """Delete a directory whose maker died before it locked it; one that holds files is another program's."""
     try:  # noqa: SIM105 - contextlib would be one more module to load
         os.rmdir(path)
     except OSError:
@@ -246,7 +246,7 @@ def _is(path: str, lock: int) -> bool:
 def remove(path: str | bytes, within: int | None = None) -> None:
     """Delete a file, a symbolic link (not what it points to) or a whole directory; what is not there is fine.
 
-    What cannot be deleted stays: nobody is left to tell when this runs.
+    What cannot be deleted stays: nothing is left to tell it to when this runs.
 
     Args:
         path: what to delete.

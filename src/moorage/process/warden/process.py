@@ -43,7 +43,7 @@ class WardenProcess:
     pidfd: int
 
     def last_words(self) -> str:
-        """Return why it ended, as far as anybody can tell."""
+        """Return why it ended, as far as it can be told."""
         os.lseek(self.errors, 0, os.SEEK_SET)
         text = os.read(self.errors, 1 << 16).decode(errors="replace").strip()
         return text.splitlines()[-1] if text else "its warden was killed"
@@ -52,7 +52,7 @@ class WardenProcess:
         """Send one packet; return False when the socket takes none now.
 
         Raises:
-            BrokenPipeError, ConnectionResetError: nobody reads any more.
+            BrokenPipeError, ConnectionResetError: the warden is gone.
             OSError: no descriptors are left.
         """
         try:
@@ -153,7 +153,7 @@ def started_ahead() -> Iterator[WardenProcess | None]:
     """Start a warden before there is a loop to serve; leaving the block stops it unless it has ended by then.
 
     It takes 30 ms to come up: a program that has as much to import does both at once. Where it cannot be
-    started there is None: whoever needs one says why, and what else is wrong is said first.
+    started there is None: the launch that needs one says why, and what else is wrong is said first.
     """
     process = None
     with suppress(MoorageError, OSError):
@@ -212,6 +212,6 @@ async def hello(process: WardenProcess) -> Path:
         raise LaunchError(
             "no private directory can be made",
             why=message["why"],
-            do="Make room, or set TMPDIR to a short path of a folder that nobody else may write to",
+            do="Make room, or set TMPDIR to a short path of a folder that no other user may write to",
         )
     return Path(message["directory"])

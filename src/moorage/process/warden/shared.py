@@ -1,4 +1,4 @@
-"""The wardens of this process: shared by all who launch in one loop, kept between launches, ended unused.
+"""The wardens of this process: shared by all launches of one loop, kept between launches, ended unused.
 
 A warden whose last block was left rests, with its templates, until the next block in any loop of this process
 takes it. It ends when this process does, after :data:`IDLE` seconds, or by :func:`close`. Why it is done in
