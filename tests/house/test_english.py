@@ -20,9 +20,7 @@ PER_THOUSAND = 0.5
 """How many such words a thousand words may hold. In projects whose prose is good it is 0.0 to 0.2."""
 
 CEILINGS: dict[str, float] = {
-    "kernel": 9.2,
     "notebooks": 2.1,
-    "process": 7.2,
 }
 """What the rooms above it may not exceed. These figures only go down, and a room below it goes out."""
 

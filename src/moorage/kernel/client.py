@@ -19,7 +19,8 @@ from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
 from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle, only_flushes
 from moorage.kernel.result import ExecutionError, Result, error_of
-from moorage.kernel.transport import LineReceiver, Transport
+from moorage.kernel.transport import Connect, LineReceiver
+from moorage.kernel.zmq_transport import ZmqTransport
 from moorage.wire import messages
 from moorage.wire.codec import Signer
 from moorage.wire.connection import ConnectionInfo
@@ -34,16 +35,14 @@ _REMEMBERED = 256
 # have been lost with it. It doubles up to the second figure. What is sent to the first process waits for it:
 # where a hundred start at once, each would only have more to answer.
 _ASK_AGAIN, _ASK_AGAIN_MOST, _ASK_FIRST_AGAIN = 1.0, 10.0, 5.0
-# How long a kernel's last words may take to get here (s) once its process is known to have ended.
+# How long a kernel's last messages may take to arrive (s) once its process is known to have ended.
 _LAST_WORDS = 0.25
-# How long after its reply the idle of a request may come (s) before one looks whether it was lost: ZeroMQ's
-# publishers drop what they cannot send, as they do when a kernel prints thousands of lines, each by itself.
+# How long after its reply the idle of a request may come (s) before it is asked for: publishers drop some.
 _IDLE_LATE = 2.0
 # How long a kernel that was interrupted at a question may wait (s) before it gets an empty answer: one that
 # comes before the interrupt is heard would have the code run on instead.
 _UNHEARD = 2.0
-# How long iopub may be silent (s) while the kernel answers on its other channels, with an idle outstanding,
-# before it counts as stuck: its printing thread hangs, and no idle will come.
+# How long iopub may be silent (s), with an idle outstanding, while the kernel answers on its other channels.
 _IOPUB_STUCK = 15.0
 
 
@@ -57,6 +56,7 @@ class Client:
         new_id: Callable[[], str],
         *,
         on_line: LineReceiver | None = None,
+        connect: Connect = ZmqTransport,
     ) -> None:
         """Describe the conversation; nothing is opened before ``async with``.
 
@@ -65,9 +65,10 @@ class Client:
             session_id: names this client to the kernel.
             new_id: makes message ids that never repeat.
             on_line: told of the line, see :meth:`moorage.kernel.transport.Transport.on_line`.
+            connect: makes the transport.
         """
         self._session = Session(Signer(info.key, info.signature_scheme), session_id, new_id)
-        self._transport = Transport(info, session_id.encode(), self._on_frames)
+        self._transport = connect(info, session_id.encode(), self._on_frames)
         if on_line is not None:
             self._transport.on_line(on_line)
         self._requests: OrderedDict[str, Request] = OrderedDict()
@@ -204,12 +205,12 @@ class Client:
             stop_on_error=False,  # what is sent after an interrupt is to be run
         )
         began, request = monotonic(), self.request("shell", message, take, stdin)
-        reply = (await request.done).content
-        seconds = monotonic() - began
+        reply, seconds = (await request.done).content, monotonic() - began
         if late_output is not None:
             await late_output.end(self, take)
+        complete = not await lost(self, self.published, request, take)  # it may add a line to the outputs
         return Result(
-            complete=not await lost(self, request, take),  # before the outputs: it may add a line
+            complete=complete,
             outputs=area.outputs,
             status=str(reply.get("status", "ok")),
             error=error_of(reply),

@@ -10,17 +10,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
-from moorage.kernel.request import Receiver
+from moorage.kernel.request import Asking, Receiver
 from moorage.wire import messages
 from moorage.wire.messages import Message
-
-if TYPE_CHECKING:  # the client asks for its end, so this would go round in a circle
-    from moorage.kernel.client import Client
 
 # A kernel that has printed nothing for so long (s) will not print its mark either: a notebook may have put
 # something else in the place of what prints.
@@ -41,7 +37,7 @@ class LateOutput(Struct, frozen=True):
     quiet: float = 0.1
     most: float = 10.0
 
-    async def end(self, client: Client, receive: Receiver) -> None:
+    async def end(self, client: Asking, receive: Receiver) -> None:
         """Wait until the kernel has published what it still had of the request before.
 
         Args:
@@ -61,7 +57,7 @@ class LateOutput(Struct, frozen=True):
             if not await client.shown(max(self.quiet, 4 * (monotonic() - began))):
                 return
 
-    async def _marked(self, client: Client, receive: Receiver, last: float) -> bool:
+    async def _marked(self, client: Asking, receive: Receiver, last: float) -> bool:
         """Print a mark and wait for it; False when it does not come."""
         token = f"[{secrets.token_hex(8)}]"
         seen = asyncio.Event()

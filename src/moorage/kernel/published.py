@@ -16,13 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from moorage.kernel.request import Receiver, Request, lost_note
+from moorage.kernel.request import Asking, Receiver, Request, lost_note
 from moorage.wire.messages import Message, execute_request
-
-if TYPE_CHECKING:  # the client knows nothing of this
-    from moorage.kernel.client import Client
 
 MANY = 500
 """Messages on iopub, since it was asked last, from which on some may have been dropped."""
@@ -39,7 +36,7 @@ class Published(Protocol):
         """Begin anew: the kernel's process has been replaced."""
         ...
 
-    async def missing(self, client: Client) -> int:
+    async def missing(self, client: Asking) -> int:
         """Return how much has not arrived of what was published since this was last asked.
 
         Args:
@@ -54,18 +51,21 @@ class Published(Protocol):
         ...
 
 
-async def lost(client: Client, request: Request, tell: Receiver | None = None) -> bool:
+async def lost(
+    client: Asking, published: Published | None, request: Request, tell: Receiver | None = None
+) -> bool:
     """Tell whether the kernel dropped output of a request that is done.
 
     Args:
         client: the request's; nothing else may be under way on it.
+        published: compares what the kernel has published with what arrived; None where nothing does.
         request: the newest one.
         tell: called with a line for stderr that says so, unless the request has told it already.
 
     Raises:
         KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
     """
-    missing = 0 if client.published is None else await client.published.missing(client)
+    missing = 0 if published is None else await published.missing(client)
     if missing and not request.lost and tell is not None:
         tell(lost_note(request.message))
     return request.lost or missing > 0
@@ -98,7 +98,7 @@ class Numbers:
         self._last = max(self._last, int(digits))
         self._seen += 1
 
-    async def missing(self, client: Client) -> int:
+    async def missing(self, client: Asking) -> int:
         """Return how many numbers lack their message."""
         heard, self._heard = self._heard, 0
         if heard >= MANY and self._count():
@@ -139,7 +139,7 @@ class Counts:
         elif message.msg_type in {"display_data", "update_display_data"}:
             self._displays += 1
 
-    async def missing(self, client: Client) -> int:
+    async def missing(self, client: Asking) -> int:
         """Ask the kernel, and return how many characters and displays are missing."""
         heard, self._heard = self._heard, 0
         if heard < MANY:

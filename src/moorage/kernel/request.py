@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
-from moorage.wire.messages import Message
+from moorage.wire import messages
+from moorage.wire.messages import Channel, Message
 
 Receiver = Callable[[Message], None]
 InputProvider = Callable[[str, bool], str | None]
 
 LOST = "moorage: the kernel published faster than it could send, and dropped some of this output\n"
 """Told on stderr of an execution whose end got lost, as what was published just before it may be."""
+
+
+class Asking(Protocol):
+    """What those need of a client that ask a kernel between two requests of its user."""
+
+    def request(
+        self, channel: Channel, request: messages.Request, receive: Receiver | None = None
+    ) -> Request:
+        """Send a request; see :meth:`moorage.kernel.client.Client.request`."""
+        ...
+
+    async def flush(self, receive: Receiver | None = None) -> None:
+        """Wait until everything the kernel has published so far has arrived."""
+        ...
+
+    async def shown(self, seconds: float) -> bool:
+        """Wait for output of the kernel since this was last asked; False when there was none."""
+        ...
 
 
 class Request:

@@ -1,160 +1,38 @@
-"""ZeroMQ sockets <-> frames: the only place in the kernel storey that knows ZeroMQ."""
+"""What a client speaks to a kernel through: ZeroMQ on this machine; elsewhere another byte stream."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-import zmq
-
-from moorage.errors import MoorageError, ProtocolError
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
-# A wake-up hands over at most this many messages before other tasks get their turn.
-_BATCH = 256
-# libzmq tries again this soon (ms) when nothing listens yet; its default of 100 ms would be the largest
-# part of a kernel's start. It doubles up to the second figure.
-_RECONNECT, _RECONNECT_MOST = 5, 100
-
-# libzmq's own bound of 1023 would be met at the 205th kernel.
-_MOST_SOCKETS = 65_535
-
-# TCP asks a peer that is silent for so long (s), so often and so many times, before it gives the line up.
-_KEEPALIVE = {
-    zmq.TCP_KEEPALIVE: 1,
-    zmq.TCP_KEEPALIVE_IDLE: 10,
-    zmq.TCP_KEEPALIVE_INTVL: 5,
-    zmq.TCP_KEEPALIVE_CNT: 3,
-}
-
-_KINDS: dict[Channel, int] = {
-    "shell": zmq.DEALER,
-    "control": zmq.DEALER,
-    "stdin": zmq.DEALER,
-    "iopub": zmq.SUB,
-}
-
-Receiver = Callable[[Channel, list[bytes]], None]
+FrameReceiver = Callable[[Channel, list[bytes]], None]
+"""Called with channel and frames of every message, in the loop's thread."""
 LineReceiver = Callable[[bool], None]
+"""Called when the line is cut (False) or there again (True)."""
+Connect = Callable[[ConnectionInfo, bytes, FrameReceiver], "Transport"]
+"""Makes a transport from a kernel's addresses, its client's identity, and what takes the messages."""
 
 
-class Transport:
-    """The four message channels of one kernel, as ``async with``.
+class Transport(Protocol):
+    """The four message channels of one kernel, as ``async with``; nothing is opened before."""
 
-    ZeroMQ tells of new events by an edge-triggered descriptor: after every read or write of a socket its
-    pending events are looked at once more, or a message would wait for the next one.
-    """
-
-    def __init__(self, info: ConnectionInfo, identity: bytes, receive: Receiver) -> None:
-        """Describe the connection; nothing is opened before ``async with``.
-
-        Args:
-            info: the kernel's addresses.
-            identity: routing id of this client, the same on shell and stdin so that the kernel's
-                input requests find their way.
-            receive: called with channel and frames for every message, in the loop's thread.
-        """
-        self._info = info
-        self._identity = identity
-        self._receive = receive
-        self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
-        self._monitors: list[zmq.Socket[bytes]] = []
-        self._hung_up = asyncio.Event()
-        self._line_receivers: list[LineReceiver] = []
-
-    async def __aenter__(self) -> Self:
-        self._connect()
-        return self
-
-    def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        # Not setsockopt, which on a context gives defaults to its sockets. In vain once a socket is open.
-        context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
-        keys = _curve_keys(self._info)
-        try:
-            for channel, kind in _KINDS.items():
-                self._open(context, loop, channel, kind, keys)
-        except zmq.ZMQError as error:
-            self._close()
-            raise MoorageError(
-                "no more connections to kernels can be opened",
-                why=str(error),
-                do="Raise `ulimit -n` or run fewer kernels at once",
-            ) from error
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    ) -> None: ...
 
     def move(self, info: ConnectionInfo) -> None:
-        """Connect to other addresses; what was sent to the old ones and not taken is lost.
-
-        Args:
-            info: where to; nothing happens where that is where we are.
-
-        Raises:
-            MoorageError: no descriptors are left.
-        """
-        elsewhere = any(self._info.url(channel) != info.url(channel) for channel in _KINDS)
-        if elsewhere or self._info.curve_publickey != info.curve_publickey:
-            self._close()
-            self._info = info
-            self._connect()
-
-    def _close(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._sockets:
-            _, socket = self._sockets.popitem()
-            loop.remove_reader(int(socket.FD))
-            socket.disable_monitor()
-            socket.close()
-        while self._monitors:
-            monitor = self._monitors.pop()
-            loop.remove_reader(int(monitor.FD))
-            monitor.close()
-
-    def _open(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        loop: asyncio.AbstractEventLoop,
-        channel: Channel,
-        kind: int,
-        keys: tuple[bytes, bytes] | None,
-    ) -> None:
-        socket = self._sockets[channel] = context.socket(kind)
-        socket.linger = 0
-        # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
-        socket.set_hwm(0)
-        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
-        if kind == zmq.SUB:
-            socket.subscribe(b"")
-            self._watch(socket, loop)
-        else:
-            socket.routing_id = self._identity
-        for option, value in _KEEPALIVE.items():
-            socket.setsockopt(option, value)
-        if keys is not None:
-            socket.curve_serverkey = self._info.curve_publickey.encode()
-            socket.curve_publickey, socket.curve_secretkey = keys
-        socket.connect(self._info.url(channel))
-        loop.add_reader(int(socket.FD), self._drain, channel)
-        loop.call_soon(self._drain, channel)
+        """Connect to other addresses of the same kernel."""
+        ...
 
     def on_line(self, receive: LineReceiver) -> None:
-        """Call ``receive`` with False when the kernel hangs up, with True when a peer is there (again).
-
-        What hangs up is the peer's operating system, at once when the process ends; a machine that is gone
-        without a word is noticed by TCP after 25 s.
-        """
-        self._line_receivers.append(receive)
+        """Have ``receive`` told of the line; to be called before the transport is entered."""
+        ...
 
     def send(self, channel: Channel, frames: Sequence[bytes | memoryview]) -> None:
         """Queue one message. Never blocks: what cannot be sent yet waits in memory.
@@ -164,84 +42,16 @@ class Transport:
             frames: the message without routing ids.
 
         Raises:
-            ProtocolError: something that is no kernel listens there, so libzmq has hung up on it.
+            ProtocolError: what is at the other end is no kernel.
         """
-        try:
-            self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            raise ProtocolError(f"what listens at {self._info.url(channel)} is no kernel") from None
-        asyncio.get_running_loop().call_soon(self._drain, channel)
-
-    def drain(self) -> None:
-        """Hand over everything that has arrived so far."""
-        for channel in _KINDS:
-            self._drain(channel)
+        ...
 
     async def receive_rest(self, seconds: float) -> None:
-        """Wait until the kernel, which has ended, has hung up, and hand over its last words.
+        """Wait until a kernel that has ended has hung up, and hand over what it said last.
 
         Args:
             seconds: wait no longer; a child that outlived the kernel may keep the line open.
+
+        Cancelling is safe.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._hung_up.wait()
-        self.drain()
-
-    def _watch(self, socket: zmq.Socket[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._monitors.append(monitor)
-        loop.add_reader(int(monitor.FD), self._look, monitor)
-        loop.call_soon(self._look, monitor)
-
-    def _look(self, monitor: zmq.Socket[bytes]) -> None:
-        while not monitor.closed:
-            try:
-                event = monitor.recv_multipart(zmq.NOBLOCK)[0]
-            except zmq.Again:
-                return
-            # A zmq_event_t: the event's number in the machine's byte order, and a value.
-            there = int.from_bytes(event[:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            if there:
-                self._hung_up.clear()
-            else:
-                self._hung_up.set()
-            for receive in self._line_receivers:
-                receive(there)
-
-    def _drain(self, channel: Channel) -> None:
-        socket = self._sockets.get(channel)
-        if socket is None:
-            return
-        again = True  # also when a receiver raises: nothing else would tell of what still waits
-        try:
-            for _ in range(_BATCH):
-                if socket.closed:  # by a receiver
-                    return
-                try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    again = False
-                    return
-                self._receive(channel, frames)
-        finally:
-            if again:
-                asyncio.get_running_loop().call_soon(self._drain, channel)
-
-
-def _curve_keys(info: ConnectionInfo) -> tuple[bytes, bytes] | None:
-    """Return the public and the secret key a client has, or None where nothing is encrypted.
-
-    Raises:
-        MoorageError: this libzmq cannot encrypt.
-    """
-    if not info.curve_publickey:
-        return None
-    if not zmq.has("curve"):
-        raise MoorageError(
-            "the kernel's channels are encrypted, and this pyzmq cannot encrypt",
-            do="Install a pyzmq whose libzmq has CurveZMQ: those of PyPI have",
-        )
-    if info.curve_secretkey:
-        return info.curve_publickey.encode(), info.curve_secretkey.encode()
-    return zmq.curve_keypair()
+        ...

@@ -51,8 +51,8 @@ def names(pid: int, path: str) -> bool:
 class ObservedProcess:
     """A process of another program; the names are those of :class:`moorage.process.base.Handle`.
 
-    Its output is not ours to see. How it ended is known where Linux tells: as long as its parent has not taken its
-    exit status (to its own user), and since Linux 6.15 afterwards too.
+    Its output is out of sight. How it ended is known where Linux tells: to its user until its parent takes
+    its exit status, and since Linux 6.15 afterwards too.
     """
 
     def __init__(self, process: procfs.Process, descriptor: int, path: Path) -> None:

@@ -217,7 +217,7 @@ class Executor:
                 self._patience.cancel()
         if self._late_output is not None:
             await self._late_output.end(self._kernel.client, receive)
-        job.lost |= await lost(self._kernel.client, request, receive)
+        job.lost |= await lost(self._kernel.client, self._kernel.client.published, request, receive)
         return reply
 
     async def _hear_children(self) -> None:

@@ -15,7 +15,7 @@ import zmq
 import zmq.asyncio
 
 from moorage.errors import MoorageError, ProtocolError
-from moorage.kernel.transport import Transport
+from moorage.kernel.zmq_transport import ZmqTransport
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
 
@@ -54,7 +54,7 @@ async def until(true):
 
 async def test_a_burst_larger_than_a_batch_arrives_whole_and_in_order(info, publisher):
     got = []
-    async with Transport(info, b"me", lambda _, frames: got.append(int(frames[0]))):
+    async with ZmqTransport(info, b"me", lambda _, frames: got.append(int(frames[0]))):
         await publisher.recv()  # the subscription
         for number in range(2000):
             await publisher.send(b"%d" % number)
@@ -71,7 +71,7 @@ async def test_a_receiver_that_raises_costs_no_later_message(info, publisher):
         if frames[0] == b"bad":
             raise RuntimeError("receiver")
 
-    async with Transport(info, b"me", receive):
+    async with ZmqTransport(info, b"me", receive):
         await publisher.recv()
         for word in (b"a", b"bad", b"c", b"bad", b"e"):
             await publisher.send(word)
@@ -88,7 +88,7 @@ async def test_a_receiver_may_close_the_transport(info, publisher):
         with pytest.raises(StopIteration):
             closing[0].send(None)
 
-    transport = Transport(info, b"me", receive)
+    transport = ZmqTransport(info, b"me", receive)
     await transport.__aenter__()
     await publisher.recv()
     await publisher.send(b"x")
@@ -101,7 +101,7 @@ async def test_replies_between_sends_are_not_stuck_behind_the_edge(info, router)
     """Every send and every receive may swallow the wake-up of what arrived meanwhile."""
     got = []
 
-    async with Transport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+    async with ZmqTransport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
 
         async def echo():
             for _ in range(500):
@@ -118,7 +118,7 @@ async def test_replies_between_sends_are_not_stuck_behind_the_edge(info, router)
 
 
 async def test_sending_to_nobody_never_blocks(info):
-    async with Transport(info, b"me", lambda *_: None) as transport:
+    async with ZmqTransport(info, b"me", lambda *_: None) as transport:
         async with asyncio.timeout(5):
             for _ in range(10_000):
                 transport.send("shell", [b"x" * 100])
@@ -131,7 +131,7 @@ async def test_sending_to_what_is_no_kernel_never_blocks(tmp_path):
     with zmq.asyncio.Context() as context, context.socket(zmq.PUB) as foreign:
         foreign.linger = 0
         foreign.bind(info.url("shell"))
-        async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(10):
+        async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(10):
             # Who of the two hangs up first decides whether libzmq connects again or gives up.
             with suppress(ProtocolError):
                 for _ in range(100):
@@ -147,7 +147,7 @@ async def test_a_listener_that_is_not_even_zeromq_never_blocks(tmp_path):
         foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         foreign.bind(("127.0.0.1", info.shell_port))
         foreign.listen()
-        async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+        async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
             for _ in range(100):
                 transport.send("shell", [b"x"])
     meeting.close()
@@ -158,7 +158,7 @@ async def test_what_was_said_before_hanging_up_is_heard(info):
     with zmq.asyncio.Context() as context:
         publisher = context.socket(zmq.XPUB)
         publisher.bind(info.url("iopub"))
-        async with Transport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+        async with ZmqTransport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
             await publisher.recv()
             for number in range(1000):
                 await publisher.send(b"%d" % number)
@@ -168,22 +168,22 @@ async def test_what_was_said_before_hanging_up_is_heard(info):
 
 
 async def test_hearing_out_ends_although_the_line_stays_open(info, publisher):
-    async with Transport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+    async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
         await publisher.recv()
         await transport.receive_rest(0.05)
 
 
 async def test_more_sockets_than_libzmq_allows_by_itself(info):
-    async with Transport(info, b"me", lambda *_: None):
+    async with ZmqTransport(info, b"me", lambda *_: None):
         assert zmq.Context.instance().get(zmq.MAX_SOCKETS) > 1023
 
 
 async def test_no_descriptor_is_left(info, router, publisher):
-    async with Transport(info, b"me", lambda *_: None):
+    async with ZmqTransport(info, b"me", lambda *_: None):
         pass
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
-        async with Transport(info, b"me%d" % number, lambda *_: None) as transport:
+        async with ZmqTransport(info, b"me%d" % number, lambda *_: None) as transport:
             transport.send("shell", [b"x"])
             await router.recv_multipart()
     # libzmq's own thread closes them.
@@ -196,7 +196,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
     def used():
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    async with Transport(info, b"me", lambda *_: None):  # ZeroMQ's own threads keep theirs
+    async with ZmqTransport(info, b"me", lambda *_: None):  # ZeroMQ's own threads keep theirs
         pass
     counts = deque([-1], maxlen=10)
 
@@ -216,7 +216,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
         for _ in range(3):
             os.close(filling.pop())
             with pytest.raises(MoorageError, match="no more connections"):
-                async with Transport(info, b"me", lambda *_: None):
+                async with ZmqTransport(info, b"me", lambda *_: None):
                     pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -228,7 +228,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
 async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(info):
     told = []
     with zmq.asyncio.Context() as context:
-        async with Transport(info, b"me", lambda *_: None) as transport:
+        async with ZmqTransport(info, b"me", lambda *_: None) as transport:
             transport.on_line(told.append)
             for _ in range(2):
                 socket = context.socket(zmq.XPUB)
