@@ -49,6 +49,16 @@ def test_a_kernel_that_does_not_start_is_a_failure(moorage: Command):
     assert "no licence" in broken["says"]
 
 
+def test_a_long_name_stands_apart_from_what_is_said_of_it(moorage: Command):
+    folder = moorage.cwd / "share" / "kernels" / "a-very-long-name"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Long", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    done = moorage("doctor", env={"JUPYTER_PATH": str(moorage.cwd / "share")})
+    assert re.search(r"^ok    a-very-long-name Long, ", done.stdout, re.MULTILINE)
+
+
 def test_a_terminal_gets_colours_and_no_line_is_too_long(moorage: Command):
     ours, theirs = pty.openpty()
     import fcntl

@@ -123,7 +123,7 @@ class _Told(_Silent):
         screen = self._screen
         style = {"ok": GREEN, "warn": YELLOW, "fail": RED}[finding.level]
         about = plain(finding.about)
-        start = f"{finding.level:<{_LEVEL}}{about:<{_ABOUT}}"
+        start = f"{finding.level:<{_LEVEL}}{about:<{_ABOUT - 1}} "
         body = screen.wrapped(plain(text), len(start))[len(start) :]
         print(f"{screen.styled(finding.level, style)}{start[len(finding.level) :]}{body}", flush=True)
         if finding.do:

@@ -190,9 +190,9 @@ async def x_display(*, start: bool) -> Finding:
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
-        async with Warden.open() as warden, display(warden) as name:
+        async with Warden.open() as warden, display(warden) as variables:
             seconds = loop.time() - began
-            return Finding("display", "ok", f"Xvfb came up as {name}", seconds=seconds)
+            return Finding("display", "ok", f"Xvfb came up as {variables['DISPLAY']}", seconds=seconds)
     except MoorageError as error:
         return refused("display", error, "warn")
 
