@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from importlib import metadata
-from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from moorage.json_types import JsonObject
 
 
 def install_line(extra: str = "") -> str:
@@ -24,7 +25,7 @@ def install_line(extra: str = "") -> str:
     return f"pip install {_requirement(wanted, extra, _origin())}"
 
 
-def _origin() -> dict[str, Any]:
+def _origin() -> JsonObject:
     """Return what the installer recorded; nothing for a moorage from an index or of an unknown origin."""
     try:
         found = json.loads(metadata.distribution("moorage").read_text("direct_url.json") or "{}")
@@ -33,7 +34,7 @@ def _origin() -> dict[str, Any]:
     return found if isinstance(found, dict) and isinstance(found.get("url"), str) else {}
 
 
-def _requirement(wanted: str, extra: str, origin: dict[str, Any]) -> str:
+def _requirement(wanted: str, extra: str, origin: JsonObject) -> str:
     url = origin.get("url", "")
     if not url:
         return f"'{wanted}'" if extra else wanted

@@ -22,11 +22,12 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import zmq
 
 from moorage.errors import DeadlineExceeded, MoorageError, ProtocolError, UsageError
+from moorage.json_types import JsonObject
 from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.handshake import (
@@ -141,7 +142,7 @@ def _refused(where: Terms, reason: str, why: str) -> MoorageError:
     return ProtocolError(f"the registration at {where.url} failed", why=why)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     try:
         found = json.loads(read_regular(path))
     except (ValueError, RecursionError) as error:
@@ -151,7 +152,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: JsonObject) -> None:
     """Replace the file in one step, readable for its user alone: it holds the key."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -7,11 +7,12 @@ can do. Each fact was met in a real kernel; docs/reference/kernels-tried.md has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from moorage.command import program, python_module
+from moorage.json_types import JsonMapping
 
 InterruptMode = Literal["signal", "message"]
 
@@ -75,7 +76,7 @@ class Kind:
             return program(argv).lower() in self.programs
         return found[0] in self.modules | self.programs or found[0].partition(".")[0] in self.packages
 
-    def answers(self, info: Mapping[str, Any]) -> bool:
+    def answers(self, info: JsonMapping) -> bool:
         """Tell whether a ``kernel_info_reply`` is that of a kernel of this kind."""
         said = info.get("supported_features")
         features = {each for each in said if isinstance(each, str)} if isinstance(said, list) else set()
@@ -195,7 +196,7 @@ def kind_of(argv: Sequence[str], display_name: str = "") -> Kind:
     return next((kind for kind in KINDS if kind.starts(argv, display_name)), OTHER)
 
 
-def kind_by_reply(info: Mapping[str, Any]) -> Kind:
+def kind_by_reply(info: JsonMapping) -> Kind:
     """Return the kind of kernel that answers so.
 
     Args:

@@ -11,15 +11,17 @@ import contextvars
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from moorage.regular import reading_ends
 
 T = TypeVar("T")
+Work: TypeAlias = Coroutine[Any, Any, T]
+"""What ``async def`` makes: to be awaited once, or run as a task."""
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
+async def beside(work: Work[None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
     """Run ``work`` beside the block; leaving the block cancels it and waits until it has ended.
 
     Args:
@@ -62,7 +64,7 @@ async def before_end(work: Awaitable[T], on_end: Callable[[Callable[[], None]], 
         waiting = False
 
 
-async def reaped(task: asyncio.Task[Any]) -> None:
+async def reaped(task: asyncio.Task[T]) -> None:
     """Wait until ``task`` has ended, however often the waiter is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -22,6 +22,7 @@ STOREYS: tuple[frozenset[str], ...] = (
             "errors",
             "exit_status",
             "installed",
+            "json_types",
             "regular",
             "tasks",
             "trust",
@@ -59,6 +60,7 @@ ALLOWED_CALLS: dict[str, str] = {
 """``"kernel/supervisor.py: asyncio.sleep"`` -> why: back-off or keep-alive, never to wait for something."""
 
 UNTESTED: dict[str, str] = {
+    "json_types.py": "names of types",
     "notebooks/events.py": "records without behaviour",
     "notebooks/show/presenter.py": "a protocol, which its implementations' tests cover",
     "places/base.py": "a protocol, which its implementations' tests cover",
@@ -125,7 +127,7 @@ def storeys(sources: list[Source]) -> list[str]:
                 found.append(f"{place}, which is above it")
             elif there == here and target in STRANGERS:
                 found.append(f"{place}: {source.room} and {target} know nothing of each other")
-            elif source.room == "kernelside" and target not in {"wire", "errors", "regular"}:
+            elif source.room == "kernelside" and target not in {"wire", "errors", "json_types", "regular"}:
                 found.append(f"{place}: kernelside needs wire, regular and pyzmq, nothing else")
             elif there == here:
                 sideways.setdefault((source.room, target), place)

@@ -12,7 +12,7 @@ from traitlets.config import Config
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import UsageError
-from moorage.jupyter.addresses import Addresses, Told, meet
+from moorage.jupyter.addresses import Addresses, Requested, agree
 from moorage.kernel.blocking import portal
 
 PYTHON = KernelSpec(
@@ -44,52 +44,52 @@ def manager(**said: Any) -> KernelManager:
 )
 def test_what_a_manager_was_told_counts(kernel: KernelSpec, said: dict[str, Any], first: str) -> None:
     one = manager(**said)
-    assert Told.of(one).options(one, kernel, "auto", None)[0] == first
+    assert Requested.of(one).choices(one, kernel, "auto", None)[0] == first
 
 
 def test_a_servers_kernels_use_ports() -> None:
     one = KernelManager(parent=MultiKernelManager())
-    assert Told.of(one).options(one, PYTHON, "auto", None) == ("hold",)
-    assert Told.of(one).options(one, PYTHON, "ipc", None) == ("ipc",)
+    assert Requested.of(one).choices(one, PYTHON, "auto", None) == ("hold",)
+    assert Requested.of(one).choices(one, PYTHON, "ipc", None) == ("ipc",)
 
 
 def test_what_a_key_or_encryption_forbids_is_not_done() -> None:
     one = manager()
     one.session.key = b""
-    assert Told.of(one).options(one, XEUS, "auto", None) == ("hold",)
+    assert Requested.of(one).choices(one, XEUS, "auto", None) == ("hold",)
     with pytest.raises(UsageError):
-        Told.of(one).options(one, XEUS, "handshake", None)
+        Requested.of(one).choices(one, XEUS, "handshake", None)
     one = KernelManager(transport_encryption="required")
-    assert Told.of(one).options(one, XEUS, "auto", None) == ("hold",)
+    assert Requested.of(one).choices(one, XEUS, "auto", None) == ("hold",)
 
 
-def met(one: KernelManager, way: Any, kernel: KernelSpec = OTHER) -> Addresses:
-    meeting = asyncio.run(meet(portal(), one, Told.of(one), way, kernel))
-    meeting.write_into(one)
-    return meeting
+def agreed(one: KernelManager, way: Any, kernel: KernelSpec = OTHER) -> Addresses:
+    agreement = asyncio.run(agree(portal(), one, Requested.of(one), way, kernel))
+    agreement.write_into(one)
+    return agreement
 
 
 def test_known_addresses_are_written_into_the_manager_and_given_back() -> None:
     one = manager()
-    meeting = met(one, "ipc")
-    assert (meeting.file, meeting.way, meeting.stands) == (None, "ipc", True)
+    agreement = agreed(one, "ipc")
+    assert (agreement.file, agreement.way, agreement.usable) == (None, "ipc", True)
     assert (one.transport, sorted(one.ports)) == ("ipc", [1, 2, 3, 4, 5])
     directory = Path(one.ip).parent
     assert directory.stat().st_mode & 0o777 == 0o700
-    asyncio.run(meeting.end(one))
-    assert not meeting.stands
+    asyncio.run(agreement.end(one))
+    assert not agreement.usable
     assert (one.transport, one.ip, one.ports) == ("tcp", "127.0.0.1", [0] * 5)
 
 
 def test_a_restarter_finds_no_random_ports() -> None:
     one = manager()
-    meeting = met(one, "hold")
+    agreement = agreed(one, "hold")
     one.write_connection_file()
     ports = one.ports
     one.cleanup_random_ports()
     assert one.ports == ports
     one.cleanup_connection_file()
-    asyncio.run(meeting.end(one))
+    asyncio.run(agreement.end(one))
 
 
 def test_named_ports_are_held_like_the_others() -> None:
@@ -97,33 +97,33 @@ def test_named_ports_are_held_like_the_others() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     one = manager(hb_port=port)
-    meeting = met(one, "hold")
+    agreement = agreed(one, "hold")
     assert one.hb_port == port
     assert len(set(one.ports)) == 5
     for held in one.ports:
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", held))
-    asyncio.run(meeting.end(one))
+    asyncio.run(agreement.end(one))
 
 
 def test_a_kernel_that_has_yet_to_choose_gets_another_file() -> None:
     one = manager()
-    meeting = met(one, "handshake", XEUS)
-    assert meeting.file is not None
-    assert "registration_port" in meeting.file.read_text()
+    agreement = agreed(one, "handshake", XEUS)
+    assert agreement.file is not None
+    assert "registration_port" in agreement.file.read_text()
     assert one.ports == [0] * 5
-    asyncio.run(meeting.end(one))
+    asyncio.run(agreement.end(one))
 
 
 @pytest.mark.parametrize("way", ["ipc", "hold"])
 def test_listening_is_seen(way: str) -> None:
     one = manager()
-    meeting = met(one, way)
+    agreement = agreed(one, way)
     opened: list[socket.socket] = []
 
     async def later() -> bool:
         async with asyncio.TaskGroup() as group:
-            waiting = group.create_task(meeting.listening(one))
+            waiting = group.create_task(agreement.listening(one))
             for port in one.ports:
                 await asyncio.sleep(0.01)
                 assert not waiting.done()
@@ -133,7 +133,7 @@ def test_listening_is_seen(way: str) -> None:
     assert asyncio.run(later())
     for each in opened:
         each.close()
-    asyncio.run(meeting.end(one))
+    asyncio.run(agreement.end(one))
 
 
 def listen(one: KernelManager, port: int) -> socket.socket:

@@ -41,22 +41,22 @@ def began() -> Iterator[Any]:
 def test_its_end_reaches_every_waiter(began: Any) -> None:
     ended: list[ExitStatus] = []
     process = began("raise SystemExit(3)", ended=ended)
-    assert process.face.wait(20) == process.face.poll() == process.face.returncode == 3
-    assert asyncio.run(process.over()) == 3
+    assert process.popen.wait(20) == process.popen.poll() == process.popen.returncode == 3
+    assert asyncio.run(process.ended()) == 3
     assert [status.code for status in ended] == [3]
-    process.face.send_signal(signal.SIGTERM)  # reaches no process
-    asyncio.run(process.signalled(signal.SIGTERM))
+    process.popen.send_signal(signal.SIGTERM)  # reaches no process
+    asyncio.run(process.send_signal(signal.SIGTERM))
 
 
 def test_it_is_signalled_from_anywhere(began: Any) -> None:
     process = began("import time; time.sleep(600)")
     with pytest.raises(subprocess.TimeoutExpired):
-        process.face.wait(0.01)
-    process.face.terminate()
-    assert process.face.wait(20) == -signal.SIGTERM
+        process.popen.wait(0.01)
+    process.popen.terminate()
+    assert process.popen.wait(20) == -signal.SIGTERM
     process = began("import time; time.sleep(600)")
-    process.face.kill()
-    assert process.face.wait(20) == -signal.SIGKILL
+    process.popen.kill()
+    assert process.popen.wait(20) == -signal.SIGKILL
 
 
 def test_waiting_for_it_can_be_given_up(began: Any) -> None:
@@ -64,12 +64,12 @@ def test_waiting_for_it_can_be_given_up(began: Any) -> None:
 
     async def give_up() -> None:
         async with asyncio.timeout(0.01):
-            await process.over()
+            await process.ended()
 
     for _ in range(2):
         with pytest.raises(TimeoutError):
             asyncio.run(give_up())
-    assert process.face.poll() is None
+    assert process.popen.poll() is None
 
 
 def test_its_end_leaves_nothing_of_its_family(began: Any) -> None:
@@ -81,22 +81,22 @@ def test_its_end_leaves_nothing_of_its_family(began: Any) -> None:
     os.close(writer)
     with os.fdopen(reader) as said:
         child = said.readline().strip()
-    process.face.stdin.write(b"\n")
-    assert process.face.wait(20) == 0
+    process.popen.stdin.write(b"\n")
+    assert process.popen.wait(20) == 0
     assert asyncio.run(process.end()) == 0
     assert until(lambda: not Path(f"/proc/{child}").exists())
-    assert process.face.stdin.closed
+    assert process.popen.stdin.closed
 
 
 def test_work_is_given_up_when_it_ends(began: Any) -> None:
     process = began("import sys; print('bye', flush=True); sys.exit('oh')")
-    assert asyncio.run(process.outlive(asyncio.sleep(600, "slept"), 600)) is None
-    status, text = asyncio.run(process.obituary())
+    assert asyncio.run(process.while_alive(asyncio.sleep(600, "slept"), 600)) is None
+    status, text = asyncio.run(process.exit_status_and_output())
     assert status.code == 1
     assert sorted(text.split()) == ["bye", "oh"]
     process = began("import time; time.sleep(600)")
-    assert asyncio.run(process.outlive(asyncio.sleep(0, "slept"), 600)) == "slept"
-    assert asyncio.run(process.outlive(asyncio.sleep(600), 0.01)) is None
+    assert asyncio.run(process.while_alive(asyncio.sleep(0, "slept"), 600)) == "slept"
+    assert asyncio.run(process.while_alive(asyncio.sleep(600), 0.01)) is None
 
 
 TALK = "import sys; print('out', flush=True); print('err', file=sys.stderr, flush=True)"
@@ -104,22 +104,22 @@ TALK = "import sys; print('out', flush=True); print('err', file=sys.stderr, flus
 
 def test_pipes_can_be_read(began: Any) -> None:
     process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    assert (process.face.stdout.read(), process.face.stderr.read()) == (b"out\n", b"err\n")
+    assert (process.popen.stdout.read(), process.popen.stderr.read()) == (b"out\n", b"err\n")
     process = began(TALK, Streams.of(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
-    assert sorted(process.face.stdout.read().split()) == [b"err", b"out"]
-    assert process.face.stderr is None
+    assert sorted(process.popen.stdout.read().split()) == [b"err", b"out"]
+    assert process.popen.stderr is None
 
 
 def test_output_that_is_not_read_is_kept_all_the_same(began: Any, capfd: Any) -> None:
     process = began(TALK, Streams.of(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-    process.face.wait(20)
-    assert sorted(asyncio.run(process.obituary())[1].split()) == ["err", "out"]
+    process.popen.wait(20)
+    assert sorted(asyncio.run(process.exit_status_and_output())[1].split()) == ["err", "out"]
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_not_said_is_inherited(began: Any, capfd: Any) -> None:
     process = began(TALK, Streams.of())
-    process.face.wait(20)
+    process.popen.wait(20)
     asyncio.run(process.end())
     assert capfd.readouterr() == ("out\n", "err\n")
 
@@ -127,7 +127,7 @@ def test_what_is_not_said_is_inherited(began: Any, capfd: Any) -> None:
 def test_files_are_written(began: Any) -> None:
     with tempfile.TemporaryFile() as file:
         process = began(TALK, Streams.of(stdout=file, stderr=file.fileno()))
-        process.face.wait(20)
+        process.popen.wait(20)
         asyncio.run(process.end())
         file.seek(0)
         assert sorted(file.read().split()) == [b"err", b"out"]
@@ -145,6 +145,6 @@ def test_the_warden_stays_between_two_of_them(began: Any) -> None:
     parents = set()
     for _ in range(2):
         process = began("import os; print(os.getppid())", Streams.of(stdout=subprocess.PIPE))
-        parents.add(process.face.stdout.read())
+        parents.add(process.popen.stdout.read())
         asyncio.run(process.end())
     assert len(parents) == 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moorage.cli.stdio import json_text
+from moorage.json_types import JsonObject
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -134,7 +135,7 @@ def _shown(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _document(found: list[Finding], kernels: list[KernelFinding]) -> dict[str, Any]:
+def _document(found: list[Finding], kernels: list[KernelFinding]) -> JsonObject:
     import platform
 
     from moorage.version import __version__
@@ -157,7 +158,7 @@ def _document(found: list[Finding], kernels: list[KernelFinding]) -> dict[str, A
     }
 
 
-def _about(finding: Finding) -> dict[str, Any]:
+def _about(finding: Finding) -> JsonObject:
     seconds = None if finding.seconds is None else round(finding.seconds, 3)
     return {
         "about": finding.about,

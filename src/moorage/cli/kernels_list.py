@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moorage.cli.stdio import json_text
+from moorage.json_types import JsonObject
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -125,7 +126,7 @@ def rendezvous(kernel_type: KernelType) -> str:
     return "" if kernel_type.lack is not None or not kernel_type.spec.argv else choose(kernel_type.spec)
 
 
-def to_json(types: list[KernelType], listing: Listing) -> dict[str, Any]:
+def to_json(types: list[KernelType], listing: Listing) -> JsonObject:
     """Return the document of ``--json``."""
     from moorage.version import __version__
 
@@ -138,7 +139,7 @@ def to_json(types: list[KernelType], listing: Listing) -> dict[str, Any]:
     }
 
 
-def about(kernel_type: KernelType) -> dict[str, Any]:
+def about(kernel_type: KernelType) -> JsonObject:
     """Return what ``--json`` tells of one kernel type."""
     spec, lack = kernel_type.spec, kernel_type.lack
     return {

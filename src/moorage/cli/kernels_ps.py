@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moorage.cli.stdio import json_text
+from moorage.json_types import JsonObject
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -81,7 +82,7 @@ def show(kernels: list[RunningKernel], states: Mapping[str, str]) -> None:
     print("\n".join(lines(columns, rows, Screen.of(sys.stdout), styles)))
 
 
-def to_json(kernels: list[RunningKernel], states: Mapping[str, str]) -> dict[str, Any]:
+def to_json(kernels: list[RunningKernel], states: Mapping[str, str]) -> JsonObject:
     """Return the document of ``--json``: the ended ones too, and no key."""
     from moorage.version import __version__
 

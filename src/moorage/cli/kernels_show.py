@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moorage.cli.stdio import json_text
+from moorage.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def everything(kernel_type: KernelType) -> dict[str, Any]:
+def everything(kernel_type: KernelType) -> JsonObject:
     """Return what ``--json`` tells."""
     from moorage.cli.kernels_list import about
     from moorage.discovery.redaction import redacted, without_secrets
@@ -66,7 +66,7 @@ def everything(kernel_type: KernelType) -> dict[str, Any]:
     }
 
 
-def show(kernel_type: KernelType, told: Mapping[str, Any]) -> None:
+def show(kernel_type: KernelType, told: JsonMapping) -> None:
     """Print it for people."""
     from moorage.cli.kernels_list import needs
     from moorage.cli.table import BOLD, YELLOW, Screen, plain, short_path
@@ -95,7 +95,7 @@ def show(kernel_type: KernelType, told: Mapping[str, Any]) -> None:
         print("\n".join(needs(kernel_type, screen)))
 
 
-def _activated(told: Mapping[str, Any]) -> str:
+def _activated(told: JsonMapping) -> str:
     if told["environment"] is None:
         return ""
     from moorage.cli.table import short_path

@@ -6,7 +6,9 @@ import argparse
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from moorage.json_types import JsonObject
 
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
@@ -105,9 +107,9 @@ def run(options: argparse.Namespace) -> int:
         return render_session(options.sources, _flags(options), sys.stdout, sys.stderr, warden=warden)
 
 
-def _flags(options: argparse.Namespace) -> dict[str, Any]:
+def _flags(options: argparse.Namespace) -> JsonObject:
     """Return the flags that were given."""
-    flags: dict[str, Any] = {
+    flags: JsonObject = {
         key: value for key, value in vars(options).items() if key not in {"sources", "verb", "run"}
     }
     for key in ("out", "cache", "bundle", "report", "junit", "json"):

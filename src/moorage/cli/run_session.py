@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from moorage.cli.complaints import FAILED, INTERRUPTED, OK
 from moorage.cli.presses import presses
@@ -15,6 +15,7 @@ from moorage.cli.run_request import RunRequest
 from moorage.cli.stdio import json_text
 from moorage.cli.terminal import Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
+from moorage.json_types import JsonObject
 from moorage.kernel.client import ExecutionError, Result
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.quirks import arguments
@@ -60,7 +61,7 @@ class _Cell:
     area: OutputArea = field(default_factory=OutputArea)
     result: Result | None = None
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> JsonObject:
         result = self.result
         return {
             "status": "interrupted" if result is None else result.status,
@@ -89,7 +90,7 @@ class Conversation:
         self._terminal = terminal
         self._cells: list[_Cell] = []
         self._kernel: AnyKernel | None = None
-        self._birth: dict[str, Any] = {"forked": None, "not_forked": None}
+        self._birth: JsonObject = {"forked": None, "not_forked": None}
         self._interrupts = 0
         self._late = False
 

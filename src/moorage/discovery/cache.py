@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from moorage.discovery.base import KernelType, Lack
 from moorage.discovery.kernelspec import KernelSpec
+from moorage.json_types import JsonObject
 from moorage.regular import read_regular
 
 _FORMAT = 1
@@ -89,7 +89,7 @@ def _folder() -> Path:
     return platformdirs.user_cache_path("moorage") / "discovery"
 
 
-def _to_dict(kernel_type: KernelType) -> dict[str, Any]:
+def _to_dict(kernel_type: KernelType) -> JsonObject:
     spec, lack = kernel_type.spec, kernel_type.lack
     return {
         "name": spec.name,
@@ -105,7 +105,7 @@ def _to_dict(kernel_type: KernelType) -> dict[str, Any]:
     }
 
 
-def _to_type(found: dict[str, Any], provider: str) -> KernelType:
+def _to_type(found: JsonObject, provider: str) -> KernelType:
     words = found["argv"]
     texts = [found["name"], found["display_name"], found["language"], found["where"], *words]
     if not isinstance(words, list) or not all(isinstance(each, str) for each in texts):

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from moorage.command import python_module
 from moorage.errors import KernelTypeNotFound
+from moorage.json_types import JsonMapping
 from moorage.kinds import IPYKERNEL
 from moorage.regular import read_regular
 
@@ -56,7 +57,7 @@ class KernelSpec:
     language: str
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     interrupt_mode: Literal["signal", "message"] = "signal"
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: JsonMapping = field(default_factory=dict)
     resource_dir: Path | None = None
     protocol_version: str = ""
     provider: str = "spec"

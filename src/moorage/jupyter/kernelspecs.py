@@ -24,6 +24,7 @@ from moorage.discovery.base import KernelType
 from moorage.discovery.finder import find_type
 from moorage.discovery.listing import Finder
 from moorage.errors import MoorageError
+from moorage.json_types import JsonObject
 
 _KEPT = re.compile(r"[a-z0-9.]|(?<![-/])-(?![-/])|/")
 _CODED = re.compile(r"--|_([0-9a-f]{2})", re.IGNORECASE)
@@ -102,7 +103,7 @@ class MoorageKernelSpecManager(KernelSpecManager):
             raise NoSuchKernel(kernel_name)
         return _kernelspec(kernel_type)
 
-    def get_all_specs(self) -> dict[str, Any]:
+    def get_all_specs(self) -> JsonObject:
         """Return names with resource folders and specs."""
         others = self._others()
         found = {}

@@ -7,9 +7,9 @@ refused: a kernel that runs with more rights than its caller asked for must not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from moorage.errors import UsageError
+from moorage.json_types import JsonMapping
 from moorage.process.options import ProcessOptions
 
 HONOURED = frozenset({"user", "group", "extra_groups", "umask", "rlimits", "pass_fds"})
@@ -21,7 +21,7 @@ _ELSEWHERE = frozenset({"cmd", "env", "cwd", "stdin", "stdout", "stderr"}) | {
 }
 
 # What every process of the warden's is, or what Popen does where nothing is said.
-_TRUE_ANYWAY: Mapping[str, tuple[Any, ...]] = {
+_TRUE_ANYWAY: Mapping[str, tuple[object, ...]] = {
     "start_new_session": (True, None),
     "process_group": (0, None, -1),
     "close_fds": (True,),
@@ -48,7 +48,7 @@ _WHY = {
 }
 
 
-def process_options(arguments: Mapping[str, Any]) -> ProcessOptions | None:
+def process_options(arguments: JsonMapping) -> ProcessOptions | None:
     """Return what a kernel's process is to have of its own; None for nothing.
 
     Args:

@@ -1,4 +1,4 @@
-"""A kernel's process as Jupyter's tools know one: the face of subprocess.Popen, a warden's child behind it.
+"""A kernel's process with the methods of subprocess.Popen, as Jupyter's tools use it; a warden is its parent.
 
 It is owned by a block in the portal's loop, where nothing stops between two calls of a synchronous tool.
 """
@@ -9,41 +9,33 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, Protocol, Self, TypeVar
+from typing import IO, Protocol, Self, TypeVar
 
 from moorage.errors import WardenLost
 from moorage.exit_status import ExitStatus
+from moorage.kernel.portal import Portal
 from moorage.process.base import KILL, Handle, Launcher, LocalSpec
 from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
 from moorage.process.warden.client import end_outliving
-from moorage.tasks import before_end, beside
+from moorage.tasks import Work, before_end, beside
 
 T = TypeVar("T")
 
 
-class Portal(Protocol):
-    """What is needed of :func:`moorage.kernel.blocking.portal`."""
+class HasFileno(Protocol):
+    """An open file or socket."""
 
-    def call(self, function: Any, *arguments: Any) -> Any:
-        """Call a function in the loop's thread."""
-        ...
+    def fileno(self) -> int:
+        """Return its descriptor."""
 
-    async def reach(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work in the loop's thread."""
-        ...
 
-    async def step_in(self, block: AbstractAsyncContextManager[T]) -> T:
-        """Enter a block there."""
-        ...
-
-    async def step_out(self, block: Any) -> None:
-        """Leave a block there."""
-        ...
+Stream = int | HasFileno | None
+"""What subprocess.Popen takes for a standard stream: a descriptor, PIPE and the like, or a file."""
 
 
 @dataclass
@@ -62,7 +54,7 @@ class Streams:
     _ours: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, stdin: Any = None, stdout: Any = None, stderr: Any = None) -> Self:
+    def of(cls, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None) -> Self:
         """Read the arguments of subprocess.Popen of these names.
 
         As everywhere in Jupyter, a kernel that is given no standard input gets none.
@@ -85,7 +77,7 @@ class Streams:
         while self._ours:
             os.close(self._ours.pop())
 
-    def _take(self, stdin: Any, stdout: Any, stderr: Any) -> None:
+    def _take(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         if stdin == subprocess.PIPE:
             self.stdin, writer = os.pipe()
             self._ours.append(self.stdin)
@@ -95,7 +87,7 @@ class Streams:
         out = self._out("stdout", stdout, 1)
         self.echo = (out, out if stderr == subprocess.STDOUT else self._out("stderr", stderr, 2))
 
-    def _out(self, name: str, wanted: Any, inherited: int) -> int | None:
+    def _out(self, name: str, wanted: Stream, inherited: int) -> int | None:
         if wanted is None:
             with suppress(OSError):  # a daemon may have none
                 os.fstat(inherited)
@@ -111,18 +103,18 @@ class Streams:
         return writer
 
 
-def _number(stream: Any) -> int:
-    return stream if isinstance(stream, int) else int(stream.fileno())
+def _number(stream: int | HasFileno) -> int:
+    return stream if isinstance(stream, int) else stream.fileno()
 
 
-class PopenFace:
-    """A kernel's process as subprocess.Popen shows one, for tools that look; any thread may."""
+class PopenLike:
+    """A kernel's process with the names of subprocess.Popen; they may be used in any thread."""
 
     def __init__(
-        self, through: Portal, handle: Handle, ended: Future[int], files: dict[str, IO[bytes]]
+        self, portal: Portal, handle: Handle, ended: Future[int], files: dict[str, IO[bytes]]
     ) -> None:
         """Made by :func:`start`."""
-        self._portal = through
+        self._portal = portal
         self._handle = handle
         self._ended = ended
         self.pid = handle.pid
@@ -150,7 +142,7 @@ class PopenFace:
         """
         try:
             return self._ended.result(timeout)
-        except Late:
+        except FutureTimeout:
             raise subprocess.TimeoutExpired("kernel", timeout or 0.0) from None
 
     def send_signal(self, signum: int) -> None:
@@ -172,27 +164,27 @@ class KernelProcess:
 
     def __init__(
         self,
-        through: Portal,
+        portal: Portal,
         block: AbstractAsyncContextManager[Handle],
         handle: Handle,
         ended: Future[int],
         files: dict[str, IO[bytes]],
     ) -> None:
         """Made by :func:`start`."""
-        self._portal = through
+        self._portal = portal
         self._block = block
         self._handle = handle
         self._ended = ended
-        self.face = PopenFace(through, handle, ended, files)
+        self.popen = PopenLike(portal, handle, ended, files)
 
-    async def over(self) -> int:
+    async def ended(self) -> int:
         """Wait for its end; returns its exit code. Cancelling is safe."""
         return await asyncio.wrap_future(self._ended)
 
-    async def signalled(self, signum: int) -> None:
+    async def send_signal(self, signum: int) -> None:
         """Signal it and its process group; nothing happens if it has ended."""
         if not self._ended.done():
-            await self._portal.reach(_called(self._handle.send_signal, signum))
+            await self._portal.reach(_called(lambda: self._handle.send_signal(signum)))
 
     async def end(self) -> int:
         """Kill what is left of it and of all it started; returns its exit code when nothing is.
@@ -200,13 +192,13 @@ class KernelProcess:
         Cancelling stops the waiting, not the killing.
         """
         await self._portal.step_out(self._block)
-        for stream in (self.face.stdin, self.face.stdout, self.face.stderr):
+        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if stream is not None:
                 stream.close()
         return await asyncio.wrap_future(self._ended)
 
-    async def outlive(self, work: Coroutine[Any, Any, T], seconds: float) -> T | None:
-        """Await work in the portal's loop, at most until the process ends.
+    async def while_alive(self, work: Work[T], seconds: float) -> T | None:
+        """Await ``work`` in the portal's loop, at most until the process ends.
 
         Args:
             work: what to await.
@@ -215,16 +207,16 @@ class KernelProcess:
         Returns:
             its result, or None when it was given up.
         """
-        return await self._portal.reach(_outlived(work, self._ended, seconds))
+        return await self._portal.reach(_while_alive(work, self._ended, seconds))
 
-    async def obituary(self) -> tuple[ExitStatus, str]:
-        """Return how it ended, and the newest part of what it said."""
+    async def exit_status_and_output(self) -> tuple[ExitStatus, str]:
+        """Return how it ended, and the newest part of what it wrote."""
         text = await self._portal.reach(_called(self._handle.output))
         return self._handle.exit_status or ExitStatus(), text
 
 
 async def start(
-    through: Portal,
+    portal: Portal,
     spec: LocalSpec,
     streams: Streams,
     *,
@@ -235,8 +227,8 @@ async def start(
     """Start a kernel's process.
 
     Args:
-        through: the portal in whose loop it is owned.
-        spec: the process; its streams are taken from the next.
+        portal: in its loop the process is owned.
+        spec: the process; its standard streams are those of ``streams``.
         streams: its standard streams; those ends that are the kernel's are closed.
         fork: as in :func:`moorage.launch`.
         on_end: called in the portal's thread with how it ended, before any waiter is woken.
@@ -247,24 +239,24 @@ async def start(
 
     Cancelling leaves nothing behind.
     """
-    made = launcher or _as_it_is
+    made = launcher or _unchanged
     ended: Future[int] = Future()
     ended.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
     whole = replace(spec, stdin=streams.stdin, echo=streams.echo)
-    block = _living(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
+    block = _owned(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
     try:
-        handle = await through.step_in(block)
+        handle = await portal.step_in(block)
     except BaseException:
         for file in streams.files.values():
             file.close()
         raise
     finally:
         streams.close()
-    return KernelProcess(through, block, handle, ended, streams.files)
+    return KernelProcess(portal, block, handle, ended, streams.files)
 
 
 @asynccontextmanager
-async def _living(
+async def _owned(
     spec: LocalSpec,
     launcher: Callable[[Warden], Launcher],
     ended: Future[int],
@@ -278,7 +270,7 @@ async def _living(
         try:
             async with (
                 launcher(warden).launch(replace(spec, env=env)) as handle,
-                beside(_tell(handle, ended, on_end), name=f"watch {handle.pid}"),
+                beside(_report(handle, ended, on_end), name=f"watch {handle.pid}"),
             ):
                 yield handle
         finally:
@@ -298,15 +290,15 @@ async def end_lasting(kernel: str) -> None:
         await end_outliving(warden, kernel)
 
 
-def _as_it_is(launcher: Launcher) -> Launcher:
+def _unchanged(launcher: Launcher) -> Launcher:
     return launcher
 
 
-async def _called(function: Callable[..., T], *arguments: Any) -> T:
-    return function(*arguments)
+async def _called(function: Callable[[], T]) -> T:
+    return function()
 
 
-async def _tell(handle: Handle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
+async def _report(handle: Handle, ended: Future[int], on_end: Callable[[ExitStatus], None]) -> None:
     status = ExitStatus()
     with suppress(WardenLost):  # it was killed together with its warden: its status is unknown
         status = await handle.wait()
@@ -320,7 +312,7 @@ def _code(status: ExitStatus | None) -> int:
     return status.code if status.code is not None else -(status.signal or 0)
 
 
-async def _outlived(work: Coroutine[Any, Any, T], ended: Future[int], seconds: float) -> T | None:
+async def _while_alive(work: Work[T], ended: Future[int], seconds: float) -> T | None:
     # It is set in this very thread, so what is called then may touch the loop.
     try:
         return await before_end(

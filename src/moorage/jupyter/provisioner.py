@@ -25,7 +25,8 @@ from moorage.discovery.finder import entered, resolve
 from moorage.discovery.kernelspec import KernelSpec, activation_of
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.exit_status import ExitStatus
-from moorage.jupyter.addresses import Addresses, Told, meet
+from moorage.json_types import JsonObject
+from moorage.jupyter.addresses import Addresses, Requested, agree
 from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
@@ -38,7 +39,7 @@ from moorage.rendezvous.choice import known_as
 from moorage.rendezvous.ipc import NoSockets
 from moorage.rendezvous.memory import memory
 
-# Seconds a kernel may take to listen before its tool is told that it was started, whatever becomes of it.
+# Seconds a kernel may take to listen before launch_kernel returns all the same.
 _PATIENCE = 60.0
 
 
@@ -58,7 +59,7 @@ class MoorageProvisioner(LocalProvisioner):
     """
 
     parent: Any  # a jupyter_client.KernelManager, or None
-    process: Any  # a PopenFace, or subprocess.Popen for an independent kernel
+    process: Any  # a PopenLike, or subprocess.Popen for an independent kernel
     connection_info: Any
 
     rendezvous = CaselessStrEnum(
@@ -71,16 +72,16 @@ class MoorageProvisioner(LocalProvisioner):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._portal = portal()
-        self._meeting: Addresses | None = None
-        self._type: KernelSpec | None = None
+        self._addresses: Addresses | None = None
+        self._kernelspec: KernelSpec | None = None
         self._owned: KernelProcess | None = None
         self._options: tuple[Way, ...] = ()
         self._extra: list[str] = []
-        self._foreseen = False
-        self._again = False
+        self._end_expected = False
+        self._started_before = False
         self._name = f"kernel-{secrets.token_hex(8)}"
 
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+    async def pre_launch(self, **kwargs: Any) -> JsonObject:
         """Agree on addresses, write the connection file and make the command.
 
         Returns:
@@ -97,22 +98,24 @@ class MoorageProvisioner(LocalProvisioner):
         options = None if independent else process_options(kwargs)
         if "env" in kwargs:
             kwargs["env"] = changed({}, kwargs["env"])
-        meeting = await self._meet(independent=independent, owner=options.owner() if options else None)
-        meeting.write_into(manager)
-        if self._type is not None and (self._type.provider != "spec" or self._type.activation is not None):
-            kwargs["env"] = await entered(self._type, kwargs.get("env", os.environ))
-        if meeting.file is None:
+        owner = options.owner() if options else None
+        addresses = await self._agreed_addresses(independent=independent, owner=owner)
+        addresses.write_into(manager)
+        spec = self._kernelspec
+        if spec is not None and (spec.provider != "spec" or spec.activation is not None):
+            kwargs["env"] = await entered(spec, kwargs.get("env", os.environ))
+        if addresses.file is None:
             self.ports_cached = True  # chosen and held already: the cache would choose and let go
             prepared = await super().pre_launch(**kwargs)
             if not independent:
-                await meeting.guard(manager)
-            if meeting.owner is not None:
+                await addresses.guard(manager)
+            if addresses.owner is not None:
                 self._extra = kwargs.get("extra_arguments") or []
-                prepared["cmd"] = self._command(meeting.given(manager))
+                prepared["cmd"] = self._command(addresses.file_for_owner(manager))
             return prepared
         kwargs.pop("transport_encryption", None)  # where it is wanted the addresses are known beforehand
         self._extra = kwargs.pop("extra_arguments", [])
-        return await KernelProvisionerBase.pre_launch(self, cmd=self._command(meeting.file), **kwargs)
+        return await KernelProvisionerBase.pre_launch(self, cmd=self._command(addresses.file), **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the process and, where no caller would start it again, wait until it listens.
@@ -132,18 +135,18 @@ class MoorageProvisioner(LocalProvisioner):
 
         Cancelling kills it.
         """
-        if self._meeting is None or kwargs.get("independent"):
+        if self._addresses is None or kwargs.get("independent"):
             return await super().launch_kernel(cmd, **kwargs)
         try:
             await self._start(cmd, **kwargs)
-            if self._meeting.file is not None:
+            if self._addresses.file is not None:
                 self.connection_info = await self._registered(**kwargs)
-            elif not self._watched():
-                await self._outlived(self._meeting.listening(self.parent))
+            elif not self._has_restarter():
+                await self._while_alive(self._addresses.listening(self.parent))
         except BaseException:
-            self._foreseen = True
+            self._end_expected = True
             await self._end()
-            await self._part()
+            await self._release_addresses()
             raise
         return self.connection_info
 
@@ -157,9 +160,9 @@ class MoorageProvisioner(LocalProvisioner):
         """
         if self._owned is None:
             code = await super().wait()
-            self._unsay()
+            self._drop_unsent()
             return code
-        await self._owned.over()
+        await self._owned.ended()
         return await self._end()
 
     async def send_signal(self, signum: int) -> None:
@@ -167,132 +170,134 @@ class MoorageProvisioner(LocalProvisioner):
         if self._owned is None:
             await super().send_signal(signum)
             return
-        self._foreseen |= signum in (signal.SIGTERM, KILL)
-        await self._owned.signalled(signum)
+        self._end_expected |= signum in (signal.SIGTERM, KILL)
+        await self._owned.send_signal(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's
-        """Know that the kernel has been asked to end; where it had ended already, take that back."""
-        self._foreseen = True
+        """Expect the end of the kernel; where it has ended already, drop the request that it should."""
+        self._end_expected = True
         if self.process is None or self.process.poll() is not None:
-            self._unsay()
+            self._drop_unsent()
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
         """Let go of the addresses, unless the kernel is about to be started again or still lives."""
         if restart or (self.process is not None and self.process.poll() is None):
             return
         await self._end()
-        await self._part()
+        await self._release_addresses()
 
-    async def _meet(self, *, independent: bool, owner: Owner) -> Addresses:
+    async def _agreed_addresses(self, *, independent: bool, owner: Owner) -> Addresses:
         """Return the agreement on addresses, the same for every start until the final shutdown."""
-        if self._meeting is not None and self._meeting.stands and self._meeting.owner == owner:
-            return self._meeting
-        if self._meeting is not None and self._meeting.owner != owner:
-            await self._part()
-        if self._meeting is not None:
+        if self._addresses is not None and self._addresses.usable and self._addresses.owner == owner:
+            return self._addresses
+        if self._addresses is not None and self._addresses.owner != owner:
+            await self._release_addresses()
+        if self._addresses is not None:
             self.log.warning("kernel %s gets new addresses: its private directory is gone", self.kernel_id)
-            await self._part()
+            await self._release_addresses()
         self._portal = portal()
-        told = Told.of(self.parent)
-        kernel = self._type = await self._kernel_type()
+        requested = Requested.of(self.parent)
+        kernel = self._kernelspec = await self._kernel_type()
         self._options = (
-            ("hold",) if independent else told.options(self.parent, kernel, self.rendezvous, owner)
+            ("hold",) if independent else requested.choices(self.parent, kernel, self.rendezvous, owner)
         )
         try:
-            self._meeting = await meet(self._portal, self.parent, told, self._options[0], kernel, owner)
+            self._addresses = await agree(
+                self._portal, self.parent, requested, self._options[0], kernel, owner
+            )
         except NoSockets as error:
-            left = told.spare(kernel, self.rendezvous, self._options)
+            left = requested.fallback(kernel, self.rendezvous, self._options)
             if not left:
                 raise
             self.log.warning("kernel %s gets TCP ports: %s", self.kernel_id, error)
             self._options = left
-            self._meeting = await meet(self._portal, self.parent, told, left[0], kernel, owner)
-        return self._meeting
+            self._addresses = await agree(self._portal, self.parent, requested, left[0], kernel, owner)
+        return self._addresses
 
-    async def _part(self) -> None:
-        meeting, self._meeting = self._meeting, None
-        self.ports_cached = self._again = False
-        if meeting is not None:
+    async def _release_addresses(self) -> None:
+        addresses, self._addresses = self._addresses, None
+        self.ports_cached = self._started_before = False
+        if addresses is not None:
             await self._portal.reach(end_lasting(self._name))
-            await meeting.end(self.parent)
+            await addresses.end(self.parent)
 
     async def _start(self, cmd: list[str], *, env: Mapping[str, str], **rest: Any) -> None:
         streams = Streams.of(*(rest.pop(name, None) for name in ("stdin", "stdout", "stderr")))
         self.cwd = os.fspath(rest.pop("cwd", None) or Path.cwd())
         spec = replace(_spec(cmd, self.cwd, env), options=process_options(rest), kernel=self._name)
-        self._foreseen = False
+        self._end_expected = False
         try:
             self._owned = await start(
                 self._portal,
                 spec,
                 streams,
                 # A restart does not wait for a template to be made.
-                fork="made" if self._again else "auto",
+                fork="made" if self._started_before else "auto",
                 on_end=self._ended,
-                launcher=None if self._type is None else self._type.launcher,
+                launcher=None if self._kernelspec is None else self._kernelspec.launcher,
             )
         except LaunchError as error:
             if _is_there(spec):
                 raise
             raise NoSuchProgram(error.what, why=error.why, do=error.do) from None
-        self._again = True
-        self.process = self._owned.face
+        self._started_before = True
+        self.process = self._owned.popen
         self.pid = self.pgid = self.process.pid
         self.ip = self.parent.ip
 
-    async def _registered(self, **kwargs: Any) -> dict[str, Any]:
-        """Wait for the addresses the kernel chooses; start it otherwise if it does not say any."""
-        assert self._meeting is not None
+    async def _registered(self, **kwargs: Any) -> JsonObject:
+        """Wait for the addresses the kernel chooses; start it by another rendezvous if it reports none."""
+        assert self._addresses is not None
         if len(self._options) == 1:
-            told = await self._outlived(self._meeting.chosen())
+            info = await self._while_alive(self._addresses.chosen())
         else:
             assert self._owned is not None
-            told = await self._owned.outlive(self._meeting.chosen(), _PATIENCE)
-        if told is not None:
-            return dict(told)
+            info = await self._owned.while_alive(self._addresses.chosen(), _PATIENCE)
+        if info is not None:
+            return dict(info)
         if len(self._options) == 1:
             raise DeadlineExceeded(
-                f"the kernel {self.parent.kernel_name} said no address within {_PATIENCE:g} s",
+                f"the kernel {self.parent.kernel_name} reported no address within {_PATIENCE:g} s",
                 do="Set MoorageProvisioner.rendezvous to hold",
             )
-        return await self._instead(**kwargs)
+        return await self._start_otherwise(**kwargs)
 
-    async def _instead(self, **kwargs: Any) -> dict[str, Any]:
-        """Start the kernel once more, by what fits one that does not register."""
-        assert self._type is not None
-        memory().remember(known_as(self._type), "does not register")
-        self._foreseen = True
+    async def _start_otherwise(self, **kwargs: Any) -> JsonObject:
+        """Start the kernel once more, by a rendezvous for kernels that do not register."""
+        assert self._kernelspec is not None
+        memory().remember(known_as(self._kernelspec), "does not register")
+        self._end_expected = True
         await self._end()
-        await self._part()
+        await self._release_addresses()
         arguments = await self.pre_launch(extra_arguments=self._extra, **kwargs)
-        info: dict[str, Any] = await self.launch_kernel(**arguments)
+        info: JsonObject = await self.launch_kernel(**arguments)
         return info
 
-    async def _outlived(self, work: Any) -> Any:
+    async def _while_alive(self, work: Any) -> Any:
         """Await work, at most until the process ends, which is an error."""
         assert self._owned is not None
-        done = await self._owned.outlive(work, _PATIENCE)
+        done = await self._owned.while_alive(work, _PATIENCE)
         if self.process.returncode is not None:
-            status, output = await self._owned.obituary()
+            status, output = await self._owned.exit_status_and_output()
             raise DiedStarting(
                 f"the kernel {self.parent.kernel_name} died while starting: {status.describe()}",
-                why=last_words(output) or "It said nothing",
+                why=last_words(output) or "It wrote nothing",
                 exit_status=status,
                 output=output,
             )
         return done
 
     async def _end(self) -> int:
-        """Have nothing left of the process; returns its exit code, 0 where there is none."""
+        """End all that is left of the process; returns its exit code, 0 where there is none."""
         owned, self._owned, self.process = self._owned, None, None
         code = 0 if owned is None else await owned.end()
-        self._unsay()
-        if self._meeting is not None:
-            self._meeting.hold()
+        self._drop_unsent()
+        if self._addresses is not None:
+            self._addresses.hold()
         return code
 
-    def _unsay(self) -> None:
-        """Drop what the manager sent to a process that has ended and never read it.
+    def _drop_unsent(self) -> None:
+        """Drop what the manager sent and an ended process never read.
 
         Its socket outlives its closing by 100 ms, and the next kernel, forked at the same address, is up in
         less: it would get the request that the former one should end.
@@ -303,14 +308,14 @@ class MoorageProvisioner(LocalProvisioner):
 
     def _ended(self, status: ExitStatus) -> None:
         """Hold its ports at once, and log the end if it was not asked for. In the portal's thread."""
-        if self._meeting is not None:
-            self._meeting.hold()
-        if not self._foreseen:
-            say = self.log.info if status.code == 0 else self.log.warning
-            say("kernel %s (%s) ended: %s", self.kernel_id, self.parent.kernel_name, status.describe())
+        if self._addresses is not None:
+            self._addresses.hold()
+        if not self._end_expected:
+            log = self.log.info if status.code == 0 else self.log.warning
+            log("kernel %s (%s) ended: %s", self.kernel_id, self.parent.kernel_name, status.describe())
 
-    def _watched(self) -> bool:
-        """Whether a restarter looks after the kernel, and wants to find it dead itself."""
+    def _has_restarter(self) -> bool:
+        """Whether a restarter watches the kernel, and has to find it dead itself."""
         return bool(getattr(self.parent, "restarter_class", None) and self.parent.autorestart)
 
     def _command(self, file: Path) -> list[str]:
@@ -323,7 +328,7 @@ class MoorageProvisioner(LocalProvisioner):
         return command
 
     async def _kernel_type(self) -> KernelSpec:
-        """Return what is launched: the kernelspec, or what a provider says is behind it."""
+        """Return what is launched: the kernelspec, or the kernel type that it stands for."""
         spec = self.kernel_spec
         ours = spec.metadata.get("moorage")
         if isinstance(ours, dict) and isinstance(named := ours.get("kernel_type"), str):

@@ -37,6 +37,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, get_args
 
 from moorage.errors import LaunchError, UsageError
+from moorage.json_types import JsonMapping
 from moorage.kinds import kind_of
 from moorage.rendezvous.base import LOOPBACK, Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
@@ -60,7 +61,7 @@ class DescribedKernel(Protocol):
         ...
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
+    def metadata(self) -> JsonMapping:
         """What else its author says."""
         ...
 
@@ -226,7 +227,7 @@ def _made(
             return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect, ip=ip)
 
 
-def _ours(kernel: DescribedKernel) -> Mapping[str, Any]:
+def _ours(kernel: DescribedKernel) -> JsonMapping:
     found = kernel.metadata.get("moorage")
     return found if isinstance(found, Mapping) else {}
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from moorage.errors import LaunchError, ProtocolError
+from moorage.json_types import JsonObject
 from moorage.regular import read_regular
 from moorage.wire.connection import ConnectionInfo, is_complete
 
 
-def write_connection_file(path: Path, content: dict[str, Any]) -> None:
+def write_connection_file(path: Path, content: JsonObject) -> None:
     """Write ``content`` as JSON so that no reader ever sees half of it and no other user may read it.
 
     Args:
@@ -36,7 +36,7 @@ def write_connection_file(path: Path, content: dict[str, Any]) -> None:
         raise
 
 
-def write_again(path: Path, content: dict[str, Any]) -> None:
+def write_again(path: Path, content: JsonObject) -> None:
     """Write a connection file anew where it has gone together with its directory, as at a logout.
 
     Raises:

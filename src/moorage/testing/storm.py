@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import MoorageError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.launch import launch
 
 _AT_ONCE = 2
@@ -56,7 +56,7 @@ class Storm:
     failures: tuple[str, ...]
 
 
-def job_of(spec: KernelSpec, starts: int) -> dict[str, Any]:
+def job_of(spec: KernelSpec, starts: int) -> JsonObject:
     """Return what a storm is to start, as JSON has it."""
     told = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name != "activation"}
     told |= {"resource_dir": str(spec.resource_dir) if spec.resource_dir else None, "env": dict(spec.env)}
@@ -96,7 +96,7 @@ async def brave(spec: KernelSpec, starts: int) -> Storm:
     return Storm(tuple(seconds), dict(ways), tuple(failures))
 
 
-def spec_of(job: Mapping[str, Any]) -> KernelSpec:
+def spec_of(job: JsonMapping) -> KernelSpec:
     """Return the kernel type a job names."""
     told = job["spec"]
     if told is None:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from moorage.json_types import JsonObject
 from moorage.kernel.client import Client
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.request import Request
@@ -78,7 +79,7 @@ class Talk:
         asked = self._kernel.client.request(channel, request, published.append, stdin)
         return await asked.done, published
 
-    async def _execute(self, code: str, **rest: Any) -> tuple[dict[str, Any], list[Message]]:
+    async def _execute(self, code: str, **rest: Any) -> tuple[JsonObject, list[Message]]:
         reply, published = await self._ask(messages.execute_request(code, **rest))
         return reply.content, published
 
@@ -335,7 +336,7 @@ class Talk:
         expect(result.status == "ok", f"what runs next ends with {result.status}")
 
 
-def _printed(outputs: list[dict[str, Any]]) -> str:
+def _printed(outputs: list[JsonObject]) -> str:
     return "".join(each["text"] for each in outputs if each["output_type"] == "stream")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from moorage.errors import ProtocolError
+from moorage.json_types import JsonObject
 from moorage.wire.messages import Buffer, Header, Message
 
 DELIMITER = b"<IDS|MSG>"
@@ -218,13 +219,13 @@ def _load_header(data: Buffer) -> Header:
     return Header(msg_id, msg_type, **rest)
 
 
-def _load_parent(data: Buffer) -> dict[str, Any]:
+def _load_parent(data: Buffer) -> JsonObject:
     # "No parent" is written {}, null, "" or [] depending on the kernel: none of it says more than {}.
     found = loads(data)
     return found if isinstance(found, dict) else {}
 
 
-def _load_object(data: Buffer, name: str) -> dict[str, Any]:
+def _load_object(data: Buffer, name: str) -> JsonObject:
     found = loads(data)
     if found is None:
         return {}

@@ -6,11 +6,11 @@ Source: https://jupyter-client.readthedocs.io/en/stable/kernels.html#connection-
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from moorage.errors import ProtocolError
+from moorage.json_types import JsonMapping, JsonObject
 
 Socket = Literal["shell", "iopub", "stdin", "control", "hb"]
 Transport = Literal["tcp", "ipc"]
@@ -51,7 +51,7 @@ class ConnectionInfo:
     curve_secretkey: str = field(default="", repr=False)
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> ConnectionInfo:
+    def from_dict(cls, found: JsonMapping) -> ConnectionInfo:
         """Read a connection file's object, which may spell ports as strings and leave out what has a default.
 
         Args:
@@ -74,7 +74,7 @@ class ConnectionInfo:
             **{name: _checked_port(found, name, transport) for name in PORTS},  # type: ignore[arg-type]  # ports
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the JSON-ready object of a connection file.
 
         It holds the keys: write it where only its user can read.
@@ -99,7 +99,7 @@ class ConnectionInfo:
         return f"tcp://{literal}:{port}"
 
 
-def is_complete(found: Mapping[str, Any]) -> bool:
+def is_complete(found: JsonMapping) -> bool:
     """Tell whether all five ports are there and none is 0, as when a kernel has yet to choose them."""
     return all((port_number(found.get(name)) or 0) > 0 for name in PORTS)
 
@@ -115,7 +115,7 @@ def port_number(value: object) -> int | None:
     return None
 
 
-def _checked_port(found: Mapping[str, Any], name: str, transport: str) -> int:
+def _checked_port(found: JsonMapping, name: str, transport: str) -> int:
     port = port_number(found.get(name))
     if port is None:
         raise _odd(name, "it is missing" if name not in found else "it is no port number")
@@ -132,7 +132,7 @@ def _transport(value: object) -> Transport:
     raise _odd("transport", "it is neither tcp nor ipc")
 
 
-def _text(found: Mapping[str, Any], name: str, default: str) -> str:
+def _text(found: JsonMapping, name: str, default: str) -> str:
     value = found.get(name)
     if value is None or value == "":
         return default
@@ -155,7 +155,7 @@ def _key(value: object) -> bytes:
         raise _odd("key", "it is no text") from None
 
 
-def _curve_keys(found: Mapping[str, Any]) -> dict[str, str]:
+def _curve_keys(found: JsonMapping) -> dict[str, str]:
     """Return the keys of an encrypted kernel, empty for any other.
 
     Source: RFC 26, and connect.py of jupyter_client 8.9, which writes both halves.

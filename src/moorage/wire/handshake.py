@@ -29,9 +29,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 from moorage.errors import ProtocolError
+from moorage.json_types import JsonObject
 from moorage.wire.connection import PORTS, ConnectionInfo, port_number
 from moorage.wire.registration import Dialect, Terms
 
@@ -64,7 +65,7 @@ class Said:
     envelope: tuple[bytes, ...]
     signature: bytes
     parts: tuple[bytes, ...]
-    content: dict[str, Any] = field(repr=False)
+    content: JsonObject = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ class Handshake:
         return [self._reply(said, msg_id, now), Agreed(info, self.terms.kernel_id)]
 
     def _reply(self, said: Said, msg_id: str, now: float, error: str = "") -> Send:
-        content: dict[str, Any] = {"status": "error", "error": error} if error else {"status": "ok"}
+        content: JsonObject = {"status": "error", "error": error} if error else {"status": "ok"}
         if said.dialect == "docs":
             return self._send(said.envelope, [_json(content)])
         # kallichore says what it can do; ark reads the status alone.
@@ -362,7 +363,7 @@ def parse(frames: Sequence[bytes]) -> Said:
     return Said(dialect, envelope, rest[0], rest[1:], content or {})
 
 
-def _load(frame: bytes) -> dict[str, Any] | None:
+def _load(frame: bytes) -> JsonObject | None:
     """Read an object; None for other JSON, and for text that is none, as xeus acknowledges with ``ACK``."""
     try:
         found = json.loads(frame)
@@ -371,7 +372,7 @@ def _load(frame: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _json(content: JsonObject) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 

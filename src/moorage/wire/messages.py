@@ -8,15 +8,17 @@ https://jupyter-client.readthedocs.io/en/stable/messaging.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+
+from moorage.json_types import JsonObject
 
 Channel = Literal["shell", "control", "iopub", "stdin"]
 """The channels that carry messages. The heartbeat echoes raw bytes and is none of them."""
 
 Buffer = bytes | memoryview
-Request = tuple[str, dict[str, Any]]
+Request = tuple[str, JsonObject]
 """A message type and its content."""
 
 PROTOCOL_VERSION = "5.3"
@@ -57,9 +59,9 @@ class Message(msgspec.Struct, frozen=True):
 
     channel: str
     header: Header
-    parent_header: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-    content: dict[str, Any] = {}
+    parent_header: JsonObject = {}
+    metadata: JsonObject = {}
+    content: JsonObject = {}
     buffers: tuple[Buffer, ...] = ()
     identities: tuple[bytes, ...] = ()
 

@@ -10,11 +10,11 @@ Source: "Registration files", https://jupyter-client.readthedocs.io/en/stable/ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from moorage.errors import ProtocolError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.wire.connection import ConnectionInfo, is_complete, port_number
 
 Dialect = Literal["docs", "posit"]
@@ -45,7 +45,7 @@ class Terms:
     signature_scheme: str = "hmac-sha256"
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Terms:
+    def from_dict(cls, found: JsonMapping) -> Terms:
         """Read a registration file's object.
 
         Raises:
@@ -72,7 +72,7 @@ class Terms:
             signature_scheme=_text(found, "signature_scheme") or "hmac-sha256",
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the JSON-ready object of a registration file in this dialect.
 
         It holds the key: write it where only its user can read.
@@ -100,7 +100,7 @@ class Terms:
         ip = self.registration_ip
         return f"tcp://{f'[{ip}]' if ':' in ip and not ip.startswith('[') else ip}:{self.registration_port}"
 
-    def addresses(self, ports: Mapping[str, Any]) -> ConnectionInfo:
+    def addresses(self, ports: JsonMapping) -> ConnectionInfo:
         """Return the addresses of a kernel that has bound ``ports`` (numbers, or strings of digits).
 
         Raises:
@@ -110,12 +110,12 @@ class Terms:
         return ConnectionInfo.from_dict({**ports, **common, "key": self.key, "kernel_name": ""})
 
 
-def asks_for_registration(found: Mapping[str, Any]) -> bool:
+def asks_for_registration(found: JsonMapping) -> bool:
     """Tell a registration file's object from a connection file's: it names where, and no five ports."""
     return any(found.get(name) for name in _NAMES) and not is_complete(found)
 
 
-def completed(found: Mapping[str, Any], info: ConnectionInfo) -> dict[str, Any]:
+def completed(found: JsonMapping, info: ConnectionInfo) -> JsonObject:
     """Return the object of the connection file that takes a registration file's place.
 
     What the launcher wrote beside (a session's name, the kernelspec's) stays.
@@ -125,7 +125,7 @@ def completed(found: Mapping[str, Any], info: ConnectionInfo) -> dict[str, Any]:
     return {**mine, **rest, **{name: mine[name] for name in mine if name.endswith("_port")}}
 
 
-def _text(found: Mapping[str, Any], name: str) -> str:
+def _text(found: JsonMapping, name: str) -> str:
     value = found.get(name)
     if value is None:
         return ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from moorage.errors import ProtocolError
+from moorage.json_types import JsonMapping
 from moorage.wire.codec import Signer, decode, encode
 from moorage.wire.messages import Buffer, Header, Message
 
@@ -48,10 +48,10 @@ class Session:
         self,
         channel: str,
         msg_type: str,
-        content: Mapping[str, Any],
+        content: JsonMapping,
         *,
         date: str,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: JsonMapping | None = None,
         buffers: Sequence[Buffer] = (),
         parent: Message | Header | None = None,
     ) -> Message:
