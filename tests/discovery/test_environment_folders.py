@@ -9,7 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from moorage.discovery.environment_folders import Place, at, places, project_environments, project_folders
+from moorage.discovery.environment_folders import (
+    EnvironmentFolder,
+    environment_at,
+    environment_folders,
+    project_environments,
+    project_folders,
+)
 
 UV = "uv = 0.8.0\n"
 
@@ -17,7 +23,7 @@ UV = "uv = 0.8.0\n"
 def found(made, **environ):
     around = replace(made.around, environ=made.environ | environ)
     # What the machine has under /opt is not the test's.
-    return [each for each in places(around) if each.prefix.is_relative_to(made.home)]
+    return [each for each in environment_folders(around) if each.prefix.is_relative_to(made.home)]
 
 
 def test_a_project_reaches_up_to_its_repository_else_to_its_manifest(tmp_path):
@@ -46,9 +52,9 @@ def test_the_projects_own_come_first_nearest_first(made):
     outer = made.venv(made.home / "work/venv")
     users = made.venv(made.home / ".virtualenvs/old")
     assert found(made) == [
-        Place(inner, "uv", ".venv", made.project),
-        Place(outer, "venv", "venv", made.home / "work"),
-        Place(users, "venv", "old"),
+        EnvironmentFolder(inner, "uv", ".venv", made.project),
+        EnvironmentFolder(outer, "venv", "venv", made.home / "work"),
+        EnvironmentFolder(users, "venv", "old"),
     ]
     assert project_environments(made.project) == (str(inner), str(outer))
 
@@ -64,11 +70,11 @@ def test_the_usual_places(made):
     (made.home / ".conda").mkdir()
     (made.home / ".conda/environments.txt").write_text(f"{listed}\n\n/gone\nrelative\n{science}\n")
     assert found(made, WORKON_HOME=str(work.parent)) == [
-        Place(work, "venv", "w"),
-        Place(pyenv, "pyenv", "3.12.4"),
-        Place(listed, "conda", "away"),
-        Place(science, "conda", "science"),
-        Place(base, "conda", "base"),
+        EnvironmentFolder(work, "venv", "w"),
+        EnvironmentFolder(pyenv, "pyenv", "3.12.4"),
+        EnvironmentFolder(listed, "conda", "away"),
+        EnvironmentFolder(science, "conda", "science"),
+        EnvironmentFolder(base, "conda", "base"),
     ]
 
 
@@ -92,10 +98,10 @@ def test_pixi(made):
     default = made.conda(".pixi/envs/default")
     docs = made.conda(".pixi/envs/docs")
     assert found(made) == [
-        Place(default, "pixi", "default", made.project),
-        Place(docs, "pixi", "docs", made.project),
+        EnvironmentFolder(default, "pixi", "default", made.project),
+        EnvironmentFolder(docs, "pixi", "docs", made.project),
     ]
-    assert at(docs) == Place(docs, "pixi", "docs", made.project)
+    assert environment_at(docs) == EnvironmentFolder(docs, "pixi", "docs", made.project)
 
 
 @pytest.mark.parametrize("where", ["default", "variable", "poetry.toml", "cache"])
@@ -115,14 +121,14 @@ def test_poetry_keeps_them_elsewhere_by_the_projects_path(made, where):
         (made.project / "poetry.toml").write_text('[virtualenvs]\npath = "{cache-dir}/here"')
     mine = made.venv(home / f"proj-{digest.decode()[:8]}-py3.12")
     made.venv(home / "other-12345678-py3.12")
-    assert found(made, **environ) == [Place(mine, "poetry", mine.name, made.project)]
+    assert found(made, **environ) == [EnvironmentFolder(mine, "poetry", mine.name, made.project)]
 
 
 def test_poetrys_own_way_of_naming_is_known(made):
     # https://python-poetry.org/docs/configuration/#virtualenvsin-project
     (made.project / "poetry.lock").touch()
     inside = made.venv(".venv", marker=UV)
-    assert found(made) == [Place(inside, "poetry", ".venv", made.project)]
+    assert found(made) == [EnvironmentFolder(inside, "poetry", ".venv", made.project)]
 
 
 def test_configured_paths_are_environments_or_hold_them(made):
@@ -130,7 +136,7 @@ def test_configured_paths_are_environments_or_hold_them(made):
     two = made.venv(made.home / "all/two")
     (made.home / "all/file").touch()
     around = replace(made.around, paths=(one, two.parent, made.home / "gone"))
-    assert [each.prefix for each in places(around)][:2] == [one, two]
+    assert [each.prefix for each in environment_folders(around)][:2] == [one, two]
 
 
 def test_each_is_found_once_by_the_nearest_of_its_names(made):
@@ -142,7 +148,7 @@ def test_each_is_found_once_by_the_nearest_of_its_names(made):
 
 def test_the_active_one_of_a_project_belongs_to_it(made):
     prefix = made.venv(".venv")
-    assert found(made, VIRTUAL_ENV=str(prefix)) == [Place(prefix, "venv", ".venv", made.project)]
+    assert found(made, VIRTUAL_ENV=str(prefix)) == [EnvironmentFolder(prefix, "venv", ".venv", made.project)]
 
 
 def test_what_is_broken_is_passed_over(made):

@@ -13,7 +13,7 @@ import pytest
 from foreign_user import give_away
 from moorage.discovery import environments
 from moorage.discovery.activation import Activation
-from moorage.discovery.environment_folders import Place, at
+from moorage.discovery.environment_folders import EnvironmentFolder, environment_at
 from moorage.discovery.environments import get, has_ipykernel, install_command, python_version
 
 UV = "uv = 0.8.0\n"
@@ -61,14 +61,25 @@ def test_without_ipykernel_it_says_how_to_get_it(made, prefix, marker, says):
 def test_the_command_is_that_of_the_tool_that_made_it(made, monkeypatch):
     monkeypatch.setattr(environments, "_conda_program", lambda: "conda")
     project = made.project
-    assert install_command(Place(project / ".venv", "poetry", "x")) == "poetry add --group dev ipykernel"
-    assert install_command(Place(project / "x", "pixi", "x", project)) == "pixi add ipykernel"
-    assert install_command(Place(project / "envs/x", "conda", "x")) == "conda install -n x ipykernel"
+    assert (
+        install_command(EnvironmentFolder(project / ".venv", "poetry", "x"))
+        == "poetry add --group dev ipykernel"
+    )
+    assert install_command(EnvironmentFolder(project / "x", "pixi", "x", project)) == "pixi add ipykernel"
+    assert (
+        install_command(EnvironmentFolder(project / "envs/x", "conda", "x")) == "conda install -n x ipykernel"
+    )
     elsewhere = Path("/some where/x")
-    assert install_command(Place(elsewhere, "conda", "x")) == "conda install -p '/some where/x' ipykernel"
+    assert (
+        install_command(EnvironmentFolder(elsewhere, "conda", "x"))
+        == "conda install -p '/some where/x' ipykernel"
+    )
     with_pip = made.venv("v")
     (with_pip / "lib/python3.12/site-packages/pip").mkdir()
-    assert install_command(Place(with_pip, "venv", "v")) == f"{with_pip}/bin/python -m pip install ipykernel"
+    assert (
+        install_command(EnvironmentFolder(with_pip, "venv", "v"))
+        == f"{with_pip}/bin/python -m pip install ipykernel"
+    )
 
 
 def test_an_interpreter_that_is_gone_is_told(made):
@@ -185,13 +196,13 @@ def test_ipykernel_of_the_system_counts_where_the_environment_sees_it(made, tmp_
 
 def test_versions(made):
     prefix = made.venv("v")
-    assert python_version(at(prefix)) == "3.12"
+    assert python_version(environment_at(prefix)) == "3.12"
     (prefix / "pyvenv.cfg").write_text("version_info = 3.13.0rc1\n")
-    assert python_version(at(prefix)) == "3.13"
+    assert python_version(environment_at(prefix)) == "3.13"
     (prefix / "pyvenv.cfg").write_text("")
-    assert python_version(at(prefix)) == "3.12"
+    assert python_version(environment_at(prefix)) == "3.12"
     shutil.rmtree(prefix / "lib")
-    assert python_version(at(prefix)) == ""
+    assert python_version(environment_at(prefix)) == ""
     assert look(replace_project(made, prefix)) == []
 
 

@@ -1,4 +1,4 @@
-"""Starts under a port storm: what is to be started survives the way there, and failures are told."""
+"""Starts under a port storm: jobs pass through JSON, and failures are reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery.kernelspec import KernelSpec, native
-from moorage.testing.storm import brave, job_of, spec_of
+from moorage.testing.storm import job_of, spec_of, start_in_storm
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ MADE = KernelSpec(
 )
 
 
-def test_a_kernel_type_survives_the_way():
+def test_a_kernel_type_passes_through_json():
     assert spec_of(json.loads(json.dumps(job_of(MADE, 3)))) == MADE
 
 
@@ -38,8 +38,10 @@ def test_one_in_an_environment_goes_by_its_name():
 
 
 @pytest.mark.real
-async def test_failures_are_told():
-    storm = await brave(KernelSpec("made", (sys.executable, "-c", "exit(3)", "{connection_file}"), "", ""), 2)
+async def test_failures_are_reported():
+    storm = await start_in_storm(
+        KernelSpec("made", (sys.executable, "-c", "exit(3)", "{connection_file}"), "", ""), 2
+    )
     assert storm.seconds == ()
     assert len(storm.failures) == 2
     assert "exit code 3" in storm.failures[0]

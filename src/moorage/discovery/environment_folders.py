@@ -31,7 +31,7 @@ _CONDA_SHARED = ("/opt/conda", "/opt/miniconda3", "/opt/miniforge3", "/opt/anaco
 
 
 @dataclass(frozen=True)
-class Place:
+class EnvironmentFolder:
     """One environment, as far as its folder tells.
 
     Attributes:
@@ -49,18 +49,18 @@ class Place:
     distrust: Distrust | None = None
 
 
-def places(around: Around) -> list[Place]:
+def environment_folders(around: Around) -> list[EnvironmentFolder]:
     """Return all environments, nearest first, each once."""
-    found: dict[Path, Place] = {}
+    found: dict[Path, EnvironmentFolder] = {}
     for each in (_active, _of_projects, _configured, _of_user, _of_conda):
-        for place in each(around):
+        for environment in each(around):
             # Resolved for comparing alone: what users see is the path they know.
             with suppress(OSError, RuntimeError):
-                found.setdefault(place.prefix.resolve(), place)
+                found.setdefault(environment.prefix.resolve(), environment)
     return list(found.values())
 
 
-def at(prefix: Path, project: Path | None = None) -> Place | None:
+def environment_at(prefix: Path, project: Path | None = None) -> EnvironmentFolder | None:
     """Return what the folder ``prefix`` is, or None when it is no environment.
 
     Args:
@@ -70,22 +70,24 @@ def at(prefix: Path, project: Path | None = None) -> Place | None:
     try:
         if (prefix / "conda-meta").is_dir():
             if prefix.parent.name == "envs" and prefix.parent.parent.name == ".pixi":
-                return Place(prefix, "pixi", prefix.name, project or prefix.parent.parent.parent)
+                return EnvironmentFolder(prefix, "pixi", prefix.name, project or prefix.parent.parent.parent)
             # The root of an installation holds the others' folder or conda itself; it is called base.
             root = (prefix / "condabin").is_dir() or (prefix / "envs").is_dir()
-            return Place(prefix, "conda", "base" if root and project is None else prefix.name, project)
+            return EnvironmentFolder(
+                prefix, "conda", "base" if root and project is None else prefix.name, project
+            )
         marker = _text(prefix / "pyvenv.cfg")
         if marker is not None:
-            return Place(prefix, _maker(marker, prefix, project), prefix.name, project)
+            return EnvironmentFolder(prefix, _maker(marker, prefix, project), prefix.name, project)
     except (OSError, ValueError):  # ValueError: a path with a zero byte, read from a file
         pass
     return None
 
 
-def at_checked(prefix: Path, project: Path | None = None) -> Place | None:
-    """Do what :func:`at` does, for a folder that nothing but its path speaks for.
+def trusted_environment_at(prefix: Path, project: Path | None = None) -> EnvironmentFolder | None:
+    """Return what :func:`environment_at` returns, for a folder that only its path names.
 
-    Of one that another user may write to nothing is read.
+    One that another user may write to is returned with the reason not to trust it, and not read.
 
     Args:
         prefix: absolute path.
@@ -96,8 +98,8 @@ def at_checked(prefix: Path, project: Path | None = None) -> Place | None:
     except (OSError, ValueError):  # it is no environment, or goes away just now
         reason = None
     if reason is None:
-        return at(prefix, project)
-    return Place(prefix, "venv", prefix.name, project, reason)
+        return environment_at(prefix, project)
+    return EnvironmentFolder(prefix, "venv", prefix.name, project, reason)
 
 
 def _distrust(prefix: Path) -> Distrust | None:
@@ -134,63 +136,66 @@ def project_environments(directory: Path) -> tuple[str, ...]:
     return tuple(str(path) for path in inside if os.path.lexists(path / "pyvenv.cfg"))
 
 
-def _active(around: Around) -> Iterator[Place]:
+def _active(around: Around) -> Iterator[EnvironmentFolder]:
     """The environment whose shell this is; one of a project keeps that project's name for it."""
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if prefix := around.environ.get(variable):
             folder = Path(prefix)
             inside = folder.is_absolute() and folder.parent in project_folders(around.directory)
-            if folder.is_absolute() and (place := at(folder, folder.parent if inside else None)) is not None:
-                yield place
+            if (
+                folder.is_absolute()
+                and (environment := environment_at(folder, folder.parent if inside else None)) is not None
+            ):
+                yield environment
 
 
-def _of_projects(around: Around) -> Iterator[Place]:
+def _of_projects(around: Around) -> Iterator[EnvironmentFolder]:
     for folder in project_folders(around.directory):
         for name in _IN_PROJECT:
-            if (place := at_checked(folder / name, folder)) is not None:
-                yield place
+            if (environment := trusted_environment_at(folder / name, folder)) is not None:
+                yield environment
         for prefix in _entries(folder / ".pixi" / "envs"):
-            if (place := at_checked(prefix, folder)) is not None:
-                yield place
+            if (environment := trusted_environment_at(prefix, folder)) is not None:
+                yield environment
         if _is_poetrys(folder):
             for prefix in _poetrys(folder, around):
-                yield Place(prefix, "poetry", prefix.name, folder)
+                yield EnvironmentFolder(prefix, "poetry", prefix.name, folder)
 
 
-def _configured(around: Around) -> Iterator[Place]:
+def _configured(around: Around) -> Iterator[EnvironmentFolder]:
     for folder in around.paths:
-        if (place := at(folder)) is not None:
-            yield place
+        if (environment := environment_at(folder)) is not None:
+            yield environment
             continue
         for entry in _entries(folder):
-            if (place := at(entry)) is not None:
-                yield place
+            if (environment := environment_at(entry)) is not None:
+                yield environment
 
 
-def _of_user(around: Around) -> Iterator[Place]:
+def _of_user(around: Around) -> Iterator[EnvironmentFolder]:
     homes = [around.home / ".virtualenvs"]
     if work := around.environ.get("WORKON_HOME"):
         homes.insert(0, Path(work))
     for prefix in (each for home in homes for each in _entries(home)):
-        if (place := at(prefix)) is not None:
-            yield place
+        if (environment := environment_at(prefix)) is not None:
+            yield environment
     pyenv = Path(around.environ.get("PYENV_ROOT") or around.home / ".pyenv")
     for prefix in _entries(pyenv / "versions"):
-        yield at(prefix) or Place(prefix, "pyenv", prefix.name)
+        yield environment_at(prefix) or EnvironmentFolder(prefix, "pyenv", prefix.name)
 
 
-def _of_conda(around: Around) -> Iterator[Place]:
+def _of_conda(around: Around) -> Iterator[EnvironmentFolder]:
     for folder in _conda_candidates(around):
-        if (place := at(folder)) is not None:
-            yield place
+        if (environment := environment_at(folder)) is not None:
+            yield environment
         for entry in _entries(folder / "envs"):
-            if (place := at(entry)) is not None:
-                yield place
+            if (environment := environment_at(entry)) is not None:
+                yield environment
     for variable in ("CONDA_ENVS_PATH", "CONDA_ENVS_DIRS"):
         for part in around.environ.get(variable, "").split(os.pathsep):
             for entry in _entries(Path(part)) if part else ():
-                if (place := at(entry)) is not None:
-                    yield place
+                if (environment := environment_at(entry)) is not None:
+                    yield environment
 
 
 def _conda_candidates(around: Around) -> list[Path]:

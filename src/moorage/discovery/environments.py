@@ -20,7 +20,11 @@ from pathlib import Path
 from moorage.discovery import kernelspec
 from moorage.discovery.activation import Activation, Kind
 from moorage.discovery.base import Around, KernelType, Lack, Provider, from_blocking
-from moorage.discovery.environment_folders import Place, at_checked, places
+from moorage.discovery.environment_folders import (
+    EnvironmentFolder,
+    environment_folders,
+    trusted_environment_at,
+)
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelTypeNotFound
 from moorage.regular import read_text
@@ -39,11 +43,11 @@ def look(around: Around) -> list[KernelType]:
     kernelspecs of the environment moorage runs in, which Jupyter's search path has already.
     """
     found: list[KernelType] = []
-    for name, place in _names(around):
-        types = _types(name, place)
-        if place.prefix == Path(sys.prefix):
+    for name, environment in _names(around):
+        types = _types(name, environment)
+        if environment.prefix == Path(sys.prefix):
             types = [each for each in types if each.spec.name == name]
-        if place.maker == "pyenv":
+        if environment.maker == "pyenv":
             types = [each for each in types if each.lack is None]
         found += types
     return found
@@ -59,9 +63,9 @@ def get(name: str, around: Around) -> KernelType | None:
     if re.match(r"/|\.\.?/|~|[A-Za-z]:[\\/]", name):
         path = around.directory / os.path.expanduser(name)  # noqa: PTH111 - leaves what cannot be expanded
         return _at_path(Path(os.path.normpath(path)))
-    for known, place in _names(around):
+    for known, environment in _names(around):
         if name == known or name.startswith(f"{known}/"):
-            for kernel_type in _types(known, place):
+            for kernel_type in _types(known, environment):
                 if kernel_type.spec.name == name:
                     return kernel_type
     return None
@@ -75,26 +79,26 @@ def provider() -> Provider:
 def _at_path(path: Path) -> KernelType | None:
     """Find an environment by its path, or a kernel in it by PATH/KERNEL."""
     for prefix in (path, path.parent):
-        if (place := at_checked(prefix)) is not None:
+        if (environment := trusted_environment_at(prefix)) is not None:
             wanted = {str(path), str(prefix)} if prefix == path else {str(path)}
-            return next((one for one in _types(str(prefix), place) if one.spec.name in wanted), None)
+            return next((one for one in _types(str(prefix), environment) if one.spec.name in wanted), None)
     return None
 
 
-def _names(around: Around) -> Iterator[tuple[str, Place]]:
+def _names(around: Around) -> Iterator[tuple[str, EnvironmentFolder]]:
     taken: set[str] = set()
-    for place in places(around):
-        names = _candidates(place)
-        name = next((one for one in names if one not in taken), str(place.prefix))
+    for environment in environment_folders(around):
+        names = _candidates(environment)
+        name = next((one for one in names if one not in taken), str(environment.prefix))
         taken.add(name)
-        yield name, place
+        yield name, environment
 
 
-def _candidates(place: Place) -> Iterator[str]:
-    """Yield the names a place may have, shortest first: longer ones say in which folder it lies."""
-    name = place.name
+def _candidates(environment: EnvironmentFolder) -> Iterator[str]:
+    """Yield the names an environment may have, shortest first: longer ones name its folders too."""
+    name = environment.name
     yield name
-    folder = place.prefix if name == "base" else place.prefix.parent
+    folder = environment.prefix if name == "base" else environment.prefix.parent
     while folder != folder.parent:
         # That environments lie in a folder "envs" says nothing.
         if folder.name not in {"envs", ".pixi", "versions"}:
@@ -103,47 +107,51 @@ def _candidates(place: Place) -> Iterator[str]:
         folder = folder.parent
 
 
-def _types(name: str, place: Place) -> list[KernelType]:
+def _types(name: str, environment: EnvironmentFolder) -> list[KernelType]:
     """Return what can run in an environment: its Python first."""
-    if place.distrust is not None:
-        return [_refused(name, place, place.distrust)]
+    if environment.distrust is not None:
+        return [_refused(name, environment, environment.distrust)]
     found = []
-    activation = Activation(place.prefix, _KINDS.get(place.maker, "venv"), place.name, _pixis(place))
-    python = _python(place, activation)
-    if (own := _python_type(name, place, activation, python)) is not None:
+    activation = Activation(
+        environment.prefix, _KINDS.get(environment.maker, "venv"), environment.name, _pixis(environment)
+    )
+    python = _python(environment, activation)
+    if (own := _python_type(name, environment, activation, python)) is not None:
         found.append(own)
-    for kernel, folder in kernelspec.folders_in(place.prefix / "share" / "jupyter"):
+    for kernel, folder in kernelspec.folders_in(environment.prefix / "share" / "jupyter"):
         try:
             spec = kernelspec.read(kernel, folder)
         except KernelTypeNotFound:
-            continue  # `moorage kernels list` is no place to repair other environments
+            continue  # a list of kernel types reports no broken kernelspec of another environment
         if kernelspec.starts_ipykernel(spec):  # the environment's Python itself
             if own is not None and own.spec.resource_dir is None:
                 own = found[0] = replace(own, spec=replace(own.spec, resource_dir=folder))
             continue
-        found.append(_inner_type(f"{name}/{kernel}", spec, place, activation, python))
+        found.append(_inner_type(f"{name}/{kernel}", spec, environment, activation, python))
     return found
 
 
-def _refused(name: str, place: Place, reason: Distrust) -> KernelType:
+def _refused(name: str, environment: EnvironmentFolder, reason: Distrust) -> KernelType:
     """Return the Python of an environment that another user may write to, of which nothing is read."""
     spec = KernelSpec(name, (), f"Python ({name})", "python", provider=NAME)
-    return KernelType(spec, where=str(place.prefix), lack=Lack(reason.why, reason.do))
+    return KernelType(spec, where=str(environment.prefix), lack=Lack(reason.why, reason.do))
 
 
-def _pixis(place: Place) -> Path | None:
-    return place.project if place.maker == "pixi" else None
+def _pixis(environment: EnvironmentFolder) -> Path | None:
+    return environment.project if environment.maker == "pixi" else None
 
 
-def _python_type(name: str, place: Place, activation: Activation, python: Path | None) -> KernelType | None:
+def _python_type(
+    name: str, environment: EnvironmentFolder, activation: Activation, python: Path | None
+) -> KernelType | None:
     if python is None:
         return None
     lack = None
     if not python.exists():
-        lack = Lack(f"its interpreter is gone: {_dangling(python)}", _make_anew(place))
-    elif not has_ipykernel(place.prefix):
-        lack = Lack("it has no ipykernel", f"Type: {install_command(place)}")
-    version = python_version(place)
+        lack = Lack(f"its interpreter is gone: {_dangling(python)}", _make_anew(environment))
+    elif not has_ipykernel(environment.prefix):
+        lack = Lack("it has no ipykernel", f"Type: {install_command(environment)}")
+    version = python_version(environment)
     spec = KernelSpec(
         name=name,
         argv=(str(python), *_ARGUMENTS),
@@ -153,28 +161,28 @@ def _python_type(name: str, place: Place, activation: Activation, python: Path |
         provider=NAME,
         activation=activation,
     )
-    return KernelType(spec, where=str(place.prefix), lack=lack)
+    return KernelType(spec, where=str(environment.prefix), lack=lack)
 
 
 def _inner_type(
-    name: str, spec: KernelSpec, place: Place, activation: Activation, python: Path | None
+    name: str, spec: KernelSpec, environment: EnvironmentFolder, activation: Activation, python: Path | None
 ) -> KernelType:
     argv = spec.argv
     if kernelspec.is_bare_python(argv[0]) and python is not None:
         argv = (str(python), *argv[1:])
     shown = f"{spec.display_name} ({name.rpartition('/')[0]})"
     spec = replace(spec, name=name, argv=argv, display_name=shown, provider=NAME, activation=activation)
-    return KernelType(spec, where=str(place.prefix))
+    return KernelType(spec, where=str(environment.prefix))
 
 
-def _python(place: Place, activation: Activation) -> Path | None:
+def _python(environment: EnvironmentFolder, activation: Activation) -> Path | None:
     """Return the interpreter of an environment, though it may be a link to nowhere; None if it has none."""
     names = ("python.exe",) if sys.platform == "win32" else ("python", "python3")
     for folder in activation.programs:
         for name in names:
             if os.path.lexists(folder / name):
                 return folder / name
-    return None if place.maker in {"conda", "pixi", "pyenv"} else activation.programs[0] / names[0]
+    return None if environment.maker in {"conda", "pixi", "pyenv"} else activation.programs[0] / names[0]
 
 
 def _dangling(python: Path) -> str:
@@ -229,12 +237,12 @@ def _marker(prefix: Path) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
-def python_version(place: Place) -> str:
+def python_version(environment: EnvironmentFolder) -> str:
     """Return major and minor version of an environment's Python, or an empty string."""
-    marker = _marker(place.prefix)
+    marker = _marker(environment.prefix)
     told = marker.get("version_info") or marker.get("version") or ""
     if not told:
-        told = next((found[1] for found in map(_version_of, site_packages(place.prefix)) if found), "")
+        told = next((found[1] for found in map(_version_of, site_packages(environment.prefix)) if found), "")
     return ".".join(told.split(".")[:2])
 
 
@@ -242,10 +250,10 @@ def _version_of(folder: Path) -> re.Match[str] | None:
     return re.fullmatch(r"(?:python|pypy)(\d+\.\d+)t?", folder.parent.name)
 
 
-def install_command(place: Place, package: str = "ipykernel") -> str:
+def install_command(environment: EnvironmentFolder, package: str = "ipykernel") -> str:
     """Return the command that installs a package into an environment, with the tool that made it."""
-    prefix = _quoted(str(place.prefix))
-    match place.maker:
+    prefix = _quoted(str(environment.prefix))
+    match environment.maker:
         case "uv":
             return f"uv pip install --python {prefix} {package}"
         case "poetry":
@@ -253,26 +261,27 @@ def install_command(place: Place, package: str = "ipykernel") -> str:
         case "pixi":
             return f"pixi add {package}"
         case "conda":
-            named = place.prefix.parent.name == "envs" or place.name == "base"
-            return f"{_conda_program()} install {f'-n {place.name}' if named else f'-p {prefix}'} {package}"
+            named = environment.prefix.parent.name == "envs" or environment.name == "base"
+            where = f"-n {environment.name}" if named else f"-p {prefix}"
+            return f"{_conda_program()} install {where} {package}"
         case "pyenv" | "venv":
-            python = place.prefix / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+            python = environment.prefix / ("Scripts" if sys.platform == "win32" else "bin") / "python"
             pip = f"{_quoted(str(python))} -m pip install {package}"
-            if any((folder / "pip").is_dir() for folder in site_packages(place.prefix)):
+            if any((folder / "pip").is_dir() for folder in site_packages(environment.prefix)):
                 return pip
             return f"{_quoted(str(python))} -m ensurepip && {pip}"
 
 
-def _make_anew(place: Place) -> str:
-    match place.maker:
+def _make_anew(environment: EnvironmentFolder) -> str:
+    match environment.maker:
         case "uv":
-            return f"Make it anew: uv venv --clear {_quoted(str(place.prefix))}"
+            return f"Make it anew: uv venv --clear {_quoted(str(environment.prefix))}"
         case "poetry":
             return "Make it anew: poetry env remove --all && poetry install"
         case "conda" | "pixi" | "pyenv":
-            return f"Make it anew with {place.maker}"
+            return f"Make it anew with {environment.maker}"
         case "venv":
-            return f"Make it anew: python3 -m venv --clear {_quoted(str(place.prefix))}"
+            return f"Make it anew: python3 -m venv --clear {_quoted(str(environment.prefix))}"
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ from moorage.wire.connection import ConnectionInfo, is_complete
 if sys.platform == "linux":
     from moorage.discovery import processes
 else:
-    from moorage.discovery import elsewhere as processes
+    from moorage.discovery import processes_elsewhere as processes
 
 NAME = "running"
 

@@ -26,7 +26,7 @@ from moorage.process.local import LocalLauncher, Warden, shared_warden
 from moorage.rendezvous.base import Way
 from moorage.rendezvous.choice import choose, registers
 from moorage.testing.snippets import LANGUAGES, Snippets
-from moorage.testing.storm import Storm, brave, job_of
+from moorage.testing.storm import Storm, job_of, start_in_storm
 from moorage.testing.talk import Talk
 from moorage.testing.trial import LONGEST, NotTried, Unmet, attempt, expect
 from moorage.testing.verdict import Check, Verdict
@@ -98,9 +98,9 @@ class _Checking:
                 return  # it does not start: everything else would say the same
             await self._storm(warden, Path(tempfile.mkdtemp(dir=name)))
             await self._ways(natural)
-            aboard = Path(tempfile.mkdtemp(dir=name))
-            await self._talks(aboard)
-            await self._ends(aboard)
+            folder = Path(tempfile.mkdtemp(dir=name))
+            await self._talks(folder)
+            await self._ends(folder)
 
     def _note(self, check: Check) -> None:
         self.checks.append(check)
@@ -134,7 +134,7 @@ class _Checking:
         told: list[Storm] = []
 
         async def through() -> None:
-            storm = await _braved(self._spec, self._starts, warden, folder)
+            storm = await _start_in_namespace(self._spec, self._starts, warden, folder)
             told.append(storm)
             count = len(storm.failures)
             expect(not count, f"{count} did not: {'; '.join(sorted(set(storm.failures)))[:2000]}")
@@ -261,8 +261,8 @@ async def _ended(kernel: Kernel) -> ExitStatus:
         raise Unmet(f"it still ran {_ENDS:g} s after it was asked to end") from None
 
 
-async def _braved(spec: KernelSpec, starts: int, warden: Warden, folder: Path) -> Storm:
-    """Start a kernel so often under a port storm, where possible in a network namespace of few ports."""
+async def _start_in_namespace(spec: KernelSpec, starts: int, warden: Warden, folder: Path) -> Storm:
+    """Start a kernel many times under a port storm, where possible in a network namespace of few ports."""
     job, result = folder / "job.json", folder / "result.json"
     job.write_text(json.dumps(job_of(spec, starts)))
     storm = (sys.executable, "-m", "moorage.testing.storm", str(job), str(result))
@@ -275,7 +275,7 @@ async def _braved(spec: KernelSpec, starts: int, warden: Warden, folder: Path) -
             return Storm(tuple(told["seconds"]), told["ways"], tuple(told["failures"]))
         if status.code != _NO_NAMESPACE:
             raise Unmet(f"the storm ended with {status.describe()}: {handle.output()[-1000:]}")
-    return await brave(spec, starts)
+    return await start_in_storm(spec, starts)
 
 
 def _files(folder: Path) -> list[str]:

@@ -43,12 +43,12 @@ while os.getppid() == parent:
 
 @dataclass(frozen=True)
 class Storm:
-    """What came of some starts.
+    """The results of many starts under a port storm.
 
     Attributes:
         seconds: of each that ended well, from its launch until it was ready.
         ways: how often each rendezvous was used.
-        failures: what the others said.
+        failures: the errors of the others.
     """
 
     seconds: tuple[float, ...]
@@ -57,22 +57,22 @@ class Storm:
 
 
 def job_of(spec: KernelSpec, starts: int) -> JsonObject:
-    """Return what a storm is to start, as JSON has it."""
+    """Return the job of a storm, as JSON."""
     told = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name != "activation"}
     told |= {"resource_dir": str(spec.resource_dir) if spec.resource_dir else None, "env": dict(spec.env)}
     # The kernel type of an environment is found again by its name.
     return {"spec": None if spec.activation else told, "name": spec.kernel_type, "starts": starts}
 
 
-async def brave(spec: KernelSpec, starts: int) -> Storm:
-    """Start a kernel so often while ports are stolen, two at a time.
+async def start_in_storm(spec: KernelSpec, starts: int) -> Storm:
+    """Start a kernel many times while ports are stolen, two at a time.
 
     Args:
         spec: the kernel type.
         starts: how often.
 
     Returns:
-        What came of it. Cancelling ends what was started.
+        The results. Cancelling ends what was started.
     """
     seconds: list[float] = []
     ways: Counter[str] = Counter()
@@ -122,9 +122,9 @@ def _thief() -> Iterator[None]:
 
 
 def main(job: Path, result: Path) -> None:
-    """Read a job, do it, and write what came of it."""
+    """Read a job, carry it out, and write its result."""
     told = json.loads(job.read_text())
-    storm = asyncio.run(brave(spec_of(told), told["starts"]))
+    storm = asyncio.run(start_in_storm(spec_of(told), told["starts"]))
     content = {"seconds": storm.seconds, "ways": storm.ways, "failures": storm.failures}
     result.write_text(json.dumps(content))
 
