@@ -196,6 +196,7 @@ def test_a_kernelspec_is_found_without_loading_anything_for_others(name):
         "moorage.discovery.kernelspec",
         "moorage.command",
         "moorage.errors",
+        "moorage.json_types",
         "moorage.kinds",
         "moorage.regular",
     }
