@@ -72,7 +72,7 @@ class _Cell:
         }
 
 
-def _plain(error: ExecutionError) -> dict[str, Any]:
+def _plain(error: ExecutionError) -> JsonObject:
     """Return an exception as a program reads it: without the colours of its traceback."""
     return {
         "ename": ansi.strip(error.ename),
