@@ -447,7 +447,7 @@ def test_a_kernel_of_another_user_has_no_more_than_that_user(started: Any, kerne
     manager.restart_kernel(now=True)
     assert manager.provisioner.pid != first
     assert run(manager, WHO) == said
-    directory = manager.provisioner._meeting._directory.parent
+    directory = manager.provisioner._addresses._directory.parent
     assert directory.stat().st_uid == 0
     manager.shutdown_kernel()
     assert not directory.exists()
