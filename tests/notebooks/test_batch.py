@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 def nothing(**moorage: object) -> str:
-    """Return a document whose settings can be read but that has a kernel nobody has."""
+    """Return a document whose settings can be read but that has a kernel which is installed nowhere."""
     metadata = {"kernelspec": {"name": "x", "language": "nolang", "display_name": "X"}, "moorage": moorage}
     return json.dumps({"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
 
@@ -50,12 +50,12 @@ async def test_longest_first(tmp_path):
     ]
 
 
-async def test_whoever_needs_what_nobody_makes_is_skipped_and_so_are_its_dependants(tmp_path):
+async def test_a_notebook_that_needs_what_none_makes_is_skipped_and_so_are_its_dependants(tmp_path):
     files = {"a.ipynb": nothing(needs=["x.h5"]), "b.ipynb": nothing(needs=["a.ipynb"])}
     async with planned(write(tmp_path, files), ["."]) as made:
         outcomes = await run(made, slots=2)
     assert {each.status for each in outcomes.values()} == {"skipped"}
-    assert outcomes["a.ipynb"].reason == "needs x.h5, which nobody makes"
+    assert outcomes["a.ipynb"].reason == "needs x.h5, which no notebook makes"
     assert "a.ipynb" in outcomes["b.ipynb"].reason
 
 
@@ -108,7 +108,7 @@ async def test_stopped_while_another_one_starts_it_ends_that_too(tmp_path, momen
     assert statuses[0] == ("skipped" if moment is NotebookStarted else "failed")
 
 
-async def test_everybody_is_told_once_to_have_finished(tmp_path):
+async def test_the_end_of_each_notebook_is_told_once(tmp_path):
     write(tmp_path, {"a.ipynb": "", "b.ipynb": nothing(needs=["a.ipynb"])})
     async with planned(tmp_path, ["."]) as made:
         await run(made, slots=2)

@@ -1,4 +1,4 @@
-"""Sentences for what nobody foresaw."""
+"""Sentences for unexpected exceptions."""
 
 from __future__ import annotations
 

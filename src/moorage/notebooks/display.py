@@ -1,7 +1,7 @@
 """One virtual X display for a whole run, on a number the server itself picked.
 
 ``Xvfb -displayfd`` finds a free display, and writes its number once it accepts clients: nothing is guessed
-and nobody sleeps. Without a cookie any user of the machine could connect, look at what is drawn and type.
+and nothing sleeps. Without a cookie any user of the machine could connect, look at what is drawn and type.
 """
 
 from __future__ import annotations

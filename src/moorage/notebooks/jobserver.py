@@ -54,10 +54,10 @@ _OURS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class GiveBackPlan(Struct, frozen=True):
-    """What somebody else has to do if this process is killed: write ``tokens`` to ``write``.
+    """What another process has to do if this one is killed: write ``tokens`` to ``write``.
 
     Attributes:
-        write: path of the named pipe, or the inherited descriptor: whoever is to give back must be sent it.
+        write: path of the named pipe, or the inherited descriptor: the process that gives back must be sent it.
         tokens: the bytes to put back.
     """
 
@@ -129,7 +129,7 @@ def _is_pipe(place: Pipe) -> bool:
 def give_back(plan: GiveBackPlan) -> None:
     """Put the tokens back; no error when make has gone.
 
-    For whoever outlives a killed moorage. Needs neither a loop nor anything else of this module.
+    For a process that outlives a killed moorage. Needs neither a loop nor anything else of this module.
     """
     if not plan.tokens:
         return
@@ -192,7 +192,7 @@ class Jobserver:
 
     @property
     def held(self) -> int:
-        """How many tokens are held now; the job everybody may run without one is not counted."""
+        """How many tokens are held now; the one job that every client may run without a token is not counted."""
         return len(self._tokens)
 
     def want(self, count: int) -> None:
@@ -233,7 +233,7 @@ class Jobserver:
         while self._wanted and self._descriptor is not None:
             try:
                 token = os.read(self._descriptor, 1)
-            except BlockingIOError:  # somebody else was faster
+            except BlockingIOError:  # another client was faster
                 return
             except OSError:
                 token = b""

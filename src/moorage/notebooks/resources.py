@@ -119,7 +119,7 @@ def _open_descriptors() -> int:
 def available_memory(*, proc: Path = _PROC, sys: Path = _SYS) -> int | None:
     """Return how many bytes are left before the machine swaps or a control group kills.
 
-    None where nobody knows. File caches that would be dropped under pressure count as available.
+    None where the system does not tell. File caches that would be dropped under pressure count as available.
 
     Args:
         proc: where procfs is mounted.

@@ -1,4 +1,4 @@
-"""The key: this user's and nobody else's, or the one that the environment gives."""
+"""The key: this user's and no other's, or the one that the environment gives."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def test_restored_artefacts_have_the_same_names(tmp_path):
         assert outcome.artifacts == ("b/new.gif", "other.gif")
 
 
-async def test_nobody_waits_for_files_nobody_named(tmp_path):
+async def test_files_that_are_not_named_are_not_waited_for(tmp_path):
     write(tmp_path, {"x.py": script("1")})
     async with planned(tmp_path, ["x.py"]) as run:
         publisher = Publisher(run.context, run.plan.items["x.py"])

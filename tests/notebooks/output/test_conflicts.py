@@ -50,7 +50,7 @@ def test_at_once_with_files_of_their_own(conflicts):
         assert notes == ()
 
 
-def test_at_once_and_nobody_names_it(conflicts):
+def test_at_once_and_neither_names_it(conflicts):
     conflicts.began("a.py", "save(name)")
     conflicts.began("b.py", "save(name)")
     assert conflicts.claim("a.py", [artifact("x1.gif")])[1] == ()
@@ -59,7 +59,7 @@ def test_at_once_and_nobody_names_it(conflicts):
     assert "may come from a.py or b.py" in texts(notes)[0]
 
 
-def test_what_was_only_declared_belongs_to_everybody(conflicts):
+def test_what_was_only_declared_belongs_to_all(conflicts):
     for source in ("a.py", "b.py"):
         conflicts.began(source, "")
         mine, notes = conflicts.claim(source, [artifact("mesh.msh", changed=False)])

@@ -88,7 +88,7 @@ def test_it_ends_quietly_when_its_client_is_gone(tmp_path):
         assert process.stderr.read() == b""
 
 
-def test_the_grammar_nobody_needs_is_not_loaded(tmp_path):
+def test_the_grammar_that_is_not_needed_is_not_loaded(tmp_path):
     code = (
         "import sys, moorage.notebooks.output.export_worker as w\n"
         "w.main()\n"

@@ -48,10 +48,10 @@ def test_a_made_folder_covers_what_is_in_it():
     }
 
 
-def test_a_file_nobody_makes_must_exist():
+def test_a_file_that_no_notebook_makes_must_exist():
     declared = [notebook("a.py", needs=["x.h5", "y.h5"], outputs=["y.h5"])]
     resolved = resolve(declared, exists=lambda path: path == ROOT / "x.h5")
-    assert resolved.notebooks["a.py"] == Resolved(missing=("needs y.h5, which nobody makes",))
+    assert resolved.notebooks["a.py"] == Resolved(missing=("needs y.h5, which no notebook makes",))
 
 
 def test_wildcards_in_the_names_of_folders_mean_themselves():

@@ -62,7 +62,7 @@ def test_a_notebook_that_others_need_is_waited_for(tmp_path):
         "c.ipynb": False,
     }
     assert {job.id: set(job.needs) for job in made.jobs}["b.ipynb"] == {"a.py"}
-    assert made.items["c.ipynb"].missing == "needs d.h5, which nobody makes"
+    assert made.items["c.ipynb"].missing == "needs d.h5, which no notebook makes"
 
 
 def test_wrong_metadata_is_told_before_anything_is_done(tmp_path):

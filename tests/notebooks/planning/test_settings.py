@@ -44,7 +44,7 @@ def test_without_a_file_the_start_is_the_root(tmp_path):
     assert load_configuration(tmp_path) == Configuration(path=None, root=tmp_path)
 
 
-def test_a_broken_pyproject_of_somebody_elses_does_not_matter(tmp_path):
+def test_a_broken_pyproject_of_another_tool_does_not_matter(tmp_path):
     write(tmp_path, "moorage = ", "pyproject.toml")
     assert load_configuration(tmp_path).path is None
     write(tmp_path, "[tool.moorage\n", "pyproject.toml")

@@ -99,7 +99,7 @@ def test_what_is_no_literal_is_text(text):
     assert literal(text) == text
 
 
-def test_paths_belong_to_the_folder_of_who_said_them():
+def test_paths_belong_to_the_folder_they_are_said_in():
     assert path("a/b", HERE) == HERE / "a/b"
     assert path("/a", HERE) == Path("/a")
     assert path("-", HERE) == Path("-")

@@ -38,7 +38,7 @@ def cache_key(environ: Mapping[str, str], *, folder: Path | None = None) -> byte
     text = environ.get(VARIABLE, "")
     if text:
         if len(text) < _SHORTEST:
-            why = f"It has {len(text)} characters, and anybody could try them all"
+            why = f"It has {len(text)} characters, and all such keys can be tried"
             raise UsageError(f"{VARIABLE} is too short", why=why, do=f"Give at least {_SHORTEST}")
         return hashlib.sha256(b"moorage cache\0" + os.fsencode(text)).digest()
     path = (_state() if folder is None else folder) / "cache-key"

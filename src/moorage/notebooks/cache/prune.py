@@ -26,7 +26,7 @@ class _Old(NamedTuple):
 
 
 def prune(store: Store, *, max_bytes: int, max_age_s: float, every_s: float, now: float) -> int:
-    """Remove old results, then the least recently used ones, then blobs nobody names.
+    """Remove old results, then the least recently used ones, then blobs that no result names.
 
     A run beside this one may be about to name a blob it has just written or found: blobs younger than an
     hour stay. What it misses all the same is a miss for it, never a broken result.

@@ -60,7 +60,7 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
         size: bytes.
         mtime_ns: time of last change, or 0 when it is too young to prove anything: a change within the
             same tick of the clock would not show.
-        ctime_ns: when the file itself was last touched, which nobody sets: ``mv``, ``cp -p`` and archives
+        ctime_ns: when the file itself was last touched, which no program sets: ``mv``, ``cp -p`` and archives
             bring old times along.
     """
 

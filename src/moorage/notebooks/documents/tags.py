@@ -61,7 +61,7 @@ def apply_display(notebook: dict[str, Any], remove_cells: frozenset[str] = froze
     ``remove-cell`` and ``hide-cell`` take the cell away, ``-output`` its outputs, ``-input`` its source, in
     the way nbconvert's templates understand (``metadata.transient.remove_source``). A cell that raised what
     was not expected stays to be seen, with its source and its error. In a written ``.ipynb`` the tags are
-    kept instead, for whoever builds a site from it. The notebook given is not changed.
+    kept instead, for tools that build a site from it. The notebook given is not changed.
 
     Args:
         notebook: nbformat-4 dicts.

@@ -102,7 +102,7 @@ def _refused(reply: Mapping[str, Any]) -> bool:
 
 
 def _ignore(_index: int, _total: int, _cell: int) -> None:
-    """Nobody listens."""
+    """Drop progress that is not listened to."""
 
 
 class Executor:

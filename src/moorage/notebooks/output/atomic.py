@@ -4,7 +4,7 @@ A temporary file beside the target takes the bytes and is renamed over it, so a 
 or the new one and SIGKILL leaves the old one. While the temporary file exists it is guarded (the warden
 removes guarded files when moorage is killed); :func:`sweep` collects what a run without a warden left.
 
-There is no fsync. SIGKILL does not need it: a renamed file is complete for everybody the moment it is
+There is no fsync. SIGKILL does not need it: a renamed file is complete for all readers the moment it is
 renamed. A power cut may need it, but then a rendered document can be made again, and the cache checks
 what it reads; one fsync is a flush of the disk (0.3 ms per file on a fast virtual one against 0.18 ms for
 all the rest, a turn or two of a spinning one), and ext4 flushes renamed files by itself (``auto_da_alloc``).
@@ -48,7 +48,7 @@ _ADVICE: dict[int, tuple[str, str]] = {
     errno.ENAMETOOLONG: ("The name is too long for this file system", "Choose a shorter one"),
     errno.ELOOP: ("The symbolic links lead in a circle", "Remove them"),
     errno.ENXIO: ("It is a pipe that nothing reads", "Choose another name with -o"),
-    errno.ENOENT: ("The directory is gone", "See who removes it while moorage writes"),
+    errno.ENOENT: ("The directory is gone", "See what removes it while moorage writes"),
 }
 
 
@@ -183,9 +183,9 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def temporary_name(name: str) -> str:
-    """Return a name nobody has for a temporary file that becomes ``name``.
+    """Return a name of its own for a temporary file that becomes ``name``.
 
-    It tells this process and where it runs, so that :func:`sweep` knows when nobody needs it any more.
+    It tells this process and where it runs, so that :func:`sweep` knows when it is no longer needed.
     """
     tail = f".moorage-{os.getpid()}-{_place()}{os.urandom(3).hex()}"
     head = os.fsencode(name)[: _NAME_MAX - 1 - len(tail)]

@@ -1,4 +1,4 @@
-"""Who wrote what: two notebooks that write the same file are told about.
+"""Which notebook wrote which file: that two write the same one is told.
 
 A file system does not say which process changed a file. When two notebooks ran at the same time over the
 same globs, a changed file belongs to the one whose code names it; when both name it, both write it.
@@ -82,7 +82,7 @@ class Conflicts:
         return (Note("warning", text, source),)
 
     def _namers(self, source: str, artifact: Artifact) -> set[str]:
-        """Return who of this notebook and those that ran beside it names the file in its code."""
+        """Return which of this notebook and those that ran beside it name the file in their code."""
         run = self._runs.get(source, _Run(""))
         codes = {source: run.code, **{name: self._runs[name].code for name in run.rivals}}
         for word in (artifact.path.name, artifact.path.stem):

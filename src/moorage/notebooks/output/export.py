@@ -108,7 +108,7 @@ def convert(
     }
     text, found = exporter.from_notebook_node(node, resources=resources)
     files = {_beside(out, name): bytes(data) for name, data in (found.get("outputs") or {}).items()}
-    # The page goes last: whoever sees it finds its images.
+    # The page goes last: where it is, its images are.
     for path, data in [*files.items(), (out, text.encode("utf-8", "replace"))]:
         write(path, data)
     return [out, *files]

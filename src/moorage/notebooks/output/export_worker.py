@@ -38,7 +38,7 @@ def main() -> None:
                 answer = _answer(line)
             _say(replies, answer)
     except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-        # Whoever asked is gone, or the user stopped the run: nobody waits for an answer.
+        # The run is gone, or the user stopped it: no answer is waited for.
         os._exit(0)
 
 
@@ -51,7 +51,7 @@ def _alive(replies: IO[bytes]) -> Iterator[None]:
         try:
             while not over.wait(_BEAT):
                 _say(replies, {"alive": True})
-        except OSError:  # whoever asked is gone: the answer will find that out
+        except OSError:  # the run is gone: the answer will find that out
             return
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -84,7 +84,7 @@ def _answer(line: bytes) -> dict[str, Any]:
         identity = request.get("id")
         files = _convert(request)
     # The boundary between one document and the next: whatever nbconvert, a template or a notebook's content
-    # raises concerns this document alone and is told to whoever asked for it.
+    # raises concerns this document alone, and is the answer to its request.
     except Exception as error:  # noqa: BLE001 - see above
         return {"id": identity, "error": _cut(f"{type(error).__name__}: {error}")}
     return {"id": identity, "ok": True, "files": [str(path) for path in files]}

@@ -153,7 +153,7 @@ def _gather(source: str, cwd: Path, out: Path, configuration: Configuration, int
         raise UsageError(f"{source} is neither a file nor a folder")
     elif expanded := _expanded(source, cwd):
         known = _known()
-        for each in expanded:  # what else the glob meets is nobody's wish
+        for each in expanded:  # what else the glob meets is hardly meant
             if (cwd / each).is_dir() or Path(each).suffix in known:
                 _gather(each, cwd, out, configuration, into)
     else:

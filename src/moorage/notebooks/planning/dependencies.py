@@ -42,7 +42,7 @@ class Resolved(Struct, frozen=True):
     Attributes:
         needs: names of the notebooks that must have ended well before.
         links: to place while it runs.
-        missing: one sentence for each need that can never be met: "needs x.h5, which nobody makes".
+        missing: one sentence for each need that can never be met: "needs x.h5, which no notebook makes".
     """
 
     needs: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Dependencies(Struct, frozen=True):
 
 
 def resolve(notebooks: Sequence[Declared], *, exists: Callable[[Path], bool] = Path.exists) -> Dependencies:
-    """Find out who waits for whom.
+    """Find out which notebook waits for which.
 
     Circles are not looked for here: :class:`moorage.plan.schedule.Schedule` refuses them.
 
@@ -113,11 +113,11 @@ def _resolve(
         others = _named(path, notebooks) or made_by(path)
         needs |= others
         if not others and not exists(path):
-            missing.append(f"needs {need.file}, which nobody makes")
+            missing.append(f"needs {need.file}, which no notebook makes")
         if need.name is not None and folder / need.name != path:
             links.append(FileLink(folder / need.name, path))
     for text in notebook.settings.inputs:
-        if not glob.has_magic(text):  # globs over a shared folder would make circles nobody meant
+        if not glob.has_magic(text):  # globs over a shared folder would make circles that are not meant
             needs |= made_by(Path(os.path.normpath(folder / text)))
     return Resolved(frozenset(needs), tuple(links), tuple(missing))
 

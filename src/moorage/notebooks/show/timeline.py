@@ -1,4 +1,4 @@
-"""Who ran when on which worker, as bars on a page."""
+"""Which notebook ran when on which worker, as bars on a page."""
 
 from __future__ import annotations
 
