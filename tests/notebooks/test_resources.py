@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.notebooks.resources import available_memory, carried, thread_environment, usable_cores
+from moorage.notebooks.resources import available_memory, notebooks_at_once, thread_environment, usable_cores
 
 GIB = 2**30
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -137,11 +137,11 @@ def test_the_limit_on_open_files_is_raised_where_it_may_be(limited):
     import resource
 
     limited(256)
-    assert carried(100) == 100
+    assert notebooks_at_once(100) == 100
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1700
-    assert carried(100) == 100
+    assert notebooks_at_once(100) == 100
     limited(1024)
-    carried(2)
+    notebooks_at_once(2)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1024
 
 
@@ -152,8 +152,8 @@ def test_where_it_may_not_fewer_run_at_once(most, says):
     code = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))\n"
-        "from moorage.notebooks.resources import carried\n"
-        "print(carried(9))\n"
+        "from moorage.notebooks.resources import notebooks_at_once\n"
+        "print(notebooks_at_once(9))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

@@ -103,7 +103,7 @@ class Batch:
         """
         async with AsyncExitStack() as stack:
             if self._server is not None:
-                self._tokens = await self._take_part(self._server, stack)
+                self._tokens = await self._join_jobserver(self._server, stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             stack.enter_context(every(SAMPLE_SECONDS, self._sample))
             self._handle(schedule.MemoryAvailable(available_memory() or 2**62), tasks)
@@ -121,12 +121,12 @@ class Batch:
                         task.cancel()
         return tuple(self._outcomes[name] for name in self._items if name in self._outcomes)
 
-    async def _take_part(self, server: jobserver.Advertised, stack: AsyncExitStack) -> Jobserver | None:
+    async def _join_jobserver(self, server: jobserver.Advertised, stack: AsyncExitStack) -> Jobserver | None:
         """Become a client of make's jobserver; None, and one notebook at a time, where that cannot be."""
         tokens = Jobserver(
             server,
             gained=lambda: self._queue.put_nowait(schedule.SlotGained()),
-            changed=self._bequeath,
+            changed=self._tell_warden,
         )
         try:
             return await stack.enter_async_context(tokens)
@@ -135,7 +135,7 @@ class Batch:
             self._context.emit(Note("notice", text))
             return None
 
-    def _bequeath(self, plan: jobserver.GiveBackPlan) -> None:
+    def _tell_warden(self, plan: jobserver.GiveBackPlan) -> None:
         """Tell the warden what to put back should this process be killed."""
         with suppress(OSError, WardenLost):  # then nothing can do it
             if isinstance(plan.write, int):
@@ -176,9 +176,9 @@ class Batch:
         self._context.emit(NotebookStarted(name, self._context.clock(), worker, attempt))
         task = self._tasks[name] = tasks.create_task(self._attempt(name), name=f"render {name}")
         # A task that is cancelled before its first step runs no line of its own: its end is told from here.
-        task.add_done_callback(lambda _: self._over(name))
+        task.add_done_callback(lambda _: self._on_task_done(name))
 
-    def _over(self, name: str) -> None:
+    def _on_task_done(self, name: str) -> None:
         self._context.results.conflicts.ended(name)
         outcome = self._results.pop(name, None) or Outcome(name, None, "skipped", reason="interrupted")
         self._queue.put_nowait(_Ended(name, outcome))

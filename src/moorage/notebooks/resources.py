@@ -62,7 +62,7 @@ _APART = 24  # ZeroMQ's threads (8), the process that makes pages, files that ar
 _FEWEST = 64  # ipykernel holds 62 itself, and hangs with 56
 
 
-def carried(notebooks: int) -> int:
+def notebooks_at_once(notebooks: int) -> int:
     """Return how many of ``notebooks`` at once the limit on open files carries, at least 1.
 
     This process's limit is raised as far as that takes and the system lets it. Whatever runs already keeps

@@ -34,7 +34,7 @@ from moorage.notebooks.planning.request import RenderRequest, check_settings, re
 from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
-from moorage.notebooks.resources import carried, thread_environment, usable_cores
+from moorage.notebooks.resources import notebooks_at_once, thread_environment, usable_cores
 from moorage.process.kernel_directory import make_directory
 from moorage.process.local import shared_warden
 
@@ -162,7 +162,7 @@ class _Run:
         began = loop.time()
         self._clock: Callable[[], float] = lambda: loop.time() - began
         cores = usable_cores()
-        self._most = carried(len(plan.items))
+        self._most = notebooks_at_once(len(plan.items))
         self._slots = min(settings.jobs or cores, max(1, self._most))
         self._cores = cores
         self._referred: dict[str, Path] = {}
@@ -260,7 +260,7 @@ class _Run:
 
         with _signals(stop) if catch_signals else nullcontext():
             outcomes = await batch.run()
-        self._afterwards(context, outcomes)
+        self._after_run(context, outcomes)
         self._emit(RunFinished(self._clock(), outcomes, interrupted))
         return Report(outcomes, self._clock(), interrupted, self._executed(), context.folders.out)
 
@@ -270,7 +270,7 @@ class _Run:
         # Path.is_file() raises for a name that is too long.
         return {name: path for name, path in places.items() if os.path.isfile(path)}  # noqa: PTH113 - see above
 
-    def _afterwards(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
+    def _after_run(self, context: Context, outcomes: tuple[Outcome, ...]) -> None:
         """Carry the files that documents refer to, keep timings, tidy the cache."""
         written = [each.source for each in outcomes if each.output is not None]
         self._referred = carry_all(context, self._plan.items, written)

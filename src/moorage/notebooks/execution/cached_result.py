@@ -71,7 +71,7 @@ class CachedResult:
 
     def renew(self, entry: Entry, documents: Mapping[str, bytes], shown: Mapping[str, FileState]) -> None:
         """Remember the documents made from stored outputs."""
-        self._say(self._cache.renew(entry, documents, self._item.documents, shown))
+        self._note(self._cache.renew(entry, documents, self._item.documents, shown))
 
     def shown(self, notebook: Mapping[str, Any]) -> dict[str, FileState]:
         """Return what the files that its pages are made with hold; to be taken before they are made."""
@@ -139,7 +139,7 @@ class CachedResult:
 
     def store(self, notebook: dict[str, Any], ran: Ran) -> None:
         """Keep a result that went well."""
-        self._say(self._cache.store(self._recipe, notebook, ran))
+        self._note(self._cache.store(self._recipe, notebook, ran))
 
     def _restore(self, hit: FastHit | Entry, documents: Mapping[str, Path]) -> bool:
         item = self._item
@@ -149,7 +149,7 @@ class CachedResult:
         folders = (beside, item.directory) if at_home else (beside,)
         return self._cache.restore(hit, documents, artifact_folders=folders) is not None
 
-    def _say(self, reason: str) -> None:
+    def _note(self, reason: str) -> None:
         if reason:
             self._context.emit(Note("notice", f"not cached: {reason}", self._item.name))
 

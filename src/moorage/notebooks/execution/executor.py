@@ -142,7 +142,7 @@ class Executor:
         self._flooded: _Cell | None = None
         self._kept_before = 0
         self._over = False
-        self._patience: asyncio.TimerHandle | None = None
+        self._interrupt_timer: asyncio.TimerHandle | None = None
         self._late_output = late_output(kernel.spec.argv, kernel.info)
 
     async def run(self) -> Execution:
@@ -177,15 +177,15 @@ class Executor:
                     if not await self._cell(job) and not self._allow_errors:
                         return Execution("failed", self._failure, done + 1)
                     done += 1
-                await self._hear_children()
+                await self._read_from_children()
         except TimeoutError:
             expired = notebook_deadline.expired()
             seconds = self._limits.notebook if expired else self._limits.cell
             return await self._late(seconds, done, whole=expired)
         except MoorageError as error:
             if self._ran and self._flooded is self._ran[-1]:
-                return Execution("failed", self._flood(), done, "it would not stop and was killed")
-            return Execution("died", self._blame(type(error).__name__, str(error)), done, str(error))
+                return Execution("failed", self._flood_failure(), done, "it would not stop and was killed")
+            return Execution("died", self._failed(type(error).__name__, str(error)), done, str(error))
         return Execution("failed" if self._failure else "ok", self._failure, done)
 
     async def _cell(self, job: _Cell) -> bool:
@@ -213,14 +213,14 @@ class Executor:
         try:
             reply = (await self._done(request)).content
         finally:
-            if self._patience is not None:
-                self._patience.cancel()
+            if self._interrupt_timer is not None:
+                self._interrupt_timer.cancel()
         if self._late_output is not None:
             await self._late_output.end(self._kernel.client, receive)
         job.lost |= await lost(self._kernel.client, self._kernel.client.published, request, receive)
         return reply
 
-    async def _hear_children(self) -> None:
+    async def _read_from_children(self) -> None:
         """Take in what child processes printed last: a thread of the kernel may still be reading it."""
         for _ in range(_LOOKS):
             await self._kernel.client.flush(self.receive_late)
@@ -240,7 +240,7 @@ class Executor:
         due = loop.time() + (limit or 0.0)
         await asyncio.wait([request.done], timeout=limit)
         if limit is not None and not request.done.done():
-            # While this process stood still (Ctrl-Z, a large copy) the cell may have ended unheard.
+            # While this process stood still (Ctrl-Z, a large copy) the cell may have ended unnoticed.
             if (late := loop.time() - due) > _STOOD_STILL:
                 await asyncio.wait([request.done], timeout=min(late, limit))
             if not request.done.done():
@@ -249,10 +249,10 @@ class Executor:
 
     def _judge(self, job: _Cell, reply: Mapping[str, Any]) -> bool:
         if self._flooded is job:
-            self._flood()
+            self._flood_failure()
             return False
         if job.lost:
-            self._failure = self._failure or self._blame("OutputLost", _LOST)
+            self._failure = self._failure or self._failed("OutputLost", _LOST)
             return False
         error = error_of(reply)
         if error is None and reply.get("status") not in _NOT_RUN:
@@ -260,12 +260,12 @@ class Executor:
         if expects_error(job.cell):
             return True
         error = error or ExecutionError("Aborted", "the kernel did not run the cell to its end", ())
-        self._failure = self._failure or self._blame(error.ename, error.evalue, error.traceback)
+        self._failure = self._failure or self._failed(error.ename, error.evalue, error.traceback)
         return False
 
-    def _flood(self) -> Failure:
+    def _flood_failure(self) -> Failure:
         text = f"the cell printed more than {_size(self._limits.output)} and was interrupted"
-        self._failure = self._failure or self._blame("OutputLimit", text)
+        self._failure = self._failure or self._failed("OutputLimit", text)
         return self._failure
 
     def _tell_widgets(self) -> None:
@@ -276,7 +276,7 @@ class Executor:
         """Interrupt the cell whose time is up; kill the kernel if it does not end."""
         what = "the notebook" if whole else "the cell"
         error = DeadlineExceeded(f"{what} took longer than {seconds:g} s")
-        failure = self._blame("DeadlineExceeded", error.what)
+        failure = self._failed("DeadlineExceeded", error.what)
         try:
             self._kernel.interrupt()
             async with asyncio.timeout(self._limits.grace):
@@ -320,11 +320,11 @@ class Executor:
             self._kernel.interrupt()
             # What does not care for interrupts is ended.
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(
+            self._interrupt_timer = loop.call_later(
                 self._limits.grace, lambda: self._kernel.supervisor.stop(for_deadline=True)
             )
 
-    def _blame(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
+    def _failed(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
         ename = ename or "Error"  # bash_kernel names none
         if not self._ran:
             return Failure(0, ename, evalue, traceback)

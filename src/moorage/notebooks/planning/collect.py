@@ -258,7 +258,7 @@ def _without_pairs(gathering: _Gathering, configuration: Configuration, cwd: Pat
         return list(gathering.files)
     from moorage.notebooks.documents.pairs import is_pair
 
-    dropped, strangers = set(), []
+    dropped, unpaired = set(), []
     for text in sorted(_doubled(gathering.files)):
         notebook = text.with_suffix(".ipynb")
         source, other = (text, notebook) if configuration.pairs == "text" else (notebook, text)
@@ -266,18 +266,18 @@ def _without_pairs(gathering: _Gathering, configuration: Configuration, cwd: Pat
             source, other = other, source
         dropped.add(other)
         if not is_pair(text, notebook):
-            strangers.append((source, other))
+            unpaired.append((source, other))
         elif other in gathering.named:
             gathering.notes.append(
                 f"{_short(other, cwd)} is one document with its {'notebook' if other == text else 'text'}, "
                 f"which is the source (pairs = {configuration.pairs!r} in the configuration)"
             )
-    if strangers:
-        gathering.warnings.append(_strangers(strangers, configuration, cwd))
+    if unpaired:
+        gathering.warnings.append(_unpaired(unpaired, configuration, cwd))
     return [path for path in gathering.files if path not in dropped]
 
 
-def _strangers(files: list[tuple[Path, Path]], configuration: Configuration, cwd: Path) -> str:
+def _unpaired(files: list[tuple[Path, Path]], configuration: Configuration, cwd: Path) -> str:
     """Return a sentence about texts beside notebooks of the same name that no pair are.
 
     Args:

@@ -160,7 +160,7 @@ class Configuration:
             own = _table(_NOTEBOOK, metadata, f"{path}: metadata.moorage", path.parent)
         globs = [values for pattern, values in self.notebooks if pattern != name and matches(name, pattern)]
         exact = [values for pattern, values in self.notebooks if pattern == name]
-        return _for_one(functools.reduce(_over, [*globs, *exact], own), run or RenderSettings())
+        return _for_one(functools.reduce(_overlaid, [*globs, *exact], own), run or RenderSettings())
 
 
 def load_configuration(start: Path) -> Configuration:
@@ -216,10 +216,10 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
             raise UsageError(what, why=f"It must be {error}") from None
     if "cache" in values:  # naming one beats the configuration's "none"
         values.setdefault("no_cache", False)
-    return RenderSettings(**_over(configuration.render, values))
+    return RenderSettings(**_overlaid(configuration.render, values))
 
 
-def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = {key: {**under[key], **over[key]} for key in _MERGED if key in under and key in over}
     return {**under, **over, **merged}
 
