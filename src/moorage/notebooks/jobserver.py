@@ -57,7 +57,7 @@ class GiveBackPlan(Struct, frozen=True):
     """What another process has to do if this one is killed: write ``tokens`` to ``write``.
 
     Attributes:
-        write: path of the named pipe, or the inherited descriptor: the process that gives back must be sent it.
+        write: path of the named pipe, or the inherited descriptor: what gives back must be sent it.
         tokens: the bytes to put back.
     """
 
@@ -192,7 +192,7 @@ class Jobserver:
 
     @property
     def held(self) -> int:
-        """How many tokens are held now; the one job that every client may run without a token is not counted."""
+        """How many tokens are held now; the one job that needs no token is not counted."""
         return len(self._tokens)
 
     def want(self, count: int) -> None:

@@ -98,10 +98,8 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
 async def test_what_cannot_be_stored_is_a_notice(tmp_path):
     write(tmp_path, {"x.py": script("1")})
     async with planned(tmp_path, ["x.py"]) as made:
-        remember(made).store(
-            load(tmp_path / "x.py").notebook, Ran("python3", {}, "what it ran with is not known")
-        )
-        assert made.notes == ["not cached: what it ran with is not known"]
+        remember(made).store(load(tmp_path / "x.py").notebook, Ran("python3", {}, "unknown"))
+        assert made.notes == ["not cached: unknown"]
 
 
 async def test_a_file_that_a_kernels_argument_names_is_part_of_the_recipe(tmp_path):
