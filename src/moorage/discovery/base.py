@@ -20,16 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from moorage.discovery.kernelspec import KernelSpec
 
-if TYPE_CHECKING:
-    from moorage.process.base import Launcher
-
 T = TypeVar("T")
-LauncherMaker = Callable[["Launcher"], "Launcher"]
-"""Given the launcher of this machine, returns the one for a kernel type: around it, or instead of it."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "moorage.providers"
-OWN = {"spec": "kernelspec", "env": "environments", "running": "running"}
+OWN = {"spec": "kernelspec_provider", "env": "environments", "running": "running"}
 """moorage's providers, in the order of lists, and their modules."""
 
 T = TypeVar("T")

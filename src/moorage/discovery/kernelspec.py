@@ -1,4 +1,4 @@
-"""Kernel types of the ``spec`` provider: kernelspecs on Jupyter's search path, and this interpreter itself.
+"""Kernelspecs on Jupyter's search path, and that of this interpreter itself.
 
 Source: "Kernel specs" in jupyter_client's documentation, and jupyter_core's search path.
 """
@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -26,7 +26,10 @@ from moorage.regular import read_regular
 if TYPE_CHECKING:
     # What only listing and other providers need costs the launch of a kernelspec nothing.
     from moorage.discovery.activation import Activation
-    from moorage.discovery.base import Around, KernelType, LauncherMaker, Provider
+    from moorage.process.base import Launcher
+
+LauncherMaker = Callable[["Launcher"], "Launcher"]
+"""Given the launcher of this machine, returns the one for a kernel type: around it, or instead of it."""
 
 NATIVE = "python3"
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
@@ -174,7 +177,8 @@ def native() -> KernelSpec | None:
     )
 
 
-def _folders(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def folders(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Yield name and folder of the kernelspecs on Jupyter's search path, most important first."""
     for directory in data_directories(environ):
         yield from folders_in(directory)
 
@@ -198,7 +202,7 @@ def folders_in(directory: Path, *, misnamed: bool = False) -> Iterator[tuple[str
             continue  # a folder that may not be looked into
 
 
-def _misnamed(environ: Mapping[str, str]) -> Iterator[tuple[str, Path, str, str]]:
+def misnamed(environ: Mapping[str, str]) -> Iterator[tuple[str, Path, str, str]]:
     """Yield the kernelspecs that nothing finds for their folder's name: with why, and what to do."""
     for directory in data_directories(environ):
         for name, folder in folders_in(directory, misnamed=True):
@@ -266,7 +270,7 @@ def activation_of(program: str, metadata: object) -> Activation | None:
 
 def names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return the names of all kernel types of this provider, most important first."""
-    found = dict.fromkeys(name for name, _ in _folders(environ))
+    found = dict.fromkeys(name for name, _ in folders(environ))
     if native() is not None:
         found.setdefault(NATIVE)
     return list(found)
@@ -279,7 +283,7 @@ def get(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec | None
         KernelTypeNotFound: there is one, and it cannot be read.
     """
     wanted = name.lower()
-    for found, folder in _folders(environ):
+    for found, folder in folders(environ):
         if found == wanted:
             return read(found, folder)
     return native() if wanted == NATIVE else None
@@ -294,8 +298,8 @@ def find(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec:
     wanted = name.removeprefix("spec/").lower()
     if (spec := get(wanted, environ)) is not None:
         return spec
-    for misnamed, folder, why, do in _misnamed(environ):
-        if misnamed == wanted:
+    for other, folder, why, do in misnamed(environ):
+        if other == wanted:
             raise KernelTypeNotFound(f"the kernelspec {folder} cannot be used", why=why.capitalize(), do=do)
     known = names(environ)
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
@@ -315,7 +319,7 @@ def find_by_language(language: str, environ: Mapping[str, str] = os.environ) -> 
         wanted = "python"
         if (spec := native()) is not None:
             return spec
-    for name, folder in _folders(environ):
+    for name, folder in folders(environ):
         try:
             spec = read(name, folder)
         except KernelTypeNotFound:
@@ -323,31 +327,3 @@ def find_by_language(language: str, environ: Mapping[str, str] = os.environ) -> 
         if spec.language == wanted:
             return spec
     return None
-
-
-def look(around: Around) -> list[KernelType]:
-    """Return all kernel types of this provider, most important first; what is broken says how."""
-    from moorage.discovery.base import KernelType, Lack
-
-    found: dict[str, KernelType] = {}
-    for name, folder in _folders(around.environ):
-        if name in found:
-            continue
-        try:
-            found[name] = KernelType(read(name, folder), where=str(folder))
-        except KernelTypeNotFound as error:
-            broken = KernelSpec(name, (), name, "", resource_dir=folder)
-            found[name] = KernelType(broken, where=str(folder), lack=Lack(error.why, error.do))
-    for name, folder, why, do in _misnamed(around.environ):
-        shown = KernelSpec(name, (), name, "", resource_dir=folder)
-        found.setdefault(name, KernelType(shown, where=str(folder), lack=Lack(why, do)))
-    if NATIVE not in found and (spec := native()) is not None:
-        found[NATIVE] = KernelType(spec, where=sys.prefix)
-    return list(found.values())
-
-
-def provider() -> Provider:
-    """Return this provider, as the entry point asks for it."""
-    from moorage.discovery.base import from_blocking
-
-    return from_blocking("spec", look)
