@@ -32,7 +32,7 @@ for a moment, and the program that owns the kernel may be starting it again."""
 
 
 _NOT_OURS = "It was not started from here: what it wrote last went to the program that started it"
-_NOTHING = LaunchSpec((), "/", {})
+NOTHING = LaunchSpec((), "/", {})
 """What is launched: the process is there already."""
 
 
@@ -186,7 +186,7 @@ async def watched(info: ConnectionInfo, pid: int | None, path: Path) -> AsyncIte
         receiver = line.changed if line else lambda _: None
         session = secrets.token_hex(8)
         client = Client(info, session, lambda: secrets.token_hex(16), on_line=receiver)
-        supervisor = Supervisor(path.name, _NOTHING, FoundLauncher(handle), owned=False, silent=_NOT_OURS)
+        supervisor = Supervisor(path.name, NOTHING, FoundLauncher(handle), owned=False, silent=_NOT_OURS)
         await stack.enter_async_context(client)
         await stack.enter_async_context(beside(supervisor.keep(), name=f"look at {path.name}"))
         if process is not None and line is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 
 from moorage.discovery.running import RunningKernel, confirmed
 from moorage.errors import DeadlineExceeded, KernelDied
 from moorage.exit_status import ExitStatus
 from moorage.kernel.attach import attach
+from moorage.kernel.found import NOTHING, FoundLauncher
+from moorage.kernel.supervisor import Supervisor
+from moorage.tasks import beside
 
 if sys.platform == "linux":
     from moorage.process.observed import watching
@@ -65,11 +66,11 @@ async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatu
     if sys.platform == "linux":  # elsewhere no pid is known
         with watching(pid, kernel.connection_file) as process:
             if process is not None:
-                if not process.try_signal(signal.SIGTERM):
+                if not process.try_signal(0):
                     raise DeadlineExceeded(f"the process {pid} of {kernel.id} may not be signalled from here")
-                try:
-                    async with asyncio.timeout(grace):
-                        return await process.wait()
-                except TimeoutError:
-                    return await process.kill()
+                supervisor = Supervisor(kernel.id, NOTHING, FoundLauncher(process), owned=False)
+                async with beside(supervisor.keep(), name=f"end {pid}"):
+                    await supervisor.started()
+                    supervisor.stop(grace=grace, for_deadline=True)
+                    return await supervisor.wait()
     return ExitStatus()

@@ -118,19 +118,20 @@ class Supervisor:
         self._answered()
         self._feed(lifecycle.Answered())
 
-    def stop(self, *, grace: float = 5.0, at_once: bool = False, for_deadline: bool = False) -> None:
+    def stop(self, *, grace: float | None = None, at_once: bool = False, for_deadline: bool = False) -> None:
         """Begin to end the kernel. Returns at once.
 
         Args:
-            grace: seconds to wait after it was asked, and after SIGTERM.
+            grace: seconds to wait after it was asked, and after SIGTERM; None for 5, and for 2 after a
+                deadline.
             at_once: kill the tree without asking.
             for_deadline: a deadline passed: SIGTERM without asking, then kill the tree. That is the cause of
                 its end, whatever else is given.
         """
         if for_deadline:
-            self._feed(lifecycle.DeadlinePassed())
+            self._feed(lifecycle.DeadlinePassed() if grace is None else lifecycle.DeadlinePassed(grace))
         else:
-            self._feed(lifecycle.StopRequested(grace=grace, at_once=at_once))
+            self._feed(lifecycle.StopRequested(5.0 if grace is None else grace, at_once))
 
     def restart(self) -> None:
         """Kill the tree and start the process again; requests under way fail.
