@@ -63,6 +63,7 @@ UNTESTED: dict[str, str] = {
     "json_types.py": "names of types",
     "notebooks/events.py": "records without behaviour",
     "notebooks/show/presenter.py": "a protocol, which its implementations' tests cover",
+    "plan/clock.py": "records without behaviour",
     "places/base.py": "a protocol, which its implementations' tests cover",
     "kernel/transport.py": "a protocol, which its implementation's tests cover",
     "rendezvous/base.py": "a protocol, which its implementations' tests cover",

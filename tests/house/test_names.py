@@ -11,22 +11,7 @@ from house.sources import Source, package_sources, report
 MIRRORED = frozenset({"kernel/blocking.py", "kernel/blocking_attach.py"})
 """The same names as the rest of the package has, for programs without an event loop."""
 
-TWICE: dict[str, int] = {
-    "Died": 2,
-    "Ended": 2,
-    "Launched": 2,
-    "Listener": 2,
-    "Pool": 2,
-    "Ready": 2,
-    "Refuse": 2,
-    "Refused": 3,
-    "Running": 3,
-    "Start": 2,
-    "Template": 2,
-    "Tick": 2,
-    "WakeAt": 2,
-    "Warden": 2,
-}
+TWICE: dict[str, int] = {}
 """Names that several classes have today: this list only gets shorter, and its figures smaller."""
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage.plan.clock import Tick, WakeAt
 from moorage.plan.lifecycle import (
     Answered,
     AskToStop,
@@ -25,8 +26,6 @@ from moorage.plan.lifecycle import (
     Stopping,
     StopRequested,
     Terminate,
-    Tick,
-    WakeAt,
     WatcherLost,
 )
 

@@ -6,29 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage.plan.clock import Tick, WakeAt
 from moorage.plan.pool import (
     LONGEST_PAUSE,
-    Died,
     Failed,
     Give,
-    Pool,
-    Ready,
-    Refuse,
+    PoolPlan,
+    RefuseWish,
     Resized,
-    Start,
-    Tick,
-    WakeAt,
+    SpareDied,
+    SpareReady,
+    StartSpare,
     Wanted,
     Withdrawn,
 )
 
 OPEN = (Resized(2),)
-FULL = (*OPEN, Ready(1), Ready(2))
+FULL = (*OPEN, SpareReady(1), SpareReady(2))
 WAITING = (*OPEN, Wanted(7))
 
 
-def after(*events) -> Pool:
-    pool = Pool()
+def after(*events) -> PoolPlan:
+    pool = PoolPlan()
     for event in events:
         pool.handle(event, 0.0)
     return pool
@@ -37,22 +36,22 @@ def after(*events) -> Pool:
 @pytest.mark.parametrize(
     ("before", "event", "commands"),
     [
-        ((), Resized(2), [Start(1), Start(2)]),
-        (OPEN, Resized(3), [Start(3)]),
+        ((), Resized(2), [StartSpare(1), StartSpare(2)]),
+        (OPEN, Resized(3), [StartSpare(3)]),
         (OPEN, Resized(0), []),
         (FULL, Resized(0), []),
-        (FULL, Wanted(7), [Give(1, 7), Start(3)]),
-        (OPEN, Wanted(7), [Start(3)]),
-        ((), Wanted(7), [Start(1)]),
-        (WAITING, Ready(2), [Give(2, 7)]),
-        (OPEN, Ready(2), []),
-        (WAITING, Failed(1), [Refuse(7, 1), WakeAt(0.5)]),
+        (FULL, Wanted(7), [Give(1, 7), StartSpare(3)]),
+        (OPEN, Wanted(7), [StartSpare(3)]),
+        ((), Wanted(7), [StartSpare(1)]),
+        (WAITING, SpareReady(2), [Give(2, 7)]),
+        (OPEN, SpareReady(2), []),
+        (WAITING, Failed(1), [RefuseWish(7, 1), WakeAt(0.5)]),
         (OPEN, Failed(1), [WakeAt(0.5)]),
-        (FULL, Died(1), [WakeAt(0.5)]),
-        ((*FULL, Wanted(7)), Died(1), []),
-        ((*WAITING, Withdrawn(7)), Ready(1), []),
+        (FULL, SpareDied(1), [WakeAt(0.5)]),
+        ((*FULL, Wanted(7)), SpareDied(1), []),
+        ((*WAITING, Withdrawn(7)), SpareReady(1), []),
         ((*WAITING, Withdrawn(7)), Withdrawn(7), []),
-        (OPEN, Ready(9), []),
+        (OPEN, SpareReady(9), []),
         (OPEN, Failed(9), []),
     ],
 )
@@ -61,7 +60,7 @@ def test_the_table(before, event, commands) -> None:
 
 
 def test_starts_that_fail_in_a_row_come_ever_later_and_one_that_succeeds_ends_that() -> None:
-    pool = Pool()
+    pool = PoolPlan()
     now, pauses = 0.0, []
     (start,) = pool.handle(Resized(1), now)
     for _ in range(9):
@@ -72,24 +71,24 @@ def test_starts_that_fail_in_a_row_come_ever_later_and_one_that_succeeds_ends_th
         (start,) = pool.handle(Tick(), now)
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     assert max(pauses) == LONGEST_PAUSE
-    pool.handle(Ready(start.spare), now)
-    assert pool.handle(Died(start.spare), now) == [WakeAt(now + 0.5)]
+    pool.handle(SpareReady(start.spare), now)
+    assert pool.handle(SpareDied(start.spare), now) == [WakeAt(now + 0.5)]
 
 
 def test_a_wish_is_worth_a_try_during_a_back_off() -> None:
-    pool = Pool()
+    pool = PoolPlan()
     pool.handle(Resized(1), 0.0)
     pool.handle(Failed(1), 0.0)
-    assert pool.handle(Wanted(7), 0.1) == [Start(2)]
+    assert pool.handle(Wanted(7), 0.1) == [StartSpare(2)]
 
 
 EVENTS = st.lists(
     st.one_of(
         st.builds(Wanted, st.integers(1, 5)),
         st.builds(Withdrawn, st.integers(1, 5)),
-        st.builds(Ready, st.integers(1, 12)),
+        st.builds(SpareReady, st.integers(1, 12)),
         st.builds(Failed, st.integers(1, 12)),
-        st.builds(Died, st.integers(1, 12)),
+        st.builds(SpareDied, st.integers(1, 12)),
         st.just(Tick()),
     ),
     max_size=60,
@@ -98,18 +97,18 @@ EVENTS = st.lists(
 
 @given(st.integers(0, 3), EVENTS)
 def test_nothing_is_given_twice_and_every_wish_has_a_start_under_way(size, events) -> None:
-    pool = Pool()
+    pool = PoolPlan()
     pool.handle(Resized(size), 0.0)
     wishes, given, answered, started, ended = set(), set(), set(), set(range(1, size + 1)), set()
     for now, event in enumerate(events, 1):
         if isinstance(event, Wanted):
             event = Wanted(100 * now + event.wish)  # each wish comes once  # noqa: PLW2901 - made unique
             wishes.add(event.wish)
-        if isinstance(event, Ready | Failed) and event.spare in started:
+        if isinstance(event, SpareReady | Failed) and event.spare in started:
             ended.add(event.spare)
         for command in pool.handle(event, float(now)):
             match command:
-                case Start(spare):
+                case StartSpare(spare):
                     assert spare not in started
                     started.add(spare)
                 case Give(spare, wish):
@@ -117,7 +116,7 @@ def test_nothing_is_given_twice_and_every_wish_has_a_start_under_way(size, event
                     assert wish in wishes - answered
                     given.add(spare)
                     answered.add(wish)
-                case Refuse(wish, _):
+                case RefuseWish(wish, _):
                     assert wish in wishes - answered
                     answered.add(wish)
                 case WakeAt(at):

@@ -9,20 +9,20 @@ from moorage.plan.schedule import (
     AllDone,
     Begin,
     Command,
-    Ended,
     Finished,
     GiveBack,
     Job,
+    JobEnded,
+    JobReady,
+    JobRunning,
     Limits,
     MemoryAvailable,
-    Ready,
     Retry,
-    Running,
     Schedule,
     Skip,
     Skipped,
     SlotGained,
-    Start,
+    StartJob,
     Stop,
     Waiting,
     WantSlots,
@@ -35,7 +35,7 @@ def job(name: str, *needs: str, **rest) -> Job:
 
 
 def started(commands: list[Command]) -> list[str]:
-    return [command.id for command in commands if isinstance(command, Start)]
+    return [command.id for command in commands if isinstance(command, StartJob)]
 
 
 def ok(name: str) -> Finished:
@@ -48,11 +48,11 @@ def died(name: str) -> Finished:
 
 def test_a_run_of_three_on_two_slots():
     schedule = Schedule([job("a"), job("b"), job("c")], Limits(2))
-    assert schedule.handle(Begin(), 0) == [Start("a", 1, 0), Start("b", 1, 1)]
-    assert schedule.handle(ok("a"), 1) == [Start("c", 1, 0)]
+    assert schedule.handle(Begin(), 0) == [StartJob("a", 1, 0), StartJob("b", 1, 1)]
+    assert schedule.handle(ok("a"), 1) == [StartJob("c", 1, 0)]
     assert schedule.handle(ok("c"), 2) == []
     assert schedule.handle(ok("b"), 3) == [AllDone()]
-    assert set(schedule.status.values()) == {Ended(ok=True, attempts=1)}
+    assert set(schedule.status.values()) == {JobEnded(ok=True, attempts=1)}
 
 
 def test_nothing_to_do_is_done_at_once_and_said_once():
@@ -127,7 +127,7 @@ def test_the_first_cause_is_named_to_all_dependants():
     assert schedule.handle(Finished("base.py", ok=False), 1) == [
         Skip("mid.py", "needs base.py, which failed"),
         Skip("top.py", "needs base.py, which failed"),
-        Start("other.py", 1, 0),
+        StartJob("other.py", 1, 0),
     ]
     assert schedule.status["top.py"] == Skipped("needs base.py, which failed")
 
@@ -135,9 +135,9 @@ def test_the_first_cause_is_named_to_all_dependants():
 def test_a_died_job_is_first_in_line_until_its_retries_are_used():
     schedule = Schedule([job("a", retries=1), job("b"), job("c", "a")], Limits(1))
     schedule.handle(Begin(), 0)
-    assert schedule.handle(died("a"), 1) == [Retry("a", 2, "killed by SIGSEGV"), Start("a", 2, 0)]
-    assert schedule.handle(died("a"), 2) == [Skip("c", "needs a, which died"), Start("b", 1, 0)]
-    assert schedule.status["a"] == Ended(ok=False, attempts=2)
+    assert schedule.handle(died("a"), 1) == [Retry("a", 2, "killed by SIGSEGV"), StartJob("a", 2, 0)]
+    assert schedule.handle(died("a"), 2) == [Skip("c", "needs a, which died"), StartJob("b", 1, 0)]
+    assert schedule.status["a"] == JobEnded(ok=False, attempts=2)
 
 
 def test_code_that_raised_is_never_tried_again():
@@ -165,21 +165,21 @@ def test_stop_ends_a_job_that_waits_for_its_second_attempt():
     schedule.handle(Begin(), 0)  # b, which fits in one slot, goes first
     schedule.handle(SlotGained(), 0)
     schedule.handle(ok("b"), 1)
-    assert isinstance(schedule.status["a"], Running)
+    assert isinstance(schedule.status["a"], JobRunning)
     schedule = Schedule([job("a", retries=1), job("b")], Limits(2, floor=10))
     schedule.handle(MemoryAvailable(20), 0)
     schedule.handle(Begin(), 0)
     schedule.handle(MemoryAvailable(1), 0)
     assert schedule.handle(died("a"), 1) == [Retry("a", 2, "killed by SIGSEGV")]
     assert schedule.handle(Stop("interrupted"), 2) == [Skip("a", "interrupted")]
-    assert schedule.status["a"] == Ended(ok=False, attempts=1)
+    assert schedule.status["a"] == JobEnded(ok=False, attempts=1)
 
 
 def test_tokens_are_asked_for_used_and_given_back():
     schedule = Schedule([job("a"), job("b"), job("c")], Limits(8), tokens=True)
-    assert schedule.handle(Begin(), 0) == [Start("a", 1, 0), WantSlots(2)]
-    assert schedule.handle(SlotGained(), 1) == [Start("b", 1, 1)]
-    assert schedule.handle(ok("a"), 2) == [Start("c", 1, 0), WantSlots(0)]
+    assert schedule.handle(Begin(), 0) == [StartJob("a", 1, 0), WantSlots(2)]
+    assert schedule.handle(SlotGained(), 1) == [StartJob("b", 1, 1)]
+    assert schedule.handle(ok("a"), 2) == [StartJob("c", 1, 0), WantSlots(0)]
     assert schedule.handle(SlotGained(), 2) == [GiveBack(1)]  # it crossed the withdrawal
     assert schedule.handle(ok("c"), 3) == [GiveBack(1)]
     assert schedule.handle(ok("b"), 4) == [AllDone()]
@@ -187,16 +187,16 @@ def test_tokens_are_asked_for_used_and_given_back():
 
 def test_a_wide_job_never_waits_for_tokens_that_do_not_come():
     schedule = Schedule([job("wide", cores=4)], Limits(4), tokens=True)
-    assert schedule.handle(Begin(), 0) == [Start("wide", 1, 0)]
+    assert schedule.handle(Begin(), 0) == [StartJob("wide", 1, 0)]
     assert schedule.handle(ok("wide"), 1) == [AllDone()]
 
 
 def test_tokens_gather_for_a_wide_job_while_something_runs():
     schedule = Schedule([job("narrow", expected=9), job("wide", cores=3, expected=1)], Limits(4), tokens=True)
-    assert schedule.handle(Begin(), 0) == [Start("narrow", 1, 0), WantSlots(3)]
+    assert schedule.handle(Begin(), 0) == [StartJob("narrow", 1, 0), WantSlots(3)]
     assert schedule.handle(SlotGained(), 1) == []
     assert schedule.handle(SlotGained(), 2) == []
-    assert schedule.handle(SlotGained(), 3) == [Start("wide", 1, 1)]
+    assert schedule.handle(SlotGained(), 3) == [StartJob("wide", 1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ class World:
         for command in self.schedule.handle(event, 0.0):
             assert not self.done or isinstance(command, GiveBack)
             match command:
-                case Start():
+                case StartJob():
                     self.start(command)
                 case Retry(name, attempt):
                     assert attempt == self.attempts[name] + 1 <= self.jobs[name].retries + 1
@@ -291,7 +291,7 @@ class World:
                     assert self.held == 1 or not self.tokens
                     self.done = True
 
-    def start(self, command: Start) -> None:
+    def start(self, command: StartJob) -> None:
         job = self.jobs[command.id]
         assert command.id not in self.running
         assert command.id not in self.ended
@@ -356,4 +356,6 @@ def test_no_schedule_breaks_a_need_or_a_limit_or_stands_still(
                 stopped = True
                 world.send(Stop("interrupted"))
     assert world.pool == everything
-    assert not any(isinstance(each, Waiting | Ready | Running) for each in world.schedule.status.values())
+    assert not any(
+        isinstance(each, Waiting | JobReady | JobRunning) for each in world.schedule.status.values()
+    )

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from moorage.process.listening import Listener, at_path, at_port
+from moorage.process.listening import ListeningProcess, at_path, at_port
 
 LISTENS = """
 import os, socket, sys
@@ -46,14 +46,14 @@ def listens():
 
 def test_the_first_holder_of_a_path_is_found(listens, tmp_path):
     process, _ = listens("path", tmp_path / "socket")
-    assert at_path(str(tmp_path / "socket")) == Listener(here=True, listening=True, pid=process.pid)
+    assert at_path(str(tmp_path / "socket")) == ListeningProcess(here=True, listening=True, pid=process.pid)
 
 
 def test_nobody_at_a_path(tmp_path):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead"))
     for name in ("dead", "nothing"):
-        assert at_path(str(tmp_path / name)) == Listener(here=True, listening=False)
+        assert at_path(str(tmp_path / name)) == ListeningProcess(here=True, listening=False)
 
 
 @pytest.mark.parametrize("likely", [(), (1,), "itself"])
@@ -61,13 +61,13 @@ def test_the_first_holder_of_a_port_is_found(listens, likely):
     process, port = listens("port")
     pids = [process.pid] if likely == "itself" else likely
     for ip in ("127.0.0.1", "localhost"):
-        assert at_port(ip, port, pids) == Listener(here=True, listening=True, pid=process.pid)
+        assert at_port(ip, port, pids) == ListeningProcess(here=True, listening=True, pid=process.pid)
 
 
 def test_a_bound_port_where_nobody_listens_has_no_listener():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        assert at_port("127.0.0.1", held.getsockname()[1]) == Listener(here=True, listening=False)
+        assert at_port("127.0.0.1", held.getsockname()[1]) == ListeningProcess(here=True, listening=False)
 
 
 def test_who_listens_everywhere_listens_there_too():
@@ -89,4 +89,4 @@ def test_the_sixth_protocol():
 
 @pytest.mark.parametrize("ip", ["192.0.2.1", "no.such.host.invalid"])
 def test_an_address_elsewhere_is_told_from_an_empty_one_here(ip):
-    assert at_port(ip, 1) == Listener(here=False, listening=False)
+    assert at_port(ip, 1) == ListeningProcess(here=False, listening=False)

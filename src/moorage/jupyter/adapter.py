@@ -31,7 +31,7 @@ from moorage.process.base import LocalSpec
 from moorage.process.explain import explain
 from moorage.process.kernel_directory import make_directory
 from moorage.process.warden.client import Warden
-from moorage.process.warden.launched import Ended, Launched, Pending, Refused
+from moorage.process.warden.launched import ChildEnded, ChildLaunch, ChildPending, ChildRefused
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.tasks import beside
@@ -93,19 +93,19 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
             for name in _PASSED_ON:
                 signum = getattr(signal, name)
                 asyncio.get_running_loop().add_signal_handler(signum, warden.signal, launched.id, signum)
-            await launched.until(lambda: not isinstance(launched.state, Pending))
-            if isinstance(launched.state, Refused):
+            await launched.until(lambda: not isinstance(launched.state, ChildPending))
+            if isinstance(launched.state, ChildRefused):
                 raise explain(process, launched.state.stage, launched.state.number)
             if await _answers(info, launched):
                 held.answered()
                 ports = {name: getattr(info, name) for name in PORTS}
                 await asyncio.to_thread(kernelside.register, file, ports)
-            await launched.until(lambda: isinstance(launched.state, Ended))
-            assert isinstance(launched.state, Ended)
+            await launched.until(lambda: isinstance(launched.state, ChildEnded))
+            assert isinstance(launched.state, ChildEnded)
             return launched.state.status
 
 
-async def _answers(info: ConnectionInfo, launched: Launched) -> bool:
+async def _answers(info: ConnectionInfo, launched: ChildLaunch) -> bool:
     """Wait until the kernel answers; False when it has ended instead.
 
     A registration says that the ports are bound, and clients count on that: jupyter_client's takes a
@@ -114,7 +114,7 @@ async def _answers(info: ConnectionInfo, launched: Launched) -> bool:
     client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
 
     async def watch() -> None:
-        await launched.until(lambda: isinstance(launched.state, Ended))
+        await launched.until(lambda: isinstance(launched.state, ChildEnded))
         client.fail(KernelDied("the kernel ended while starting"), for_good=True)
 
     async with client, beside(watch(), name="watch the kernel"):

@@ -24,6 +24,7 @@ from moorage.kernel.kernel import Kernel
 from moorage.kernel.launch import launch
 from moorage.kinds import kind_of
 from moorage.places.here import absolute
+from moorage.plan import clock
 from moorage.plan import pool as plan
 from moorage.plan.pool import Spare, Wish
 from moorage.process.environment import Changes, checked
@@ -60,7 +61,7 @@ class Pool:
         self._size = size
         self._closed = False
         self._reads: frozenset[str] = frozenset()
-        self._machine = plan.Pool()
+        self._machine = plan.PoolPlan()
         self._loop = asyncio.get_running_loop()
         self._wishes = itertools.count(1)
         self._waiting: dict[Wish, asyncio.Future[_Place]] = {}
@@ -165,15 +166,15 @@ class Pool:
     def _feed(self, event: plan.Event, error: Exception | None = None) -> None:
         for command in self._machine.handle(event, self._loop.time()):
             match command:
-                case plan.Start(spare):
+                case plan.StartSpare(spare):
                     self._to_start.put_nowait(spare)
                 case plan.Give(spare, wish):
                     self._give(self._waiting[wish], self._ready.pop(spare))
-                case plan.Refuse(wish, _):
+                case plan.RefuseWish(wish, _):
                     if not self._waiting[wish].done():
                         self._waiting[wish].set_exception(error or MoorageError("no kernel was started"))
-                case plan.WakeAt(at):
-                    self._loop.call_at(at, self._feed, plan.Tick())
+                case clock.WakeAt(at):
+                    self._loop.call_at(at, self._feed, clock.Tick())
                 case _:
                     assert_never(command)
 
@@ -194,7 +195,7 @@ class Pool:
                     # In a shell this might be a program of the user's.
                     code = "pass" if self.spec.language == "python" else ""
                     await kernel.client.execute(code, silent=True, store_history=False, expressions=_WARM)
-                self._feed(plan.Ready(spare))
+                self._feed(plan.SpareReady(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()
         except Exception as error:  # noqa: BLE001 - boundary: raised where it is waited for, or used
@@ -212,7 +213,7 @@ class Pool:
             await place.kernel.process.wait()
         if self._ready.pop(spare, None) is not None:
             place.left.set()
-            self._feed(plan.Died(spare))
+            self._feed(plan.SpareDied(spare))
 
 
 def _closed() -> MoorageError:

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
 from moorage.kernel.clients import Clients
-from moorage.plan import lifecycle
+from moorage.plan import clock, lifecycle
 from moorage.plan.lifecycle import Lifecycle, Status
 from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.process.environment import Changes, changed
@@ -219,8 +219,8 @@ class Supervisor:
                     self.handle.send_signal(KILL)
                 case lifecycle.Launch():
                     again = True
-                case lifecycle.WakeAt(at):
-                    self._timers.append(self._loop.call_at(at, self._feed, lifecycle.Tick()))
+                case clock.WakeAt(at):
+                    self._timers.append(self._loop.call_at(at, self._feed, clock.Tick()))
                 case _:
                     assert_never(command)
         return again

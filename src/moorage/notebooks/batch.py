@@ -153,7 +153,7 @@ class Batch:
     def _perform(self, commands: list[schedule.Command], tasks: asyncio.TaskGroup) -> None:
         for command in commands:
             match command:
-                case schedule.Start(name, attempt, worker):
+                case schedule.StartJob(name, attempt, worker):
                     self._start(name, attempt, worker, tasks)
                 case schedule.Retry(name, attempt, reason):
                     self._context.emit(NotebookRetried(name, self._context.clock(), attempt, reason))

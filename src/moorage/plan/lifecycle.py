@@ -27,6 +27,8 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from moorage.plan.clock import Tick, WakeAt
+
 Cause = Literal["code", "signal", "out of memory", "deadline"]
 
 
@@ -133,10 +135,6 @@ class WatcherLost(Struct, frozen=True):
     """The process that watched it is gone."""
 
 
-class Tick(Struct, frozen=True):
-    """The time asked for by ``WakeAt`` has come."""
-
-
 Event = Launched | Answered | StopRequested | RestartRequested | DeadlinePassed | Died | WatcherLost | Tick
 
 
@@ -154,12 +152,6 @@ class KillTree(Struct, frozen=True):
 
 class Launch(Struct, frozen=True):
     """Start the process again."""
-
-
-class WakeAt(Struct, frozen=True):
-    """Send ``Tick`` at this time."""
-
-    at: float
 
 
 Command = AskToStop | Terminate | KillTree | Launch | WakeAt

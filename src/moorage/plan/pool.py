@@ -26,6 +26,8 @@ from typing import NewType, assert_never
 
 from msgspec import Struct
 
+from moorage.plan.clock import Tick, WakeAt
+
 Spare = NewType("Spare", int)
 """Names one that was started ahead."""
 Wish = NewType("Wish", int)
@@ -53,7 +55,7 @@ class Withdrawn(Struct, frozen=True):
     wish: Wish
 
 
-class Ready(Struct, frozen=True):
+class SpareReady(Struct, frozen=True):
     """One that was started can be given out."""
 
     spare: Spare
@@ -65,20 +67,16 @@ class Failed(Struct, frozen=True):
     spare: Spare
 
 
-class Died(Struct, frozen=True):
+class SpareDied(Struct, frozen=True):
     """One that was ready has ended."""
 
     spare: Spare
 
 
-class Tick(Struct, frozen=True):
-    """The time asked for by WakeAt has come."""
+Event = Resized | Wanted | Withdrawn | SpareReady | Failed | SpareDied | Tick
 
 
-Event = Resized | Wanted | Withdrawn | Ready | Failed | Died | Tick
-
-
-class Start(Struct, frozen=True):
+class StartSpare(Struct, frozen=True):
     """Start one."""
 
     spare: Spare
@@ -91,23 +89,17 @@ class Give(Struct, frozen=True):
     wish: Wish
 
 
-class Refuse(Struct, frozen=True):
+class RefuseWish(Struct, frozen=True):
     """Fail a wish with what prevented the start of ``spare``."""
 
     wish: Wish
     spare: Spare
 
 
-class WakeAt(Struct, frozen=True):
-    """Send a Tick at that time."""
-
-    at: float
+Command = StartSpare | Give | RefuseWish | WakeAt
 
 
-Command = Start | Give | Refuse | WakeAt
-
-
-class Pool:
+class PoolPlan:
     """The whole of it; it begins with nothing to keep ready."""
 
     def __init__(self) -> None:
@@ -141,9 +133,9 @@ class Pool:
                 return self._wanted(wish, now)
             case Withdrawn(wish):
                 return self._withdrawn(wish)
-            case Ready(spare):
+            case SpareReady(spare):
                 return self._arrived(spare)
-            case Failed(spare) | Died(spare):
+            case Failed(spare) | SpareDied(spare):
                 return self._lost(spare, now)
             case _:
                 assert_never(event)
@@ -176,7 +168,7 @@ class Pool:
         if spare not in self._starting:
             return []
         self._starting.remove(spare)
-        told: list[Command] = [Refuse(self._waiting.popleft(), spare)] if self._waiting else []
+        told: list[Command] = [RefuseWish(self._waiting.popleft(), spare)] if self._waiting else []
         return told + self._pause(now)
 
     def _pause(self, now: float) -> list[Command]:
@@ -192,8 +184,8 @@ class Pool:
         missing = self._size + len(self._waiting) - len(self._ready) - len(self._starting)
         return [self._start() for _ in range(missing)]
 
-    def _start(self) -> Start:
+    def _start(self) -> StartSpare:
         self._count += 1
         spare = Spare(self._count)
         self._starting.add(spare)
-        return Start(spare)
+        return StartSpare(spare)

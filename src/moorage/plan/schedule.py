@@ -98,7 +98,7 @@ class Stop(Struct, frozen=True):
 Event = Begin | Finished | MemoryAvailable | SlotGained | Stop
 
 
-class Start(Struct, frozen=True):
+class StartJob(Struct, frozen=True):
     """Start it. ``attempt`` counts from 1, ``worker`` is the smallest free place from 0."""
 
     id: str
@@ -137,7 +137,7 @@ class AllDone(Struct, frozen=True):
     """Every job has ended or was skipped, every token is given back."""
 
 
-Command = Start | Retry | Skip | WantSlots | GiveBack | AllDone
+Command = StartJob | Retry | Skip | WantSlots | GiveBack | AllDone
 
 
 class Waiting(Struct, frozen=True):
@@ -146,13 +146,13 @@ class Waiting(Struct, frozen=True):
     unmet: frozenset[str]
 
 
-class Ready(Struct, frozen=True):
+class JobReady(Struct, frozen=True):
     """Could start; ``attempt`` is the number of its next start."""
 
     attempt: int
 
 
-class Running(Struct, frozen=True):
+class JobRunning(Struct, frozen=True):
     """Started and not ended."""
 
     attempt: int
@@ -161,7 +161,7 @@ class Running(Struct, frozen=True):
     since: float
 
 
-class Ended(Struct, frozen=True):
+class JobEnded(Struct, frozen=True):
     """Ran and is over."""
 
     ok: bool
@@ -174,7 +174,7 @@ class Skipped(Struct, frozen=True):
     reason: str
 
 
-Status = Waiting | Ready | Running | Ended | Skipped
+Status = Waiting | JobReady | JobRunning | JobEnded | Skipped
 
 
 def ordered(jobs: Iterable[Job]) -> tuple[str, ...]:
@@ -222,9 +222,9 @@ class Schedule:
                 self._dependants[need].append(job.id)
         self._rank = self._ranks(topological)
         self._status: dict[str, Status] = {
-            job.id: Waiting(job.needs) if job.needs else Ready(1) for job in given
+            job.id: Waiting(job.needs) if job.needs else JobReady(1) for job in given
         }
-        self._running: dict[str, Running] = {}  # those in _status, for speed
+        self._running: dict[str, JobRunning] = {}  # those in _status, for speed
         self._held = 1 if tokens else limits.jobs
         self._wish = 0
         self._free_memory: int | None = None
@@ -280,21 +280,21 @@ class Schedule:
     def _finish(self, event: Finished) -> Iterator[Command]:
         job = self._jobs[event.id]
         status = self._status[event.id]
-        if not isinstance(status, Running):
+        if not isinstance(status, JobRunning):
             raise ValueError(f"{event.id} finished without running")  # noqa: TRY004 - out of turn
         del self._running[event.id]
         if not event.ok and event.died and status.attempt <= job.retries and self._stopped is None:
-            self._status[event.id] = Ready(status.attempt + 1)
+            self._status[event.id] = JobReady(status.attempt + 1)
             yield Retry(event.id, status.attempt + 1, event.reason)
             return
-        self._status[event.id] = Ended(event.ok, status.attempt)
+        self._status[event.id] = JobEnded(event.ok, status.attempt)
         self._open -= 1
         if event.ok:
             for later in self._dependants[event.id]:
                 waiting = self._status[later]
                 if isinstance(waiting, Waiting):
                     unmet = waiting.unmet - {event.id}
-                    self._status[later] = Waiting(unmet) if unmet else Ready(1)
+                    self._status[later] = Waiting(unmet) if unmet else JobReady(1)
             return
         cause = f"{event.id}, which {'died' if event.died else 'failed'}"
         yield from self._skip(self._after(event.id), f"needs {cause}")
@@ -314,11 +314,11 @@ class Schedule:
     def _skip(self, names: list[str], reason: str) -> Iterator[Command]:
         for name in names:
             match self._status[name]:
-                case Ready(attempt) if attempt > 1:  # it ran, and will not be tried again
-                    self._status[name] = Ended(ok=False, attempts=attempt - 1)
-                case Waiting() | Ready():
+                case JobReady(attempt) if attempt > 1:  # it ran, and will not be tried again
+                    self._status[name] = JobEnded(ok=False, attempts=attempt - 1)
+                case Waiting() | JobReady():
                     self._status[name] = Skipped(reason)
-                case Running() | Ended() | Skipped():
+                case JobRunning() | JobEnded() | Skipped():
                     continue
             self._open -= 1
             yield Skip(name, reason)
@@ -326,7 +326,9 @@ class Schedule:
     def _line(self) -> list[tuple[Job, int]]:
         """Return what could start, with its attempt, first in line first."""
         ready = [
-            (self._jobs[name], each.attempt) for name, each in self._status.items() if isinstance(each, Ready)
+            (self._jobs[name], each.attempt)
+            for name, each in self._status.items()
+            if isinstance(each, JobReady)
         ]
         return sorted(ready, key=lambda each: (each[1] == 1, self._rank[each[0].id]))
 
@@ -357,13 +359,13 @@ class Schedule:
         if line and not self._running:  # only tokens can be this short: go on with those there are
             yield self._start(*line[0], self._held, now)
 
-    def _start(self, job: Job, attempt: int, slots: int, now: float) -> Start:
+    def _start(self, job: Job, attempt: int, slots: int, now: float) -> StartJob:
         taken = {each.worker for each in self._running.values()}
         worker = next(number for number in range(len(taken) + 1) if number not in taken)
-        self._status[job.id] = self._running[job.id] = Running(attempt, worker, slots, now)
+        self._status[job.id] = self._running[job.id] = JobRunning(attempt, worker, slots, now)
         if self._free_memory is not None:  # until it is measured again, count what was promised since
             self._free_memory = max(0, self._free_memory - job.memory)
-        return Start(job.id, attempt, worker)
+        return StartJob(job.id, attempt, worker)
 
     def _balance(self) -> Iterator[Command]:
         """Ask for the tokens that could be used now; give back those that cannot."""

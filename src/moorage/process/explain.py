@@ -25,7 +25,7 @@ def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageErro
     Args:
         spec: what should have been started.
         stage: ``descriptors``, ``fork``, ``chdir``, ``exec``, ``user``, ``rlimits`` or a
-            :class:`moorage.process.netns.enter.Refused`'s.
+            :class:`moorage.process.netns.enter.EnterRefused`'s.
         number: the errno the step failed with.
     """
     if stage.startswith("isolate/"):

@@ -26,7 +26,7 @@ _LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h
 
 
 @dataclass(frozen=True)
-class Listener:
+class ListeningProcess:
     """What is known of an address.
 
     Attributes:
@@ -40,7 +40,7 @@ class Listener:
     pid: int | None = None
 
 
-def at_path(path: str) -> Listener:
+def at_path(path: str) -> ListeningProcess:
     """Tell which process listens at a Unix socket. It sees a connection that ends at once."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
@@ -48,14 +48,14 @@ def at_path(path: str) -> Listener:
             asking.connect(path)
             pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         except BlockingIOError:  # its queue is full: a process is there
-            return Listener(here=True, listening=True)
+            return ListeningProcess(here=True, listening=True)
         except OSError:
-            return Listener(here=True, listening=False)
+            return ListeningProcess(here=True, listening=False)
     # 0 when it lives in a process namespace that is not ours.
-    return Listener(here=True, listening=True, pid=pid or None)
+    return ListeningProcess(here=True, listening=True, pid=pid or None)
 
 
-def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> Listener:
+def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> ListeningProcess:
     """Tell which process listens at a TCP port.
 
     Args:
@@ -66,9 +66,9 @@ def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> Listener:
     try:
         wanted = {str(found[4][0]) for found in socket.getaddrinfo(ip, port, type=socket.SOCK_STREAM)}
     except OSError:
-        return Listener(here=False, listening=False)
+        return ListeningProcess(here=False, listening=False)
     if not any(map(_is_ours, wanted)):
-        return Listener(here=False, listening=False)
+        return ListeningProcess(here=False, listening=False)
     for _ in range(_LOOKS):
         inodes = {
             inode
@@ -76,8 +76,8 @@ def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> Listener:
             if number == port and (address in wanted or ip_address(address).is_unspecified)
         }
         if inodes:
-            return Listener(here=True, listening=True, pid=_holder(inodes, likely))
-    return Listener(here=True, listening=False)
+            return ListeningProcess(here=True, listening=True, pid=_holder(inodes, likely))
+    return ListeningProcess(here=True, listening=False)
 
 
 def _is_ours(address: str) -> bool:

@@ -17,7 +17,14 @@ from moorage.process.ipykernel_patches.arguments import unbounded
 from moorage.process.shadow import check_shadow
 from moorage.process.template.client import Fork, Template, template_for
 from moorage.process.warden.client import Warden
-from moorage.process.warden.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.process.warden.launched import (
+    ChildEnded,
+    ChildLaunch,
+    ChildPending,
+    ChildRefused,
+    ChildRunning,
+    outlast,
+)
 from moorage.process.warden.shared import shared_warden
 
 if sys.platform == "linux":
@@ -44,7 +51,7 @@ class LocalHandle:
         start_reads: environment variables that its interpreter's start-up code reads; None if unknown.
     """
 
-    def __init__(self, warden: Warden, launched: Launched, pid: int, capture: Capture) -> None:
+    def __init__(self, warden: Warden, launched: ChildLaunch, pid: int, capture: Capture) -> None:
         self.not_forked = ""
         self.start_reads: frozenset[str] | None = None
         self._warden = warden
@@ -71,7 +78,7 @@ class LocalHandle:
     def exit_status(self) -> ExitStatus | None:
         """How it ended, or None while it lives."""
         state = self._launched.state
-        return state.status if isinstance(state, Ended) else None
+        return state.status if isinstance(state, ChildEnded) else None
 
     async def wait(self) -> ExitStatus:
         """Wait for the end. Any number of tasks may wait; cancelling one disturbs no other.
@@ -81,9 +88,9 @@ class LocalHandle:
         """
         while True:
             state = self._launched.state
-            if isinstance(state, Ended):
+            if isinstance(state, ChildEnded):
                 return state.status
-            await self._launched.until(lambda: isinstance(self._launched.state, Ended))
+            await self._launched.until(lambda: isinstance(self._launched.state, ChildEnded))
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the process and its process group; nothing happens if it has ended."""
@@ -147,9 +154,9 @@ class LocalLauncher:
                 launched = await self._begin(spec, capture)
             try:
                 state = launched.state
-                if isinstance(state, Refused):
+                if isinstance(state, ChildRefused):
                     raise explain(spec, state.stage, state.number)
-                assert isinstance(state, Running | Ended)
+                assert isinstance(state, ChildRunning | ChildEnded)
                 handle = LocalHandle(self._warden, launched, state.pid, capture)
                 if isinstance(template, str):
                     handle.not_forked = template
@@ -162,17 +169,17 @@ class LocalLauncher:
         finally:
             capture.close()
 
-    async def _begin(self, spec: LocalSpec, capture: Capture) -> Launched:
+    async def _begin(self, spec: LocalSpec, capture: Capture) -> ChildLaunch:
         """Start it, and wait until it runs or is refused."""
         launched = self._spawn(spec, capture, None)
         try:
-            await launched.until(lambda: not isinstance(launched.state, Pending))
+            await launched.until(lambda: not isinstance(launched.state, ChildPending))
         except BaseException:
             await self._end(launched)
             raise
         return launched
 
-    async def _forked(self, spec: LocalSpec, capture: Capture, template: Template) -> Launched | None:
+    async def _forked(self, spec: LocalSpec, capture: Capture, template: Template) -> ChildLaunch | None:
         """Have it forked, and wait until it runs or is refused; None when it is to be spawned instead."""
         launched, births = self._spawn(spec, capture, template), template.births
         try:
@@ -186,12 +193,12 @@ class LocalLauncher:
         except BaseException:
             await self._end(launched)
             raise
-        if isinstance(launched.state, Refused) and launched.state.stage == "template":
+        if isinstance(launched.state, ChildRefused) and launched.state.stage == "template":
             return None
         template.births += 1
         return launched
 
-    def _spawn(self, spec: LocalSpec, capture: Capture, template: Template | None) -> Launched:
+    def _spawn(self, spec: LocalSpec, capture: Capture, template: Template | None) -> ChildLaunch:
         writers: list[int] = []
         try:
             writers += map(capture.open, spec.echo)
@@ -204,8 +211,8 @@ class LocalLauncher:
             for writer in writers:
                 os.close(writer)
 
-    async def _end(self, launched: Launched) -> None:
-        if isinstance(launched.state, Refused) or launched.gone or launched.lost:
+    async def _end(self, launched: ChildLaunch) -> None:
+        if isinstance(launched.state, ChildRefused) or launched.gone or launched.lost:
             return
         try:
             self._warden.kill(launched.id)
@@ -218,15 +225,15 @@ class LocalLauncher:
             raise cancelled
 
 
-async def _answered(launched: Launched, seconds: float) -> bool:
+async def _answered(launched: ChildLaunch, seconds: float) -> bool:
     """Wait until the warden says what became of a launch; False when it has not in so many seconds."""
     try:
         async with asyncio.timeout(seconds):
-            await launched.until(lambda: not isinstance(launched.state, Pending))
+            await launched.until(lambda: not isinstance(launched.state, ChildPending))
     except TimeoutError:
         return False
     return True
 
 
-def _over(launched: Launched) -> bool:
-    return launched.gone or isinstance(launched.state, Refused)
+def _over(launched: ChildLaunch) -> bool:
+    return launched.gone or isinstance(launched.state, ChildRefused)

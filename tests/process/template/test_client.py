@@ -20,7 +20,7 @@ from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher
 from moorage.process.template import client
 from moorage.process.template.client import TemplateKey, template_of
-from moorage.process.warden.launched import Ended
+from moorage.process.warden.launched import ChildEnded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="templates need Linux")]
 
@@ -261,7 +261,9 @@ async def test_the_template_used_last_stays_and_the_oldest_goes(warden, forker, 
     assert len(made) == 2
     assert kept in made.values()
     assert not gone.alive
-    await until(lambda: isinstance(gone._process.state, Ended), "the template that was let go is still there")
+    await until(
+        lambda: isinstance(gone._process.state, ChildEnded), "the template that was let go is still there"
+    )
 
 
 async def test_many_at_once_are_all_forked(forker, kernel):

@@ -8,7 +8,14 @@ import pytest
 
 from moorage.errors import WardenLost
 from moorage.process.base import ExitStatus, ProcessId
-from moorage.process.warden.launched import Ended, Launched, Pending, Refused, Running, outlast
+from moorage.process.warden.launched import (
+    ChildEnded,
+    ChildLaunch,
+    ChildPending,
+    ChildRefused,
+    ChildRunning,
+    outlast,
+)
 
 pytestmark = pytest.mark.anyio
 EXITED = {"tell": "exited", "code": 3, "signal": None, "oom": False, "maxrss": 9}
@@ -16,12 +23,12 @@ EXITED = {"tell": "exited", "code": 3, "signal": None, "oom": False, "maxrss": 9
 
 async def test_a_launch_goes_from_pending_to_gone():
     ends = []
-    one = Launched(ProcessId("x.1"), lambda: ends.append(one.state))
-    assert one.state == Pending()
+    one = ChildLaunch(ProcessId("x.1"), lambda: ends.append(one.state))
+    assert one.state == ChildPending()
     one.told({"tell": "started", "pid": 7})
-    assert one.state == Running(7)
+    assert one.state == ChildRunning(7)
     one.told(EXITED)
-    assert one.state == Ended(7, ExitStatus(3, None, False, 9))
+    assert one.state == ChildEnded(7, ExitStatus(3, None, False, 9))
     assert ends == [one.state]
     assert not one.gone
     one.told({"tell": "gone", "left": 0})
@@ -29,17 +36,17 @@ async def test_a_launch_goes_from_pending_to_gone():
 
 
 async def test_a_refused_launch():
-    one = Launched(ProcessId("x.1"), lambda: None)
+    one = ChildLaunch(ProcessId("x.1"), lambda: None)
     one.told({"tell": "failed", "stage": "exec", "errno": 2})
-    assert one.state == Refused("exec", 2)
+    assert one.state == ChildRefused("exec", 2)
 
 
 async def test_a_lost_launch_still_knows_its_exit():
-    one = Launched(ProcessId("x.1"), lambda: None)
+    one = ChildLaunch(ProcessId("x.1"), lambda: None)
     one.told({"tell": "started", "pid": 7})
     one.told(EXITED)
     one.lose("somebody killed it")
-    await one.until(lambda: isinstance(one.state, Ended))
+    await one.until(lambda: isinstance(one.state, ChildEnded))
     with pytest.raises(WardenLost, match="somebody killed it"):
         await one.until(lambda: one.gone)
 

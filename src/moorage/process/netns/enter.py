@@ -44,7 +44,7 @@ _CAPABILITY_VERSION_3 = 0x2008_0522
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Refused(OSError):
+class EnterRefused(OSError):
     """One step was refused.
 
     Attributes:
@@ -127,7 +127,7 @@ def enter(ports: tuple[int, int] | None = None) -> None:
             stage = "rights"
             rights.restore()
     except OSError as error:
-        raise Refused(stage, error.errno or 0) from None
+        raise EnterRefused(stage, error.errno or 0) from None
 
 
 def _enter_user_namespace(*, whole: bool) -> None:
@@ -138,13 +138,13 @@ def _enter_user_namespace(*, whole: bool) -> None:
         try:
             _checked(_libc.unshare(CLONE_NEWUSER))
         except OSError as error:
-            raise Refused("user", error.errno or 0) from None
+            raise EnterRefused("user", error.errno or 0) from None
         try:
             if writer is not None:
                 writer.write()
             _map_oneself(uid, gid)
         except OSError as error:
-            raise Refused("map", error.errno or 0) from None
+            raise EnterRefused("map", error.errno or 0) from None
     finally:
         if writer is not None:
             writer.end()
@@ -338,7 +338,7 @@ def main() -> int:
     ports = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) > 2 else None
     try:
         enter(ports)
-    except Refused as error:
+    except EnterRefused as error:
         os.write(1, f"{error.stage} {error.errno}\n".encode())
         return 1
     return 0

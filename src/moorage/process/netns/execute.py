@@ -30,7 +30,7 @@ def enter_namespace(ports: tuple[int, int] | None = None) -> None:
         locks = probe.locks()  # seen from half-way in they look different
         try:
             enter.enter(ports)
-        except enter.Refused as error:
+        except enter.EnterRefused as error:
             raise probe.explain(error.stage, error.errno or 0, locks) from None
     elif (error := probe.obstacle()) is not None:
         raise error

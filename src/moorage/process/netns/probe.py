@@ -64,7 +64,7 @@ def explain(stage: str, number: int, closed: Locks | None = None) -> IsolationEr
     """Turn a refused step into an error that says what to do.
 
     Args:
-        stage: as in :class:`moorage.process.netns.enter.Refused`.
+        stage: as in :class:`moorage.process.netns.enter.EnterRefused`.
         number: the errno it was refused with.
         closed: how the locks stand; default is to look.
     """

@@ -25,14 +25,14 @@ from moorage.kinds import FORKABLE_MODULES
 from moorage.process.base import LocalSpec
 from moorage.process.capture import Capture
 from moorage.process.warden.client import Warden, described
-from moorage.process.warden.launched import Ended, Refused
+from moorage.process.warden.launched import ChildEnded, ChildRefused
 from moorage.process.warden.process import payload
 from moorage.regular import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from moorage.process.warden.launched import Launched
+    from moorage.process.warden.launched import ChildLaunch
 
 _log = logging.getLogger("moorage.launch")
 
@@ -192,7 +192,7 @@ class Template:
     @property
     def alive(self) -> bool:
         """Whether it can still be asked."""
-        return self._channel.fileno() >= 0 and not isinstance(self._process.state, Refused | Ended)
+        return self._channel.fileno() >= 0 and not isinstance(self._process.state, ChildRefused | ChildEnded)
 
     @property
     def proven(self) -> bool:
@@ -208,10 +208,10 @@ class Template:
     def missed(self) -> bool:
         """Whether it has forked, and was then killed: by a signal, or for want of memory."""
         state = self._process.state
-        killed = isinstance(state, Ended) and state.status.signal is not None
+        killed = isinstance(state, ChildEnded) and state.status.signal is not None
         return killed and self.proven
 
-    def fork(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+    def fork(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> ChildLaunch:
         """Ask for a kernel; arguments, result and errors as of :meth:`Warden.spawn`.
 
         A launch refused at the stage ``template`` was never begun: spawn it.

@@ -241,7 +241,7 @@ def shut(lowest: int) -> None:
                 os.close(int(name))
 
 
-class Template:
+class TemplateServer:
     """The process that forks; what its forks need to know."""
 
     def __init__(
@@ -385,7 +385,7 @@ def main() -> None:
     if collecting:
         gc.enable()  # not before: it would go through all that was imported
     ours = set(sys.modules)  # it writes to each name: in a fork that would copy a hundred pages
-    module = Template(channel, image, before, told).serve()
+    module = TemplateServer(channel, image, before, told).serve()
     channel.detach()
     code: object = None
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.errors import MoorageError, WardenLost
 from moorage.process.base import LocalSpec, ProcessId
 from moorage.process.warden.endpoint import Link
-from moorage.process.warden.launched import Launched
+from moorage.process.warden.launched import ChildLaunch
 from moorage.process.warden.process import WardenProcess, hello, payload, start
 
 if sys.platform == "linux":
@@ -40,7 +40,7 @@ class Warden:
     def __init__(self, process: WardenProcess, directory: Path) -> None:
         self.link = Link(process, self._told, self._died, self._tidy)
         self._directory = directory
-        self._launches: dict[ProcessId, Launched] = {}
+        self._launches: dict[ProcessId, ChildLaunch] = {}
         self._count = 0
         self._guarded: dict[Path, str | None] = {}  # with what a symbolic link says
         self._held = b""
@@ -129,7 +129,7 @@ class Warden:
         self._held = held
         self.link.flush()
 
-    def spawn(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> Launched:
+    def spawn(self, spec: LocalSpec, stdout: int, stderr: int, on_exit: Callable[[], None]) -> ChildLaunch:
         """Ask for a process; the answer comes in what is returned.
 
         Args:
@@ -157,7 +157,7 @@ class Warden:
         self._launches[launched.id] = launched
         return launched
 
-    def expect(self, report: int, on_exit: Callable[[], None], *, kernel: str = "") -> Launched:
+    def expect(self, report: int, on_exit: Callable[[], None], *, kernel: str = "") -> ChildLaunch:
         """Take charge of a process that a template below the warden is about to fork.
 
         Args:
@@ -173,17 +173,17 @@ class Warden:
         self._launches[launched.id] = launched
         return launched
 
-    def _launch(self, on_exit: Callable[[], None]) -> Launched:
+    def _launch(self, on_exit: Callable[[], None]) -> ChildLaunch:
         self._count += 1
         # Always of one length: a fork's name has to fit where its template's stood.
-        return Launched(ProcessId(f"{self._directory.name}.{self._count:06d}"), on_exit)
+        return ChildLaunch(ProcessId(f"{self._directory.name}.{self._count:06d}"), on_exit)
 
     def signal(self, name: ProcessId, signum: int) -> None:
         """Signal a process and its group; nothing happens if it has ended."""
         with suppress(WardenLost):  # then it has ended too
             self.link.send({"do": "signal", "id": name, "signum": int(signum)})
 
-    def kill(self, name: ProcessId) -> Launched | None:
+    def kill(self, name: ProcessId) -> ChildLaunch | None:
         """SIGKILL a process and all it started, or what has outlived restarts of a kernel.
 
         Args:
@@ -195,7 +195,7 @@ class Warden:
         """
         if name in self._outlived:
             self._outlived.discard(name)
-            self._launches[name] = Launched(name, lambda: None)
+            self._launches[name] = ChildLaunch(name, lambda: None)
         if name in self._launches:
             with suppress(WardenLost):
                 self.link.send({"do": "kill", "id": name})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 
-class Refused(OSError):
+class ConfineRefused(OSError):
     """One step was refused.
 
     Attributes:
@@ -55,7 +55,7 @@ def pass_on(numbers: Sequence[int], received: Sequence[int], report: int) -> int
         for number, fd in zip(numbers, moved, strict=True):
             os.dup2(fd, number)
     except OSError as error:
-        raise Refused("descriptors", error.errno or 0) from None
+        raise ConfineRefused("descriptors", error.errno or 0) from None
     return report
 
 
@@ -83,7 +83,7 @@ def enter(options: dict[str, Any], prctl: Any) -> None:
             # What a launcher that is not root had may be in this set, and would survive exec.
             prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     except OSError as error:
-        raise Refused("user", error.errno or 0) from None
+        raise ConfineRefused("user", error.errno or 0) from None
 
 
 def limit(rlimits: Sequence[Sequence[int]]) -> None:
@@ -97,6 +97,6 @@ def limit(rlimits: Sequence[Sequence[int]]) -> None:
         try:
             resource.setrlimit(which, (soft, hard))
         except OSError as error:
-            raise Refused("rlimits", error.errno or 0) from None
+            raise ConfineRefused("rlimits", error.errno or 0) from None
         except ValueError:  # a soft one above the hard one, or a hard one that is to be raised
-            raise Refused("rlimits", errno.EINVAL) from None
+            raise ConfineRefused("rlimits", errno.EINVAL) from None

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pending:
+class ChildPending:
     """The warden has not answered yet."""
 
 
 @dataclass(frozen=True)
-class Refused:
+class ChildRefused:
     """It could not be started: ``stage`` failed with errno ``number``."""
 
     stage: str
@@ -27,24 +27,24 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Running:
+class ChildRunning:
     """It lives, as ``pid``."""
 
     pid: int
 
 
 @dataclass(frozen=True)
-class Ended:
+class ChildEnded:
     """It was ``pid`` and has ended."""
 
     pid: int
     status: ExitStatus
 
 
-State = Pending | Refused | Running | Ended
+State = ChildPending | ChildRefused | ChildRunning | ChildEnded
 
 
-class Launched:
+class ChildLaunch:
     """What the warden has told about one launch.
 
     Attributes:
@@ -57,7 +57,7 @@ class Launched:
 
     def __init__(self, name: ProcessId, on_exit: Callable[[], None]) -> None:
         self.id = name
-        self.state: State = Pending()
+        self.state: State = ChildPending()
         self.gone = False
         self.lost = ""
         self.lasting = False
@@ -79,12 +79,12 @@ class Launched:
         """Take in one packet of the warden's."""
         match message["tell"]:
             case "started":
-                self.state = Running(message["pid"])
+                self.state = ChildRunning(message["pid"])
             case "failed":
-                self.state = Refused(message["stage"], message["errno"])
-            case "exited" if isinstance(self.state, Running):
+                self.state = ChildRefused(message["stage"], message["errno"])
+            case "exited" if isinstance(self.state, ChildRunning):
                 status = ExitStatus(message["code"], message["signal"], message["oom"], message["maxrss"])
-                self.state = Ended(self.state.pid, status)
+                self.state = ChildEnded(self.state.pid, status)
                 self._on_exit()
             case "gone":
                 self.gone = True

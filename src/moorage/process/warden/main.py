@@ -58,7 +58,7 @@ PATIENCE = 2000.0
 """Milliseconds after which files are removed though a process in uninterruptible sleep is still there."""
 
 
-class Warden:
+class WardenServer:
     """The whole of it: one loop around poll(2)."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -263,7 +263,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     try:
-        warden = Warden(channel)
+        warden = WardenServer(channel)
     except private_directory.NoPlace as error:
         PacketChannel(channel).send("refused", why=error.strerror)
         os._exit(1)
