@@ -19,11 +19,12 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from moorage.errors import OutputError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.cache.distributions import Distributions
 from moorage.notebooks.cache.environment import (
     RunEnvironment,
@@ -118,7 +119,7 @@ class ResultCache:
             None if record is None or self._miss(record, recipe, documents=True) else FastHit(recipe, record)
         )
 
-    def lookup(self, recipe: Recipe, notebook: Mapping[str, Any], kernel: str) -> Entry | None:
+    def lookup(self, recipe: Recipe, notebook: JsonMapping, kernel: str) -> Entry | None:
         """Return the stored outputs for a notebook of the same code, else None.
 
         Args:
@@ -137,7 +138,7 @@ class ResultCache:
             return None
         return Entry(recipe, record, *found)
 
-    def apply(self, entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, entry: Entry, notebook: JsonMapping) -> JsonObject:
         """Return ``notebook`` as if it had been executed: its own text and tags, the stored outputs."""
         return applied(entry, notebook)
 
@@ -183,7 +184,7 @@ class ResultCache:
         """Return what the files that pages are made with hold now; take it before those are made."""
         return {name_below(self._root, path): self.files.state(path) for path in paths}
 
-    def store(self, recipe: Recipe, executed: Mapping[str, Any], ran: Ran) -> str:
+    def store(self, recipe: Recipe, executed: JsonMapping, ran: Ran) -> str:
         """Keep a result for both lookups.
 
         Args:
@@ -309,7 +310,7 @@ class ResultCache:
         late = changed_files(there, self.files, self._root)
         return f"{late} while it ran" if late else ""
 
-    def _keep(self, executed: Mapping[str, Any], ran: Ran) -> Record:
+    def _keep(self, executed: JsonMapping, ran: Ran) -> Record:
         """Write the blobs and return the record that names them."""
         artifacts = {}
         for name, path in ran.artifacts.items():

@@ -15,10 +15,11 @@ import ast
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from moorage.json_types import JsonMapping
 from moorage.notebooks.cache import reads
 from moorage.notebooks.cache.names import FolderListing, Modules
 from moorage.notebooks.cache.store import FileState
@@ -183,7 +184,7 @@ def read_environment(data: bytes) -> RunEnvironment | None:
         return None
 
 
-def read_probe(answer: Mapping[str, Any] | None) -> Probe | None:
+def read_probe(answer: JsonMapping | None) -> Probe | None:
     """Return what the kernel said, or None when it said nothing sensible.
 
     Args:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from moorage.notebooks.cache.watch import ReadWatch
+
     Keep = Callable[[], bool]
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
@@ -48,7 +50,7 @@ _BETWEEN = frozenset({"|", "||", "&&", ";", "&", "|&"})
 _INDIRECT = ("--files0-from", "--files-from")
 
 
-def started(watched: Any, executable: Any, words: Any, directory: Any, environment: Any) -> None:
+def started(watched: ReadWatch, executable: Any, words: Any, directory: Any, environment: Any) -> None:
     """Note what a program that is about to start may read, or that this cannot be told.
 
     Args:
@@ -68,7 +70,7 @@ def started(watched: Any, executable: Any, words: Any, directory: Any, environme
         watched.note("program", reason)
 
 
-def _watches(watched: Any, environment: Any) -> bool:
+def _watches(watched: ReadWatch, environment: Any) -> bool:
     """Return whether a Python program with these variables is watched; it will be where that can be done."""
     if environment is None:
         return bool(watched.kept)
@@ -83,7 +85,7 @@ def _watches(watched: Any, environment: Any) -> bool:
     return True
 
 
-def _judged(watched: Any, argv: list[str], here: str, keep: Keep, depth: int) -> str:
+def _judged(watched: ReadWatch, argv: list[str], here: str, keep: Keep, depth: int) -> str:
     """Return why it cannot be told what a command reads, or an empty string."""
     if not argv:
         return ""
@@ -103,7 +105,7 @@ def _judged(watched: Any, argv: list[str], here: str, keep: Keep, depth: int) ->
     )
 
 
-def _reads(watched: Any, program: str, words: list[str], here: str) -> str:
+def _reads(watched: ReadWatch, program: str, words: list[str], here: str) -> str:
     """Note what a program reads that is known to read what it is told."""
     if program in LISTERS:
         return _lists(watched, program, words, here)
@@ -119,7 +121,7 @@ def _reads(watched: Any, program: str, words: list[str], here: str) -> str:
     return ""
 
 
-def _lists(watched: Any, program: str, words: list[str], here: str) -> str:
+def _lists(watched: ReadWatch, program: str, words: list[str], here: str) -> str:
     options = "".join(word for word in words if word[:1] == "-")
     if program in {"ls", "dir"} and set(options) & set("glnostcu"):
         return f"{program} {options}"  # it shows times and sizes
@@ -132,7 +134,7 @@ def _lists(watched: Any, program: str, words: list[str], here: str) -> str:
     return ""
 
 
-def _inside(watched: Any, word: str, here: str) -> bool:
+def _inside(watched: ReadWatch, word: str, here: str) -> bool:
     """Return whether a compiler's argument is of the project; most options name no file."""
     if word[:1] == "-":
         return word[:2] in {"-I", "-L"} and bool(watched.folder_wanted(os.path.join(here, word[2:])))
@@ -159,7 +161,7 @@ def _isolated(words: list[str]) -> bool:
     return False
 
 
-def _shell(watched: Any, text: str, here: str, keep: Keep, depth: int) -> str:
+def _shell(watched: ReadWatch, text: str, here: str, keep: Keep, depth: int) -> str:
     """Judge each command of a line for a shell, where the line is plain enough to be read."""
     if _DANGEROUS.search(text):
         return f"`{text[:80]}`"
@@ -181,7 +183,7 @@ def _shell(watched: Any, text: str, here: str, keep: Keep, depth: int) -> str:
     return ""
 
 
-def _simple(watched: Any, command: list[str], here: str, keep: Keep, depth: int) -> str:
+def _simple(watched: ReadWatch, command: list[str], here: str, keep: Keep, depth: int) -> str:
     argv: list[str] = []
     words = iter(command)
     for word in words:

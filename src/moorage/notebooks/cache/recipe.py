@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.documents.tags import expects_error, runnable
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ class Recipe:
     source: str
     content: str
     kernel: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: JsonMapping = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     kernel_args: tuple[str, ...] = ()
     isolate: str = "none"
     allow_errors: bool = False
     inputs: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
-    display: Mapping[str, Any] = field(default_factory=dict)
+    display: JsonMapping = field(default_factory=dict)
 
     @property
     def directory(self) -> str:
@@ -66,7 +67,7 @@ class Recipe:
         """Key of the finished documents."""
         return _digest(("recipe", _FORMAT, self.source, self.content, self.display, self._run()))
 
-    def execution(self, notebook: Mapping[str, Any], kernel: str, identity: str) -> str:
+    def execution(self, notebook: JsonMapping, kernel: str, identity: str) -> str:
         """Return the key of the stored outputs.
 
         Args:
@@ -109,12 +110,12 @@ def ambient(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def code_cells(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def code_cells(notebook: JsonMapping) -> Iterable[JsonObject]:
     """Return the code cells of an nbformat-4 notebook, in order."""
     return (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
 
 
-def run_cells(notebook: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def run_cells(notebook: JsonMapping) -> Iterable[JsonObject]:
     """Return the cells of an nbformat-4 notebook that are sent to the kernel, in order."""
     return filter(runnable, notebook["cells"])
 

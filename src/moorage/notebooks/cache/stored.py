@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.cache.environment import RunEnvironment
 from moorage.notebooks.cache.recipe import Recipe, run_cells
 from moorage.notebooks.cache.store import FileState
@@ -110,8 +110,8 @@ class Entry(Struct, frozen=True):
 
     recipe: Recipe
     record: Record
-    cells: tuple[dict[str, Any], ...]
-    metadata: dict[str, Any]
+    cells: tuple[JsonObject, ...]
+    metadata: JsonObject
 
 
 # Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
@@ -143,7 +143,7 @@ def _relative(name: str) -> bool:
     return not name.startswith("/") and "\0" not in name and name not in {"", "."} and normpath(name) == name
 
 
-def applied(entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
+def applied(entry: Entry, notebook: JsonMapping) -> JsonObject:
     """Return ``notebook`` with the outputs of ``entry``; see ``ResultCache.apply``."""
     stored = iter(entry.cells)
     cells = []
@@ -158,7 +158,7 @@ def applied(entry: Entry, notebook: Mapping[str, Any]) -> dict[str, Any]:
     return {**notebook, "cells": cells, "metadata": {**notebook.get("metadata", {}), **entry.metadata}}
 
 
-def outputs_of(executed: Mapping[str, Any]) -> bytes:
+def outputs_of(executed: JsonMapping) -> bytes:
     """Return what execution added to a notebook; the stdlib's json keeps NaN and lone surrogates."""
     cells = [
         {
@@ -173,7 +173,7 @@ def outputs_of(executed: Mapping[str, Any]) -> bytes:
     return json.dumps({"cells": cells, "metadata": metadata}).encode()
 
 
-def read_outputs(data: bytes) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]] | None:
+def read_outputs(data: bytes) -> tuple[tuple[JsonObject, ...], JsonObject] | None:
     """Return cells and metadata from what :func:`outputs_of` made; None when it is something else."""
     try:
         stored = json.loads(data)

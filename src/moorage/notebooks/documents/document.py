@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from moorage.errors import DocumentError
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents import formats, ipynb, layout
 from moorage.regular import MOST_DOCUMENT, open_regular, read_regular
 
@@ -40,13 +40,13 @@ class Document:
     """
 
     path: Path
-    notebook: dict[str, Any]
+    notebook: JsonObject
     format: str
     kernel: str | None
     language: str | None
     lines: dict[int, int]
 
-    def with_notebook(self, notebook: dict[str, Any]) -> Document:
+    def with_notebook(self, notebook: JsonObject) -> Document:
         """Return this document with another notebook made of its cells; ``lines`` follow the cells.
 
         For notebooks from which cells were left out or to which some were added: a cell is the same when it
@@ -87,7 +87,7 @@ def load(path: Path) -> Document:
     return Document(path, reading.notebook, reading.format, kernel, language, reading.lines)
 
 
-def _kernel_and_language(metadata: dict[str, Any], suffix: str) -> tuple[str | None, str | None]:
+def _kernel_and_language(metadata: JsonObject, suffix: str) -> tuple[str | None, str | None]:
     kernelspec = metadata.get("kernelspec") or {}
     language = (
         kernelspec.get("language")
@@ -98,7 +98,7 @@ def _kernel_and_language(metadata: dict[str, Any], suffix: str) -> tuple[str | N
     return kernelspec.get("name") or None, language
 
 
-def _complete_kernelspec(metadata: dict[str, Any]) -> None:
+def _complete_kernelspec(metadata: JsonObject) -> None:
     """Leave no half kernelspec, which no notebook may have: without a name it tells but the language."""
     kernelspec = metadata.get("kernelspec") or {}
     if kernelspec.get("name"):

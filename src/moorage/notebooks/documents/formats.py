@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from moorage.errors import ConfigurationError, DocumentError
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents import ipynb
 from moorage.notebooks.documents.libraries import load_jupytext, plain
 from moorage.notebooks.documents.yaml_blocks import check_yaml
@@ -91,7 +92,7 @@ _OTHER_MARKER = re.compile(
 class Reading(NamedTuple):
     """A text document as read: notebook, jupytext's name of the format, cell index -> line from 1."""
 
-    notebook: dict[str, Any]
+    notebook: JsonObject
     format: str
     lines: dict[int, int]
 
@@ -120,7 +121,7 @@ def read(path: Path, data: bytes) -> Reading:
         )
     check_yaml(text, name)
     raw = _through_jupytext(path, text)
-    notebook: dict[str, Any] = plain(raw)
+    notebook: JsonObject = plain(raw)
     representation = notebook["metadata"].get("jupytext", {}).pop("text_representation", {})
     if not notebook["metadata"].get("jupytext", True):
         del notebook["metadata"]["jupytext"]
@@ -250,7 +251,7 @@ def _begins_with_title(docstring: str) -> bool:
     return bool(title) and len(under[0]) >= len(title) and (over is None or over[0] == under[0])
 
 
-def cell_lines(notebook: dict[str, Any], text: str) -> dict[int, int]:
+def cell_lines(notebook: JsonObject, text: str) -> dict[int, int]:
     """Find where each code cell stands in its source file.
 
     Best effort: a cell is where its first lines stand, as they are or commented out, after the cell before.

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from moorage.errors import DocumentError
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents.libraries import lean_imports, plain
 
 TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
@@ -35,14 +36,14 @@ Text = str | list[str]
 
 
 class _Result(msgspec.Struct, tag_field="output_type", tag="execute_result"):
-    data: dict[str, Any]
-    metadata: dict[str, Any] = {}
+    data: JsonObject
+    metadata: JsonObject = {}
     execution_count: int | None = None
 
 
 class _Display(msgspec.Struct, tag_field="output_type", tag="display_data"):
-    data: dict[str, Any]
-    metadata: dict[str, Any] = {}
+    data: JsonObject
+    metadata: JsonObject = {}
 
 
 class _Stream(msgspec.Struct, tag_field="output_type", tag="stream"):
@@ -64,14 +65,14 @@ class _Raw(msgspec.Struct, tag_field="cell_type", tag="raw"):
     source: Text
     metadata: _CellMetadata
     id: str = ""
-    attachments: dict[str, dict[str, Any]] = {}
+    attachments: dict[str, JsonObject] = {}
 
 
 class _Markdown(msgspec.Struct, tag_field="cell_type", tag="markdown"):
     source: Text
     metadata: _CellMetadata
     id: str = ""
-    attachments: dict[str, dict[str, Any]] = {}
+    attachments: dict[str, JsonObject] = {}
 
 
 class _Code(msgspec.Struct, tag_field="cell_type", tag="code"):
@@ -80,7 +81,7 @@ class _Code(msgspec.Struct, tag_field="cell_type", tag="code"):
     outputs: list[_Result | _Display | _Stream | _Error]
     execution_count: int | None
     id: str = ""
-    attachments: dict[str, dict[str, Any]] = {}
+    attachments: dict[str, JsonObject] = {}
 
 
 class _Named(msgspec.Struct):
@@ -107,7 +108,7 @@ class _Notebook(msgspec.Struct):
 _SCHEMA = msgspec.json.Decoder(_Notebook)
 
 
-def loads(data: bytes, name: str) -> dict[str, Any]:
+def loads(data: bytes, name: str) -> JsonObject:
     """Read the bytes of an ``.ipynb`` file.
 
     Args:
@@ -140,7 +141,7 @@ def loads(data: bytes, name: str) -> dict[str, Any]:
     return prepared(notebook, name)
 
 
-def prepared(notebook: dict[str, Any], name: str) -> dict[str, Any]:
+def prepared(notebook: JsonObject, name: str) -> JsonObject:
     """Check a notebook of format 4, join its texts and give every cell what running needs, in place.
 
     Missing ``outputs``, ``execution_count`` and cell ``metadata`` have one possible meaning and are filled
@@ -177,7 +178,7 @@ def prepared(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     return notebook
 
 
-def fill_ids(cells: list[dict[str, Any]], *, anew: bool = False) -> None:
+def fill_ids(cells: list[JsonObject], *, anew: bool = False) -> None:
     """Give an id to every cell that has none, one that nbformat refuses or one of an earlier cell, in place.
 
     The ids depend only on the cells' content and order, so the same source always gives the same bytes. Takes
@@ -284,7 +285,7 @@ def _located(message: str, cells: Any) -> str:
     return f"{path.lstrip('.') or 'The notebook'}: {what}"
 
 
-def _upgraded(data: bytes, name: str) -> dict[str, Any]:
+def _upgraded(data: bytes, name: str) -> JsonObject:
     """Convert format 3 and older, the one case that needs nbformat (and pays its import)."""
     with lean_imports():
         import nbformat
@@ -296,7 +297,7 @@ def _upgraded(data: bytes, name: str) -> dict[str, Any]:
             why=f"{type(error).__name__}: {error}",
             do="Open and save it in Jupyter",
         ) from error
-    notebook: dict[str, Any] = plain(converted)
+    notebook: JsonObject = plain(converted)
     for cell in notebook["cells"]:
         cell.pop("id", None)  # made at random by the conversion
     return notebook
@@ -306,19 +307,19 @@ def _digest(content: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _strip_transient(notebook: dict[str, Any]) -> None:
+def _strip_transient(notebook: JsonObject) -> None:
     for key in TRANSIENT:
         notebook["metadata"].pop(key, None)
     for cell in notebook["cells"]:
         cell["metadata"].pop("trusted", None)
 
 
-def _outputs(cell: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    outputs: Iterable[dict[str, Any]] = cell.get("outputs", ()) if cell["cell_type"] == "code" else ()
+def _outputs(cell: JsonObject) -> Iterable[JsonObject]:
+    outputs: Iterable[JsonObject] = cell.get("outputs", ()) if cell["cell_type"] == "code" else ()
     return outputs
 
 
-def _join_lines(notebook: dict[str, Any]) -> None:
+def _join_lines(notebook: JsonObject) -> None:
     for cell in notebook["cells"]:
         if isinstance(cell["source"], list):
             cell["source"] = "".join(cell["source"])
@@ -331,7 +332,7 @@ def _join_lines(notebook: dict[str, Any]) -> None:
                 output["text"] = "".join(output["text"])
 
 
-def _join_bundle(bundle: dict[str, Any]) -> None:
+def _join_bundle(bundle: JsonObject) -> None:
     for mime, value in bundle.items():
         as_json = mime.startswith("application/") and (mime == "application/json" or mime.endswith("+json"))
         if isinstance(value, list) and not as_json and all(isinstance(line, str) for line in value):

@@ -9,9 +9,9 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from moorage.errors import OutputError
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents.ipynb import TRANSIENT
 
 _quote = json.encoder.encode_basestring
@@ -20,7 +20,7 @@ _LONG = 1024 * 1024
 _SPLIT_MIMES = frozenset({"application/javascript", "image/svg+xml"})
 
 
-def dumps(notebook: dict[str, Any]) -> bytes:
+def dumps(notebook: JsonObject) -> bytes:
     """Write a notebook in nbformat's layout.
 
     Byte-identical with ``nbformat.writes(notebook, version=NO_CONVERT)`` and a newline: one space of
@@ -87,13 +87,13 @@ def _lines(text: str) -> list[str] | _LongText:
     return text.splitlines(keepends=True) if len(text) <= _LONG else _LongText(text)
 
 
-def _split_lines(notebook: dict[str, Any]) -> dict[str, Any]:
+def _split_lines(notebook: JsonObject) -> JsonObject:
     """Copy as much as needed to have the texts as lists of lines; payloads are shared, not copied."""
     metadata = {key: value for key, value in notebook["metadata"].items() if key not in TRANSIENT}
     return {**notebook, "metadata": metadata, "cells": [_split_cell(cell) for cell in notebook["cells"]]}
 
 
-def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
+def _split_cell(cell: JsonObject) -> JsonObject:
     cell = dict(cell)
     cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key != "trusted"}
     if isinstance(cell.get("source"), str):
@@ -105,7 +105,7 @@ def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
     return cell
 
 
-def _split_output(output: dict[str, Any]) -> dict[str, Any]:
+def _split_output(output: JsonObject) -> JsonObject:
     if output["output_type"] in {"execute_result", "display_data"}:
         return {**output, "data": _split_bundle(output.get("data", {}))}
     if output["output_type"] == "stream" and isinstance(output.get("text"), str):
@@ -113,7 +113,7 @@ def _split_output(output: dict[str, Any]) -> dict[str, Any]:
     return output
 
 
-def _split_bundle(bundle: dict[str, Any]) -> dict[str, Any]:
+def _split_bundle(bundle: JsonObject) -> JsonObject:
     return {
         mime: _lines(value)
         if isinstance(value, str) and (mime.startswith("text/") or mime in _SPLIT_MIMES)
@@ -122,7 +122,7 @@ def _split_bundle(bundle: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _put(out: _Written, value: Any, newline: str) -> None:
+def _put(out: _Written, value: object, newline: str) -> None:
     """Append ``value`` as ``json.dumps(indent=1, sort_keys=True, ensure_ascii=False)`` writes it.
 
     The standard library writes indented JSON line by line in Python; a list of strings in one join makes

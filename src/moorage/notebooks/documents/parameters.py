@@ -8,18 +8,16 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from moorage.errors import UsageError
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents.tags import tags
 
 PARAMETERS = "parameters"
 INJECTED = "injected-parameters"
 
 
-def inject_parameters(
-    notebook: dict[str, Any], params: dict[str, Any], language: str | None
-) -> dict[str, Any]:
+def inject_parameters(notebook: JsonObject, params: JsonObject, language: str | None) -> JsonObject:
     """Return the notebook with a cell that sets parameters, as papermill does it.
 
     The cell is tagged ``injected-parameters``; it replaces one that is there already, else follows the cell
@@ -39,7 +37,7 @@ def inject_parameters(
     cells = list(notebook["cells"])
     default = _first_tagged(notebook, PARAMETERS)
     declared = cells[default]["source"] if default is not None else ""
-    cell: dict[str, Any] = {
+    cell: JsonObject = {
         "cell_type": "code",
         "execution_count": None,
         "metadata": {"tags": [INJECTED]},
@@ -57,7 +55,7 @@ def inject_parameters(
     return {**notebook, "cells": cells}
 
 
-def parameters_source(params: dict[str, Any], language: str | None, *, declared: str = "") -> str:
+def parameters_source(params: JsonObject, language: str | None, *, declared: str = "") -> str:
     """The source of a cell that assigns ``params``, in the language's own literals.
 
     Args:
@@ -92,7 +90,7 @@ def parameters_source(params: dict[str, Any], language: str | None, *, declared:
     return "\n".join(lines)
 
 
-def undeclared(notebook: dict[str, Any], params: Iterable[str]) -> list[str]:
+def undeclared(notebook: JsonObject, params: Iterable[str]) -> list[str]:
     """Return the parameters that the cell tagged ``parameters`` does not name; none without such a cell."""
     index = _first_tagged(notebook, PARAMETERS)
     declared = "" if index is None else notebook["cells"][index]["source"]
@@ -100,7 +98,7 @@ def undeclared(notebook: dict[str, Any], params: Iterable[str]) -> list[str]:
     return [] if index is None else sorted(set(params) - names)
 
 
-def _python(value: Any) -> str:
+def _python(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"float({str(value)!r})"
     if isinstance(value, list):
@@ -116,7 +114,7 @@ def _number(value: float, *, nan: str, inf: str) -> str:
     return repr(value) if math.isfinite(value) else ("-" if value < 0 else "") + inf
 
 
-def _r(value: Any) -> str:
+def _r(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -130,12 +128,12 @@ def _r(value: Any) -> str:
     return _r_string(value)
 
 
-def _r_string(value: str) -> str:
+def _r_string(value: object) -> str:
     # R and Julia read \uXXXX of a surrogate pair as two bad characters: leave non-ASCII as it is.
     return json.dumps(value, ensure_ascii=False)
 
 
-def _julia(value: Any) -> str:
+def _julia(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -149,12 +147,12 @@ def _julia(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("$", "\\$")
 
 
-def _javascript(value: Any) -> str:
+def _javascript(value: object) -> str:
     # json writes NaN and Infinity, which are JavaScript though not JSON.
     return json.dumps(value)
 
 
-def _bash(value: Any) -> str:
+def _bash(value: object) -> str:
     if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
         return f"({' '.join(map(_bash, value))})"
     if isinstance(value, (list, dict)):
@@ -166,7 +164,7 @@ def _bash(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else shlex.quote(str(value))
 
 
-_LITERALS: dict[str, Callable[[Any], str]] = {
+_LITERALS: dict[str, Callable[[object], str]] = {
     "python": _python,
     "R": _r,
     "julia": _julia,
@@ -189,5 +187,5 @@ _LANGUAGES = {
 }
 
 
-def _first_tagged(notebook: dict[str, Any], tag: str) -> int | None:
+def _first_tagged(notebook: JsonObject, tag: str) -> int | None:
     return next((i for i, cell in enumerate(notebook["cells"]) if tag in tags(cell)), None)

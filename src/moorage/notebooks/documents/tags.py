@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from moorage.json_types import JsonObject
 
 SKIP = "skip-execution"
 RAISES = "raises-exception"
 
 
-def tags(cell: dict[str, Any]) -> list[str]:
+def tags(cell: JsonObject) -> list[str]:
     """The cell's tags, in order."""
     found: list[str] = cell.get("metadata", {}).get("tags", [])
     return found
 
 
-def runnable(cell: dict[str, Any]) -> bool:
+def runnable(cell: JsonObject) -> bool:
     """Whether a cell is sent to the kernel.
 
     Code that is not blank, not tagged ``skip-execution``, and active in notebooks: ``active-py`` alone means
@@ -29,7 +30,7 @@ def runnable(cell: dict[str, Any]) -> bool:
     )
 
 
-def _active_in_notebooks(cell: dict[str, Any]) -> bool:
+def _active_in_notebooks(cell: JsonObject) -> bool:
     for tag in tags(cell):
         if tag.startswith("active-"):
             return "ipynb" in tag.split("-")
@@ -37,12 +38,12 @@ def _active_in_notebooks(cell: dict[str, Any]) -> bool:
     return not isinstance(active, str) or "ipynb" in re.split(r"[.,]", active)
 
 
-def expects_error(cell: dict[str, Any]) -> bool:
+def expects_error(cell: JsonObject) -> bool:
     """Whether an error in this cell is meant (``raises-exception``): the notebook goes on and is ok."""
     return RAISES in tags(cell)
 
 
-def without_cells(notebook: dict[str, Any], remove_cells: frozenset[str]) -> dict[str, Any]:
+def without_cells(notebook: JsonObject, remove_cells: frozenset[str]) -> JsonObject:
     """Return the notebook without the cells that carry one of the tags of ``--remove-cells``.
 
     For use *before* execution: such cells are neither run nor written, as with ``nbconvert --execute``, whose
@@ -55,7 +56,7 @@ def without_cells(notebook: dict[str, Any], remove_cells: frozenset[str]) -> dic
     return {**notebook, "cells": cells}
 
 
-def apply_display(notebook: dict[str, Any], remove_cells: frozenset[str] = frozenset()) -> dict[str, Any]:
+def apply_display(notebook: JsonObject, remove_cells: frozenset[str] = frozenset()) -> JsonObject:
     """Return the notebook as an export to HTML or Markdown shows it.
 
     ``remove-cell`` and ``hide-cell`` take the cell away, ``-output`` its outputs, ``-input`` its source, in
@@ -74,19 +75,19 @@ def apply_display(notebook: dict[str, Any], remove_cells: frozenset[str] = froze
     return {**notebook, "cells": cells}
 
 
-def _failed(cell: dict[str, Any]) -> bool:
+def _failed(cell: JsonObject) -> bool:
     """Whether a cell raised what was not expected."""
     errors = (output.get("output_type") == "error" for output in cell.get("outputs", []))
     return any(errors) and not expects_error(cell)
 
 
-def _dashed(cell: dict[str, Any]) -> set[str]:
+def _dashed(cell: JsonObject) -> set[str]:
     """Tags in both spellings: older Jupyter Books wrote ``remove_input``."""
     found = set(tags(cell))
     return found | {tag.replace("_", "-") for tag in found}
 
 
-def _displayed(cell: dict[str, Any]) -> dict[str, Any]:
+def _displayed(cell: JsonObject) -> JsonObject:
     found = _dashed(cell)
     cell = dict(cell)
     if cell["cell_type"] == "code":
@@ -99,7 +100,7 @@ def _displayed(cell: dict[str, Any]) -> dict[str, Any]:
     return cell
 
 
-def _output_removed(cell: dict[str, Any], output: dict[str, Any], found: set[str]) -> bool:
+def _output_removed(cell: JsonObject, output: JsonObject, found: set[str]) -> bool:
     if output["output_type"] == "error" and not expects_error(cell):
         return False
     if output["output_type"] == "stream" and f"remove-{output.get('name')}" in found:

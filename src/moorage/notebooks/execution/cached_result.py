@@ -7,10 +7,10 @@ import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import MoorageError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.client import Receiver
 from moorage.kernel.kernel import Kernel
 from moorage.notebooks.cache import environment as surroundings
@@ -60,7 +60,7 @@ class CachedResult:
             return None
         return hit
 
-    def outputs(self, document: Document, spec: KernelSpec) -> tuple[Entry, dict[str, Any]] | None:
+    def outputs(self, document: Document, spec: KernelSpec) -> tuple[Entry, JsonObject] | None:
         """Return the stored outputs for this code, and the notebook with them; None when there are none."""
         if self._context.settings.force:
             return None
@@ -73,7 +73,7 @@ class CachedResult:
         """Remember the documents made from stored outputs."""
         self._note(self._cache.renew(entry, documents, self._item.documents, shown))
 
-    def shown(self, notebook: Mapping[str, Any]) -> dict[str, FileState]:
+    def shown(self, notebook: JsonMapping) -> dict[str, FileState]:
         """Return what the files that its pages are made with hold; to be taken before they are made."""
         if not _has_pages(self._context):
             return {}
@@ -103,7 +103,7 @@ class CachedResult:
             yield watching
 
     async def environment(
-        self, kernel: Kernel, notebook: Mapping[str, Any], watching: Watching | None, receive: Receiver
+        self, kernel: Kernel, notebook: JsonMapping, watching: Watching | None, receive: Receiver
     ) -> RunEnvironment | str:
         """Ask the kernel what the notebook ran with; a sentence where that cannot be known.
 
@@ -137,7 +137,7 @@ class CachedResult:
         version = str(kernel.info.get("language_info", {}).get("version", ""))
         return surroundings.of_program(program, version, cache.files, run)
 
-    def store(self, notebook: dict[str, Any], ran: Ran) -> None:
+    def store(self, notebook: JsonObject, ran: Ran) -> None:
         """Keep a result that went well."""
         self._note(self._cache.store(self._recipe, notebook, ran))
 
@@ -154,7 +154,7 @@ class CachedResult:
             self._context.emit(Note("notice", f"not cached: {reason}", self._item.name))
 
 
-async def _evaluate(kernel: Kernel, expression: str, receive: Receiver) -> Mapping[str, Any] | None:
+async def _evaluate(kernel: Kernel, expression: str, receive: Receiver) -> JsonMapping | None:
     """Have a Python kernel evaluate something that leaves no trace; None when it does not answer."""
     try:
         async with asyncio.timeout(_PROBE_SECONDS):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from msgspec import Struct
 
 from moorage.errors import DeadlineExceeded, MoorageError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.client import ExecutionError, Receiver, Request, error_of
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.outputs import Displays, OutputArea, is_updatable
@@ -80,7 +80,7 @@ class Execution(Struct, frozen=True):
 class _Cell:
     """One code cell while and after it runs."""
 
-    def __init__(self, number: int, cell: dict[str, Any], displays: Displays) -> None:
+    def __init__(self, number: int, cell: JsonObject, displays: Displays) -> None:
         self.number = number
         self.cell = cell
         self.area = OutputArea(displays)
@@ -96,7 +96,7 @@ def _size(characters: int) -> str:
     return f"{characters >> 20} MiB" if characters >= 1 << 20 else f"{characters} bytes"
 
 
-def _refused(reply: Mapping[str, Any]) -> bool:
+def _refused(reply: JsonMapping) -> bool:
     """Tell whether a cell was dropped: one that was interrupted has its number."""
     return reply.get("status") in _NOT_RUN and reply.get("execution_count") is None
 
@@ -110,7 +110,7 @@ class Executor:
 
     def __init__(
         self,
-        notebook: dict[str, Any],
+        notebook: JsonObject,
         kernel: Kernel,
         *,
         limits: TimeLimits | None = None,
@@ -205,7 +205,7 @@ class Executor:
             job.area.execution_count = count
         return self._judge(job, reply)
 
-    async def _reply(self, job: _Cell, receive: Receiver) -> Mapping[str, Any]:
+    async def _reply(self, job: _Cell, receive: Receiver) -> JsonMapping:
         """Have the kernel run a cell, and wait until that and its output are complete."""
         # Nothing is ever queued behind a cell, so an error shall not make the kernel refuse the next one.
         code = messages.execute_request(job.cell["source"], stop_on_error=False)
@@ -247,7 +247,7 @@ class Executor:
                 raise TimeoutError
         return request.done.result()
 
-    def _judge(self, job: _Cell, reply: Mapping[str, Any]) -> bool:
+    def _judge(self, job: _Cell, reply: JsonMapping) -> bool:
         if self._flooded is job:
             self._flood_failure()
             return False

@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from moorage.discovery.environment_folders import project_environments
 from moorage.discovery.finder import find
 from moorage.discovery.kernelspec import NATIVE, KernelSpec, names, starts_ipykernel
 from moorage.errors import MoorageError
+from moorage.json_types import JsonObject
 from moorage.regular import digest_regular
 
 _ABSOLUTE = re.compile(r"/[^\0'\",;\[\]=]+")
@@ -83,7 +83,7 @@ def lasting_name(spec: KernelSpec) -> str:
     return f"{spec.provider}/{prefix}{kernel}"
 
 
-def name_kernel(metadata: dict[str, Any], spec: KernelSpec) -> None:
+def name_kernel(metadata: JsonObject, spec: KernelSpec) -> None:
     """Name the kernel in a notebook's metadata unless another is named there.
 
     As jupytext does it: a kernelspec makes ``jupytext.main_language`` superfluous. A kernel of an

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec, native
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.pool import Pool, pool
 from moorage.kinds import kind_of
@@ -25,7 +25,7 @@ _NO_DEADLINE = 365 * 86400.0
 class Prelaunch:
     """Kernels that are ready, and the notebooks they are for; made by :func:`prelaunched`."""
 
-    def __init__(self, ready: Pool, options: Mapping[str, Any], names: Iterable[str]) -> None:
+    def __init__(self, ready: Pool, options: JsonMapping, names: Iterable[str]) -> None:
         """Describe it.
 
         Args:
@@ -38,7 +38,7 @@ class Prelaunch:
         self._waiting = set(names)
 
     def launch(
-        self, name: str, spec: KernelSpec, options: Mapping[str, Any]
+        self, name: str, spec: KernelSpec, options: JsonMapping
     ) -> AbstractAsyncContextManager[Kernel] | None:
         """Return a kernel that is ready or about to be; None when a notebook needs one of its own.
 
@@ -66,7 +66,7 @@ def launch_options(
     env: Mapping[str, str],
     fork: Fork,
     start_timeout: float,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return how a notebook's kernel is launched.
 
     Args:

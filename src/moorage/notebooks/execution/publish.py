@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from moorage.errors import MoorageError
+from moorage.json_types import JsonMapping
 from moorage.notebooks.cache.stored import below
 from moorage.notebooks.documents.document import dumps
 from moorage.notebooks.documents.tags import runnable
@@ -49,7 +50,7 @@ class Publisher:
                 )
             )
 
-    def write(self, notebook: Mapping[str, Any]) -> bytes:
+    def write(self, notebook: JsonMapping) -> bytes:
         """Write the notebook and return its bytes. Raises OutputError."""
         data = dumps(dict(notebook))
         self._context.results.writer.put(self._item.documents["ipynb"], data)
@@ -131,6 +132,6 @@ def unwritten(outcome: Outcome, error: MoorageError) -> Outcome:
     return replace(outcome, status="failed", output=None, error=Failure(0, type(error).__name__, str(error)))
 
 
-def count_cells(notebook: Mapping[str, Any]) -> int:
+def count_cells(notebook: JsonMapping) -> int:
     """Return how many cells of a notebook are run."""
     return sum(1 for cell in notebook["cells"] if runnable(cell))

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from msgspec import structs
 
@@ -24,6 +23,7 @@ from moorage.errors import (
     UsageError,
     WardenLost,
 )
+from moorage.json_types import JsonObject
 from moorage.kernel.kernel import Kernel, not_forked
 from moorage.kernel.launch import launch
 from moorage.kernel.quirks import arguments
@@ -248,7 +248,7 @@ class Rendering:
         return self.placed
 
     async def _observed(
-        self, executor: Executor, kernel: Kernel, notebook: dict[str, Any]
+        self, executor: Executor, kernel: Kernel, notebook: JsonObject
     ) -> tuple[Outcome, RunEnvironment | str]:
         """Run all cells, and find out what they ran with."""
         if self._cached_result is None:
@@ -264,7 +264,7 @@ class Rendering:
         finally:
             executor.write_back()  # what its children printed meanwhile
 
-    async def _put_in_place(self, notebook: dict[str, Any], outcome: Outcome, ran: Ran) -> Outcome:
+    async def _put_in_place(self, notebook: JsonObject, outcome: Outcome, ran: Ran) -> Outcome:
         """Write everything, and remember it if it went well."""
         data = self._publisher.write(notebook)
         made, missing = await self._publisher.collect()

@@ -6,8 +6,8 @@ Source: "Widget messaging protocol" 2 and the notebook schema ``application/vnd.
 from __future__ import annotations
 
 import base64
-from typing import Any
 
+from moorage.json_types import JsonObject
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.weight import is_too_deep, weigh
 from moorage.wire.messages import Message, Request
@@ -38,8 +38,8 @@ class Widgets:
     """
 
     def __init__(self) -> None:
-        self._states: dict[str, dict[str, Any]] = {}
-        self._buffers: dict[str, dict[tuple[str | int, ...], dict[str, Any]]] = {}
+        self._states: dict[str, JsonObject] = {}
+        self._buffers: dict[str, dict[tuple[str | int, ...], JsonObject]] = {}
         self._captures: dict[str, OutputWidget] = {}
         self._stack: list[OutputWidget] = []
         self._weights: dict[tuple[object, ...], int] = {}
@@ -100,7 +100,7 @@ class Widgets:
         self._changed.clear()
         return requests
 
-    def metadata(self) -> dict[str, Any] | None:
+    def metadata(self) -> JsonObject | None:
         """Return what belongs under the notebook's ``metadata.widgets``, or None without widgets."""
         self.updates()
         if not self._states:
@@ -108,7 +108,7 @@ class Widgets:
         models = {comm_id: self._model(comm_id, state) for comm_id, state in self._states.items()}
         return {MIMETYPE: {"state": models, "version_major": 2, "version_minor": 0}}
 
-    def _open(self, comm_id: str, state: dict[str, Any]) -> None:
+    def _open(self, comm_id: str, state: JsonObject) -> None:
         self._states[comm_id] = {}
         kind = (state.get("_model_module"), state.get("_model_name"))
         if kind == ("@jupyter-widgets/output", "OutputModel"):
@@ -121,7 +121,7 @@ class Widgets:
         if msg_id:
             self._stack.append(capture)
 
-    def _keep_buffers(self, comm_id: str, data: dict[str, Any], message: Message) -> None:
+    def _keep_buffers(self, comm_id: str, data: JsonObject, message: Message) -> None:
         paths = data.get("buffer_paths")
         if not isinstance(paths, list):
             return
@@ -136,8 +136,8 @@ class Widgets:
         self.weight += now - self._weights.get(part, 0)
         self._weights[part] = now
 
-    def _model(self, comm_id: str, state: dict[str, Any]) -> dict[str, Any]:
-        model: dict[str, Any] = {
+    def _model(self, comm_id: str, state: JsonObject) -> JsonObject:
+        model: JsonObject = {
             "model_name": state.get("_model_name"),
             "model_module": state.get("_model_module"),
             "model_module_version": state.get("_model_module_version"),

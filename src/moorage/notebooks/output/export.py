@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from moorage.errors import MissingExtra, OutputError, UsageError
 from moorage.installed import install_line
+from moorage.json_types import JsonObject
 from moorage.notebooks.documents.tags import apply_display
 from moorage.notebooks.output.atomic import write_whole
 from moorage.notebooks.output.showable import showable
@@ -58,7 +59,7 @@ class ExporterGone(OutputError):
 
 
 def convert(
-    notebook: dict[str, Any],
+    notebook: JsonObject,
     to: Target,
     out: Path,
     *,
@@ -101,7 +102,7 @@ def convert(
         exporter = nbconvert.MarkdownExporter()
     else:
         raise UsageError(f"there is no way to make {to} of a notebook", do="Choose html or md")
-    resources: dict[str, Any] = {
+    resources: JsonObject = {
         "metadata": {"name": title or out.stem, "path": str(folder or "")},
         "output_files_dir": out.stem + FILES,
         "unique_key": out.stem,
@@ -197,7 +198,7 @@ class ExportClient:
             raise OutputError(f"{out} cannot be made from {source_ipynb}", why=reply["error"])
         return [Path(name) for name in reply["files"]]
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: JsonObject) -> JsonObject:
         if self._streams is None:
             raise ConnectionError("not connected")
         reader, writer = self._streams
@@ -207,7 +208,7 @@ class ExportClient:
         while True:
             async with asyncio.timeout(SILENT):
                 line = await reader.readuntil(b"\n")
-            reply: dict[str, Any] = json.loads(line)
+            reply: JsonObject = json.loads(line)
             # A sign of life has none; the answer to a request whose caller was cancelled has another one.
             if reply.get("id") == request["id"]:
                 return reply
@@ -225,13 +226,13 @@ def _whole(path: Path) -> str:
     return str(path.absolute())
 
 
-def _page_exporter(notebook: dict[str, Any], folder: Path | None) -> Any:
+def _page_exporter(notebook: JsonObject, folder: Path | None) -> Any:
     from moorage.notebooks.output.page_exporter import PageExporter
 
     return PageExporter(raw_template=_template(notebook), embed_images=folder is not None)
 
 
-def _with_images(notebook: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+def _with_images(notebook: JsonObject, folder: Path | None) -> JsonObject:
     """Return the notebook with the images embedded that HTML of outputs and raw cells shows."""
     if folder is None:
         return notebook
@@ -246,7 +247,7 @@ def _with_images(notebook: dict[str, Any], folder: Path | None) -> dict[str, Any
     return {**notebook, "cells": cells}
 
 
-def _image_output(output: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _image_output(output: JsonObject, folder: Path) -> JsonObject:
     from moorage.notebooks.output.page_exporter import with_images
 
     data = output.get("data")
@@ -255,7 +256,7 @@ def _image_output(output: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**output, "data": {**data, "text/html": with_images(_joined(data["text/html"]), folder)}}
 
 
-def _template(notebook: dict[str, Any]) -> str:
+def _template(notebook: JsonObject) -> str:
     """Return nbconvert's page without the network scripts that this notebook has no use for.
 
     By default every page loads require.js, MathJax and mermaid from a CDN. What is left is needed: widgets
@@ -296,7 +297,7 @@ def _cleared(markdown: str, scripts: str) -> str:
     return f"<script>{' = '.join(f'window.{name}' for name in names)} = undefined;</script>" if names else ""
 
 
-def _texts(notebook: dict[str, Any]) -> tuple[str, str]:
+def _texts(notebook: JsonObject) -> tuple[str, str]:
     """Return what may hold formulas, with mermaid's type where it is used; and what may hold scripts."""
     markdown: list[str] = []
     other: list[str] = []

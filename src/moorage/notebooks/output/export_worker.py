@@ -20,7 +20,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from moorage.json_types import JsonObject
 
 _BEAT = 1.0  # seconds between two signs of life
 _LONGEST = 4000  # characters of an error: some show the whole of what they complain of
@@ -63,7 +65,7 @@ def _alive(replies: IO[bytes]) -> Iterator[None]:
         thread.join()
 
 
-def _say(replies: IO[bytes], what: dict[str, Any]) -> None:
+def _say(replies: IO[bytes], what: JsonObject) -> None:
     replies.write(json.dumps(what).encode() + b"\n")
     replies.flush()
 
@@ -77,7 +79,7 @@ def _streams() -> tuple[IO[bytes], IO[bytes]]:
     return requests, replies
 
 
-def _answer(line: bytes) -> dict[str, Any]:
+def _answer(line: bytes) -> JsonObject:
     identity: object = None
     try:
         request = json.loads(line)
@@ -96,7 +98,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:half]} […] {text[-half:]}"
 
 
-def _convert(request: dict[str, Any]) -> list[Path]:
+def _convert(request: JsonObject) -> list[Path]:
     from moorage.notebooks.output.atomic import write_whole
     from moorage.notebooks.output.export import convert
     from moorage.notebooks.output.writer import Writer

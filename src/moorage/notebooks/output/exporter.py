@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from weakref import WeakKeyDictionary
 
 from moorage.errors import WardenLost
+from moorage.json_types import JsonObject
 from moorage.notebooks.output.export import ExportClient, ExporterGone, Target
 from moorage.notebooks.output.writer import Writer
 from moorage.process.base import LocalSpec
@@ -80,7 +81,7 @@ class Exporter:
 
         A process that is gone or silent is replaced once; one that ended with its warden, up to ten times.
         """
-        rest: dict[str, Any] = {"folder": folder, "writer": writer, "remove_cells": remove_cells}
+        rest: JsonObject = {"folder": folder, "writer": writer, "remove_cells": remove_cells}
         client, gone, losses = None, 0, 0
         while True:
             try:

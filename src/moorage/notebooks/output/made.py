@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from moorage.notebooks.output.atomic import locked, write_whole
 
@@ -187,7 +187,7 @@ def _parsed(data: bytes) -> Iterator[tuple[str, _Line]]:
                 yield found
 
 
-def _line(value: Any) -> tuple[str, _Line] | None:
+def _line(value: object) -> tuple[str, _Line] | None:
     if not isinstance(value, list) or [type(each) for each in value] != [str, str, int, int]:
         return None
     return value[0], _Line(*value[1:])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
+
+from moorage.json_types import JsonMapping, JsonObject
 
 WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE: Final = "application/vnd.jupyter.widget-state+json"
@@ -21,7 +23,7 @@ _PLOTLY: Final = "application/vnd.plotly.v1+json"
 _VEGA: Final = re.compile(r"application/vnd\.vega(?:lite)?\.v\d+(?:\.\d+)*[.+]json")
 
 
-def showable(notebook: Mapping[str, Any]) -> dict[str, Any]:
+def showable(notebook: JsonMapping) -> JsonObject:
     """Return the notebook so that a page shows each of its outputs, or says why not.
 
     Args:
@@ -38,7 +40,7 @@ def showable(notebook: Mapping[str, Any]) -> dict[str, Any]:
     return {**notebook, "cells": cells}
 
 
-def _output(output: Mapping[str, Any], states: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _output(output: JsonMapping, states: JsonMapping, name: str) -> JsonMapping:
     data = output.get("data")
     if not isinstance(data, Mapping) or not data:
         return output
@@ -52,7 +54,7 @@ def _output(output: Mapping[str, Any], states: Mapping[str, Any], name: str) -> 
     return {**output, "data": data}
 
 
-def _instead(data: Mapping[str, Any], name: str) -> dict[str, str]:
+def _instead(data: JsonMapping, name: str) -> dict[str, str]:
     """Return what a page shows of a bundle in which nothing is for pages."""
     for kind, content in data.items():
         if kind != _PLOTLY and not _VEGA.fullmatch(kind):
@@ -63,7 +65,7 @@ def _instead(data: Mapping[str, Any], name: str) -> dict[str, str]:
     return {} if "text/plain" in data else {"text/plain": f"[A page cannot show {', '.join(data)}.]"}
 
 
-def _figure(content: object) -> Mapping[str, Any] | None:
+def _figure(content: object) -> JsonMapping | None:
     """Return a figure; a type whose name does not end in ``+json``, as Altair's, has it as a text."""
     if isinstance(content, str):
         try:
@@ -73,7 +75,7 @@ def _figure(content: object) -> Mapping[str, Any] | None:
     return content if isinstance(content, Mapping) else None
 
 
-def _plotly(figure: Mapping[str, Any], name: str) -> str:
+def _plotly(figure: JsonMapping, name: str) -> str:
     config = figure.get("config")
     # As plotly's own pages have it: a figure that was drawn at one width does not follow the window.
     config = {"responsive": True, **config} if isinstance(config, Mapping) else {"responsive": True}
@@ -85,7 +87,7 @@ def _plotly(figure: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _vega(figure: Mapping[str, Any], name: str) -> str:
+def _vega(figure: JsonMapping, name: str) -> str:
     return _module(
         f"vega-{name}",
         'import embed from "https://cdn.jsdelivr.net/npm/vega-embed@7/+esm";',

@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
+
+from moorage.json_types import JsonMapping
 
 _INLINE = re.compile(r"\]\(\s*(?:<([^>\n]+)>|((?:[^\s()]|\([^\s()]*\))+))")
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*(?:<([^>\n]+)>|(\S+))", re.MULTILINE)
@@ -18,7 +19,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|#|$")
 _MOST = 10_000
 
 
-def shown_files(notebook: Mapping[str, Any], folder: Path) -> list[Path]:
+def shown_files(notebook: JsonMapping, folder: Path) -> list[Path]:
     """Return every file that Markdown or HTML in a notebook refers to by a relative name, sorted.
 
     More than a page embeds: also links, and names as they are written as well as decoded (``%20``). A file
@@ -45,7 +46,7 @@ def _references(text: str) -> Iterator[str]:
                 yield name
 
 
-def _texts(notebook: Mapping[str, Any]) -> Iterator[str]:
+def _texts(notebook: JsonMapping) -> Iterator[str]:
     for cell in notebook["cells"]:
         if cell["cell_type"] in ("markdown", "raw"):
             yield _joined(cell.get("source", ""))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from moorage.directory import working_directory
 from moorage.discovery.finder import find
 from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
+from moorage.json_types import JsonMapping
 from moorage.notebooks.documents.formats import SCRIPTS
 from moorage.notebooks.output.bundle import bundle_format
 from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
@@ -67,7 +67,7 @@ class RenderRequest:
         return replace(self, settings=replace(self.settings, to=(suffix,)))
 
 
-def requested(sources: Sequence[str | Path], flags: Mapping[str, Any]) -> RenderRequest:
+def requested(sources: Sequence[str | Path], flags: JsonMapping) -> RenderRequest:
     """Return what a run is asked to do in the present working directory.
 
     Args:

@@ -25,11 +25,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from moorage.configuration import nearest_table
 from moorage.discovery.settings import parse as parse_discovery
 from moorage.errors import ConfigurationError, UsageError
+from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.globs import matches
 from moorage.notebooks.planning import values as parse
 from moorage.notebooks.planning.values import Need
@@ -64,7 +65,7 @@ class RenderSettings:
     force: bool = False
     overwrite: bool = False
     artifacts: tuple[str, ...] = ()
-    param: Mapping[str, Any] = field(default_factory=dict)
+    param: JsonMapping = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     isolate: Literal["none", "net"] = "none"
     rendezvous: Literal["auto", "handshake", "self-bind", "hold", "ipc"] = "auto"
@@ -107,7 +108,7 @@ class NotebookSettings:
     cell_timeout: float = 0.0
     start_timeout: float = 60.0
     kernel: str | None = None
-    param: Mapping[str, Any] = field(default_factory=dict)
+    param: JsonMapping = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     retries: int = 1
     artifacts: tuple[str, ...] = ()
@@ -134,8 +135,8 @@ class Configuration:
 
     path: Path | None
     root: Path
-    render: Mapping[str, Any] = field(default_factory=dict)
-    notebooks: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    render: JsonMapping = field(default_factory=dict)
+    notebooks: tuple[tuple[str, JsonMapping], ...] = ()
     pairs: Pairs = "text"
     documents: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -194,7 +195,7 @@ def configuration_for(sources: Sequence[str | Path], cwd: Path) -> Configuration
     return load_configuration(cwd)
 
 
-def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSettings:
+def merge(flags: JsonMapping, configuration: Configuration) -> RenderSettings:
     """Return the settings of a run: flags over the configuration over the defaults.
 
     Args:
@@ -205,7 +206,7 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
     Raises:
         UsageError: a flag has a value that cannot be.
     """
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for key, value in flags.items():
         if value is None:
             continue
@@ -219,12 +220,12 @@ def merge(flags: Mapping[str, Any], configuration: Configuration) -> RenderSetti
     return RenderSettings(**_overlaid(configuration.render, values))
 
 
-def _overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _overlaid(under: JsonMapping, over: JsonMapping) -> JsonObject:
     merged = {key: {**under[key], **over[key]} for key in _MERGED if key in under and key in over}
     return {**under, **over, **merged}
 
 
-def _for_one(own: Mapping[str, Any], run: RenderSettings) -> NotebookSettings:
+def _for_one(own: JsonMapping, run: RenderSettings) -> NotebookSettings:
     """Merge what is said of one notebook with what is said of all."""
     common = {key: getattr(run, key) for key in _OF_ALL}
     merged = {key: {**own.get(key, {}), **getattr(run, key)} for key in _MERGED}
@@ -254,7 +255,7 @@ def _configuration(path: Path, table: object) -> Configuration:
     return Configuration(path=path, root=path.parent, render=render, notebooks=notebooks, **values)
 
 
-def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base: Path) -> dict[str, Any]:
+def _table(parsers: Mapping[str, parse.Parser], table: object, where: str, base: Path) -> JsonObject:
     """Check one table; ``where`` names file and table."""
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} cannot be {_shown(table)}", why="It must be a table")

@@ -16,7 +16,9 @@ from typing import Any
 
 from msgspec import Struct
 
-Parser = Callable[[Any, Path], Any]
+from moorage.json_types import JsonMapping, JsonObject
+
+Parser = Callable[[object, Path], Any]
 """See the module: a value and a folder in, the checked value out."""
 
 
@@ -27,14 +29,14 @@ class Need(Struct, frozen=True):
     name: str | None = None
 
 
-def text(value: Any, _: Path) -> str:
+def text(value: object, _: Path) -> str:
     """Parse a text that says something."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a text")
     return value
 
 
-def flag(value: Any, _: Path) -> bool:
+def flag(value: object, _: Path) -> bool:
     """Parse true or false."""
     if not isinstance(value, bool):
         raise ValueError("true or false")  # noqa: TRY004 - caught as what it must be
@@ -44,7 +46,7 @@ def flag(value: Any, _: Path) -> bool:
 def count(least: int) -> Parser:
     """Return a parser of whole numbers from ``least`` up."""
 
-    def parse(value: Any, _: Path) -> int:
+    def parse(value: object, _: Path) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"a whole number from {least} up")
         return value
@@ -52,14 +54,14 @@ def count(least: int) -> Parser:
     return parse
 
 
-def path(value: Any, base: Path) -> Path:
+def path(value: object, base: Path) -> Path:
     """Parse a path; ``-`` stays what it is."""
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("a path")
     return Path("-") if str(value) == "-" else base / value
 
 
-def texts(value: Any, _: Path) -> tuple[str, ...]:
+def texts(value: object, _: Path) -> tuple[str, ...]:
     """Parse one text or a list of them."""
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(each, str) and each for each in values):
@@ -74,7 +76,7 @@ LONGEST_GLOB = 4096
 _DEEPEST_GLOB = 100
 
 
-def globs(value: Any, base: Path) -> tuple[str, ...]:
+def globs(value: object, base: Path) -> tuple[str, ...]:
     """Parse one pattern of paths or a list of them: 4096 characters and 100 folders at most each."""
     found = texts(value, base)
     if any(len(each) > LONGEST_GLOB or each.count("/") > _DEEPEST_GLOB for each in found):
@@ -82,7 +84,7 @@ def globs(value: Any, base: Path) -> tuple[str, ...]:
     return found
 
 
-def listed(value: Any, base: Path) -> tuple[str, ...]:
+def listed(value: object, base: Path) -> tuple[str, ...]:
     """Parse names separated by commas, or a list of them."""
     return tuple(part.strip() for text in texts(value, base) for part in text.split(",") if part.strip())
 
@@ -90,7 +92,7 @@ def listed(value: Any, base: Path) -> tuple[str, ...]:
 def choice(*choices: str) -> Parser:
     """Return a parser of one of these words."""
 
-    def parse(value: Any, _: Path) -> str:
+    def parse(value: object, _: Path) -> str:
         if value not in choices:
             raise ValueError(" or ".join(choices))
         return str(value)
@@ -98,7 +100,7 @@ def choice(*choices: str) -> Parser:
     return parse
 
 
-def seconds(value: Any, _: Path = Path()) -> float:
+def seconds(value: object, _: Path = Path()) -> float:
     """Parse a duration: seconds as a number, or ``90s``, ``10m``, ``1h30m``, ``250ms``, ``2d``.
 
     Raises:
@@ -114,7 +116,7 @@ def seconds(value: Any, _: Path = Path()) -> float:
     raise ValueError('seconds from 0 up or a text like "90s", "10m" or "1h30m"')
 
 
-def size(value: Any, _: Path = Path()) -> int:
+def size(value: object, _: Path = Path()) -> int:
     """Parse an amount of memory: bytes, or ``500MB`` (powers of 1000), ``4GiB`` or ``4G`` (powers of 1024).
 
     Raises:
@@ -129,7 +131,7 @@ def size(value: Any, _: Path = Path()) -> int:
     return int(float(found[1]) * base ** " kmgt".index(found[2].lower() or " "))
 
 
-def literal(text: str) -> Any:
+def literal(text: str) -> object:
     """Return the value ``--param K=V`` means; the text itself where it is none.
 
     JSON; Python's True, False and None; numbers of YAML: ``-.5``, ``2.``, ``+4``, ``.inf``, ``.nan``.
@@ -144,7 +146,7 @@ def literal(text: str) -> Any:
         return text
 
 
-_WORDS: dict[str, Any] = {
+_WORDS: JsonObject = {
     "True": True,
     "False": False,
     "None": None,
@@ -158,7 +160,7 @@ _NUMBER = re.compile(
 )
 
 
-def _pairs(value: Any, read: Callable[[str], Any]) -> dict[str, Any]:
+def _pairs(value: object, read: Callable[[str], object]) -> JsonObject:
     if isinstance(value, Mapping):
         return {str(key): each for key, each in value.items()}
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
@@ -169,7 +171,7 @@ def _pairs(value: Any, read: Callable[[str], Any]) -> dict[str, Any]:
     return {key: read(text) for key, _, text in split}
 
 
-def param(value: Any, _: Path) -> dict[str, Any]:
+def param(value: object, _: Path) -> JsonObject:
     """Parse parameters: a table, or a list of ``NAME=VALUE`` (values as in :func:`literal`)."""
     table = _pairs(value, literal)
     if not all(key.isidentifier() for key in table):
@@ -177,7 +179,7 @@ def param(value: Any, _: Path) -> dict[str, Any]:
     return {key: _dated(each) for key, each in table.items()}
 
 
-def _dated(value: Any) -> Any:
+def _dated(value: object) -> object:
     """Return a value of TOML as one of JSON: dates and times become texts, which every language can read."""
     if isinstance(value, date | time):
         return value.isoformat()
@@ -188,7 +190,7 @@ def _dated(value: Any) -> Any:
     return value
 
 
-def env(value: Any, _: Path) -> dict[str, str]:
+def env(value: object, _: Path) -> dict[str, str]:
     """Parse environment variables: a table, or a list of ``NAME=VALUE``."""
     table = _pairs(value, str)
     if not all(isinstance(each, str | int | float) and not isinstance(each, bool) for each in table.values()):
@@ -196,7 +198,7 @@ def env(value: Any, _: Path) -> dict[str, str]:
     return {key: str(each) for key, each in table.items()}
 
 
-def needs(value: Any, _: Path) -> tuple[Need, ...]:
+def needs(value: object, _: Path) -> tuple[Need, ...]:
     """Parse needs: files, or tables with ``file`` and ``as``."""
     if isinstance(value, str | Mapping):
         value = [value]
@@ -208,7 +210,7 @@ def needs(value: Any, _: Path) -> tuple[Need, ...]:
 _NEEDS = 'a list of files or of tables like {file = "../base/state.h5", as = "start.h5"}'
 
 
-def _need(value: Any) -> Need:
+def _need(value: object) -> Need:
     table: Mapping[Any, Any] = value if isinstance(value, Mapping) else {"file": value}
     if not all(isinstance(each, str) and each for each in table.values()):
         raise ValueError(_NEEDS)
@@ -222,7 +224,7 @@ def _need(value: Any) -> Need:
     return Need(table["file"], name)
 
 
-def tables(value: Any, _: Path) -> Mapping[str, Any]:
+def tables(value: object, _: Path) -> JsonMapping:
     """Parse a table."""
     if not isinstance(value, Mapping):
         raise ValueError("a table")  # noqa: TRY004 - caught as what it must be

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from moorage.json_types import JsonObject
 from moorage.notebooks.show import ansi
 from moorage.regular import read_regular
 
@@ -107,7 +108,7 @@ def _downscaled(picture: Picture, limit: int) -> Picture | None:
     return None
 
 
-def _heading(cells: list[dict[str, Any]]) -> tuple[str, str]:
+def _heading(cells: list[JsonObject]) -> tuple[str, str]:
     """Return the first Markdown heading and the first paragraph beside it."""
     title = ""
     words: list[str] = []
@@ -135,7 +136,7 @@ def _unmarked(text: str) -> str:
     return " ".join(ansi.strip(bare).split())
 
 
-def _pictures(cells: list[dict[str, Any]]) -> Iterator[Picture]:
+def _pictures(cells: list[JsonObject]) -> Iterator[Picture]:
     for cell in cells:
         for output in _list(cell.get("outputs")):
             data = _dict(_dict(output).get("data"))
@@ -164,5 +165,5 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _dict(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}

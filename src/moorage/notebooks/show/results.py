@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from moorage.json_types import JsonObject
 from moorage.notebooks.events import GOOD, Failure, Outcome
 from moorage.notebooks.output.named import JUNIT_COMMENT
 from moorage.notebooks.show import ansi
@@ -23,7 +24,7 @@ Naming what is allowed instead takes ten times as long to compile.
 _RAN_OUT: Final = frozenset({"died", "timeout"})
 
 
-def to_json(outcomes: Iterable[Outcome], seconds: float, version: str) -> dict[str, Any]:
+def to_json(outcomes: Iterable[Outcome], seconds: float, version: str) -> JsonObject:
     """Return the document ``--json`` writes.
 
     Args:
@@ -91,7 +92,7 @@ def exit_code(outcomes: Iterable[Outcome], *, interrupted: bool) -> int:
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
 
-def _error(failure: Failure | None) -> dict[str, Any] | None:
+def _error(failure: Failure | None) -> JsonObject | None:
     if failure is None:
         return None
     return {
