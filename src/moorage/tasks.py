@@ -96,7 +96,7 @@ def aside(work: Callable[[], T]) -> asyncio.Future[T]:
     context = contextvars.copy_context()
     context.run(reading_ends.set, ended)
 
-    def tell(setting: Callable[[Any], None], value: Any) -> None:
+    def settle(setting: Callable[[Any], None], value: Any) -> None:
         if not future.done():
             setting(value)
 
@@ -105,9 +105,9 @@ def aside(work: Callable[[], T]) -> asyncio.Future[T]:
             try:
                 result = context.run(work)
             except Exception as error:  # noqa: BLE001 - raised where it is awaited
-                loop.call_soon_threadsafe(tell, future.set_exception, error)
+                loop.call_soon_threadsafe(settle, future.set_exception, error)
             else:
-                loop.call_soon_threadsafe(tell, future.set_result, result)
+                loop.call_soon_threadsafe(settle, future.set_result, result)
 
     threading.Thread(target=run, name="moorage aside", daemon=True).start()
     return future

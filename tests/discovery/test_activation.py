@@ -108,7 +108,7 @@ def test_scripts_that_hang_or_kill_their_shell_cost_their_effect(tmp_path, monke
         script(tmp_path, "1.sh", f"# {number}\n{text}")
         inside = Activation(tmp_path, "conda", "w").environment(BASE)
         assert inside["CONDA_PREFIX"] == str(tmp_path)
-    assert "told nothing" in caplog.text
+    assert "wrote no environment" in caplog.text
     assert subprocess.run(["pgrep", "-f", "sleep 98765"], check=False, stdout=subprocess.PIPE).stdout == b""
 
 

@@ -23,7 +23,7 @@ def spec(*argv):
 
 async def test_ipykernel_conforms():
     told = []
-    verdict = await check_kernel(native(), 2, tell=told.append)
+    verdict = await check_kernel(native(), 2, on_check=told.append)
     verdict.require()
     assert tuple(told) == verdict.checks
     storm = next(each for each in verdict.checks if "while ports are stolen" in each.name)

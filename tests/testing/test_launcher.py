@@ -86,7 +86,7 @@ async def test_a_careless_one_does_not():
     verdict = await check_launcher(Careless())
     failed = {each.name for each in verdict.checks if each.outcome == "FAIL"}
     print(verdict)
-    assert "a deadly signal is told as it is" in failed
+    assert "a deadly signal is reported as it is" in failed
     assert "leaving the block kills all it started" in failed
     assert "a program that does not exist is a LaunchError" in failed
-    assert "an exit code is told as it is" not in failed
+    assert "an exit code is reported as it is" not in failed

@@ -27,8 +27,8 @@ def complain(error: Exception) -> int:
     if isinstance(error, ExceptionGroup):
         return min(complain(each) for each in error.exceptions)
     # A pipe that is full is waited for so that Ctrl-C ends it, and leaves no text that Python waits to write.
-    told = ansi.shown(f"error: {unexpected(error)}", runner=ansi.on_runner(os.environ))
+    text = ansi.shown(f"error: {unexpected(error)}", runner=ansi.on_runner(os.environ))
     sink = Sink(raw(sys.stderr))
-    sink.write(told + "\n")
+    sink.write(text + "\n")
     sink.drain()
     return USAGE if isinstance(error, UsageError) else FAILED

@@ -44,29 +44,29 @@ def run(options: argparse.Namespace) -> int:
     from moorage.cli.complaints import FAILED, OK
     from moorage.doctor.finding import worst
 
-    told = _Silent() if options.json else _Told()
-    found, kernels = asyncio.run(_examine(told, start=options.start))
+    output = _Silent() if options.json else _Lines()
+    found, kernels = asyncio.run(_examine(output, start=options.start))
     if options.json:
         print(json_text(_document(found, kernels)))
     everything = [*found, *(each.finding for each in kernels)]
-    told.end(everything)
+    output.end(everything)
     return FAILED if worst(everything) == "fail" else OK
 
 
-async def _examine(told: _Silent, *, start: bool) -> tuple[list[Finding], list[KernelFinding]]:
+async def _examine(output: _Silent, *, start: bool) -> tuple[list[Finding], list[KernelFinding]]:
     from moorage.doctor.kernels import kernels
     from moorage.doctor.machine import machine
 
-    told.head("The machine")
+    output.head("The machine")
     found = []
     async for finding in machine(start=start):
         found.append(finding)
-        told.finding(finding)
-    told.head("Kernel types")
+        output.finding(finding)
+    output.head("Kernel types")
     types = []
     async for kernel in kernels(start=start, timeout=_START_SECONDS):
         types.append(kernel)
-        told.kernel(kernel)
+        output.kernel(kernel)
     return found, types
 
 
@@ -86,7 +86,7 @@ class _Silent:
         """Sum up."""
 
 
-class _Told(_Silent):
+class _Lines(_Silent):
     """Tells line by line, as it is found."""
 
     def __init__(self) -> None:

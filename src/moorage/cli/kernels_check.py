@@ -64,20 +64,20 @@ def run(options: argparse.Namespace) -> int:
     quiet = bool(options.json)
     screen = Screen.of(sys.stdout)
 
-    def tell(check: Check) -> None:
+    def show(check: Check) -> None:
         if not quiet:
-            print("\n".join(told(check, screen)), flush=True)
+            print("\n".join(check_lines(check, screen)), flush=True)
 
     if not quiet:
         print(screen.styled(plain(f"Checking {options.type}, which takes a minute or so."), "2"), flush=True)
     began = monotonic()
-    verdict = asyncio.run(check_kernel(options.type, options.starts, tell=tell))
+    verdict = asyncio.run(check_kernel(options.type, options.starts, on_check=show))
     seconds = monotonic() - began
     print(document(verdict, seconds) if quiet else summary(verdict, seconds, screen))
     return OK if verdict.passed else FAILED
 
 
-def told(check: Check, screen: Screen) -> list[str]:
+def check_lines(check: Check, screen: Screen) -> list[str]:
     """Return one check as lines: what came of it, what it is, and why."""
     lines = [f"{screen.styled(f'{check.outcome:<7}', _STYLES[check.outcome])}  {check.name}"]
     if check.why:
@@ -90,12 +90,12 @@ def told(check: Check, screen: Screen) -> list[str]:
 def summary(verdict: Verdict, seconds: float, screen: Screen) -> str:
     """Return the verdict in a sentence."""
     counts = {name: sum(each.outcome == name for each in verdict.checks) for name in _STYLES}
-    said = "conforms" if verdict.passed else "does not conform"
+    outcome = "conforms" if verdict.passed else "does not conform"
     style = _STYLES["ok" if verdict.passed else "FAIL"]
     rest = (
         f"{counts['ok']} ok, {counts['FAIL']} failed, {counts['advice']} advised, {counts['skipped']} skipped"
     )
-    return f"\n{screen.styled(plain(f'{verdict.subject} {said}'), style)}: {rest}, {seconds:.0f} s"
+    return f"\n{screen.styled(plain(f'{verdict.subject} {outcome}'), style)}: {rest}, {seconds:.0f} s"
 
 
 def document(verdict: Verdict, seconds: float) -> str:

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         print(json_text(to_json(types, listing)))
     else:
         show(types)
-        tell(listing)
+        show_remarks(listing)
     if listing.late and sys.platform != "win32":
         from moorage.discovery.refresh import refresh_behind
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def tell(listing: Listing) -> None:
+def show_remarks(listing: Listing) -> None:
     """Say on stderr which providers failed, and which are late."""
     from moorage.cli.table import Screen, plain
 
@@ -113,10 +113,10 @@ def needs(kernel_type: KernelType, screen: Screen) -> list[str]:
     lack = kernel_type.lack
     if lack is None:
         return []
-    told = [screen.wrapped(plain(sentence(f"{kernel_type.spec.called}: {lack.why}")), 2)]
+    needed = [screen.wrapped(plain(sentence(f"{kernel_type.spec.called}: {lack.why}")), 2)]
     if lack.do.startswith("Type: "):
-        return [*told, "    " + plain(lack.do.removeprefix("Type: "))]
-    return [*told, screen.wrapped(plain(sentence(lack.do)), 4)] if lack.do else told
+        return [*needed, "    " + plain(lack.do.removeprefix("Type: "))]
+    return [*needed, screen.wrapped(plain(sentence(lack.do)), 4)] if lack.do else needed
 
 
 def rendezvous(kernel_type: KernelType) -> str:

@@ -35,13 +35,13 @@ def run(options: argparse.Namespace) -> int:
     from moorage.discovery.finder import find_type
 
     kernel_type = find_type(options.type)
-    told = everything(kernel_type)
+    document = everything(kernel_type)
     if options.json:
         from moorage.version import __version__
 
-        print(json_text({"moorage": __version__, **told}))
+        print(json_text({"moorage": __version__, **document}))
     else:
-        show(kernel_type, told)
+        show(kernel_type, document)
     return 0
 
 
@@ -66,26 +66,26 @@ def everything(kernel_type: KernelType) -> JsonObject:
     }
 
 
-def show(kernel_type: KernelType, told: JsonMapping) -> None:
+def show(kernel_type: KernelType, document: JsonMapping) -> None:
     """Print it for people."""
     from moorage.cli.kernels_list import needs
     from moorage.cli.table import BOLD, YELLOW, Screen, plain, short_path
 
     screen = Screen.of(sys.stdout)
-    print(screen.styled(plain(f"{told['type']}  {told['display_name']}"), BOLD))
+    print(screen.styled(plain(f"{document['type']}  {document['display_name']}"), BOLD))
     rows = [
-        ("language", told["language"]),
-        ("from", short_path(told["where"])),
-        ("command", " ".join(told["argv"])),
-        ("variables", "  ".join(f"{key}={value}" for key, value in told["env"].items())),
-        ("environment", _activated(told)),
-        ("rendezvous", told["rendezvous"]),
-        ("interrupt", f"by {told['interrupt_mode']}"),
-        ("protocol", told["protocol_version"]),
-        ("launched by", told["launched_by"]),
-        ("resources", told["resource_dir"] and short_path(told["resource_dir"])),
-        ("logos", ", ".join(told["logos"])),
-        ("metadata", json.dumps(told["metadata"], ensure_ascii=False) if told["metadata"] else ""),
+        ("language", document["language"]),
+        ("from", short_path(document["where"])),
+        ("command", " ".join(document["argv"])),
+        ("variables", "  ".join(f"{key}={value}" for key, value in document["env"].items())),
+        ("environment", _activated(document)),
+        ("rendezvous", document["rendezvous"]),
+        ("interrupt", f"by {document['interrupt_mode']}"),
+        ("protocol", document["protocol_version"]),
+        ("launched by", document["launched_by"]),
+        ("resources", document["resource_dir"] and short_path(document["resource_dir"])),
+        ("logos", ", ".join(document["logos"])),
+        ("metadata", json.dumps(document["metadata"], ensure_ascii=False) if document["metadata"] else ""),
     ]
     for name, value in rows:
         if value:
@@ -95,9 +95,9 @@ def show(kernel_type: KernelType, told: JsonMapping) -> None:
         print("\n".join(needs(kernel_type, screen)))
 
 
-def _activated(told: JsonMapping) -> str:
-    if told["environment"] is None:
+def _activated(document: JsonMapping) -> str:
+    if document["environment"] is None:
         return ""
     from moorage.cli.table import short_path
 
-    return f"{short_path(told['environment'])}, activated as {told['activated_as']}"
+    return f"{short_path(document['environment'])}, activated as {document['activated_as']}"

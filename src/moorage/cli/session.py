@@ -71,20 +71,20 @@ def render_session(
     record = RunRecord()
     began = datetime.now(UTC)
     complaints: list[MoorageError] = []
-    told: list[Files] = []
+    written: list[Files] = []
 
     def emit(event: Event) -> None:
         record.handle(event)
         presenter.handle(event)
 
     def finish(report: Report) -> None:
-        told.append(Files(record, report, began, stdout))
-        complaints.extend(told[0].write(settings))
+        written.append(Files(record, report, began, stdout))
+        complaints.extend(written[0].write(settings))
 
     try:
         with presenter:
             report = asyncio.run(_run(request, emit, finish, presenter, warden))
-        for files in told:
+        for files in written:
             complaints.extend(files.drain())
     finally:
         failed = [complain(error) for error in complaints]

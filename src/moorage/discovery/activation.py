@@ -25,7 +25,7 @@ _log = logging.getLogger("moorage.discovery")
 
 Kind = Literal["venv", "conda", "python"]
 
-# What another environment has said about itself.
+# Variables that another environment has set.
 _OF_VENV = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 _OF_CONDA = ("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PROMPT_MODIFIER", "CONDA_SHLVL")
 _MISLEADING = ("PYTHONHOME", "__PYVENV_LAUNCHER__")
@@ -96,19 +96,19 @@ class Activation:
         return inside
 
     def _of_conda(self) -> dict[str, str]:
-        told = {
+        variables = {
             "CONDA_PREFIX": str(self.prefix),
             "CONDA_DEFAULT_ENV": self.name,
             "CONDA_PROMPT_MODIFIER": f"({self.name}) ",
             "CONDA_SHLVL": "1",
         }
         if self.project is not None:
-            told |= {
+            variables |= {
                 "PIXI_PROJECT_ROOT": str(self.project),
                 "PIXI_ENVIRONMENT_NAME": self.prefix.name,
                 "PIXI_IN_SHELL": "1",
             }
-        return told | _kept_variables(self.prefix)
+        return variables | _kept_variables(self.prefix)
 
 
 def around(program: Path) -> Activation | None:
@@ -161,15 +161,15 @@ def _scripts(prefix: Path) -> tuple[tuple[str, int], ...]:
 def _after(
     scripts: tuple[tuple[str, int], ...], before: frozenset[tuple[str, str]]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the environment after the scripts, given the one before; that one where they tell nothing."""
+    """Return the environment after the scripts, given the one before; that one where they write none."""
     base = dict(before)
     # As conda does: its packages write for bash and test with it.
     shell = shutil.which("bash", path=base["PATH"]) or "/bin/sh"
     words = [shell, "-c", _RUN_SCRIPTS, "activate", *(path for path, _ in scripts)]
-    said = _run(words, base)
-    after = dict(entry.split("=", 1) for entry in os.fsdecode(said).split("\0") if "=" in entry)
+    written = _run(words, base)
+    after = dict(entry.split("=", 1) for entry in os.fsdecode(written).split("\0") if "=" in entry)
     if not after:
-        _log.warning("the activation scripts in %s told nothing", Path(scripts[0][0]).parent)
+        _log.warning("the activation scripts in %s wrote no environment", Path(scripts[0][0]).parent)
         return tuple(before)
     for key in _SHELLS:
         after.pop(key, None)

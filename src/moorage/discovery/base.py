@@ -1,4 +1,4 @@
-"""WHAT can run: what a provider says, and how one is written.
+"""WHAT can run: what a provider returns, and how one is written.
 
 A provider is found by the entry point group ``moorage.providers``. The entry point names a
 :class:`Provider`, or a function without arguments that returns one::
@@ -76,7 +76,7 @@ class KernelType:
 
 @dataclass(frozen=True)
 class Around:
-    """From where one looks.
+    """Where a search begins.
 
     Attributes:
         directory: absolute; what belongs to its project is found.
@@ -109,17 +109,17 @@ class Provider(Protocol):
 
     @property
     def slow(self) -> bool:
-        """Whether looking takes longer than a listing may: its answers are kept, and refreshed behind it.
+        """Whether looking takes longer than a list may: answers are kept, and refreshed in the background.
 
-        A slow provider's answers must not depend on the directory one looks from.
+        A slow provider's answers must not depend on the directory that a search begins in.
         """
         ...
 
     async def find(self, around: Around) -> Sequence[KernelType]:
         """Return its kernel types, most important first.
 
-        It is called in a loop and a thread of its own. What it raises is told in a line, and costs the
-        other providers nothing. Cancelling must be safe.
+        It is called in a loop and a thread of its own. What it raises becomes a line of the list, and
+        costs the other providers nothing. Cancelling must be safe.
         """
         ...
 

@@ -1,13 +1,13 @@
 """Which kernel a document gets: its name, then its language, then its environment.
 
-1. The one the user insists on; it must be here, and nothing is said.
-2. The one the document names, if it is here as Jupyter finds it, and nothing is said. ``python3`` is the
+1. The one the user requires; it must be here. No note.
+2. The one the document names, if it is here as Jupyter finds it. No note. ``python3`` is the
    interpreter moorage runs in, whatever environments lie around: as everywhere in Jupyter.
-3. Else the environment of that name, said aloud: editors write ``.venv`` or ``conda-env-work-py``.
-4. Else the nearest by language; for Python the interpreter moorage runs in. Said aloud, unless the document
+3. Else the environment of that name, with a note: editors write ``.venv`` or ``conda-env-work-py``.
+4. Else the nearest by language; for Python the interpreter moorage runs in. With a note, unless the document
    named none.
 5. Else, for Python without ipykernel beside moorage, the nearest environment that has it, the project's
-   own before the user's. Said aloud.
+   own before the user's. With a note.
 
 docs/reference/kernels.md has this in a table.
 """
@@ -39,15 +39,15 @@ def choose_kernel(
     Args:
         named: the kernel type the document names, or None.
         language: the document's language, or None for Python.
-        wanted: the kernel type the user insists on, or None.
+        wanted: the kernel type the user requires, or None.
         directory: from where to look for environments; default is the working directory.
 
     Returns:
-        The kernel type, and what the user should hear about the choice (empty: nothing).
+        The kernel type, and a note on the choice for the user (empty: none).
 
     Raises:
         KernelTypeNotFound: nothing here fits.
-        LaunchError: the one insisted on, or named with its provider, cannot be launched as things are.
+        LaunchError: the required one, or one named with its provider, cannot be launched as things are.
     """
     if wanted is not None:
         return finder.find(wanted), ""  # looked up from the directory in which it was typed
@@ -58,12 +58,12 @@ def choose_kernel(
         except KernelTypeNotFound as error:
             missing = error
         if (found := _environment(named, language, directory)) is not None:
-            return found, _said(named, found)
+            return found, _reason(named, found)
     spec = find_by_language(language or "python")
     if spec is not None:
-        return spec, "" if named is None else _said(named, spec)
+        return spec, "" if named is None else _reason(named, spec)
     if (found := _nearest(language or "python", directory)) is not None:
-        return found, _said(named, found)
+        return found, _reason(named, found)
     if missing is not None and named is not None:
         # With near names, which take a look at all providers; unless a broken kernel.json is the reason.
         return finder.find(named, directory=directory), ""
@@ -82,7 +82,7 @@ def _by_name(named: str, directory: Path | None) -> KernelSpec:
     raise KernelTypeNotFound(f"no kernel type is called {named}")
 
 
-def _said(named: str | None, spec: KernelSpec) -> str:
+def _reason(named: str | None, spec: KernelSpec) -> str:
     runs = f"{spec.called} ({spec.display_name}) runs it"
     if named is None:
         return f"no kernel is installed beside moorage; {runs}"
@@ -102,9 +102,9 @@ def _environment(named: str, language: str | None, directory: Path | None) -> Ke
     return None
 
 
-def _language(told: str | None) -> str:
-    """Return a language as kernelspecs spell it; Python where nothing is told."""
-    spoken = (told or "python").lower()
+def _language(name: str | None) -> str:
+    """Return a language as kernelspecs spell it; Python for None."""
+    spoken = (name or "python").lower()
     return "python" if spoken in _PYTHON else spoken
 
 

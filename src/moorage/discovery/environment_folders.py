@@ -23,7 +23,7 @@ from moorage.trust import Distrust, distrust, distrust_folder
 
 Maker = Literal["venv", "uv", "poetry", "conda", "pixi", "pyenv"]
 
-_LARGEST = 4 << 20  # bytes of a file that is read for what it says
+_LARGEST = 4 << 20  # bytes of a file that is read
 _IN_PROJECT = (".venv", "venv", "env")
 _MANIFESTS = ("pyproject.toml", "pixi.toml", "moorage.toml", "setup.py", "setup.cfg", "requirements.txt")
 _CONDA_HOMES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda")
@@ -32,7 +32,7 @@ _CONDA_SHARED = ("/opt/conda", "/opt/miniconda3", "/opt/miniforge3", "/opt/anaco
 
 @dataclass(frozen=True)
 class EnvironmentFolder:
-    """One environment, as far as its folder tells.
+    """One environment, as its folder shows it.
 
     Attributes:
         prefix: absolute path of it.
@@ -202,7 +202,7 @@ def _conda_candidates(around: Around) -> list[Path]:
     environ, home = around.environ, around.home
     found = [Path(environ[each]) for each in ("CONDA_PREFIX", "MAMBA_ROOT_PREFIX") if environ.get(each)]
     found += [Path(environ[each]).parent.parent for each in ("CONDA_EXE", "MAMBA_EXE") if environ.get(each)]
-    # Every environment conda ever made says so there, one path a line.
+    # conda records every environment it makes there, one path a line.
     for line in (_text(home / ".conda" / "environments.txt") or "").splitlines():
         if line.strip():
             found.append(Path(line.strip()))
@@ -269,7 +269,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _text(path: Path) -> str | None:
-    """Return what a small text file says; None where there is none to be read."""
+    """Return the text of a small file; None where there is none to be read."""
     try:
         return read_text(path, _LARGEST)
     except (OSError, ValueError):  # ValueError as above

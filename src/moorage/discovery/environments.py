@@ -100,7 +100,7 @@ def _candidates(environment: EnvironmentFolder) -> Iterator[str]:
     yield name
     folder = environment.prefix if name == "base" else environment.prefix.parent
     while folder != folder.parent:
-        # That environments lie in a folder "envs" says nothing.
+        # A folder "envs" tells no environments apart.
         if folder.name not in {"envs", ".pixi", "versions"}:
             name = f"{folder.name}/{name}"
             yield name
@@ -228,7 +228,7 @@ def _holds_ipykernel(folder: Path) -> bool:
 
 
 def _marker(prefix: Path) -> dict[str, str]:
-    """Return what pyvenv.cfg says; nothing where there is none."""
+    """Return the settings of pyvenv.cfg; none where there is no such file."""
     try:
         lines = read_text(prefix / "pyvenv.cfg").splitlines()
     except OSError:
@@ -240,10 +240,12 @@ def _marker(prefix: Path) -> dict[str, str]:
 def python_version(environment: EnvironmentFolder) -> str:
     """Return major and minor version of an environment's Python, or an empty string."""
     marker = _marker(environment.prefix)
-    told = marker.get("version_info") or marker.get("version") or ""
-    if not told:
-        told = next((found[1] for found in map(_version_of, site_packages(environment.prefix)) if found), "")
-    return ".".join(told.split(".")[:2])
+    version = marker.get("version_info") or marker.get("version") or ""
+    if not version:
+        version = next(
+            (found[1] for found in map(_version_of, site_packages(environment.prefix)) if found), ""
+        )
+    return ".".join(version.split(".")[:2])
 
 
 def _version_of(folder: Path) -> re.Match[str] | None:

@@ -226,7 +226,7 @@ def read(name: str, folder: Path) -> KernelSpec:
         content = json.loads(read_regular(path))
         argv = content["argv"]
         if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
-            raise TypeError("argv is no list of words")  # noqa: TRY301 - told like everything wrong with it
+            raise TypeError("argv is no list of words")  # noqa: TRY301 - reported like all that is wrong with it
         metadata = content.get("metadata") or {}
         return KernelSpec(
             name=name,

@@ -33,7 +33,7 @@ FRESH = 60.0
 
 @dataclass(frozen=True)
 class Remark:
-    """What the list has to say of one provider.
+    """A remark of the list on one provider.
 
     Attributes:
         provider: its name.
@@ -93,22 +93,22 @@ class Finder:
         self._cache = Cache() if cache is None else cache
         self._providers = providers
         self._lock = threading.Lock()
-        self._asked: dict[str, Future[Kept]] = {}
+        self._answers: dict[str, Future[Kept]] = {}
         self._last: dict[str, Kept] = {}
 
     def survey(self, patience: float = PATIENCE) -> Listing:
         """Return all kernel types here. Blocks; see :meth:`list_types`."""
         began = time.monotonic()
-        asked = self._ask()
-        for futures, seconds in _waits(asked, patience):
+        answers = self._ask()
+        for futures, seconds in _waits(answers, patience):
             wait(futures, timeout=max(0.0, began + seconds - time.monotonic()))
-        return self._listing(asked)
+        return self._listing(answers)
 
     async def list_types(self, patience: float = PATIENCE) -> Listing:
         """Return all kernel types here.
 
         Every provider is asked, in a thread of its own. One that has not answered in time is shown with
-        what it said before, marked stale, and goes on: the next list has its answer.
+        its answer before, marked stale, and goes on: the next list has its new one.
 
         Args:
             patience: seconds to wait for other people's providers, at most.
@@ -118,12 +118,12 @@ class Finder:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        asked = await asyncio.wrap_future(aside(self._ask, name="providers"))
-        for futures, seconds in _waits(asked, patience):
+        answers = await asyncio.wrap_future(aside(self._ask, name="providers"))
+        for futures, seconds in _waits(answers, patience):
             left = max(0.0, began + seconds - loop.time())
             if futures:
                 await asyncio.wait([asyncio.wrap_future(each) for each in futures], timeout=left)
-        return self._listing(asked)
+        return self._listing(answers)
 
     def _ask(self) -> dict[str, Future[Kept]]:
         """Start asking the providers that are not being asked already."""
@@ -131,38 +131,40 @@ class Finder:
             if self._providers is None:
                 self._providers = installed()
             for name, load in self._providers.items():
-                under_way = self._asked.get(name)
+                under_way = self._answers.get(name)
                 if under_way is None or under_way.done():
-                    self._asked[name] = aside(_question(load, self._around, self._cache), name=f"find {name}")
-            return dict(self._asked)
+                    self._answers[name] = aside(
+                        _answering(load, self._around, self._cache), name=f"find {name}"
+                    )
+            return dict(self._answers)
 
-    def _listing(self, asked: Mapping[str, Future[Kept]]) -> Listing:
+    def _listing(self, answers: Mapping[str, Future[Kept]]) -> Listing:
         types: list[KernelType] = []
         remarks: list[Remark] = []
-        for name, future in asked.items():
+        for name, future in answers.items():
             if not future.done():
                 kept = self._before(name)
                 remarks.append(Remark(name, _lateness(kept), broken=False))
             elif (error := future.exception()) is not None:
                 kept = None
-                remarks.append(Remark(name, _told(error), broken=True))
+                remarks.append(Remark(name, _failure(error), broken=True))
             else:
                 kept = self._last[name] = future.result()
             types += kept.types if kept is not None else ()
         return Listing(tuple(filter(self._settings.lists, types)), tuple(remarks))
 
     def _before(self, name: str) -> Kept | None:
-        """Return what a provider said before, marked stale."""
+        """Return what a provider answered before, marked stale."""
         kept = self._last.get(name) or self._cache.load(name)
         if kept is None:
             return None
         return Kept(kept.at, tuple(replace(each, stale=True) for each in kept.types))
 
 
-def _waits(asked: Mapping[str, Future[Kept]], patience: float) -> list[tuple[list[Future[Kept]], float]]:
+def _waits(answers: Mapping[str, Future[Kept]], patience: float) -> list[tuple[list[Future[Kept]], float]]:
     """Return what to wait for in turn, each with the seconds it may have from the beginning."""
-    ours = [future for name, future in asked.items() if name in OWN]
-    return [(list(asked.values()), patience), (ours, max(patience, FOLDERS))]
+    ours = [future for name, future in answers.items() if name in OWN]
+    return [(list(answers.values()), patience), (ours, max(patience, FOLDERS))]
 
 
 def _settings(directory: Path) -> DiscoverySettings:
@@ -172,7 +174,7 @@ def _settings(directory: Path) -> DiscoverySettings:
         return DiscoverySettings()
 
 
-def _question(load: Load, around: Around, cache: Cache) -> Callable[[], Kept]:
+def _answering(load: Load, around: Around, cache: Cache) -> Callable[[], Kept]:
     """Return what a provider's thread does: import it, ask it, and keep the answer of a slow one."""
 
     def answer() -> Kept:
@@ -196,7 +198,7 @@ def _lateness(kept: Kept | None) -> str:
     return f"has not answered yet; shown is what it found {ago(time.time() - kept.at)} ago"
 
 
-def _told(error: BaseException) -> str:
+def _failure(error: BaseException) -> str:
     if isinstance(error, MoorageError):
         return str(error)
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Kernels and their processes, as Linux tells of them in /proc."""
+"""Kernels and their processes, as Linux shows them in /proc."""
 # ruff: noqa: PTH115, PTH116, PTH118, PTH208 - done for every process of the machine, so it is to be cheap
 
 from __future__ import annotations

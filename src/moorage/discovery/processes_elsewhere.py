@@ -1,4 +1,4 @@
-"""What :mod:`moorage.discovery.processes` tells, where the system tells nothing: files and sockets remain."""
+"""The functions of :mod:`moorage.discovery.processes` on systems without /proc: files and sockets remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow providers asked behind a list, by a process that outlives the command which printed it.
+"""Slow providers asked in the background, by a process that outlives the command which printed a list.
 
 It ends when they have answered, and after a minute whatever happens. A program that goes on running needs
 none of this: its ``Finder`` goes on asking in its threads.

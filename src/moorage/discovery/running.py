@@ -1,7 +1,7 @@
 """Kernels that run already, found by their connection files: for ``ps``, ``stop`` and attaching.
 
 Files are looked for where Jupyter and moorage put them, and on the command lines of this user's processes.
-A file says nothing of whether its kernel lives: the sockets do, and /proc says whose they are.
+A file does not show whether its kernel lives: the sockets do, and /proc shows whose they are.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ else:
 
 NAME = "running"
 
-# A connection file has half a kilobyte; what is a megabyte long is something else.
+# Bytes of a connection file, which has half a kilobyte; a longer file is something else.
 _LARGEST = 64 * 1024
-# Seconds a listening kernel may take to say that it speaks ZMTP. libzmq's own thread says it, however busy
-# the kernel is.
+# Seconds a listening kernel may take for its ZMTP greeting, which libzmq's own thread sends however busy the
+# kernel is.
 _GREETING_SECONDS = 0.25
 # The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
 _ZMTP = b"\xff"
@@ -45,10 +45,10 @@ class RunningKernel:
     """A connection file and what is known of its kernel.
 
     Attributes:
-        id: what it is called here: its file's name without ``kernel-`` and ``.json``, for kernels of moorage
+        id: its name here: its file's without ``kernel-`` and ``.json``, for kernels of moorage
             the name of their private directory.
         connection_file: absolute.
-        kernel_name: what the file or the command line says; empty where neither does.
+        kernel_name: from the file or the command line; empty where neither has it.
         info: its addresses; the key is in it.
         alive: whether something that speaks ZMTP listens at its heartbeat.
         pid: of its process; None where that cannot be known, or it has ended.
@@ -74,7 +74,7 @@ def running(around: Around | None = None) -> list[RunningKernel]:
     Those whose kernel has ended are among them, with ``alive`` False; oldest first.
 
     Args:
-        around: whose environment says where Jupyter's files are; by default this process's.
+        around: its environment variables name the folders of Jupyter's files; by default this process's.
     """
     around = around or Around(working_directory())
     commands = processes.named_files()
@@ -185,7 +185,7 @@ def _each_kernel_once(kernels: Sequence[RunningKernel]) -> list[RunningKernel]:
 
 
 def _read(path: Path) -> ConnectionInfo | None:
-    """Return what a connection file of this user says; None when it is none."""
+    """Return the content of a connection file of this user; None when it is none."""
     try:
         if not _is_mine(path.lstat()) or not _is_mine(path.stat()):
             return None
@@ -198,7 +198,7 @@ def _read(path: Path) -> ConnectionInfo | None:
 
 
 def _look(path: Path, pid: int | None) -> RunningKernel | None:
-    """Return what a file and its sockets tell; None when it is no connection file of this user."""
+    """Return the kernel that a file and its sockets show; None when it is no connection file of this user."""
     info = _read(path)
     try:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""What the configuration says about discovery: what to search, to list and to leave out.
+"""The configuration of discovery: what to search, to list and to leave out.
 
 In moorage.toml::
 
@@ -42,14 +42,14 @@ class DiscoverySettings:
         """Tell whether a kernel type belongs in lists: by its name, or by where it was found."""
 
         def any_of(patterns: tuple[str, ...]) -> bool:
-            told = (kernel_type.name, kernel_type.where)
-            return any(fnmatchcase(text, each) for text in told if text for each in patterns)
+            texts = (kernel_type.name, kernel_type.where)
+            return any(fnmatchcase(text, each) for text in texts if text for each in patterns)
 
         return not any_of(self.exclude) and (not self.include or any_of(self.include))
 
 
 def load_settings(directory: Path) -> DiscoverySettings:
-    """Return what the configuration says in a folder.
+    """Return the settings that apply in a folder.
 
     Args:
         directory: absolute.
@@ -62,7 +62,7 @@ def load_settings(directory: Path) -> DiscoverySettings:
         return DiscoverySettings()
     path, table = found
     if not isinstance(table, Mapping) or "discovery" not in table:
-        return DiscoverySettings()  # what else is wrong there is for its readers to tell
+        return DiscoverySettings()  # what else is wrong there its own readers report
     prefix = "" if path.name == "moorage.toml" else "tool.moorage."
     return parse(table["discovery"], f"{path}: {prefix}discovery", path.parent)
 

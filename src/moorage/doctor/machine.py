@@ -200,14 +200,14 @@ async def x_display(*, start: bool) -> Finding:
 def make() -> Finding:
     """Look for GNU make, whose job server ``moorage render`` takes part in."""
     program = shutil.which("gmake") or shutil.which("make")
-    told = ""
+    written = ""
     if program is not None:
         with suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(
                 [program, "--version"], capture_output=True, text=True, timeout=20, check=False
             )
-            told = done.stdout
-    version = re.match(r"GNU Make (\d+)\.(\d+)", told)
+            written = done.stdout
+    version = re.match(r"GNU Make (\d+)\.(\d+)", written)
     if version is None:
         return Finding("make", "ok", "GNU make is not here, and nothing needs it")
     if (int(version[1]), int(version[2])) >= (4, 4):

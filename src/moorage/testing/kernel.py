@@ -37,14 +37,14 @@ from moorage.wire.messages import Channel, Message
 _PORTS = "20000-21999"
 # Exit code of ``moorage isolate`` where there can be no namespace.
 _NO_NAMESPACE = 125
-# Seconds until a killed kernel's death must have been told, on the busiest machine.
+# Seconds until a killed kernel's death must have been reported, on the busiest machine.
 _DEATH = 2.0
 # Seconds a message may take: what must be, and what is advice.
 _MUST, _MAY = 30.0, 10.0
 # Seconds a kernel has to end after it was asked to.
 _ENDS = 10.0
 
-Tell = Callable[[Check], None]
+OnCheck = Callable[[Check], None]
 
 
 async def check_kernel(
@@ -52,7 +52,7 @@ async def check_kernel(
     starts: int = 20,
     *,
     snippets: Snippets | None = None,
-    tell: Tell | None = None,
+    on_check: OnCheck | None = None,
 ) -> Verdict:
     """Check a kernel: starts under a port storm, every rendezvous, messages, interrupt, restart, death.
 
@@ -61,7 +61,7 @@ async def check_kernel(
         starts: how often it is started under the storm.
         snippets: small programs in its language; for Python, R, bash, Octave, Julia and JavaScript they
             are known.
-        tell: called with every check as soon as it is made.
+        on_check: called with every check as soon as it is made.
 
     Returns:
         The verdict: what the protocol requires, and what is advice. Nothing a kernel does makes this raise.
@@ -75,7 +75,7 @@ async def check_kernel(
         from moorage.discovery.finder import find  # noqa: PLC0415 - only where a name is to be looked up
 
         kernel_type = await asyncio.to_thread(find, kernel_type)
-    checking = _Checking(kernel_type, starts, snippets, tell or (lambda _: None))
+    checking = _Checking(kernel_type, starts, snippets, on_check or (lambda _: None))
     async with shared_warden() as warden:
         await checking.run(warden)
     return Verdict(f"the kernel {kernel_type.kernel_type}", tuple(checking.checks))
@@ -84,18 +84,18 @@ async def check_kernel(
 class _Checking:
     """One check of one kernel type."""
 
-    def __init__(self, spec: KernelSpec, starts: int, snippets: Snippets | None, tell: Tell) -> None:
+    def __init__(self, spec: KernelSpec, starts: int, snippets: Snippets | None, on_check: OnCheck) -> None:
         self.checks: list[Check] = []
         self._spec = spec
         self._starts = starts
         self._snippets = snippets or LANGUAGES.get(spec.language)
-        self._tell = tell
+        self._on_check = on_check
 
     async def run(self, warden: Warden) -> None:
         with tempfile.TemporaryDirectory(dir=warden.directory) as name:  # it goes whatever happens
             natural = await self._begins()
             if natural is None:
-                return  # it does not start: everything else would say the same
+                return  # it does not start: every other check would fail alike
             await self._storm(warden, Path(tempfile.mkdtemp(dir=name)))
             await self._ways(natural)
             folder = Path(tempfile.mkdtemp(dir=name))
@@ -104,7 +104,7 @@ class _Checking:
 
     def _note(self, check: Check) -> None:
         self.checks.append(check)
-        self._tell(check)
+        self._on_check(check)
 
     async def _try(
         self,
@@ -131,19 +131,19 @@ class _Checking:
         if self._starts < 1:
             return
         limit = LONGEST + 20 * self._starts
-        told: list[Storm] = []
+        storms: list[Storm] = []
 
         async def through() -> None:
             storm = await _start_in_namespace(self._spec, self._starts, warden, folder)
-            told.append(storm)
+            storms.append(storm)
             count = len(storm.failures)
             expect(not count, f"{count} did not: {'; '.join(sorted(set(storm.failures)))[:2000]}")
 
         name = f"it starts {self._starts} times of {self._starts} while ports are stolen"
         check = await attempt(name, through, longest=limit)
-        if check.passed and told:
-            middle = statistics.median(told[0].seconds)
-            ways = ", ".join(f"{way} {count} times" for way, count in told[0].ways.items())
+        if check.passed and storms:
+            middle = statistics.median(storms[0].seconds)
+            ways = ", ".join(f"{way} {count} times" for way, count in storms[0].ways.items())
             check = Check(check.name, passed=True, why=f"{middle:.2f} s (median), {ways}")
         self._note(check)
 
@@ -177,7 +177,7 @@ class _Checking:
     async def _ends(self, folder: Path) -> None:
         for name, trial, required in (
             ("a restart makes it new, and its clients stay connected", self._restarts, True),
-            ("its death is told with its cause, and requests under way fail", self._dies, True),
+            ("its death is reported with its cause, and requests under way fail", self._dies, True),
             ("shutdown_request is answered and it ends", self._shuts_down, True),
             ("... with exit code 0", self._shuts_down_well, False),
             ("it leaves no files where it ran", self._leaves_nothing, False),
@@ -212,8 +212,8 @@ class _Checking:
                 async with asyncio.timeout(_DEATH):
                     await asked.done
             except KernelDied as error:
-                told = None if error.exit_status is None else error.exit_status.signal
-                expect(told == KILL, f"it was told as {error}")
+                signum = None if error.exit_status is None else error.exit_status.signal
+                expect(signum == KILL, f"it was reported as {error}")
             except TimeoutError:
                 raise Unmet(f"the death was not reported within {monotonic() - began:.1f} s") from None
             else:
@@ -247,7 +247,7 @@ async def _running(spec: KernelSpec, folder: Path) -> AsyncIterator[Kernel]:
 
 
 def _asked_to_end(kernel: Kernel) -> Request:
-    """Ask a kernel to end as moorage does; what is built on ipykernel may hang for ten seconds on control."""
+    """Ask a kernel to end as moorage does: one built on ipykernel may hang for ten seconds on control."""
     channel: Channel = "shell" if ends_by_shell(kernel.spec.argv, kernel.info) else "control"
     return kernel.client.request(channel, messages.shutdown_request(restart=False))
 
@@ -271,8 +271,8 @@ async def _start_in_namespace(spec: KernelSpec, starts: int, warden: Warden, fol
     async with LocalLauncher(warden).launch(asked) as handle:
         status = await handle.wait()
         if status.code == 0:
-            told = json.loads(result.read_text())
-            return Storm(tuple(told["seconds"]), told["ways"], tuple(told["failures"]))
+            done = json.loads(result.read_text())
+            return Storm(tuple(done["seconds"]), done["ways"], tuple(done["failures"]))
         if status.code != _NO_NAMESPACE:
             raise Unmet(f"the storm ended with {status.describe()}: {handle.output()[-1000:]}")
     return await start_in_storm(spec, starts)

@@ -68,8 +68,8 @@ class _Trials:
 
     def all(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
-            "an exit code is told as it is": self._exit_code,
-            "a deadly signal is told as it is": self._death_by_signal,
+            "an exit code is reported as it is": self._exit_code,
+            "a deadly signal is reported as it is": self._death_by_signal,
             "any number may wait for the end": self._several_waiters,
             "standard output and error are kept, in order": self._output,
             "the newest output is kept, as much as was asked for": self._newest_output,
@@ -79,7 +79,7 @@ class _Trials:
             "its standard input is at its end": self._no_stdin,
             "a signal reaches it": self._signal,
             "a signal after its end reaches no process": self._late_signal,
-            "its memory is told while it lives": self._memory,
+            "its memory is known while it lives": self._memory,
             "leaving the block ends it": self._leaving,
             "killing it kills all it started: a child, another session, an orphan": self._kill_family,
             "leaving the block kills all it started": self._leave_family,
@@ -105,13 +105,13 @@ class _Trials:
     async def _exit_code(self) -> None:
         for code in (0, 3, 255):
             status, _ = await self._run(f"import os; os._exit({code})")
-            expect((status.code, status.signal) == (code, None), f"exit code {code} was told as {status}")
+            expect((status.code, status.signal) == (code, None), f"exit code {code} was reported as {status}")
 
     async def _death_by_signal(self) -> None:
         for number in (signal.SIGTERM, signal.SIGSEGV, KILL):
             status, _ = await self._run(f"import os; os.kill(os.getpid(), {int(number)})")
-            expect((status.code, status.signal) == (None, number), f"{number.name} was told as {status}")
-            expect(not status.out_of_memory, f"{number.name} was told as out of memory")
+            expect((status.code, status.signal) == (None, number), f"{number.name} was reported as {status}")
+            expect(not status.out_of_memory, f"{number.name} was reported as out of memory")
 
     async def _several_waiters(self) -> None:
         spec, _ = self._spec("import sys; sys.stdin.read(); sys.exit(4)")
@@ -121,7 +121,7 @@ class _Trials:
             patient = [group.create_task(handle.wait()) for _ in range(3)]
             impatient.cancel()
             ends = {await each for each in patient}
-            expect({each.code for each in ends} == {4}, f"they were told {ends}")
+            expect({each.code for each in ends} == {4}, f"they were reported as {ends}")
             expect(handle.exit_status is not None, "exit_status is still None after the end")
 
     async def _output(self) -> None:
@@ -167,7 +167,7 @@ class _Trials:
         )
         spec, _ = self._spec(code)
         async with self._launcher.launch(spec) as handle:
-            await _said(handle, "on")
+            await _wrote(handle, "on")
             expect(handle.exit_status is None, f"it has ended: {handle.exit_status}")
             handle.send_signal(signal.SIGUSR1)
             status = await handle.wait()
@@ -183,7 +183,7 @@ class _Trials:
     async def _memory(self) -> None:
         spec, _ = self._spec("import time; print('on', flush=True); time.sleep(3600)")
         async with self._launcher.launch(spec) as handle:
-            await _said(handle, "on")
+            await _wrote(handle, "on")
             size = handle.memory()
             if size is None:
                 raise NotTried("this launcher tells no memory")
@@ -199,7 +199,7 @@ class _Trials:
     async def _kill_family(self) -> None:
         spec, mark = self._spec(_FAMILY)
         async with self._launcher.launch(spec) as handle:
-            await _said(handle, "leader", "child", "session", "orphan")
+            await _wrote(handle, "leader", "child", "session", "orphan")
             status = await handle.kill()
             expect(status.signal == KILL, f"it ended with {status}")
             _nothing_left(mark)
@@ -207,7 +207,7 @@ class _Trials:
     async def _leave_family(self) -> None:
         spec, mark = self._spec(_FAMILY)
         async with self._launcher.launch(spec) as handle:
-            await _said(handle, "leader", "child", "session", "orphan")
+            await _wrote(handle, "leader", "child", "session", "orphan")
         _nothing_left(mark)
 
     async def _left_behind(self) -> None:
@@ -220,7 +220,7 @@ class _Trials:
         async with self._launcher.launch(spec) as handle:
             status = await handle.wait()
             expect(status.code == 5, f"it ended with {status}")
-            await _said(handle, "behind")
+            await _wrote(handle, "behind")
         _nothing_left(mark)
 
     async def _no_program(self) -> None:
@@ -267,7 +267,7 @@ class _Trials:
                 group.create_task(one(number))
 
 
-async def _said(handle: Handle, *words: str) -> None:
+async def _wrote(handle: Handle, *words: str) -> None:
     """Wait until a process has printed some words, which no event announces."""
     async with asyncio.timeout(LONGEST / 2):
         while not set(words) <= set(handle.output().split()):

@@ -37,8 +37,8 @@ def check_provider(provider: Provider | Callable[[], Provider], around: Around |
     try:
         found = made(provider)
         name = found.name
-    except BaseException as error:  # noqa: BLE001 - the boundary to the provider under test: told as its failure
-        return Verdict("a provider", (Check("it can be made", passed=False, why=_told(error)),))
+    except BaseException as error:  # noqa: BLE001 - the boundary to the provider under test: reported as its failure
+        return Verdict("a provider", (Check("it can be made", passed=False, why=_failure(error)),))
     checks = [
         Check(
             "its name has only letters, digits, '.', '_' and '-'", is_provider_name(name), f"it is {name!r}"
@@ -100,9 +100,9 @@ def _of_names(provider: Provider, types: Sequence[KernelType], around: Around) -
     # What is gone by now was lost with reason: kernels end, machines go away.
     now, _ = _bounded(lambda: ask(provider, around)) if lost else ((), "")
     still = {each.name for each in now or ()}
-    told = [f"{name}: {why}" for name, why in lost.items() if name in still]
+    unfound = [f"{name}: {why}" for name, why in lost.items() if name in still]
     return [
-        _none(told, "each is found by its name"),
+        _none(unfound, "each is found by its name"),
         Check("what is not there is None", found is None and not why, why or f"it found {found}"),
     ]
 
@@ -131,8 +131,8 @@ async def _cancelled(provider: Provider, around: Around) -> None:
 
 
 def _none(found: Iterable[str], name: str) -> Check:
-    told = list(found)
-    return Check(name, not told, "\n".join(told))
+    unfound = list(found)
+    return Check(name, not unfound, "\n".join(unfound))
 
 
 def _bounded(call: Callable[[], T]) -> tuple[T | None, str]:
@@ -142,8 +142,8 @@ def _bounded(call: Callable[[], T]) -> tuple[T | None, str]:
         error = answer.exception(_LONGEST)
     except TimeoutError:
         return None, f"it has not returned within {_LONGEST:g} s"
-    return (answer.result(), "") if error is None else (None, _told(error))
+    return (answer.result(), "") if error is None else (None, _failure(error))
 
 
-def _told(error: BaseException) -> str:
+def _failure(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

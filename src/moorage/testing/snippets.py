@@ -34,10 +34,10 @@ class Snippets:
     incomplete: str = ""
 
 
-_TEXT = "ahoy é→𝄞"
+TEXT = "ahoy é→𝄞"
 
 _JAVASCRIPT = Snippets(
-    prints=f"console.log('{_TEXT}')",
+    prints=f"console.log('{TEXT}')",
     fails="throw new Error('sunk')",
     value="6 * 7",
     loops="console.log('on'); while (true) {}",  # deno cannot interrupt an await
@@ -49,7 +49,7 @@ _JAVASCRIPT = Snippets(
 
 LANGUAGES: dict[str, Snippets] = {
     "python": Snippets(
-        prints=f"print('{_TEXT}')",
+        prints=f"print('{TEXT}')",
         fails="raise ValueError('sunk')",
         value="6 * 7",
         loops="import time\nprint('on', flush=True)\nwhile True: time.sleep(0.05)",
@@ -60,7 +60,7 @@ LANGUAGES: dict[str, Snippets] = {
         incomplete="for i in range(3):",
     ),
     "r": Snippets(
-        prints=f"cat('{_TEXT}\\n')",
+        prints=f"cat('{TEXT}\\n')",
         fails="stop('sunk')",
         value="6 * 7",
         loops="cat('on\\n'); flush.console(); repeat Sys.sleep(0.05)",
@@ -71,7 +71,7 @@ LANGUAGES: dict[str, Snippets] = {
         incomplete="f <- function(x) {",
     ),
     "bash": Snippets(
-        prints=f"echo '{_TEXT}'",
+        prints=f"echo '{TEXT}'",
         fails="no_such_command_aboard",
         loops="echo on; while true; do sleep 0.05; done",
         many=f"seq 0 {MANY - 1}",
@@ -79,7 +79,7 @@ LANGUAGES: dict[str, Snippets] = {
         gets='echo "${cargo:?}"',
     ),
     "octave": Snippets(
-        prints=f"disp('{_TEXT}')",
+        prints=f"disp('{TEXT}')",
         fails="error('sunk')",
         loops="disp('on'); fflush(stdout); while true, pause(0.05); end",
         many=f"printf('%d\\n', 0:{MANY - 1})",
@@ -88,7 +88,7 @@ LANGUAGES: dict[str, Snippets] = {
         incomplete="for i = 1:3",
     ),
     "julia": Snippets(
-        prints=f'println("{_TEXT}")',
+        prints=f'println("{TEXT}")',
         fails='error("sunk")',
         value="6 * 7",
         loops='println("on"); flush(stdout); while true; sleep(0.05); end',

@@ -58,10 +58,13 @@ class Storm:
 
 def job_of(spec: KernelSpec, starts: int) -> JsonObject:
     """Return the job of a storm, as JSON."""
-    told = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name != "activation"}
-    told |= {"resource_dir": str(spec.resource_dir) if spec.resource_dir else None, "env": dict(spec.env)}
+    described = {each.name: getattr(spec, each.name) for each in fields(spec) if each.name != "activation"}
+    described |= {
+        "resource_dir": str(spec.resource_dir) if spec.resource_dir else None,
+        "env": dict(spec.env),
+    }
     # The kernel type of an environment is found again by its name.
-    return {"spec": None if spec.activation else told, "name": spec.kernel_type, "starts": starts}
+    return {"spec": None if spec.activation else described, "name": spec.kernel_type, "starts": starts}
 
 
 async def start_in_storm(spec: KernelSpec, starts: int) -> Storm:
@@ -98,13 +101,13 @@ async def start_in_storm(spec: KernelSpec, starts: int) -> Storm:
 
 def spec_of(job: JsonMapping) -> KernelSpec:
     """Return the kernel type a job names."""
-    told = job["spec"]
-    if told is None:
+    described = job["spec"]
+    if described is None:
         from moorage.discovery.finder import find  # noqa: PLC0415 - only where a name is all there is
 
         return find(str(job["name"]))
-    folder = told["resource_dir"]
-    whole = {**told, "argv": tuple(told["argv"]), "resource_dir": Path(folder) if folder else None}
+    folder = described["resource_dir"]
+    whole = {**described, "argv": tuple(described["argv"]), "resource_dir": Path(folder) if folder else None}
     return KernelSpec(**whole)
 
 
@@ -123,10 +126,10 @@ def _thief() -> Iterator[None]:
 
 def main(job: Path, result: Path) -> None:
     """Read a job, carry it out, and write its result."""
-    told = json.loads(job.read_text())
-    storm = asyncio.run(start_in_storm(spec_of(told), told["starts"]))
-    content = {"seconds": storm.seconds, "ways": storm.ways, "failures": storm.failures}
-    result.write_text(json.dumps(content))
+    content = json.loads(job.read_text())
+    storm = asyncio.run(start_in_storm(spec_of(content), content["starts"]))
+    done = {"seconds": storm.seconds, "ways": storm.ways, "failures": storm.failures}
+    result.write_text(json.dumps(done))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,14 @@ from moorage.kernel.client import Client
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.request import Request
 from moorage.rendezvous.files import read_connection_file
-from moorage.testing.snippets import MANY, Snippets
+from moorage.testing.snippets import MANY, TEXT, Snippets
 from moorage.testing.trial import NotTried, Unmet, expect
 from moorage.wire import messages
 from moorage.wire.messages import Channel, Message
 
 Trial = tuple[str, Callable[[], Awaitable[None]], bool]
-"""What must be, what finds out, and whether it must be or is advice."""
+"""What is checked, the function that checks it, and whether it is required."""
 
-_TEXT = "ahoy é→𝄞"
 # Seconds a running piece of code has to end once it was interrupted.
 _STOPS = 10.0
 # Seconds a welcome may come behind an answer: they go different ways.
@@ -61,7 +60,7 @@ class Talk:
             ("user_expressions come back", self._expressions, may),
             ("input is asked for on stdin, with its request as parent", self._asks, must),
             ("all lines of much output arrive", self._late, must),
-            ("... and before idle is said", self._in_time, may),
+            ("... and before its status is idle", self._in_time, may),
             ("complete_request is answered", self._complete, must),
             ("inspect_request is answered", self._inspect, must),
             ("is_complete_request is answered", self._is_complete, may),
@@ -86,7 +85,7 @@ class Talk:
     def _code(self, name: str) -> str:
         if self._snippets is None:
             language = self._kernel.info.get("language_info", {}).get("name", self._kernel.spec.language)
-            raise NotTried(f"nothing is known here to say in {language}: give snippets=")
+            raise NotTried(f"no snippets in {language} are known here: give snippets=")
         code = str(getattr(self._snippets, name))
         if not code:
             raise NotTried("there is nothing in this language to try it with")
@@ -94,13 +93,15 @@ class Talk:
 
     async def _info(self) -> None:
         reply, _ = await self._ask(messages.kernel_info_request())
-        told = reply.content
+        content = reply.content
         expect(reply.msg_type == "kernel_info_reply", f"the answer is a {reply.msg_type}")
-        expect(told.get("status", "ok") == "ok", f"its status is {told.get('status')!r}")
-        version = told.get("protocol_version")
+        expect(content.get("status", "ok") == "ok", f"its status is {content.get('status')!r}")
+        version = content.get("protocol_version")
         expect(re.fullmatch(r"\d+\.\d+(\.\d+)?", str(version)), f"protocol_version is {version!r}")
-        expect(_is_text(told.get("implementation")), f"implementation is {told.get('implementation')!r}")
-        language = told.get("language_info")
+        expect(
+            _is_text(content.get("implementation")), f"implementation is {content.get('implementation')!r}"
+        )
+        language = content.get("language_info")
         expect(isinstance(language, dict), f"language_info is {language!r}")
         assert isinstance(language, dict)
         expect(_is_text(language.get("name")), f"language_info.name is {language.get('name')!r}")
@@ -115,7 +116,7 @@ class Talk:
         )
 
     async def _welcome(self) -> None:
-        # An XPUB socket that is not XPUB_VERBOSE tells of the first subscription only.
+        # An XPUB socket that is not XPUB_VERBOSE reports the first subscription only.
         info = await asyncio.to_thread(read_connection_file, self._kernel.connection_file)
         if info is None:
             raise NotTried("its connection file has no addresses")
@@ -166,7 +167,7 @@ class Talk:
     async def _text(self) -> None:
         result = await self._kernel.execute(self._code("prints"))
         seen = _printed(result.outputs)
-        expect(seen.strip() == _TEXT, f"{_TEXT!r} came as {seen!r}")
+        expect(seen.strip() == TEXT, f"{TEXT!r} came as {seen!r}")
 
     async def _counts(self) -> None:
         counts = [(await self._execute(self._code("prints")))[0].get("execution_count") for _ in range(3)]
@@ -247,13 +248,13 @@ class Talk:
 
         def answer(prompt: str, _: bool) -> str:  # noqa: FBT001 - the signature of a provider
             asked.append(prompt)
-            return _TEXT
+            return TEXT
 
         result = await self._kernel.execute(self._code("asks"), stdin=answer)
         expect(asked, "nothing was asked")
         expect("name?" in asked[0], f"the prompt was {asked[0]!r}")
         seen = _printed(result.outputs)
-        expect(_TEXT in seen, f"the answer {_TEXT!r} came as {seen!r}")
+        expect(TEXT in seen, f"the answer {TEXT!r} came as {seen!r}")
 
     async def _late(self) -> None:
         result = await self._kernel.execute(self._code("many"))
@@ -267,29 +268,29 @@ class Talk:
         text = "".join(str(m.content.get("text", "")) for m in published if m.msg_type == "stream")
         count = len(text.split())
         expect(
-            count == MANY, f"{count} of {MANY} lines had come when it said idle: clients must wait for more"
+            count == MANY, f"{count} of {MANY} lines had come when it was idle: clients must wait for more"
         )
 
     async def _complete(self) -> None:
         code = (self._snippets.gets if self._snippets else "") or "a"
         reply, _ = await self._ask(messages.complete_request(code, len(code)))
-        told = reply.content
+        content = reply.content
         expect(reply.msg_type == "complete_reply", f"the answer is a {reply.msg_type}")
-        expect(told.get("status") == "ok", f"its status is {told.get('status')!r}")
-        expect(isinstance(told.get("matches"), list), f"matches is {told.get('matches')!r}")
-        ends = (told.get("cursor_start"), told.get("cursor_end"))
+        expect(content.get("status") == "ok", f"its status is {content.get('status')!r}")
+        expect(isinstance(content.get("matches"), list), f"matches is {content.get('matches')!r}")
+        ends = (content.get("cursor_start"), content.get("cursor_end"))
         expect(all(isinstance(each, int) for each in ends), f"cursor_start and cursor_end are {ends}")
 
     async def _inspect(self) -> None:
         code = (self._snippets.gets if self._snippets else "") or "a"
         reply, _ = await self._ask(messages.inspect_request(code, 1))
-        told = reply.content
+        content = reply.content
         expect(reply.msg_type == "inspect_reply", f"the answer is a {reply.msg_type}")
         expect(
-            isinstance(told.get("found"), bool),
-            f"found is {told.get('found')!r}, status {told.get('status')!r}",
+            isinstance(content.get("found"), bool),
+            f"found is {content.get('found')!r}, status {content.get('status')!r}",
         )
-        expect(isinstance(told.get("data"), dict), f"data is {told.get('data')!r}")
+        expect(isinstance(content.get("data"), dict), f"data is {content.get('data')!r}")
 
     async def _is_complete(self) -> None:
         known = {"complete", "incomplete", "invalid", "unknown"}
@@ -311,7 +312,7 @@ class Talk:
         expect(isinstance(found, dict), f"comms is {found!r}")
 
     async def _unknown(self) -> None:
-        self._kernel.client.request("shell", ("walk_the_plank_request", {}))
+        self._kernel.client.request("shell", ("no_such_request", {}))
         await self._ask(messages.kernel_info_request())
 
     async def _interrupt(self) -> None:

@@ -57,12 +57,12 @@ async def attempt(
         return Check(name, passed=False, why=why, required=required)
     except MoorageError as error:
         return Check(name, passed=False, why=_brief(str(error)), required=required)
-    except Exception as error:  # noqa: BLE001 - the boundary to what is under test: told as its failure
+    except Exception as error:  # noqa: BLE001 - the boundary to what is under test: reported as its failure
         return Check(name, passed=False, why=f"{type(error).__name__}: {error}", required=required)
     return Check(name, passed=True, required=required)
 
 
 def _brief(text: str, most: int = 400) -> str:
-    """Return an error's text without colours and the middle of what a kernel said last."""
+    """Return an error's text without colours and without the middle of what a kernel wrote last."""
     text = " ".join(strip(text).split())
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
