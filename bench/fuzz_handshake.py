@@ -42,7 +42,7 @@ from moorage.rendezvous.memory import Memory
 from moorage.rendezvous.registration import Registrar, shared_registrar
 from moorage.wire import zmtp
 from moorage.wire.connection import PORTS
-from moorage.wire.handshake import Agreed, Ask, Handshake, Heard, Registry, Send, parse
+from moorage.wire.handshake import Agreed, Handshake, PortsBound, Received, Registry, Send, parse
 from moorage.wire.registration import Terms
 
 NUMBERS = dict(zip(PORTS, range(5001, 5006), strict=True))
@@ -53,7 +53,7 @@ TOKENS = [b"<IDS|MSG>", b"", b"{}", b"null", b'{"kernel_id":"k"}', b"[" * 4000, 
 def request(terms: Terms) -> list[bytes]:
     """Return what a kernel sends."""
     kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
-    (send,) = kernel.handle(Ask("q"), time.time())
+    (send,) = kernel.handle(PortsBound("q"), time.time())
     assert isinstance(send, Send)
     return list(send.frames)
 
@@ -203,14 +203,14 @@ def kernels() -> None:
         with context.socket(zmq.REQ if dialect == "posit" else zmq.DEALER) as asking:
             asking.linger = 0
             asking.connect(terms.url)
-            (send,) = kernel.handle(Ask("q"), time.time())
+            (send,) = kernel.handle(PortsBound("q"), time.time())
             began = time.monotonic()
             asking.send_multipart(send.frames)
             if not asking.poll(10_000):
                 print("hangs", flush=True)
                 continue
             took = time.monotonic() - began
-            (agreed,) = kernel.handle(Heard(parse(asking.recv_multipart())), time.time())
+            (agreed,) = kernel.handle(Received(parse(asking.recv_multipart())), time.time())
             print(took if isinstance(agreed, Agreed) else agreed, flush=True)
 
 

@@ -33,12 +33,12 @@ from moorage.wire.connection import ConnectionInfo
 from moorage.wire.handshake import (
     MOST_BYTES,
     Agreed,
-    Ask,
     Event,
     Expired,
     Handshake,
-    Heard,
-    Refuse,
+    PortsBound,
+    Received,
+    Reject,
     Send,
     parse,
 )
@@ -110,12 +110,12 @@ def _register(handshake: Handshake, timeout: float) -> None:
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         socket.connect(where.url)
-        event: Event = Ask(uuid.uuid4().hex)
+        event: Event = PortsBound(uuid.uuid4().hex)
         while not _carry_out(handshake, event, socket):
             if not socket.poll(int(timeout * 1000)):
                 event = Expired()
             else:
-                event = Heard(parse(socket.recv_multipart()))
+                event = Received(parse(socket.recv_multipart()))
 
 
 def _carry_out(handshake: Handshake, event: Event, socket: zmq.Socket[bytes]) -> bool:
@@ -126,7 +126,7 @@ def _carry_out(handshake: Handshake, event: Event, socket: zmq.Socket[bytes]) ->
                 socket.send_multipart(frames)
             case Agreed():
                 return True
-            case Refuse(reason, why):
+            case Reject(reason, why):
                 raise _refused(handshake.terms, reason, why)
             case _:
                 assert_never(command)

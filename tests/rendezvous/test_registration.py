@@ -18,7 +18,7 @@ from moorage.errors import LaunchError, ProtocolError
 from moorage.rendezvous.registration import MOST_PEERS, Registrar, shared_registrar
 from moorage.wire import zmtp
 from moorage.wire.connection import PORTS
-from moorage.wire.handshake import Agreed, Ask, Handshake, Heard, parse
+from moorage.wire.handshake import Agreed, Handshake, PortsBound, Received, parse
 from moorage.wire.registration import Terms
 
 pytestmark = pytest.mark.anyio
@@ -49,9 +49,9 @@ async def register(context, terms):
     with context.socket(zmq.DEALER if terms.dialect == "docs" else zmq.REQ) as kernels:
         kernels.linger = 0
         kernels.connect(terms.url)
-        (send,) = kernel.handle(Ask("q"), NOW)
+        (send,) = kernel.handle(PortsBound("q"), NOW)
         await kernels.send_multipart(send.frames)
-        return kernel.handle(Heard(parse(await kernels.recv_multipart())), NOW)
+        return kernel.handle(Received(parse(await kernels.recv_multipart())), NOW)
 
 
 async def test_kernels_of_both_dialects_at_once(registrar, context):
@@ -142,7 +142,7 @@ async def test_a_peer_that_sends_no_registration_is_hung_up_on(registrar, contex
 async def test_a_peer_that_sends_more_once_acknowledged_is_hung_up_on(registrar):
     terms = terms_of(registrar, "good")
     registrar.expect(terms, lambda _: None)
-    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
+    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(PortsBound("q"), NOW)
     reader, writer = await asyncio.open_connection("127.0.0.1", registrar.port)
     try:
         async with asyncio.timeout(20):
@@ -162,7 +162,7 @@ async def test_so_many_peers_and_no_more_and_the_first_is_heard_before_it_goes(r
     terms = terms_of(registrar, "patient")
     heard = asyncio.get_running_loop().create_future()
     registrar.expect(terms, heard.set_result)
-    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(Ask("q"), NOW)
+    (send,) = Handshake("kernel", terms, terms.addresses(NUMBERS)).handle(PortsBound("q"), NOW)
     with ExitStack() as stack:
         first = stack.enter_context(socket.create_connection(("127.0.0.1", registrar.port)))
         while not registrar._peers:
@@ -240,7 +240,7 @@ async def test_a_peer_that_hangs_up_before_the_answer_is_no_trouble(registrar):
     heard = asyncio.get_running_loop().create_future()
     registrar.expect(terms, heard.set_result)
     kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
-    (send,) = kernel.handle(Ask("q"), NOW)
+    (send,) = kernel.handle(PortsBound("q"), NOW)
 
     def say_and_go():
         with zmq.Context() as context, context.socket(zmq.DEALER) as hasty:
@@ -299,6 +299,6 @@ async def test_the_answer_goes_out_even_if_the_loop_is_busy_right_after(registra
     terms = terms_of(registrar, "k")
     registrar.expect(terms, lambda _: None)
     kernel = Handshake("kernel", terms, terms.addresses(NUMBERS))
-    (send,) = kernel.handle(Ask("q"), NOW)
+    (send,) = kernel.handle(PortsBound("q"), NOW)
     assert json.loads(send.frames[-1])["kernel_id"] == "k"
     assert [type(command) for command in await register(context, terms)] == [Agreed]

@@ -20,12 +20,12 @@ from moorage.wire.handshake import (
     REMEMBERED,
     TABLE,
     Agreed,
-    Ask,
     Expired,
     Handshake,
-    Heard,
-    Refuse,
+    PortsBound,
+    Received,
     Registry,
+    Reject,
     Send,
     parse,
 )
@@ -57,7 +57,7 @@ def registry_of(*awaited):
 
 def asked(kernel, dialect):
     """What a ROUTER hears when the kernel asks."""
-    (send,) = kernel.handle(Ask("q"), NOW)
+    (send,) = kernel.handle(PortsBound("q"), NOW)
     return [PEER, *([b""] if dialect == "posit" else []), *send.frames]
 
 
@@ -85,7 +85,7 @@ def posit_request(content, key=b"secret", kind="handshake_request"):
 
 
 def reasons(commands):
-    return [command.reason for command in commands if isinstance(command, Refuse)]
+    return [command.reason for command in commands if isinstance(command, Reject)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -100,7 +100,7 @@ def test_a_joined_pair_agrees(dialect, numbers):
     assert (agreed.info.key, agreed.info.ip, agreed.kernel_id) == (b"secret", "127.0.0.1", "kid")
     envelope = 1 if dialect == "docs" else 2
     assert answer.frames[:envelope] == (PEER, b"")[:envelope]
-    (done,) = kernel.handle(Heard(parse(answer.frames[envelope:])), NOW)
+    (done,) = kernel.handle(Received(parse(answer.frames[envelope:])), NOW)
     assert done == Agreed(agreed.info, "kid")
     assert kernel.state == "agreed"
     assert not any(registry.refused.values())
@@ -139,53 +139,53 @@ def test_the_posit_dialect_is_what_ark_says_and_takes():
 def test_any_acknowledgement_will_do_in_the_docs_dialect():
     """xeus's own launcher says ACK, which is no JSON."""
     kernel = kernel_of(terms_of())
-    kernel.handle(Ask("q"), NOW)
-    assert isinstance(kernel.handle(Heard(parse(signed(b"secret", b"ACK"))), NOW)[0], Agreed)
+    kernel.handle(PortsBound("q"), NOW)
+    assert isinstance(kernel.handle(Received(parse(signed(b"secret", b"ACK"))), NOW)[0], Agreed)
 
 
 def test_kallichores_reply_with_null_metadata():
     kernel = kernel_of(terms_of("posit", ""))
-    kernel.handle(Ask("q"), NOW)
+    kernel.handle(PortsBound("q"), NOW)
     header = json.dumps({"msg_type": "handshake_reply"}).encode()
     reply = signed(b"secret", header, b"{}", b"null", b'{"status":"ok","capabilities":{}}')
-    assert isinstance(kernel.handle(Heard(parse(reply)), NOW)[0], Agreed)
+    assert isinstance(kernel.handle(Received(parse(reply)), NOW)[0], Agreed)
 
 
 def test_without_a_key_a_kernel_neither_signs_nor_checks():
     kernel = kernel_of(terms_of("posit", "", b""))
-    (send,) = kernel.handle(Ask("q"), NOW)
+    (send,) = kernel.handle(PortsBound("q"), NOW)
     assert send.frames[1] == b""
     header = json.dumps({"msg_type": "handshake_reply"}).encode()
     reply = parse([DELIMITER, b"", header, b"{}", b"{}", b'{"status":"ok"}'])
-    assert isinstance(kernel.handle(Heard(reply), NOW)[0], Agreed)
+    assert isinstance(kernel.handle(Received(reply), NOW)[0], Agreed)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_acknowledgement_signed_with_another_key_is_refused(dialect):
     mine, other = terms_of(dialect), terms_of(dialect, key=b"other")
     kernel, stranger = kernel_of(mine), kernel_of(other)
-    kernel.handle(Ask("q"), NOW)
+    kernel.handle(PortsBound("q"), NOW)
     answer, _ = registry_of(other).receive(asked(stranger, dialect), NOW)
     said = parse(answer.frames)
-    assert reasons(kernel.handle(Heard(said), NOW)) == ["bad signature"]
+    assert reasons(kernel.handle(Received(said), NOW)) == ["bad signature"]
     assert kernel.state == "refused"
-    assert kernel.handle(Heard(said), NOW) == [], "once is enough"
+    assert kernel.handle(Received(said), NOW) == [], "once is enough"
 
 
 def test_a_launcher_that_says_no():
     kernel = kernel_of(terms_of("posit"))
-    kernel.handle(Ask("q"), NOW)
+    kernel.handle(PortsBound("q"), NOW)
     header = json.dumps({"msg_type": "handshake_reply"}).encode()
     reply = signed(b"secret", header, b"{}", b"{}", b'{"status":"error","error":"not today"}')
-    (refuse,) = kernel.handle(Heard(parse(reply)), NOW)
+    (refuse,) = kernel.handle(Received(parse(reply)), NOW)
     assert refuse.why == "not today"
 
 
 def test_no_answer_comes():
     kernel = kernel_of(terms_of())
     assert kernel.handle(Expired(), NOW) == [], "nothing was asked"
-    kernel.handle(Ask("q"), NOW)
-    assert kernel.handle(Ask("q"), NOW) == [], "once is enough"
+    kernel.handle(PortsBound("q"), NOW)
+    assert kernel.handle(PortsBound("q"), NOW) == [], "once is enough"
     assert reasons(kernel.handle(Expired(), NOW)) == ["late"]
 
 
@@ -285,7 +285,7 @@ def test_a_kernel_is_awaited_with_a_key_and_an_id_of_its_own(odd):
 
 def test_no_repr_shows_ports_or_keys_that_were_sent():
     terms = terms_of()
-    (send,) = kernel_of(terms).handle(Ask("q"), NOW)
+    (send,) = kernel_of(terms).handle(PortsBound("q"), NOW)
     assert "5001" not in repr(send)
     assert "secret" not in repr(kernel_of(terms).terms)
 
@@ -345,7 +345,7 @@ class Pair(RuleBasedStateMachine):
     def ask(self):
         self.to_launcher += [
             [PEER, *command.frames]
-            for command in self.kernel.handle(Ask("q"), NOW)
+            for command in self.kernel.handle(PortsBound("q"), NOW)
             if isinstance(command, Send)
         ]
 
@@ -363,7 +363,7 @@ class Pair(RuleBasedStateMachine):
     def kernel_hears(self, keep):
         if self.to_kernel:
             frames = self.to_kernel[-1] if keep else self.to_kernel.pop()
-            self.kernel.handle(Heard(parse(frames)), NOW)
+            self.kernel.handle(Received(parse(frames)), NOW)
 
     @rule()
     def expire(self):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.errors import ProtocolError
-from moorage.wire.zmtp import MOST_BYTES, Listener, greeting, message, ready
+from moorage.wire.zmtp import MOST_BYTES, FirstMessage, greeting, message, ready
 
 frames = st.lists(st.binary(max_size=400), min_size=1, max_size=12)
 
@@ -22,8 +22,8 @@ def in_pieces(data, cuts):
 
 
 def greeted():
-    listener = Listener()
-    assert listener.hello() == greeting() + ready()
+    listener = FirstMessage()
+    assert listener.reply_greeting() == greeting() + ready()
     return listener
 
 
@@ -32,16 +32,16 @@ def greeted():
 def test_a_message_in_pieces_of_any_size(frames, cuts):
     listener = greeted()
     for piece in in_pieces(greeting() + ready(b"DEALER") + message(frames), cuts):
-        assert listener.heard is None
+        assert listener.frames is None
         listener.receive(piece)
-    assert listener.heard == tuple(frames)
+    assert listener.frames == tuple(frames)
     listener.receive(b"more, which is dropped")
-    assert listener.heard == tuple(frames)
+    assert listener.frames == tuple(frames)
 
 
 @pytest.mark.parametrize("kind", [zmq.DEALER, zmq.REQ])
 def test_libzmq_understands_and_is_understood(kind):
-    listener = Listener()
+    listener = FirstMessage()
     with socket.create_server(("127.0.0.1", 0)) as server, zmq.Context() as context:
         server.settimeout(20)
         with context.socket(kind) as peer:
@@ -51,11 +51,11 @@ def test_libzmq_understands_and_is_understood(kind):
             line, _ = server.accept()
             with line:
                 line.settimeout(20)
-                line.sendall(listener.hello())
-                while listener.heard is None:
+                line.sendall(listener.reply_greeting())
+                while listener.frames is None:
                     listener.receive(line.recv(7))
                 envelope = () if kind == zmq.DEALER else (b"",)
-                assert listener.heard == (*envelope, b"a", b"", b"x" * 1000)
+                assert listener.frames == (*envelope, b"a", b"", b"x" * 1000)
                 line.sendall(message([*envelope, b"answer", b"y" * 300]))
                 assert peer.poll(20_000)
                 assert peer.recv_multipart() == [b"answer", b"y" * 300]
@@ -80,7 +80,7 @@ def test_what_is_no_zmtp_or_too_much_is_refused(says):
     listener = greeted()
     with pytest.raises(ProtocolError):
         listener.receive(says)
-    assert listener.heard is None
+    assert listener.frames is None
 
 
 @settings(deadline=None)
@@ -96,7 +96,7 @@ def test_any_bytes_are_taken_or_refused(data, cuts, polite):
 
 
 def test_a_message_before_the_greeting_is_refused():
-    listener = Listener()
+    listener = FirstMessage()
     assert listener.receive(greeting() + ready(b"DEALER")) is None
     with pytest.raises(ProtocolError):
         listener.receive(message([b"a"]))
@@ -105,4 +105,4 @@ def test_a_message_before_the_greeting_is_refused():
 def test_commands_of_newer_versions_are_passed_over():
     listener = greeted()
     listener.receive(greeting() + ready() + b"\x04\x07\x04PING\x00\x00" + message([b"a"]))
-    assert listener.heard == (b"a",)
+    assert listener.frames == (b"a",)

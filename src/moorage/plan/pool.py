@@ -178,7 +178,7 @@ class PoolPlan:
         return [WakeAt(self._closed_until)]
 
     def _fill(self, now: float) -> list[Command]:
-        """Start what is missing, unless a back-off says later."""
+        """Start what is missing, unless a back-off delays it."""
         if now < self._closed_until:
             return []
         missing = self._size + len(self._waiting) - len(self._ready) - len(self._starting)

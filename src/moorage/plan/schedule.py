@@ -29,7 +29,7 @@ class Job(Struct, frozen=True):
         id: its name, used once.
         needs: ids of jobs that must have ended well before.
         cores: how many slots it takes; more than there are means all there are.
-        memory: bytes it says it will use, 0 when it does not say.
+        memory: bytes it is expected to use, 0 where that is unknown.
         expected: seconds it took last time, None when unknown.
         retries: how often it may be started again when its process died.
     """
@@ -90,7 +90,7 @@ class SlotGained(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Start nothing new; what runs may end. ``reason`` is told for each job that never ran."""
+    """Start nothing new; what runs may end. ``reason`` is given for each job that never ran."""
 
     reason: str
 
@@ -241,7 +241,7 @@ class Schedule:
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take in what happened at ``now`` (seconds) and return what to do about it, in order.
 
-        Raises ValueError when a job that is not running is said to have finished.
+        Raises ValueError when a job finishes that is not running.
         """
         commands: list[Command] = []
         match event:

@@ -9,7 +9,7 @@ from moorage.wire.connection import ConnectionInfo
 
 Way = Literal["handshake", "self-bind", "hold", "ipc"]
 LOOPBACK = "127.0.0.1"
-"""Where kernel and clients meet by TCP, unless the kernel's place says otherwise."""
+"""Where kernel and clients meet by TCP, unless the kernel's place has another address."""
 Choice = Literal["auto", "handshake", "self-bind", "hold", "ipc"]
 
 

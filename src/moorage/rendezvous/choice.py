@@ -22,7 +22,7 @@ else on libzmq.
 kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
 Where Unix sockets cannot be used, ports are held instead (:func:`spare`).
 
-5.6, not 5.5 as JEP 66 says: ipykernel 7.2 calls itself 5.5 and does not register.
+5.6, not 5.5 as in JEP 66: ipykernel 7.2 has 5.5 and does not register.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class DescribedKernel(Protocol):
 
     @property
     def metadata(self) -> JsonMapping:
-        """What else its author says."""
+        """What else its author has written."""
         ...
 
     @property
     def protocol_version(self) -> str:
-        """Which Jupyter protocol it speaks, where it says so."""
+        """The version of Jupyter's protocol that it names; empty where it names none."""
         ...
 
     @property
@@ -111,7 +111,7 @@ def ways(kernel: DescribedKernel, wanted: Choice = "auto") -> tuple[Way, ...]:
 
 
 def spare(kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
-    """Return what is left where Unix sockets cannot be used: held ports, unless ipc was asked for.
+    """Return what to try where Unix sockets cannot be used: held ports, unless ipc was requested.
 
     Args:
         kernel: its kernelspec.

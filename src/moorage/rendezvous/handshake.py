@@ -68,7 +68,7 @@ class HandshakeRendezvous:
             raise
 
     def renew(self) -> None:
-        """Await the kernel's next process; whatever an earlier one still says is refused.
+        """Await the kernel's next process; a registration of an earlier one is refused.
 
         Raises:
             OSError: the registration file cannot be written.
@@ -102,7 +102,7 @@ class HandshakeRendezvous:
     def _await(self) -> None:
         self._registrar.forget(self._kernel_id)
         self._info = None
-        # Another id for every process: what the one before it said is no registration of this one.
+        # Another id for every process: a message of the one before it is no registration of this one.
         self._kernel_id = secrets.token_hex(16)
         terms = Terms(
             dialect=self._dialect,

@@ -68,7 +68,7 @@ def port_of(held: socket.socket) -> int:
 
 
 class HoldRendezvous:
-    """Addresses held for a kernel that has to be told its ports."""
+    """Addresses held for a kernel that takes its ports from its connection file."""
 
     way: Way = "hold"
 

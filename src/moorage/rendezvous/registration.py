@@ -28,7 +28,7 @@ from moorage.wire.registration import Terms
 _log = logging.getLogger("moorage.rendezvous")
 
 MOST_PEERS = 256
-"""How many may be connected at once; the one that came first goes first, and is heard before."""
+"""How many may be connected at once; then the oldest is hung up on, after it was read once more."""
 
 # A wake-up accepts at most this many before other tasks get their turn: a few milliseconds.
 _BATCH = 64
@@ -57,7 +57,7 @@ class Registrar:
         self._loop = asyncio.get_running_loop()
         self._registry = Registry(lambda: secrets.token_hex(16))
         self._awaited: dict[str, OnRegistered] = {}
-        self._peers: dict[socket.socket, zmtp.Listener] = {}
+        self._peers: dict[socket.socket, zmtp.FirstMessage] = {}
         self._listening = _listen(ip)
         self._port = int(self._listening.getsockname()[1])
         self._loop.add_reader(self._listening, self._accept)
@@ -76,7 +76,7 @@ class Registrar:
         """Await a kernel until it has registered or is forgotten.
 
         Args:
-            terms: what its registration file says.
+            terms: those of its registration file.
             on_registered: called in the loop's thread with its addresses, once it has been acknowledged.
 
         Raises:
@@ -110,7 +110,7 @@ class Registrar:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    # It would be told of at once again, and nothing could be done about it again.
+                    # The loop would report it again at once, and no more could be done about it then.
                     self._loop.remove_reader(self._listening)
                     self._loop.call_later(_LATER, self._accept_again)
                     return
@@ -119,41 +119,41 @@ class Registrar:
             self._greet(peer)
 
     def _greet(self, peer: socket.socket) -> None:
-        listener = zmtp.Listener()
+        message = zmtp.FirstMessage()
         # A peer that sends a message before this side has greeted, as only a flood does, is hung up on before
         # it costs any more.
-        if not self._listen_to(peer, listener):
+        if not self._receive(peer, message):
             peer.close()
             return
-        self._say(peer, listener.hello())
-        self._peers[peer] = listener
-        self._loop.add_reader(peer.fileno(), self._hear, peer)
+        self._send(peer, message.reply_greeting())
+        self._peers[peer] = message
+        self._loop.add_reader(peer.fileno(), self._on_readable, peer)
         if len(self._peers) > MOST_PEERS:
             first = next(iter(self._peers))
-            self._hear(first)
+            self._on_readable(first)
             self._hang_up(first)
 
     def _accept_again(self) -> None:
         if self._listening.fileno() >= 0:
             self._loop.add_reader(self._listening, self._accept)
 
-    def _hear(self, peer: socket.socket) -> None:
-        listener = self._peers.get(peer)
-        if listener is not None and not self._listen_to(peer, listener):
+    def _on_readable(self, peer: socket.socket) -> None:
+        message = self._peers.get(peer)
+        if message is not None and not self._receive(peer, message):
             self._hang_up(peer)
 
-    def _listen_to(self, peer: socket.socket, listener: zmtp.Listener) -> bool:
-        """Take in what a peer says, and answer; False when it is to be hung up on."""
+    def _receive(self, peer: socket.socket, message: zmtp.FirstMessage) -> bool:
+        """Take in what a peer sends, and answer; False when it is to be hung up on."""
         try:
             data = peer.recv(zmtp.MOST_BYTES)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
             return False
-        if not data or listener.heard is not None:  # it has gone, or says more than there is to say
+        if not data or message.frames is not None:  # it has gone, or sends more than one message
             return False
         try:
-            frames = listener.receive(data)
+            frames = message.receive(data)
         except ProtocolError as error:
             self._registry.refused["malformed"] += 1
             _log.debug("a registration was refused: malformed (%s)", error.what)
@@ -168,7 +168,7 @@ class Registrar:
             match command:
                 case Send(answer):
                     answered = True
-                    self._say(peer, zmtp.message(answer))
+                    self._send(peer, zmtp.message(answer))
                 case Agreed(info, kernel_id):
                     if (on_registered := self._awaited.pop(kernel_id, None)) is not None:
                         on_registered(info)
@@ -176,7 +176,7 @@ class Registrar:
                     _log.debug("a registration was refused: %s (%s)", command.reason, command.why)
         return answered
 
-    def _say(self, peer: socket.socket, data: bytes) -> None:
+    def _send(self, peer: socket.socket, data: bytes) -> None:
         try:
             # Fewer bytes than any socket's buffer, into one that is empty: they go out whole.
             peer.send(data)

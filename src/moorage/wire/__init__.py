@@ -1,1 +1,1 @@
-"""What is said: messages, frames, signatures, connection records. No I/O, no clock."""
+"""The wire formats: messages, frames, signatures, connection records. No I/O, no clock."""

@@ -70,7 +70,7 @@ def dumps(obj: Any) -> bytes:
     """
     try:
         data = _encoder.encode(obj)
-        # msgspec writes NaN and infinities as null without a word; the standard library tells them apart.
+        # msgspec writes NaN and infinities as null silently; the standard library writes each as itself.
         if b"null" not in data:
             return data
     except RecursionError:
@@ -220,7 +220,7 @@ def _load_header(data: Buffer) -> Header:
 
 
 def _load_parent(data: Buffer) -> JsonObject:
-    # "No parent" is written {}, null, "" or [] depending on the kernel: none of it says more than {}.
+    # "No parent" is written {}, null, "" or [] depending on the kernel: all of them mean {}.
     found = loads(data)
     return found if isinstance(found, dict) else {}
 

@@ -1,11 +1,11 @@
 """The handshake: a kernel reports the ports it has bound, and its launcher acknowledges. No I/O, no clock.
 
-Two dialects are spoken. A ROUTER hears what stands here after its routing id:
+There are two dialects. A ROUTER receives these frames after its routing id:
 
 =======  ============================================  =============================================
 dialect  the kernel's request                          the launcher's answer
 =======  ============================================  =============================================
-docs     ``<IDS|MSG>``, signature, one JSON object:    the same form; what the object says is free
+docs     ``<IDS|MSG>``, signature, one JSON object:    the same form; the object has any content
          ports as strings, and ``kernel_id``
 posit    an empty frame (REQ's), ``<IDS|MSG>``,        the same form: ``handshake_reply``, with
          signature, four frames of a Jupyter message   ``status`` "ok" or "error" in its content
@@ -13,7 +13,7 @@ posit    an empty frame (REQ's), ``<IDS|MSG>``,        the same form: ``handshak
 =======  ============================================  =============================================
 
 The signature covers every frame after it. ``docs`` is jupyter_client's documentation of protocol 5.6, as
-xeus speaks it; ``posit`` is what ark and kallichore speak.
+xeus uses it; ``posit`` is that of ark and kallichore.
 
 Source: JEP 66, https://jupyter.org/enhancement-proposals/66-jupyter-handshaking/jupyter-handshaking.html,
 and "Registration messages" in https://jupyter-client.readthedocs.io/en/stable/messaging.html
@@ -50,8 +50,8 @@ Reason = Literal["malformed", "unknown kernel", "bad signature", "replay", "port
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one message says, before its signature is checked.
+class UncheckedMessage:
+    """One message, before its signature is checked.
 
     Attributes:
         dialect: which of the two it is in.
@@ -69,17 +69,17 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Ask:
+class PortsBound:
     """(Kernel.) The ports are bound: report them. ``msg_id`` names the request in the posit dialect."""
 
     msg_id: str
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The peer said this; ``msg_id`` names the answer in the posit dialect."""
+class Received:
+    """A message of the peer arrived; ``msg_id`` names the answer in the posit dialect."""
 
-    said: Said
+    message: UncheckedMessage
     msg_id: str = ""
 
 
@@ -88,7 +88,7 @@ class Expired:
     """(Kernel.) No answer came within the time allowed."""
 
 
-Event = Ask | Heard | Expired
+Event = PortsBound | Received | Expired
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,14 @@ class Agreed:
 
 
 @dataclass(frozen=True)
-class Refuse:
-    """What was heard is refused, or (kernel) the launcher has refused; ``why`` is for people."""
+class Reject:
+    """A message is refused, or (kernel) the launcher has refused; ``why`` is for people."""
 
     reason: Reason
     why: str
 
 
-Command = Send | Agreed | Refuse
+Command = Send | Agreed | Reject
 
 Input = Literal["ask", "good request", "odd request", "answer", "error", "bad answer", "expired"]
 
@@ -172,17 +172,17 @@ class Handshake:
             What to do now, in order.
         """
         match event:
-            case Ask(msg_id):
-                return self._ask(msg_id, now) if self._go("ask") else []
-            case Heard(said, msg_id):
-                return self._answer(said) if self.role == "kernel" else self._request(said, msg_id, now)
+            case PortsBound(msg_id):
+                return self._report(msg_id, now) if self._go("ask") else []
+            case Received(message, msg_id):
+                return self._answer(message) if self.role == "kernel" else self._request(message, msg_id, now)
             case Expired():
-                return [Refuse("late", "the registration was not answered")] if self._go("expired") else []
+                return [Reject("late", "the registration was not answered")] if self._go("expired") else []
         assert_never(event)
 
-    def signed_by_peer(self, said: Said) -> bool:
+    def signed_by_peer(self, message: UncheckedMessage) -> bool:
         """Tell, in constant time, whether the signature is right; without a key it is not looked at."""
-        return not self.terms.key or hmac.compare_digest(self._sign(said.parts), said.signature)
+        return not self.terms.key or hmac.compare_digest(self._sign(message.parts), message.signature)
 
     def _go(self, what: Input) -> bool:
         """Follow the table; False where it leads nowhere."""
@@ -191,7 +191,7 @@ class Handshake:
             self.state = to
         return to is not None
 
-    def _ask(self, msg_id: str, now: float) -> list[Command]:
+    def _report(self, msg_id: str, now: float) -> list[Command]:
         assert self._info is not None
         ports = {name: getattr(self._info, name) for name in PORTS}
         if self.terms.dialect == "docs":
@@ -200,41 +200,41 @@ class Handshake:
         header = _header("handshake_request", msg_id, self.terms.kernel_id or msg_id, "kernel", now)
         return [self._send((), [header, b"{}", b"{}", _json(ports)])]
 
-    def _request(self, said: Said, msg_id: str, now: float) -> list[Command]:
+    def _request(self, message: UncheckedMessage, msg_id: str, now: float) -> list[Command]:
         """The launcher's side; the signature is found right, or this is refused."""
-        if not self.signed_by_peer(said):
-            return [Refuse("bad signature", "it was not signed with this kernel's key")]
+        if not self.signed_by_peer(message):
+            return [Reject("bad signature", "it was not signed with this kernel's key")]
         try:
-            info = self.terms.addresses(said.content)
+            info = self.terms.addresses(message.content)
         except ProtocolError as error:
             if not self._go("odd request"):
-                return [Refuse("replay", "this kernel has registered already")]
-            numbers = all(_is_number(said.content.get(name)) for name in PORTS)
-            refusal: list[Command] = [Refuse("port out of range" if numbers else "malformed", error.why)]
-            if said.dialect == "posit":  # the other has no word for no
-                refusal.append(self._reply(said, msg_id, now, error.why))
+                return [Reject("replay", "this kernel has registered already")]
+            numbers = all(_is_number(message.content.get(name)) for name in PORTS)
+            refusal: list[Command] = [Reject("port out of range" if numbers else "malformed", error.why)]
+            if message.dialect == "posit":  # the other has no word for no
+                refusal.append(self._reply(message, msg_id, now, error.why))
             return refusal
         if not self._go("good request"):
-            return [Refuse("replay", "this kernel has registered already")]
-        return [self._reply(said, msg_id, now), Agreed(info, self.terms.kernel_id)]
+            return [Reject("replay", "this kernel has registered already")]
+        return [self._reply(message, msg_id, now), Agreed(info, self.terms.kernel_id)]
 
-    def _reply(self, said: Said, msg_id: str, now: float, error: str = "") -> Send:
+    def _reply(self, message: UncheckedMessage, msg_id: str, now: float, error: str = "") -> Send:
         content: JsonObject = {"status": "error", "error": error} if error else {"status": "ok"}
-        if said.dialect == "docs":
-            return self._send(said.envelope, [_json(content)])
-        # kallichore says what it can do; ark reads the status alone.
+        if message.dialect == "docs":
+            return self._send(message.envelope, [_json(content)])
+        # kallichore has its capabilities in it; ark reads the status alone.
         content |= {} if error else {"capabilities": {}}
         header = _header("handshake_reply", msg_id, self.terms.kernel_id or msg_id, "moorage", now)
-        return self._send(said.envelope, [header, said.parts[0], b"{}", _json(content)])
+        return self._send(message.envelope, [header, message.parts[0], b"{}", _json(content)])
 
-    def _answer(self, said: Said) -> list[Command]:
+    def _answer(self, message: UncheckedMessage) -> list[Command]:
         """The kernel's side."""
-        if not self.signed_by_peer(said):
+        if not self.signed_by_peer(message):
             why = "the answer was not signed with the key of the registration file"
-            return [Refuse("bad signature", why)] if self._go("bad answer") else []
-        if said.content.get("status") == "error":
-            why = str(said.content.get("error") or "the launcher refuses")
-            return [Refuse("malformed", why)] if self._go("error") else []
+            return [Reject("bad signature", why)] if self._go("bad answer") else []
+        if message.content.get("status") == "error":
+            why = str(message.content.get("error") or "the launcher refuses")
+            return [Reject("malformed", why)] if self._go("error") else []
         assert self._info is not None
         return [Agreed(self._info, self.terms.kernel_id)] if self._go("answer") else []
 
@@ -300,43 +300,43 @@ class Registry:
             What to do now: answers at once, then the agreement. Refusals are counted, and among them.
         """
         try:
-            said = parse(frames)
+            message = parse(frames)
         except ProtocolError as error:
-            return self._count([Refuse("malformed", error.what)])
-        if said.signature in self._accepted:
-            return self._count([Refuse("replay", "this message was accepted before")])
-        found = self._by_id(said) if said.dialect == "docs" else self._by_key(said)
-        if isinstance(found, Refuse):
+            return self._count([Reject("malformed", error.what)])
+        if message.signature in self._accepted:
+            return self._count([Reject("replay", "this message was accepted before")])
+        found = self._by_id(message) if message.dialect == "docs" else self._by_key(message)
+        if isinstance(found, Reject):
             return self._count([found])
-        commands = found.handle(Heard(said, self._new_id()), now)
+        commands = found.handle(Received(message, self._new_id()), now)
         if any(isinstance(command, Agreed) for command in commands):
             self._posit.pop(found.terms.kernel_id, None)
-            self._accepted[said.signature] = None
+            self._accepted[message.signature] = None
             if len(self._accepted) > REMEMBERED:
                 del self._accepted[next(iter(self._accepted))]
         return self._count(commands)
 
-    def _by_id(self, said: Said) -> Handshake | Refuse:
-        name = said.content.get("kernel_id")
+    def _by_id(self, message: UncheckedMessage) -> Handshake | Reject:
+        name = message.content.get("kernel_id")
         found = self._handshakes.get(name) if isinstance(name, str) else None
-        return Refuse("unknown kernel", "no kernel of that id is awaited") if found is None else found
+        return Reject("unknown kernel", "no kernel of that id is awaited") if found is None else found
 
-    def _by_key(self, said: Said) -> Handshake | Refuse:
+    def _by_key(self, message: UncheckedMessage) -> Handshake | Reject:
         for handshake in self._posit.values():
-            if handshake.signed_by_peer(said):
+            if handshake.signed_by_peer(message):
                 return handshake
         if self._posit:
-            return Refuse("bad signature", "no awaited kernel has the key it was signed with")
-        return Refuse("unknown kernel", "no kernel of this dialect is awaited")
+            return Reject("bad signature", "no awaited kernel has the key it was signed with")
+        return Reject("unknown kernel", "no kernel of this dialect is awaited")
 
     def _count(self, commands: list[Command]) -> list[Command]:
         for command in commands:
-            if isinstance(command, Refuse):
+            if isinstance(command, Reject):
                 self.refused[command.reason] += 1
         return commands
 
 
-def parse(frames: Sequence[bytes]) -> Said:
+def parse(frames: Sequence[bytes]) -> UncheckedMessage:
     """Take a request or an answer apart; its signature is yet to be checked.
 
     Args:
@@ -360,7 +360,7 @@ def parse(frames: Sequence[bytes]) -> Said:
         kind = (_load(rest[1]) or {}).get("msg_type")
         if kind not in ("handshake_request", "handshake_reply"):
             raise ProtocolError("A registration is of another message type")
-    return Said(dialect, envelope, rest[0], rest[1:], content or {})
+    return UncheckedMessage(dialect, envelope, rest[0], rest[1:], content or {})
 
 
 def _load(frame: bytes) -> JsonObject | None:

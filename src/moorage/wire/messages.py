@@ -1,4 +1,4 @@
-"""What is said: the message, its header, and the requests a client makes.
+"""The messages of Jupyter's protocol, their header, and the requests a client makes.
 
 The second half is the protocol's table of contents: one function per request, each returning what
 ``Session.request`` wants, ``(msg_type, content)``. Source: "Messaging in Jupyter" 5.3 to 5.6,
@@ -52,7 +52,7 @@ class Message(msgspec.Struct, frozen=True):
         header: its own header.
         parent_header: the header of the message that caused it, as it came; empty when nothing did.
         metadata: what the sender adds.
-        content: what is said; its shape depends on ``header.msg_type``.
+        content: its shape depends on ``header.msg_type``.
         buffers: binary frames, not copied and, by the protocol's rules, not signed.
         identities: routing frames before the delimiter; on iopub the topic.
     """

@@ -1,4 +1,4 @@
-"""What launcher and kernel know before they meet: the record behind a registration file.
+"""The record behind a registration file: what launcher and kernel know before they connect.
 
 It takes the place of a connection file, without ports. Three forms are read: that of the documentation
 (protocol 5.6, with ``registration_ip`` and ``kernel_id``), ark's (one ``ip``, and a number for a port), and

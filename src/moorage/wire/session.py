@@ -60,7 +60,7 @@ class Session:
         Args:
             channel: where it is to be sent.
             msg_type: what ``content`` holds.
-            content: what is said.
+            content: of the message.
             date: now, in ISO 8601 with a time zone.
             metadata: what to add.
             buffers: binary frames.
@@ -89,7 +89,7 @@ class Session:
     def receive(self, channel: str, frames: Sequence[Buffer]) -> Message:
         """Return the message in ``frames``, which came from ``channel`` and were never received before.
 
-        Without a key nothing can be told apart, and replays pass.
+        Without a key no message can be recognised, and replays pass.
 
         Raises:
             ProtocolError: no message, wrongly signed, or received before on any channel.

@@ -2,7 +2,7 @@
 
 libzmq's own sockets take messages of any number of frames, and keep an unfinished one in memory however
 long it grows: any program of the machine could fill that of a launcher which listens for registrations (377
-MB in 5 s, tried). Here a peer has said all it may with its first message, whose size is bounded.
+MB in 5 s, tried). Here a peer may send one message, whose size is bounded.
 
 Source: RFC 23, https://rfc.zeromq.org/spec/23/
 """
@@ -23,12 +23,12 @@ _NULL = b"NULL".ljust(20, b"\0")
 
 
 def greeting() -> bytes:
-    """Return what either side says first: version 3.0, no encryption."""
+    """Return what either side sends first: version 3.0, no encryption."""
     return (_SIGNATURE + b"\x03\x00" + _NULL).ljust(GREETING_BYTES, b"\0")
 
 
 def ready(kind: bytes = b"ROUTER") -> bytes:
-    """Return the command that follows: which kind of socket speaks."""
+    """Return the command that follows: the kind of the socket."""
     body = b"\x05READY" + b"\x0bSocket-Type" + len(kind).to_bytes(4) + kind
     return bytes([_COMMAND, len(body)]) + body
 
@@ -49,24 +49,24 @@ def message(frames: Sequence[bytes]) -> bytes:
 _HELLO = greeting() + ready()
 
 
-class Listener:
-    """What one peer says, from its greeting to the end of its first message.
+class FirstMessage:
+    """What one peer sends, from its greeting to the end of its first message.
 
     Attributes:
-        heard: the message's frames, once they are all there.
+        frames: those of the message, once they are all there.
     """
 
     def __init__(self) -> None:
-        """Begin before either side has said anything."""
-        self.heard: tuple[bytes, ...] | None = None
+        """Begin before either side has sent anything."""
+        self.frames: tuple[bytes, ...] | None = None
         self._answered = False
         self._buffer = bytearray()
         self._taken = 0
         self._greeted = False
         self._ready = False
-        self._frames: list[bytes] = []
+        self._parts: list[bytes] = []
 
-    def hello(self) -> bytes:
+    def reply_greeting(self) -> bytes:
         """Return this side's greeting, after which the peer may send its message."""
         self._answered = True
         return _HELLO
@@ -83,7 +83,7 @@ class Listener:
         Raises:
             ProtocolError: this is no ZMTP 3, wants encryption, or is too much. Hang up.
         """
-        if self.heard is not None:
+        if self.frames is not None:
             return None
         self._taken += len(data)
         self._buffer += data[: MOST_BYTES + 1]
@@ -91,9 +91,9 @@ class Listener:
             self._greet()
         while self._greeted and (frame := self._next()) is not None:
             if self._take(*frame):
-                return self.heard
+                return self.frames
         if self._taken > MOST_BYTES:
-            raise ProtocolError("A peer says too much for a registration")
+            raise ProtocolError("A peer sends too much for a registration")
         return None
 
     def _greet(self) -> None:
@@ -139,8 +139,8 @@ class Listener:
             return False
         if not (self._ready and self._answered):
             raise ProtocolError("A message came before either side was READY")
-        self._frames.append(body)
+        self._parts.append(body)
         if flags & _MORE:
             return False
-        self.heard = tuple(self._frames)
+        self.frames = tuple(self._parts)
         return True
