@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from moorage.cli.kernels_check import document, summary, told
+from moorage.cli.kernels_check import check_lines, document, summary
 from moorage.cli.main import main
 from moorage.cli.table import Screen
 from moorage.testing import Check, Verdict
@@ -22,9 +22,9 @@ VERDICT = Verdict("the kernel spec/made", CHECKS)
 
 def test_lines_in_a_pipe_and_in_a_terminal():
     plain, colours = Screen(None, colour=False), Screen(60, colour=True)
-    assert told(CHECKS[0], plain) == ["ok       it starts"]
-    assert told(CHECKS[1], plain) == ["FAIL     it stops", "         it runs"]
-    assert told(CHECKS[1], colours)[0].startswith("\x1b[1;31mFAIL")
+    assert check_lines(CHECKS[0], plain) == ["ok       it starts"]
+    assert check_lines(CHECKS[1], plain) == ["FAIL     it stops", "         it runs"]
+    assert check_lines(CHECKS[1], colours)[0].startswith("\x1b[1;31mFAIL")
 
 
 def test_the_verdict_in_a_sentence():

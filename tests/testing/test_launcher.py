@@ -30,9 +30,7 @@ class Careless:
 
     @asynccontextmanager
     async def launch(self, spec):
-        process = subprocess.Popen(
-            spec.argv, cwd=spec.cwd, env=spec.env, stdin=spec.stdin, stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen(spec.argv, cwd=spec.cwd, env=spec.env, stdout=subprocess.PIPE)
         try:
             yield Held(process)
         finally:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from moorage.discovery import Around, KernelSpec, KernelType, Lack, environments, from_blocking, kernelspec
+from moorage.discovery import (
+    Around,
+    KernelSpec,
+    KernelType,
+    Lack,
+    environments,
+    from_blocking,
+    kernelspec_provider,
+)
 from moorage.discovery import running as runs
 from moorage.testing import check_provider
 
@@ -33,7 +41,9 @@ def spec(**changes):
     return KernelType(replace(SPEC, **changes))
 
 
-@pytest.mark.parametrize("module", [kernelspec, environments, runs], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [kernelspec_provider, environments, runs], ids=lambda module: module.__name__
+)
 def test_moorages_own_conform(module, tmp_path):
     home = {"HOME": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path)}
     check_provider(module.provider, Around(tmp_path, home)).require()
