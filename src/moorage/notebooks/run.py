@@ -215,8 +215,7 @@ class _Run:
                 key=cache_key.cache_key(os.environ),
                 identify=identity,
                 guard=warden,
-                put=self._writer.put,
-                bring=self._writer.bring,
+                writer=self._writer,
             )
         except (UsageError, OutputError) as error:
             if named is not None or cache_key.VARIABLE in error.what:

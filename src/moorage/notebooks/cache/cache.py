@@ -54,6 +54,7 @@ from moorage.notebooks.cache.stored import (
 )
 from moorage.notebooks.output.atomic import copy_whole, sweep, write_whole
 from moorage.notebooks.output.guard import UNGUARDED, Guard
+from moorage.notebooks.output.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,8 +78,7 @@ class ResultCache:
         identify: returns a digest of what a kernel type is today (argv, resources), or an empty string
             when it is not there; called once per distinct type and lookup: memoise it.
         guard: deletes temporary files should moorage be killed.
-        put: puts a document's bytes in a place; None for wherever a caller says.
-        bring: puts a copy of an artefact in a place; None for the same.
+        writer: puts documents and artefacts in place; None to write wherever a caller says.
 
     Raises:
         UsageError: the folder is no cache of that key, see :class:`moorage.notebooks.cache.store.Store`.
@@ -92,11 +92,9 @@ class ResultCache:
         key: bytes,
         identify: Callable[[str], str] = str,
         guard: Guard = UNGUARDED,
-        put: Callable[[Path, bytes | Path], None] | None = None,
-        bring: Callable[[Path, bytes | Path], None] | None = None,
+        writer: Writer | None = None,
     ) -> None:
-        self._put_there = put
-        self._bring_there = bring
+        self._writer = writer
         self.files = FileStates()
         self.distributions = Distributions()
         self.names = Names()
@@ -364,9 +362,9 @@ class ResultCache:
         return plan
 
     def _put(self, path: Path, what: bytes | Path) -> None:
-        there = self._put_there if isinstance(what, bytes) else self._bring_there
-        if there is not None:
-            there(path, what)
+        if self._writer is not None:
+            put = self._writer.put if isinstance(what, bytes) else self._writer.bring
+            put(path, what)
         elif isinstance(what, bytes):
             write_whole(path, what, guard=self._guard)
         else:

@@ -264,7 +264,9 @@ def of_program(program: str, version: str, files: FileStates, run: Run) -> RunEn
         return f"the kernel's program {program} is not a file"
     states = reads.of_text(files, run.code, run.directory, run.started_ns)
     named = {name_below(run.root, path): state for path, state in sorted(states.items())}
-    return RunEnvironment(program, built(program), version, (), {}, named)
+    return RunEnvironment(
+        executable=program, built=built(program), version=version, sites=(), packages={}, files=named
+    )
 
 
 def changed_packages(then: RunEnvironment, distributions: Distributions) -> str:

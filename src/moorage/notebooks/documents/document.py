@@ -84,7 +84,14 @@ def load(path: Path) -> Document:
         reading = formats.read(path, data)
     kernel, language = _kernel_and_language(reading.notebook["metadata"], suffix)
     _complete_kernelspec(reading.notebook["metadata"])
-    return Document(path, reading.notebook, reading.format, kernel, language, reading.lines)
+    return Document(
+        path=path,
+        notebook=reading.notebook,
+        format=reading.format,
+        kernel=kernel,
+        language=language,
+        lines=reading.lines,
+    )
 
 
 def _kernel_and_language(metadata: JsonObject, suffix: str) -> tuple[str | None, str | None]:

@@ -125,7 +125,12 @@ def collect(
     missed = unmatched(configuration, names, gathering.met, gathering.walked)
     gathering.warnings += [f"{_short(configuration.path or '', cwd)}: {each}" for each in missed]
     return Collection(
-        tuple(files), root, out_dir, out_file, tuple(gathering.notes), tuple(gathering.warnings)
+        files=tuple(files),
+        root=root,
+        out_dir=out_dir,
+        out_file=out_file,
+        notes=tuple(gathering.notes),
+        warnings=tuple(gathering.warnings),
     )
 
 

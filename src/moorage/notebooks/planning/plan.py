@@ -139,12 +139,12 @@ def _project(folder: Path) -> Path:
 def _job(item: Item, dependencies: Dependencies, expected: Mapping[str, float]) -> Job:
     own = item.settings
     return Job(
-        item.name,
-        dependencies.notebooks[item.name].needs,
-        own.cores,
-        own.memory,
-        expected.get(item.name),
-        own.retries,
+        id=item.name,
+        needs=dependencies.notebooks[item.name].needs,
+        cores=own.cores,
+        memory=own.memory,
+        expected=expected.get(item.name),
+        retries=own.retries,
     )
 
 
