@@ -1,4 +1,4 @@
-"""The cache as one notebook sees it."""
+"""The result of one notebook in the cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def recipe(folder, *sources: str, **flags):
         return _recipe(made.context, item, input_files(item.file.path, item.settings))
 
 
-def remember(made: Planned) -> CachedResult:
+def cached_result(made: Planned) -> CachedResult:
     assert made.context.results.cache is not None
     return CachedResult(made.context, made.plan.items["x.py"], made.context.results.cache)
 
@@ -60,8 +60,8 @@ async def test_unknown_notebooks_are_a_miss(tmp_path):
     write(tmp_path, {"x.py": script("1")})
     async with planned(tmp_path, ["x.py"]) as made:
         document = load(tmp_path / "x.py")
-        assert remember(made).finished() is None
-        assert remember(made).outputs(document, native()) is None
+        assert cached_result(made).finished() is None
+        assert cached_result(made).outputs(document, native()) is None
 
 
 @pytest.mark.real
@@ -74,31 +74,31 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
             cell.update(outputs=[], execution_count=1)
         async with (
             launch(native(), cwd=tmp_path, warden=made.context.launching.warden.now) as kernel,
-            remember(made).watched(kernel, print) as watching,
+            cached_result(made).watched(kernel, print) as watching,
         ):
             await kernel.execute("import helper")
-            environment = await remember(made).environment(kernel, notebook, watching, print)
+            environment = await cached_result(made).environment(kernel, notebook, watching, print)
         assert isinstance(environment, RunEnvironment)
         assert "helper.py" in environment.files
         ran = Ran(
             "python3", {"ipynb": b"{}"}, environment, written={"ipynb": tmp_path / "out/x.ipynb"}, seconds=1.0
         )
-        remember(made).store(notebook, ran)
+        cached_result(made).store(notebook, ran)
         assert made.notes == []
-        hit = remember(made).finished()
+        hit = cached_result(made).finished()
         assert hit is not None
         assert hit.record.kernel == "python3"
         forced = replace(made.context, settings=replace(made.context.settings, force=True))
-        assert remember(replace(made, context=forced)).finished() is None
+        assert cached_result(replace(made, context=forced)).finished() is None
         write(tmp_path, {"helper.py": "changed = 1"})
     async with planned(tmp_path, ["x.py"]) as made:
-        assert remember(made).finished() is None
+        assert cached_result(made).finished() is None
 
 
 async def test_what_cannot_be_stored_is_a_notice(tmp_path):
     write(tmp_path, {"x.py": script("1")})
     async with planned(tmp_path, ["x.py"]) as made:
-        remember(made).store(load(tmp_path / "x.py").notebook, Ran("python3", {}, "unknown"))
+        cached_result(made).store(load(tmp_path / "x.py").notebook, Ran("python3", {}, "unknown"))
         assert made.notes == ["not cached: unknown"]
 
 

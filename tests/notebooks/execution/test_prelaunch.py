@@ -1,4 +1,4 @@
-"""Kernels ahead of the notebooks of a run: for which, and how many."""
+"""Kernels started before notebooks need them: for which, and how many."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(
     directories = {"a": tmp_path, "b": tmp_path, "c": elsewhere}
     async with (
         shared_warden(),
-        prelaunched(directories, SETTINGS, env={}) as ahead,
+        prelaunched(directories, SETTINGS, env={}) as prelaunch,
     ):
-        assert ahead is not None
+        assert prelaunch is not None
         options = launch_options(
             SPEC, SETTINGS, directory=tmp_path, env={"ALL": "1"}, fork=True, start_timeout=60
         )
-        assert ahead._ready.ready == 0
-        assert ahead.launch("c", SPEC, options | {"cwd": elsewhere}) is None
-        assert ahead.launch("a", replace(SPEC, name="other"), options) is None
-        async with ahead.launch("a", SPEC, options) as kernel:
+        assert prelaunch._ready.ready == 0
+        assert prelaunch.launch("c", SPEC, options | {"cwd": elsewhere}) is None
+        assert prelaunch.launch("a", replace(SPEC, name="other"), options) is None
+        async with prelaunch.launch("a", SPEC, options) as kernel:
             result = await kernel.execute("import os; print(os.getcwd(), os.environ['ALL'])")
             assert result.outputs[0]["text"] == f"{tmp_path} 1\n"
         async with asyncio.timeout(60):
-            while not ahead._ready.ready:
+            while not prelaunch._ready.ready:
                 await asyncio.sleep(0.01)
-        ahead.settled("c")
-        async with ahead.launch("b", SPEC, options) as kernel:
-            assert ahead._ready.ready == 0
+        prelaunch.settled("c")
+        async with prelaunch.launch("b", SPEC, options) as kernel:
+            assert prelaunch._ready.ready == 0
             assert (await kernel.execute("1")).status == "ok"
-        assert not ahead._ready._to_start.qsize()
-        assert not ahead._ready._ready
+        assert not prelaunch._ready._to_start.qsize()
+        assert not prelaunch._ready._ready

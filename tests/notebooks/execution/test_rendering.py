@@ -26,7 +26,7 @@ async def run(planned: Planned, name: str) -> tuple[Outcome, list[Outcome]]:
 
 
 @pytest.mark.real
-async def test_it_runs_the_source_as_it_is_now_and_remembers_it_as_that(tmp_path):
+async def test_it_runs_the_source_as_it_is_now_and_keeps_it_as_that(tmp_path):
     write(tmp_path, {"x.py": script("print('planned')")})
     async with planned(tmp_path, ["x.py"]) as made:
         write(tmp_path, {"x.py": script("print('edited')")})

@@ -13,7 +13,7 @@ from moorage.errors import MoorageError
 from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.client import Receiver
 from moorage.kernel.kernel import Kernel
-from moorage.notebooks.cache import environment as surroundings
+from moorage.notebooks.cache import environment as recorded
 from moorage.notebooks.cache import reads
 from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.environment import PROBE, Run, RunEnvironment
@@ -70,7 +70,7 @@ class CachedResult:
         return entry, self._cache.apply(entry, document.notebook)
 
     def renew(self, entry: Entry, documents: Mapping[str, bytes], shown: Mapping[str, FileState]) -> None:
-        """Remember the documents made from stored outputs."""
+        """Keep the documents made from stored outputs."""
         self._note(self._cache.renew(entry, documents, self._item.documents, shown))
 
     def shown(self, notebook: JsonMapping) -> dict[str, FileState]:
@@ -127,15 +127,15 @@ class CachedResult:
             trusted=bool(item.settings.inputs),
         )
         if python:
-            probe = surroundings.read_probe(answer)
+            probe = recorded.read_probe(answer)
             said = reads.decoded(probe.reads if probe is not None else "", run.log)
             if not isinstance(said, str):
                 await aside(lambda: cache.files.learn(reads.sizeable(said[1])))
-            return surroundings.of_python(probe, cache.files, cache.names, cache.distributions, run)
+            return recorded.of_python(probe, cache.files, cache.names, cache.distributions, run)
         program = kernel.spec.command(kernel.connection_file)[0]
         program = shutil.which(program) or program
         version = str(kernel.info.get("language_info", {}).get("version", ""))
-        return surroundings.of_program(program, version, cache.files, run)
+        return recorded.of_program(program, version, cache.files, run)
 
     def store(self, notebook: JsonObject, ran: Ran) -> None:
         """Keep a result that went well."""

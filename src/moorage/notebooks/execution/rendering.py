@@ -265,7 +265,7 @@ class Rendering:
             executor.write_back()  # what its children printed meanwhile
 
     async def _put_in_place(self, notebook: JsonObject, outcome: Outcome, ran: Ran) -> Outcome:
-        """Write everything, and remember it if it went well."""
+        """Write everything, and keep it in the cache if it went well."""
         data = self._publisher.write(notebook)
         made, missing = await self._publisher.collect()
         outcome = not_made(missing, self._publisher.outcome(outcome))

@@ -27,7 +27,7 @@ _LINE: Final = 2000
 
 
 class SourceLine(Struct, frozen=True):
-    """One line of the cell to blame.
+    """One line of the failed cell.
 
     Attributes:
         number: its line in the source file where that is known, else in the cell, from 1.
@@ -63,7 +63,7 @@ ASCII: Final = Symbols(
 )  # fmt: skip
 
 
-def blamed_line(outcome: Outcome) -> int | None:
+def failed_line(outcome: Outcome) -> int | None:
     """Return the line within the cell (from 1) that raised, where the traceback tells."""
     if outcome.error is None:
         return None
@@ -75,7 +75,7 @@ def file_line(outcome: Outcome) -> int | None:
     """Return the line of the source file to open, or None when it is not a text document."""
     if outcome.error is None or outcome.error.line is None:
         return None
-    return outcome.error.line + (blamed_line(outcome) or 1) - 1
+    return outcome.error.line + (failed_line(outcome) or 1) - 1
 
 
 def source_lines(outcome: Outcome) -> list[SourceLine]:
@@ -83,7 +83,7 @@ def source_lines(outcome: Outcome) -> list[SourceLine]:
     if outcome.error is None or not outcome.error.cell_source.strip():
         return []
     first = outcome.error.line or 1
-    blamed = blamed_line(outcome)
+    blamed = failed_line(outcome)
     lines = outcome.error.cell_source.rstrip("\n").split("\n")
     return [SourceLine(first + at, ansi.strip(text), at + 1 == blamed) for at, text in enumerate(lines)]
 
