@@ -22,7 +22,7 @@ class Failure:
     """The error of one notebook.
 
     Attributes:
-        cell: number of the cell among all cells of the notebook, from 1; 0 when no cell was to blame
+        cell: number of the cell among all cells of the notebook, from 1; 0 when it was none of them
             (the kernel did not start, the document could not be read).
         ename, evalue, traceback: as the kernel reported them (traceback lines may hold ANSI colours);
             for deaths and deadlines ``ename`` is the moorage error's class and ``evalue`` its sentence.

@@ -61,7 +61,7 @@ def test_sources_elsewhere_are_named_in_full(tmp_path, monkeypatch):
 
 def test_the_older_traceback_style_is_read_too():
     older = replace(FAILED, error=replace(FAILURE, traceback=("Input In [1], in <cell line: 2>()",)))
-    assert failed_notebook.blamed_line(older) == 2
+    assert failed_notebook.failed_line(older) == 2
 
 
 def test_a_long_cell_is_shown_around_the_line_that_raised():
@@ -84,7 +84,7 @@ def test_a_failure_without_cell_or_traceback_is_still_told():
 def test_no_number_in_a_traceback_is_too_long():
     lines = tuple(f"Cell In[1], line {'9' * 5000}\n\x1b[{'1' * 5000}mred\x1b[0m" for _ in range(2))
     made = replace(FAILED, error=Failure(1, "E", "x", lines, "a\nb"))
-    assert failed_notebook.blamed_line(made) is None
+    assert failed_notebook.failed_line(made) is None
     assert "red" in failure_block(made, root="", symbols=Symbols(), colour=True)
     assert "red" in ansi.to_html("\n".join(lines))
     assert ansi.to_html(f"\x1b[{';'.join(['1'] * 1_000_000)}mred") == '<span class="a-bold">red</span>'

@@ -271,7 +271,7 @@ def test_every_text_colour_is_readable_on_every_ground(scheme):
     for status in statuses:
         assert contrast(colours["on-bar"], colours[status]) >= 4.5, status
     for name in ("text", "muted"):
-        assert contrast(colours[name], colours["blame"]) >= 4.5, name
+        assert contrast(colours[name], colours["raised"]) >= 4.5, name
 
 
 def test_every_status_has_its_own_mark(folder):

@@ -172,8 +172,8 @@ class _Maker:
 
     def _detail(self, outcome: Outcome) -> Detail:
         source = source_lines(outcome)
-        blamed = next((at for at, line in enumerate(source) if line.blamed), 0)
-        start = max(0, min(blamed - _SOURCE_LINES // 2, len(source) - _SOURCE_LINES))
+        raised = next((at for at, line in enumerate(source) if line.raised), 0)
+        start = max(0, min(raised - _SOURCE_LINES // 2, len(source) - _SOURCE_LINES))
         shown = source[start : start + _SOURCE_LINES]
         text = traceback_text(outcome, colour=True)
         cut: list[str] = []

@@ -32,12 +32,12 @@ class SourceLine(Struct, frozen=True):
     Attributes:
         number: its line in the source file where that is known, else in the cell, from 1.
         text: the line, without control characters.
-        blamed: whether this is the line that raised.
+        raised: whether this is the line that raised.
     """
 
     number: int
     text: str
-    blamed: bool
+    raised: bool
 
 
 class Symbols(Struct, frozen=True):
@@ -79,13 +79,13 @@ def file_line(outcome: Outcome) -> int | None:
 
 
 def source_lines(outcome: Outcome) -> list[SourceLine]:
-    """Return the lines of the cell to blame, numbered as in the source file where that is known."""
+    """Return the lines of the failed cell, numbered as in the source file where that is known."""
     if outcome.error is None or not outcome.error.cell_source.strip():
         return []
     first = outcome.error.line or 1
-    blamed = failed_line(outcome)
+    raised = failed_line(outcome)
     lines = outcome.error.cell_source.rstrip("\n").split("\n")
-    return [SourceLine(first + at, ansi.strip(text), at + 1 == blamed) for at, text in enumerate(lines)]
+    return [SourceLine(first + at, ansi.strip(text), at + 1 == raised) for at, text in enumerate(lines)]
 
 
 def headline(outcome: Outcome) -> str:
@@ -132,11 +132,11 @@ def to_open(outcome: Outcome, root: str) -> list[str]:
 def source_block(outcome: Outcome, symbols: Symbols) -> list[str]:
     """Return the cell's source as numbered lines around the one that raised."""
     lines = source_lines(outcome)
-    blamed = next((at for at, line in enumerate(lines) if line.blamed), 0)
-    start = max(0, blamed - _CONTEXT) if len(lines) > 2 * _CONTEXT else 0
+    raised = next((at for at, line in enumerate(lines) if line.raised), 0)
+    start = max(0, raised - _CONTEXT) if len(lines) > 2 * _CONTEXT else 0
     stop = min(len(lines), start + 2 * _CONTEXT + 1)
     width = len(str(lines[stop - 1].number)) if lines else 0
-    marks = [symbols.pointer if line.blamed else " " for line in lines[start:stop]]
+    marks = [symbols.pointer if line.raised else " " for line in lines[start:stop]]
     shown = [
         f"{mark} {line.number:>{width}} {symbols.rule} {line.text}".rstrip()
         for mark, line in zip(marks, lines[start:stop], strict=True)
