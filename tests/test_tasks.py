@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from moorage.regular import raise_if_ended
-from moorage.tasks import aside, before_end, beside, every, reaped
+from moorage.tasks import before_end, beside, every, in_thread, reaped
 
 pytestmark = pytest.mark.anyio
 
@@ -122,10 +122,12 @@ async def test_a_call_that_raises_does_not_end_the_calls():
     assert told
 
 
-async def test_what_is_read_aside_comes_back():
-    assert await aside(lambda: threading.current_thread() is not threading.main_thread())
+async def test_what_is_read_in_a_thread_comes_back():
+    assert await in_thread(lambda: threading.current_thread() is not threading.main_thread())
     with pytest.raises(KeyError):
-        await aside(lambda: {}["x"])
+        await in_thread(lambda: {}["x"])
+    with pytest.raises(SystemExit):
+        await in_thread(lambda: sys.exit(3))
 
 
 async def test_cancelling_ends_the_reading():
@@ -141,20 +143,20 @@ async def test_cancelling_ends_the_reading():
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await aside(read)
+            await in_thread(read)
     assert began.is_set()
     assert await asyncio.to_thread(ended.wait, 60)
 
 
 ENDLESS = """
 import asyncio
-from moorage.tasks import aside
+from moorage.tasks import in_thread
 def work():
     while True:
         pass
 async def main():
     async with asyncio.timeout(0.2):
-        await aside(work)
+        await in_thread(work)
 asyncio.run(main())
 """
 

@@ -78,16 +78,16 @@ async def reaped(task: asyncio.Task[T]) -> None:
         raise cancelled
 
 
-def aside(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Begin blocking work in a thread and return what will come of it, to be awaited.
+def in_thread(work: Callable[[], T], *, name: str = "moorage") -> asyncio.Future[T]:
+    """Begin blocking work in a daemon thread and return its result, to be awaited.
 
     Cancelling is done at once; what ``work`` reads through :mod:`moorage.regular` then ends with an OSError.
-    Work of another kind goes on unheard, and the end of this process does not wait for it: its thread is a
-    daemon, where those of an executor would be waited for, however long foreign text keeps them.
+    Work of another kind goes on without effect, and the end of this process does not wait for it, as it would
+    for the threads of an executor.
 
     Args:
-        work: changes nothing that is of use when it does not come to its end. What it raises is raised by
-            awaiting.
+        work: leaves nothing behind when it does not come to its end. What it raises is raised by awaiting.
+        name: of the thread.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -104,12 +104,12 @@ def aside(work: Callable[[], T]) -> asyncio.Future[T]:
         with suppress(RuntimeError):  # the loop is closed: nothing waits any more
             try:
                 result = context.run(work)
-            except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
                 loop.call_soon_threadsafe(settle, future.set_exception, error)
             else:
                 loop.call_soon_threadsafe(settle, future.set_result, result)
 
-    threading.Thread(target=run, name="moorage aside", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return future
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from moorage.discovery import Around, KernelSpec, KernelType, from_blocking
-from moorage.discovery.base import in_thread, named
+from moorage.discovery.base import named
 
 SPEC = KernelSpec("box", ("x", "{connection_file}"), "Box", "box", provider="my")
 BOX = KernelType(SPEC)
@@ -58,38 +55,6 @@ async def test_plain_functions_become_a_provider_that_leaves_the_loop_alone():
     assert await provider.get("box", HERE) is BOX
     assert await provider.get("bix", HERE) is None
     assert threading.main_thread() not in threads
-
-
-@pytest.mark.anyio
-async def test_what_a_thread_raises_is_raised_here():
-    with pytest.raises(SystemExit):
-        await in_thread(lambda: sys.exit(3), name="x")
-
-
-@pytest.mark.anyio
-async def test_cancelling_abandons_the_thread():
-    release = threading.Event()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await in_thread(release.wait, name="x")
-    release.set()
-
-
-def test_a_thread_that_hangs_does_not_keep_the_program_alive():
-    program = """if True:
-        import asyncio, threading
-        from moorage.discovery.base import in_thread
-        async def main():
-            try:
-                async with asyncio.timeout(0.05):
-                    await in_thread(threading.Event().wait, name="for ever")
-            except TimeoutError:
-                print("left")
-        asyncio.run(main())
-    """
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
 
 
 def test_the_package_has_the_names_that_a_provider_is_written_with():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery import Around, KernelSpec, KernelType, from_blocking
-from moorage.discovery.entries import GROUP, OWN, aside, ask, ask_for, installed, load, own
+from moorage.discovery.entries import GROUP, OWN, ask, ask_for, in_daemon_thread, installed, load, own
 
 BOX = Path(__file__).parent / "files/box"
 ODD = Path(__file__).parent / "files/odd"
@@ -103,7 +103,7 @@ def test_a_kernel_type_of_another_name_is_told():
 
 
 def test_aside_returns_at_once_and_keeps_what_is_raised():
-    future = aside(lambda: sys.exit(3), name="x")
+    future = in_daemon_thread(lambda: sys.exit(3), name="x")
     assert isinstance(future.exception(60), SystemExit)
-    assert aside(lambda: 3, name="x").result(60) == 3
+    assert in_daemon_thread(lambda: 3, name="x").result(60) == 3
     assert not future.cancel()

@@ -12,10 +12,8 @@ A provider is found by the entry point group ``moorage.providers``. The entry po
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from moorage.discovery.kernelspec import KernelSpec
+from moorage.tasks import in_thread
 
 T = TypeVar("T")
 
@@ -178,37 +177,3 @@ def is_provider_name(name: str) -> bool:
 def named(name: str, types: Sequence[KernelType]) -> KernelType | None:
     """Return the kernel type of this name, without its provider's, or None."""
     return next((one for one in types if one.spec.name == name), None)
-
-
-async def in_thread(call: Callable[[], T], *, name: str) -> T:
-    """Run ``call`` in a daemon thread: not even the end of the program waits for it.
-
-    Args:
-        call: may block for as long as it likes.
-        name: of the thread.
-
-    Returns:
-        What ``call`` returns; what it raises is raised here. Cancelling abandons the thread.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # without an error it is call's own result
-
-    def work() -> None:
-        result, failure = None, None
-        try:
-            result = call()
-        except BaseException as error:  # noqa: BLE001 - the boundary between two threads: raised in the other
-            failure = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile: nothing waits
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=work, name=name, daemon=True).start()
-    return await done

@@ -115,7 +115,7 @@ def _checked(provider: str, found: object) -> tuple[KernelType, ...]:
     return tuple(found)
 
 
-def aside(work: Callable[[], T], *, name: str) -> Future[T]:
+def in_daemon_thread(work: Callable[[], T], *, name: str) -> Future[T]:
     """Start ``work`` in a daemon thread: not even the end of the program waits for it.
 
     Args:

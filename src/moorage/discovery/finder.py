@@ -53,7 +53,7 @@ async def resolve(name: str, *, directory: Path | None = None) -> KernelSpec:
     spec = _of_jupyter(name)
     if spec is not None:
         return spec
-    from moorage.discovery.base import in_thread
+    from moorage.tasks import in_thread
 
     return await in_thread(lambda: find(name, directory=directory), name=f"find {name}")
 
@@ -65,7 +65,7 @@ async def entered(spec: KernelSpec, base: Mapping[str, str]) -> dict[str, str]:
     """
     if spec.activation is None:
         return spec.environment(base)
-    from moorage.discovery.base import in_thread
+    from moorage.tasks import in_thread
 
     return await in_thread(lambda: spec.environment(base), name=f"enter {spec.name}")
 
@@ -121,7 +121,7 @@ def _of_provider(name: str, around: Around) -> KernelType | None:
     provider, slash, rest = name.partition("/")
     if not slash or provider == "spec":
         return None
-    from moorage.discovery.entries import OWN, aside, ask_for, installed, own
+    from moorage.discovery.entries import OWN, ask_for, in_daemon_thread, installed, own
     from moorage.discovery.settings import load_settings
 
     if provider in OWN:
@@ -129,7 +129,7 @@ def _of_provider(name: str, around: Around) -> KernelType | None:
     load = own(provider) or installed().get(provider)
     if load is None:
         return None
-    answer = aside(lambda: ask_for(load(), rest, around), name=f"find {name}")
+    answer = in_daemon_thread(lambda: ask_for(load(), rest, around), name=f"find {name}")
     try:
         error = answer.exception(_SECONDS)
     except TimeoutError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from moorage.directory import working_directory
 from moorage.discovery.base import Around, KernelType
 from moorage.discovery.cache import Cache, Kept
-from moorage.discovery.entries import OWN, Load, aside, ask, installed
+from moorage.discovery.entries import OWN, Load, ask, in_daemon_thread, installed
 from moorage.discovery.settings import DiscoverySettings, load_settings
 from moorage.errors import MoorageError
 
@@ -118,7 +118,7 @@ class Finder:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        answers = await asyncio.wrap_future(aside(self._ask, name="providers"))
+        answers = await asyncio.wrap_future(in_daemon_thread(self._ask, name="providers"))
         for futures, seconds in _waits(answers, patience):
             left = max(0.0, began + seconds - loop.time())
             if futures:
@@ -133,7 +133,7 @@ class Finder:
             for name, load in self._providers.items():
                 under_way = self._answers.get(name)
                 if under_way is None or under_way.done():
-                    self._answers[name] = aside(
+                    self._answers[name] = in_daemon_thread(
                         _answering(load, self._around, self._cache), name=f"find {name}"
                     )
             return dict(self._answers)

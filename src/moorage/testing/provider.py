@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from moorage.discovery.base import Around, KernelType, Provider, is_provider_name
-from moorage.discovery.entries import aside, ask, ask_for, made
+from moorage.discovery.entries import ask, ask_for, in_daemon_thread, made
 from moorage.discovery.listing import PATIENCE
 from moorage.testing.verdict import Check, Verdict
 
@@ -137,7 +137,7 @@ def _none(found: Iterable[str], name: str) -> Check:
 
 def _bounded(call: Callable[[], T]) -> tuple[T | None, str]:
     """Return what a call returns, or what is wrong with it."""
-    answer = aside(call, name="check")
+    answer = in_daemon_thread(call, name="check")
     try:
         error = answer.exception(_LONGEST)
     except TimeoutError:

@@ -30,7 +30,7 @@ from moorage.notebooks.output.shown import shown_files
 from moorage.notebooks.planning.item import Item
 from moorage.notebooks.planning.plan import named_from
 from moorage.notebooks.planning.settings import RenderSettings
-from moorage.tasks import aside
+from moorage.tasks import in_thread
 from moorage.version import __version__
 
 _PROBE_SECONDS = 10.0
@@ -130,7 +130,7 @@ class CachedResult:
             probe = recorded.read_probe(answer)
             said = reads.decoded(probe.reads if probe is not None else "", run.log)
             if not isinstance(said, str):
-                await aside(lambda: cache.files.learn(reads.sizeable(said[1])))
+                await in_thread(lambda: cache.files.learn(reads.sizeable(said[1])))
             return recorded.of_python(probe, cache.files, cache.names, cache.distributions, run)
         program = kernel.spec.command(kernel.connection_file)[0]
         program = shutil.which(program) or program
@@ -177,8 +177,8 @@ async def read_inputs(item: Item, cache: ResultCache) -> tuple[Path, ...]:
     """
     if not item.settings.inputs and not item.settings.needs:
         return ()
-    files = await aside(lambda: input_files(item.file.path, item.settings))
-    await aside(lambda: cache.files.learn(files))
+    files = await in_thread(lambda: input_files(item.file.path, item.settings))
+    await in_thread(lambda: cache.files.learn(files))
     return files
 
 

@@ -20,7 +20,7 @@ from moorage.notebooks.output.artifacts import Snapshot
 from moorage.notebooks.output.export import Target
 from moorage.notebooks.planning.item import Item
 from moorage.regular import MOST_DOCUMENT, read_regular
-from moorage.tasks import aside
+from moorage.tasks import in_thread
 
 
 class Publisher:
@@ -44,7 +44,7 @@ class Publisher:
             context = self._context
             context.results.conflicts.began(self._item.name, self._item.data.decode(errors="replace"))
             exclude = [context.folders.out] if context.folders.out != context.folders.root else []
-            self._before = await aside(
+            self._before = await in_thread(
                 lambda: artifacts.snapshot(
                     self._item.directory, self._patterns, root=context.folders.root, exclude=exclude
                 )
@@ -91,7 +91,7 @@ class Publisher:
             return {}, ()
         context, item = self._context, self._item
         before = self._before
-        found = await aside(lambda: artifacts.compare(before, outputs=item.settings.outputs))
+        found = await in_thread(lambda: artifacts.compare(before, outputs=item.settings.outputs))
         folder = item.file.output.parent
         mine, notes = context.results.conflicts.claim(item.name, found.artifacts)
         placed = artifacts.collect(

@@ -41,7 +41,7 @@ from moorage.notebooks.execution.prelaunch import launch_options
 from moorage.notebooks.execution.publish import Publisher, count_cells, not_made, unwritten
 from moorage.notebooks.planning.item import Item
 from moorage.regular import MOST_DOCUMENT, read_regular
-from moorage.tasks import aside
+from moorage.tasks import in_thread
 
 # What another attempt would meet again.
 _FINAL = (DocumentError, KernelTypeNotFound, LaunchError, MissingExtra, OutputError, UsageError)
@@ -135,7 +135,7 @@ class Rendering:
 
     async def _run(self) -> Outcome:
         await self._publisher.begin()
-        loading = aside(lambda: load(self._item.file.path))
+        loading = in_thread(lambda: load(self._item.file.path))
         # Should the kernel not start, what came of the text is not looked at.
         loading.add_done_callback(lambda done: done.cancelled() or done.exception())
         if (likely := self._likely_kernel()) is not None:
