@@ -182,6 +182,11 @@ cell prints reaches it through a pipe, in its own time, as with evcxr."""
 KINDS = (IPYKERNEL, WRAPPERS, APPLICATIONS, XEUS_PYTHON, XEUS_R, XEUS, ARK, IRKERNEL, DENO, DERIVED)
 """Every kind that is known; the first that fits counts."""
 
+IPYKERNEL_ARGUMENTS = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
+"""By which a Python starts its ipykernel; the connection file as in a kernelspec."""
+IPYKERNEL_METADATA = {"debugger": True}
+"""Metadata of its kernelspec, as ipykernel installs it."""
+
 FORKABLE_MODULES = frozenset().union(*(kind.modules for kind in KINDS if kind.forkable))
 """What a template of moorage's can run by ``-m``."""
 

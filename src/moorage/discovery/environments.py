@@ -27,13 +27,13 @@ from moorage.discovery.environment_folders import (
 )
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelTypeNotFound
+from moorage.kinds import IPYKERNEL_ARGUMENTS, IPYKERNEL_METADATA
 from moorage.regular import read_text
 from moorage.trust import Distrust
 
 NAME = "env"
 
 _KINDS: dict[str, Kind] = {"conda": "conda", "pixi": "conda", "pyenv": "python"}
-_ARGUMENTS = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
 def look(around: Around) -> list[KernelType]:
@@ -154,10 +154,10 @@ def _python_type(
     version = python_version(environment)
     spec = KernelSpec(
         name=name,
-        argv=(str(python), *_ARGUMENTS),
+        argv=(str(python), *IPYKERNEL_ARGUMENTS),
         display_name=f"Python {version} ({name})" if version else f"Python ({name})",
         language="python",
-        metadata={"debugger": True},
+        metadata=dict(IPYKERNEL_METADATA),
         provider=NAME,
         activation=activation,
     )

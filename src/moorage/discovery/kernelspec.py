@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from moorage.command import python_module
 from moorage.errors import KernelTypeNotFound
 from moorage.json_types import JsonMapping
-from moorage.kinds import IPYKERNEL
+from moorage.kinds import IPYKERNEL, IPYKERNEL_ARGUMENTS, IPYKERNEL_METADATA
 from moorage.regular import read_regular
 
 if TYPE_CHECKING:
@@ -170,10 +170,10 @@ def native() -> KernelSpec | None:
         return None
     return KernelSpec(
         name=NATIVE,
-        argv=(sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+        argv=(sys.executable, *IPYKERNEL_ARGUMENTS),
         display_name="Python 3 (ipykernel)",
         language="python",
-        metadata={"debugger": True},
+        metadata=dict(IPYKERNEL_METADATA),
     )
 
 

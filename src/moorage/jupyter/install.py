@@ -18,6 +18,7 @@ from pathlib import Path
 
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
 from moorage.errors import MissingExtra, OutputError, UsageError
+from moorage.kinds import IPYKERNEL_METADATA
 from moorage.regular import read_regular
 
 PROTOCOL = "5.6"
@@ -70,7 +71,7 @@ def kernelspec_of_ipykernel(display_name: str = "") -> NewKernelspec:
         "argv": [sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", "{connection_file}"],
         "display_name": display_name or "Python 3 (moorage)",
         "language": "python",
-        "metadata": {"debugger": True, "handshake": True},
+        "metadata": {**IPYKERNEL_METADATA, "handshake": True},
         "kernel_protocol_version": PROTOCOL,
     }
     return NewKernelspec("moorage-python3", content)
