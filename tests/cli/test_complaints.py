@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from moorage.cli.complaints import FAILED, USAGE, complain
-from moorage.errors import LaunchError, UsageError
+from moorage.errors import LaunchError, MissingExtra, UsageError
 
 
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
         (UsageError("no", do="Go"), USAGE, "error: no (E-USAGE). Go.\n"),
+        (MissingExtra("no", do="Go"), USAGE, "error: no (E-EXTRA). Go.\n"),
         (LaunchError("no", why="for a reason"), FAILED, "error: no (E-LAUNCH). for a reason.\n"),
     ],
 )

@@ -80,3 +80,13 @@ def test_a_source_that_looks_like_a_flag_stands_after_two_dashes(given):
 def test_nothing_is_abbreviated(words, capsys):
     assert main(["render", "a.py", *words]) == USAGE
     assert "there is no flag" in capsys.readouterr().err
+
+
+def test_a_kernel_that_does_not_exist_has_its_code_and_nothing_is_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.ipynb").write_text("{}")
+    assert main(["render", "a.ipynb", "--kernel", "pyhton3"]) == USAGE
+    told = capsys.readouterr()
+    assert told.err.startswith("error: no kernel type is called pyhton3 (E-NO-KERNEL). Did you mean python3")
+    assert told.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]

@@ -42,11 +42,21 @@ def test_a_document_on_stdout_is_alone_there(folder):
 
 
 def test_a_file_that_cannot_be_written_costs_none_of_the_others(folder, capsys):
-    code, out, _ = session("bad.ipynb", junit=Path("bad.ipynb/j.xml"), json=Path("-"), report=Path("r.html"))
-    assert code == 1
-    assert json.loads(out)
+    class Stderr(io.StringIO):
+        def write(self, text):
+            (folder / "j.xml").mkdir(exist_ok=True)  # while the run goes on
+            return super().write(text)
+
+    stdout, flags = io.StringIO(), {"junit": Path("j.xml"), "json": Path("-"), "report": Path("r.html")}
+    assert render_session(["bad.ipynb"], flags, stdout, Stderr()) == 1
+    assert json.loads(stdout.getvalue())
     assert (folder / "r.html").is_file()
-    assert capsys.readouterr().err.startswith("error: cannot write bad.ipynb/j.xml (E-OUTPUT). ")
+    assert capsys.readouterr().err.startswith("error: cannot write j.xml (E-OUTPUT). ")
+
+
+def test_the_last_line_says_where_results_and_report_are(folder):
+    _, out, _ = session(".", report=Path("t/r.html"), junit=Path("j.xml"))
+    assert out.splitlines()[-1] == "junit: j.xml  report: t/r.html"
 
 
 def test_wrong_configuration_is_raised_before_anything_is_done(folder):
@@ -60,6 +70,20 @@ def test_the_configuration_beside_the_sources_counts_from_elsewhere_too(folder):
     write(folder, {"demos/moorage.toml": '[render]\njson = "told.json"\n', "demos/x.ipynb": ""})
     assert session("demos")[0] == 1
     assert (folder / "demos/told.json").is_file()
+
+
+@pytest.mark.real
+def test_one_document_goes_to_stdout_and_nothing_else_does(moorage: Command):
+    write(moorage.cwd, {"a.py": script("print(6 * 7)"), "bad.py": script("1 / 0")})
+    done = moorage("render", "a.py", "-o", "-", code=0)
+    assert json.loads(done.stdout)["cells"][-1]["outputs"][0]["text"] == ["42\n"]
+    assert done.stderr.splitlines()[-1] == "results: stdout"
+    assert moorage("render", "a.py", "-o", "-", code=0).stdout == done.stdout
+    assert "<html" in moorage("render", "a.py", "-o", "-", "--to", "html", code=0).stdout
+    failed = moorage("render", "bad.py", "-o", "-", "--json", "r.json", code=1)
+    assert "ZeroDivisionError" in json.loads(failed.stdout)["cells"][-1]["outputs"][0]["ename"]
+    assert json.loads((moorage.cwd / "r.json").read_text())["notebooks"][0]["output"] == "-"
+    assert {path.name for path in moorage.cwd.glob("[!.]*")} == {"a.py", "bad.py", "r.json"}
 
 
 @pytest.mark.real

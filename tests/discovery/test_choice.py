@@ -135,3 +135,10 @@ def test_a_language_without_a_kernel(here):
     assert "Did you mean scheme" in caught.value.do
     with pytest.raises(KernelTypeNotFound, match="nowhere"):
         choose_kernel("python3", "python", "nowhere")
+
+
+def test_for_a_language_without_a_kernel_the_command_that_installs_one_is_told(here):
+    with pytest.raises(KernelTypeNotFound, match=r"no kernel for rust is here .*Type: cargo install evcxr"):
+        choose_kernel(None, "rust")
+    with pytest.raises(KernelTypeNotFound, match=r"called rust1 .*Here are: .*\. Type: cargo"):
+        choose_kernel("rust1", "rust")

@@ -19,6 +19,7 @@ from moorage.notebooks.jobserver import (
     advertised,
     find,
     give_back,
+    jobs_of,
 )
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -261,3 +262,17 @@ def test_a_recipe_without_the_mark_is_told_what_to_do(tmp_path):
     newer = done.stdout.startswith("Fifo")
     assert newer or "mark the recipe with +" in done.stdout
     assert make(tmp_path, "all:\n\tPYTHON client.py\n", script).stdout == "None\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "jobs"),
+    [
+        ("ks -j4 --jobserver-auth=3,4", 4),
+        (" -j2 -j12", 12),
+        ("-j --jobserver-auth=3,4", None),
+        ("-j0", None),
+        ("", None),
+    ],
+)
+def test_what_make_allows_in_all(flags, jobs):
+    assert jobs_of({"MAKEFLAGS": flags}) == jobs

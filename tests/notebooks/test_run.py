@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from command import printed, script, write
-from moorage.errors import OutputError, UsageError
-from moorage.notebooks.events import Note, NotebookStarted, RunFinished, RunStarted
+from moorage.errors import KernelTypeNotFound, OutputError, UsageError
+from moorage.notebooks.events import Note, NotebookStarted, Preparing, RunFinished, RunStarted
 from moorage.notebooks.run import render
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_done(folder, flags, says):
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises((UsageError, KernelTypeNotFound), match=says):
         await render(["a.py"], **flags)
     assert {path.name for path in folder.iterdir()} == {"a.py", "bad.ipynb"}
 
@@ -53,8 +53,15 @@ async def test_a_notebook_that_fails_is_no_exception(folder):
     report = await render(["bad.ipynb"], emit=events.append)
     assert [outcome.status for outcome in report.outcomes] == ["failed"]
     assert (report.ok, report.interrupted, report.executed) == (False, False, {})
-    assert isinstance(events[0], RunStarted)
+    assert [type(event) for event in events[:4]] == [Preparing, Preparing, Preparing, RunStarted]
     assert isinstance(events[-1], RunFinished)
+
+
+async def test_one_source_is_enough_and_unknown_options_are_refused(folder):
+    report = await render("bad.ipynb", no_cache=True)
+    assert [outcome.source for outcome in report.outcomes] == ["bad.ipynb"]
+    with pytest.raises(UsageError, match=r"moorage.render has no option jbos .*Did you mean jobs"):
+        await render("bad.ipynb", jbos=2)
 
 
 async def test_what_is_well_is_there(folder):
@@ -66,9 +73,14 @@ async def test_what_is_well_is_there(folder):
 
 
 async def test_the_report_comes_although_the_bundle_cannot_be_written(folder):
-    reports = []
+    reports, bundle = [], folder / "b.tar.gz"
+
+    def in_the_way(event):
+        if isinstance(event, RunFinished):
+            bundle.mkdir()
+
     with pytest.raises(OutputError, match="cannot write"):
-        await render(["bad.ipynb"], bundle=folder / "a.py/b.tar.gz", finish=reports.append)
+        await render(["bad.ipynb"], bundle=bundle, emit=in_the_way, finish=reports.append)
     assert [outcome.status for outcome in reports[0].outcomes] == ["failed"]
 
 

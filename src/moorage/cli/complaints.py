@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from moorage.errors import UsageError
+from moorage.errors import MissingExtra, UsageError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,4 +31,4 @@ def complain(error: Exception) -> int:
     sink = Sink(raw(sys.stderr))
     sink.write(text + "\n")
     sink.drain()
-    return USAGE if isinstance(error, UsageError) else FAILED
+    return USAGE if isinstance(error, UsageError | MissingExtra) else FAILED

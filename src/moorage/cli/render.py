@@ -97,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage render``."""
     # What is imported stays: looking for garbage in it costs 8 % of the start.
     gc.disable()
+    from moorage.cli.complaints import USAGE, complain
+    from moorage.errors import KernelTypeNotFound
     from moorage.process.warden.process import started_ahead
 
     with started_ahead() as warden:
@@ -104,7 +106,11 @@ def run(options: argparse.Namespace) -> int:
 
         gc.freeze()
         gc.enable()
-        return render_session(options.sources, _flags(options), sys.stdout, sys.stderr, warden=warden)
+        try:
+            return render_session(options.sources, _flags(options), sys.stdout, sys.stderr, warden=warden)
+        except KernelTypeNotFound as error:  # what --kernel names; nothing was done
+            complain(error)
+            return USAGE
 
 
 def _flags(options: argparse.Namespace) -> JsonObject:

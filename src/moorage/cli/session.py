@@ -13,7 +13,7 @@ from typing import IO, Any
 from moorage.cli.complaints import complain
 from moorage.cli.stdio import json_text, raw
 from moorage.errors import MoorageError, OutputError
-from moorage.notebooks.events import Event
+from moorage.notebooks.events import Event, FilesWritten
 from moorage.notebooks.output.named import write_named
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.request import RenderRequest, requested
@@ -58,16 +58,7 @@ def render_session(
         MoorageError: the run could not be carried out.
     """
     request = requested(sources, flags)
-    settings = request.settings
-    to_stdout = settings.json == Path("-")
-    presenter = choose_presenter(
-        stdout=stdout,
-        stderr=stderr,
-        environ=os.environ,
-        quiet=settings.quiet,
-        plain=settings.plain,
-        json_to_stdout=to_stdout,
-    )
+    presenter = _presenter(request, stdout, stderr)
     record = RunRecord()
     began = datetime.now(UTC)
     complaints: list[MoorageError] = []
@@ -79,7 +70,8 @@ def render_session(
 
     def finish(report: Report) -> None:
         written.append(Files(record, report, began, stdout))
-        complaints.extend(written[0].write(settings))
+        complaints.extend(written[0].write(request.settings))
+        emit(written[0].told())
 
     try:
         with presenter:
@@ -89,6 +81,18 @@ def render_session(
     finally:
         failed = [complain(error) for error in complaints]
     return max(exit_code(report.outcomes, interrupted=report.interrupted), *failed, 0)
+
+
+def _presenter(request: RenderRequest, stdout: IO[str], stderr: IO[str]) -> Presenter:
+    settings = request.settings
+    return choose_presenter(
+        stdout=stdout,
+        stderr=stderr,
+        environ=os.environ,
+        quiet=settings.quiet,
+        plain=settings.plain,
+        stdout_taken=request.to_stdout or settings.json == Path("-"),
+    )
 
 
 async def _run(
@@ -116,26 +120,45 @@ class Files:
         self._began = began
         self._sink = Sink(raw(stdout))
         self._overwrite = False
+        self._written: list[tuple[str, str]] = []
+
+    def told(self) -> FilesWritten:
+        """Return where results and further files are."""
+        documents = [name for each in self._report.outcomes for name in (each.output, *each.exports) if name]
+        alone = len(self._report.outcomes) == len(documents) == 1
+        if documents == ["-"]:
+            return FilesWritten("stdout", tuple(self._written))
+        results = documents[0] if alone else self._record.plan.out if documents else ""
+        return FilesWritten(results, tuple(self._written))
 
     def write(self, settings: RenderSettings) -> list[MoorageError]:
         """Write everything that was asked for, and return what could not be written."""
         report = self._report
         self._overwrite = settings.overwrite
-        wanted: list[tuple[Callable[[Path], None], Path | None]] = [
-            (self.json, settings.json),
-            (self.junit, settings.junit),
-            (self.report, settings.report),
+        if settings.out == Path("-"):
+            self._to_stdout(settings.to[0])
+        wanted: list[tuple[str, Callable[[Path], None], Path | None]] = [
+            ("json", self.json, settings.json),
+            ("junit", self.junit, settings.junit),
+            ("report", self.report, settings.report),
         ]
         if has_index(settings, [each.source for each in report.outcomes]):
-            wanted.append((self.index, report.out_dir / "index.html"))
+            wanted.insert(0, ("index", self.index, report.out_dir / "index.html"))
         complaints = []
-        for write, path in wanted:
+        for name, write, path in wanted:
             try:
                 if path is not None:
                     write(path)
+                    self._written += [] if path == Path("-") else [(name, _shown(path))]
             except Exception as error:  # noqa: BLE001 - the boundary between one file and the next
                 complaints.append(unexpected(error))
         return complaints
+
+    def _to_stdout(self, form: str) -> None:
+        """Hand the one document to stdout, if there is one."""
+        for path in self._report.out_dir.glob(f"*.{form}"):
+            self._sink.write(path.read_bytes())
+            self._sink.flush()
 
     def report(self, path: Path) -> None:
         """Write the report page."""
@@ -184,3 +207,9 @@ class Files:
 
         project = Path(self._record.plan.root).name
         return About(project=project, version=__version__, made=datetime.now(UTC).astimezone())
+
+
+def _shown(path: Path) -> str:
+    """Return a path as the user would write it here."""
+    here = Path.cwd()
+    return os.path.relpath(path) if path.absolute().is_relative_to(here) else str(path)

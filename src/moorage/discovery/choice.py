@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from moorage.directory import working_directory
 from moorage.discovery import finder
+from moorage.discovery.installs import COMMANDS, advice
 from moorage.discovery.kernelspec import KernelSpec, find_by_language, get
 from moorage.errors import KernelTypeNotFound
 
@@ -64,13 +65,16 @@ def choose_kernel(
         return spec, "" if named is None else _reason(named, spec)
     if (found := _nearest(language or "python", directory)) is not None:
         return found, _reason(named, found)
+    do = advice(_language(language))
     if missing is not None and named is not None:
         # With near names, which take a look at all providers; unless a broken kernel.json is the reason.
-        return finder.find(named, directory=directory), ""
-    raise KernelTypeNotFound(
-        f"no kernel for {language or 'python'} is here",
-        do="Type: pip install ipykernel" if not language or language in _PYTHON else "Install one",
-    )
+        try:
+            return finder.find(named, directory=directory), ""
+        except KernelTypeNotFound as error:
+            if error.why or error.do == do or _language(language) not in COMMANDS:
+                raise
+            raise KernelTypeNotFound(error.what, why=error.do, do=do) from None
+    raise KernelTypeNotFound(f"no kernel for {language or 'python'} is here", do=do)
 
 
 def _by_name(named: str, directory: Path | None) -> KernelSpec:

@@ -164,6 +164,8 @@ def _not_found(name: str, around: Around) -> KernelTypeNotFound:
         why = f"No provider is called {provider}"
     if _is_environment(name, around):
         do = f"Did you mean env/{name}?"
+    elif wanted in {"python", "python3"} and wanted not in known:
+        do = "Type: pip install ipykernel"
     elif near:
         do = f"Did you mean {' or '.join(near)}?"
     elif known:

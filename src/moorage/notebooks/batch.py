@@ -17,6 +17,7 @@ from moorage.errors import WardenLost
 from moorage.notebooks import jobserver
 from moorage.notebooks.events import (
     GOOD,
+    INTERRUPTED,
     MemorySampled,
     Note,
     NotebookFinished,
@@ -91,6 +92,11 @@ class Batch:
         self._outcomes: dict[str, Outcome] = {}
         self._tokens: Jobserver | None = None
         self._done = False
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The notebooks that run now."""
+        return tuple(self._attempts)
 
     def stop(self, reason: str) -> None:
         """Start nothing more and end what runs; what is finished is kept. Returns at once."""
@@ -180,13 +186,13 @@ class Batch:
 
     def _on_task_done(self, name: str) -> None:
         self._context.results.conflicts.ended(name)
-        outcome = self._results.pop(name, None) or Outcome(name, None, "skipped", reason="interrupted")
+        outcome = self._results.pop(name, None) or Outcome(name, None, "skipped", reason=INTERRUPTED)
         self._queue.put_nowait(_Ended(name, outcome))
 
     async def _attempt(self, name: str) -> None:
         """One attempt, from start to result."""
         item, attempt = self._items[name], self._attempts[name]
-        outcome = Outcome(name, None, "skipped", reason=item.missing or "interrupted")
+        outcome = Outcome(name, None, "skipped", reason=item.missing or INTERRUPTED)
         rendering: Rendering | None = None
         try:
             if not item.missing:

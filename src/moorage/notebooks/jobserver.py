@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,6 +84,17 @@ def advertised(makeflags: str) -> Advertised | None:
         elif _is_number(read) and _is_number(write):
             place = Pipe(int(read), int(write))
     return place
+
+
+def jobs_of(environ: Mapping[str, str]) -> int | None:
+    """Return how many jobs make and all that it starts may run at once; None where it does not say.
+
+    Args:
+        environ: the process's environment: ``-jN`` in MAKEFLAGS counts.
+    """
+    found = [re.fullmatch(r"-j(\d{1,6})", word) for word in environ.get("MAKEFLAGS", "").split()]
+    numbers = [int(match[1]) for match in found if match is not None]
+    return numbers[-1] if numbers and numbers[-1] > 0 else None
 
 
 def _is_number(text: str) -> bool:

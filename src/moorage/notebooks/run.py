@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from moorage.errors import OutputError, UsageError, sentence
 from moorage.notebooks import jobserver
@@ -19,7 +18,17 @@ from moorage.notebooks.cache import key as cache_key
 from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.state import make_state, state_obstacle
 from moorage.notebooks.display import display
-from moorage.notebooks.events import Event, Note, Outcome, RunFinished, RunStarted
+from moorage.notebooks.events import (
+    INTERRUPTED,
+    Abandoned,
+    Event,
+    Interrupted,
+    Note,
+    Outcome,
+    Preparing,
+    RunFinished,
+    RunStarted,
+)
 from moorage.notebooks.execution.context import Context, Folders, Launching, Results
 from moorage.notebooks.execution.kernels import identity
 from moorage.notebooks.execution.links import Links
@@ -29,12 +38,16 @@ from moorage.notebooks.output.bundle import hidden_files, layout, write_bundle
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.planning.extras import check_extras
+from moorage.notebooks.planning.options import RenderOptions, check_names, spelled_out
 from moorage.notebooks.planning.plan import Plan, find_documents, make_plan, named_from
 from moorage.notebooks.planning.request import RenderRequest, check_settings, requested
 from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.resources import notebooks_at_once, thread_environment, usable_cores
+from moorage.notebooks.signals import heard
+from moorage.plan.forecast import at_once
 from moorage.process.kernel_directory import make_directory
 from moorage.process.local import shared_warden
 
@@ -67,33 +80,60 @@ def _ignore(_event: Event) -> None:
     """Drop an event that is not listened to."""
 
 
+@spelled_out
 async def render(
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     *,
     emit: Callable[[Event], None] = _ignore,
     finish: Callable[[Report], None] | None = None,
     catch_signals: bool = False,
-    **flags: Any,
+    **options: Unpack[RenderOptions],
 ) -> Report:
     """Run notebooks and scripts, many at once, and write them with their outputs.
 
     Args:
-        sources: files, folders and globs.
+        sources: files, folders and globs, or one of them. Configuration files count as for the command.
         emit: called with every event of the run, in the loop's thread.
         finish: called with the report while private files (the notebooks behind pages) are still there.
         catch_signals: let SIGINT and SIGTERM stop the run cleanly; the main thread's loop only.
-        **flags: every flag of ``moorage render`` by its name with underscores (``out``, ``jobs``, ...).
+        out: folder for the outputs, or a file for the only one; default ``rendered``.
+        to: ``ipynb``, ``html``, ``md``, one or several.
+        jobs: how many notebooks at once; default is the cores that this process may use.
+        kernel: kernel type for all of them, whatever the documents say.
+        kernel_arg: arguments to add to the kernel's command.
+        param: parameters to set in every notebook.
+        env: environment variables for the kernels.
+        timeout, cell_timeout, start_timeout: seconds for a notebook, a cell, and the start of a kernel (60);
+            0 for no limit; texts such as ``"10m"`` too.
+        retries: how often a notebook is started anew when its kernel died (1).
+        fail_fast: start nothing more after the first failure.
+        allow_errors: run on after an error; the notebook still counts as failed.
+        cache: folder of the cache.
+        no_cache: neither read nor write the cache.
+        force: run everything, and write the cache.
+        overwrite: replace files that moorage did not make; never sources.
+        artifacts: patterns of files that the notebooks make, to be collected.
+        bundle: file to pack everything into: ``.tar.gz``, ``.tar`` or ``.zip``.
+        remove_cells: tags of cells to leave out.
+        isolate: ``net`` gives each kernel a network of its own, in which there is nothing but a loopback.
+        rendezvous: how to agree on addresses with kernels; default is what suits the kernel.
+        no_fork: start every kernel by itself, none from a template.
+        display: run one virtual X display for the kernels.
+        cluster: refused by this version.
 
     Returns:
         What became of every notebook: a notebook that fails is no exception.
 
     Raises:
         UsageError: the call cannot be carried out; nothing was done.
+        KernelTypeNotFound: there is no kernel type that ``kernel`` names; nothing was done.
+        MissingExtra: a package is not installed that the documents need; nothing was done.
         OutputError: the bundle cannot be written.
 
     Cancelling ends every kernel and leaves what was finished in place.
     """
-    request = requested(sources, flags)
+    check_names(options)
+    request = requested([sources] if isinstance(sources, str | Path) else sources, options)
     return await carry_out(request, emit=emit, finish=finish, catch_signals=catch_signals)
 
 
@@ -106,17 +146,24 @@ async def carry_out(
 ) -> Report:
     """Carry out a request; see :func:`render` for the rest."""
     check_settings(request.settings)
+    emit(Preparing("looking for documents"))
     request, collection = find_documents(request)
+    names = [file.name for file in collection.files]
+    check_extras(names, request.settings, told=finish is not None)
     async with AsyncExitStack() as stack:
         warden = RunWarden(await stack.enter_async_context(shared_warden()), stack)
         # Its own: runs in one loop share the warden, and may have sources of the same name.
         private = make_directory(warden.now)
         stack.callback(shutil.rmtree, private, ignore_errors=True)
+        emit(Preparing(f"reading {len(collection.files)} documents"))
+        if request.to_stdout:
+            collection = collection.placed(private / "stdout")
         plan = make_plan(request, collection, private=private)
         check_folder(collection.out_dir, cwd=request.cwd, typed="out" in request.typed)
         writer = _writer(plan, request, warden, private)
         check_targets(plan, request, writer, told=finish is not None)
         exporter = await stack.enter_async_context(Exporter(warden.now))
+        emit(Preparing("getting kernels ready"))
         run = _Run(request, plan, warden, emit, writer)
         context = await run.context(stack, exporter)
         report = await run.go(context, catch_signals=catch_signals)
@@ -172,7 +219,11 @@ class _Run:
         collection = self._plan.collection
         return Context(
             folders=Folders(
-                root=collection.root, home=self._plan.home, cwd=self._request.cwd, out=collection.out_dir
+                root=collection.root,
+                home=self._plan.home,
+                cwd=self._request.cwd,
+                out=collection.out_dir,
+                to_stdout=self._request.to_stdout,
             ),
             settings=self._settings,
             launching=await self._launching(stack),
@@ -226,7 +277,29 @@ class _Run:
 
     async def go(self, context: Context, *, catch_signals: bool) -> Report:
         """Run everything."""
-        plan, settings = self._plan, self._settings
+        server, slots = self._at_once()
+        batch = Batch(context, self._plan.items, self._plan.jobs, slots=slots, server=server)
+        self._announce(context, slots if server is None else jobserver.jobs_of(os.environ) or slots)
+        interrupted = False
+
+        def stop(by: str) -> None:
+            nonlocal interrupted
+            interrupted = True
+            self._emit(Interrupted(self._clock(), batch.running, by))
+            batch.stop(INTERRUPTED)
+
+        def leave() -> None:
+            self._emit(Abandoned(self._clock()))
+
+        with heard(stop, leave) if catch_signals else nullcontext():
+            outcomes = await batch.run()
+            self._after_run(context, outcomes)
+            self._emit(RunFinished(self._clock(), outcomes, interrupted))
+        return Report(outcomes, self._clock(), interrupted, self._executed(), context.folders.out)
+
+    def _at_once(self) -> tuple[jobserver.Advertised | None, int]:
+        """Return make's jobserver, where there is one, and how many notebooks may run at once."""
+        settings = self._settings
         server = None if settings.jobs else jobserver.find(os.environ)
         slots = self._slots
         if isinstance(server, jobserver.Unusable):
@@ -234,34 +307,35 @@ class _Run:
             server, slots = None, 1
         elif server is not None:
             slots = max(slots, self._most)
-        if self._most < min(settings.jobs or self._cores, len(plan.items)):
+        if self._most < min(settings.jobs or self._cores, len(self._plan.items)):
             text = f"the limit on open files lets only {self._most} run at once: raise it with ulimit -n"
             self._emit(Note("notice", text))
-        batch = Batch(context, plan.items, plan.jobs, slots=slots, server=server)
+        return server, slots
+
+    def _announce(self, context: Context, slots: int) -> None:
+        """Tell the plan, and what is to be noted of it."""
+        plan, folders = self._plan, context.folders
         started = RunStarted(
             tuple(plan.items),
-            min(slots, len(plan.items)),
-            str(context.folders.root),
-            context.folders.shown(context.folders.out),
+            at_once(plan.jobs, slots),
+            str(folders.root),
+            "" if folders.to_stdout else folders.shown(folders.out),
             dict(plan.expected),
+            self._again(cached=context.results.cache is not None),
         )
         self._emit(started)
         for text in plan.notes:
             self._emit(Note("notice", text))
         for text in plan.warnings:
             self._emit(Note("warning", text))
-        interrupted = False
 
-        def stop() -> None:
-            nonlocal interrupted
-            interrupted = True
-            batch.stop("interrupted")
-
-        with _signals(stop) if catch_signals else nullcontext():
-            outcomes = await batch.run()
-        self._after_run(context, outcomes)
-        self._emit(RunFinished(self._clock(), outcomes, interrupted))
-        return Report(outcomes, self._clock(), interrupted, self._executed(), context.folders.out)
+    def _again(self, *, cached: bool) -> str:
+        """Return what the same command does after an interruption."""
+        if cached and not self._settings.force:
+            return "the same command goes on from there"
+        if cached:
+            return "the same command without --force goes on from there"
+        return "the same command begins anew, since nothing is cached"
 
     def _executed(self) -> dict[str, Path]:
         """Return the executed notebook of each source that has one."""
@@ -315,24 +389,3 @@ def _usual_cache(state: Path) -> Path:
     if why := state_obstacle(state):
         raise UsageError(f"{state / 'cache'} is not taken as a cache", why=why)
     return state / "cache"
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM stop the run, and the second one end this process at once."""
-    loop = asyncio.get_running_loop()
-    kinds = (signal.SIGINT, signal.SIGTERM)
-
-    def first() -> None:
-        for kind in kinds:
-            loop.remove_signal_handler(kind)
-            signal.signal(kind, signal.SIG_DFL)
-        stop()
-
-    for kind in kinds:
-        loop.add_signal_handler(kind, first)
-    try:
-        yield
-    finally:
-        for kind in kinds:
-            loop.remove_signal_handler(kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from command import script, write
@@ -15,6 +17,8 @@ async def test_paths_are_shown_as_the_user_would_write_them(tmp_path):
     async with planned(tmp_path, ["a"]) as run:
         assert run.context.folders.shown(tmp_path / "out/x.ipynb") == "out/x.ipynb"
         assert run.context.folders.shown(tmp_path.parent / "y") == str(tmp_path.parent / "y")
+        to_stdout = replace(run.context.folders, to_stdout=True)
+        assert to_stdout.shown(to_stdout.out / "x.ipynb") == "-"
 
 
 async def test_an_item_runs_where_its_source_lies(tmp_path):

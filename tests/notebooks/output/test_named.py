@@ -12,7 +12,14 @@ import pytest
 from foreign_user import give_away
 from moorage.errors import OutputError
 from moorage.notebooks.output.bundle import Member, write_bundle
-from moorage.notebooks.output.named import check_named, is_made, leads_out, named_obstacle, write_named
+from moorage.notebooks.output.named import (
+    check_named,
+    is_made,
+    leads_out,
+    named_obstacle,
+    unwritable,
+    write_named,
+)
 from moorage.notebooks.output.writer import identities
 from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.report import About, report_page
@@ -165,3 +172,19 @@ def test_a_file_that_another_user_has_put_into_a_folder_like_tmp_is_not_taken_fo
     assert obstacle(shared / "theirs") == "foreign"
     shared.chmod(0o775)  # of a team
     assert obstacle(shared / "theirs") is None
+
+
+def test_what_cannot_be_written_is_seen_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    assert unwritable(tmp_path / "new/folders/r.html") == ""
+    assert unwritable(tmp_path / "file") == ""
+    assert unwritable(Path("/dev/stdout")) == ""
+    assert unwritable(tmp_path / "folder") == "It is a folder"
+    assert unwritable(tmp_path / "file/r.html") == f"{tmp_path / 'file'} is no folder"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_seen_before(tmp_path):
+    tmp_path.chmod(0o500)
+    assert unwritable(tmp_path / "r.html") == f"{tmp_path} may not be written to"

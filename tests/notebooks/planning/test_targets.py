@@ -10,11 +10,13 @@ import pytest
 from command import script, write
 from foreign_user import give_away
 from moorage.errors import UsageError
+from moorage.notebooks.events import RunStarted
 from moorage.notebooks.output.made import FILE_NAME
 from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.planning.request import requested
 from moorage.notebooks.planning.settings import RenderSettings
 from moorage.notebooks.planning.targets import check_folder, has_index
-from moorage.notebooks.run import render
+from moorage.notebooks.run import carry_out, render
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +41,7 @@ async def refused(folder: Path, sources: list[str], says: str, **flags) -> None:
     """Check that a run is refused and that nothing at all has changed."""
     before = contents(folder)
     with pytest.raises(UsageError, match=says):
-        await render(sources, finish=lambda _: None, **flags)
+        await carry_out(requested(sources, flags), finish=lambda _: None)
     assert contents(folder) == before
 
 
@@ -133,6 +135,15 @@ async def test_what_the_user_changed_since_is_the_users(folder):
     await refused(folder, ["a.py"], "changed since moorage wrote it")
 
 
+@pytest.mark.parametrize("flag", ["report", "junit", "json", "bundle"])
+@pytest.mark.parametrize(
+    ("path", "why"), [("a.ipynb/x/r.zip", "a.ipynb is no folder"), ("folder.zip", "It is a folder")]
+)
+async def test_a_report_that_cannot_be_written_is_refused_before_the_run(folder, flag, path, why):
+    write(folder, {"a.ipynb": "{}", "folder.zip/x": ""})
+    await refused(folder, ["a.ipynb"], f"--{flag} {path} cannot be written .*{why}", **{flag: path})
+
+
 async def test_outputs_never_become_sources(folder):
     write(folder, {"docs/a.py": CELLS, "docs/old/mine.ipynb": "{}"})
     Writer(folder / "docs/old").write(folder / "docs/old/sub/a.ipynb", b"{}")
@@ -140,9 +151,9 @@ async def test_outputs_never_become_sources(folder):
     for sources in (["docs"], ["docs/old"]):
         started = []
         await render(sources, emit=started.append, out="out", no_cache=True, timeout=0.001)
+        (begun,) = [event for event in started if isinstance(event, RunStarted)]
         assert (
-            set(started[0].sources)
-            == {"docs": {"a.py", "old/mine.ipynb"}, "docs/old": {"mine.ipynb"}}[sources[0]]
+            set(begun.sources) == {"docs": {"a.py", "old/mine.ipynb"}, "docs/old": {"mine.ipynb"}}[sources[0]]
         )
     assert (folder / "docs/old" / FILE_NAME).exists()
 

@@ -32,8 +32,8 @@ PIPE, TERMINAL = io.StringIO, Terminal
         (TERMINAL, TERMINAL, {"plain": True}, XTERM, Plain),
         (TERMINAL, TERMINAL, {"quiet": True}, XTERM, Quiet),
         (TERMINAL, TERMINAL, {}, {"TERM": "dumb"}, Plain),
-        (PIPE, TERMINAL, {"json_to_stdout": True}, XTERM, Live),
-        (PIPE, PIPE, {"json_to_stdout": True}, XTERM, Plain),
+        (PIPE, TERMINAL, {"stdout_taken": True}, XTERM, Live),
+        (PIPE, PIPE, {"stdout_taken": True}, XTERM, Plain),
         (PIPE, PIPE, {}, {"GITHUB_ACTIONS": "true"}, GitHub),
         (PIPE, PIPE, {"quiet": True}, {"GITHUB_ACTIONS": "true"}, GitHub),
     ],
@@ -52,7 +52,7 @@ def written(stdout, stderr, **options):
 
 
 def test_json_has_stdout_to_itself():
-    out, err = written(PIPE(), PIPE(), json_to_stdout=True)
+    out, err = written(PIPE(), PIPE(), stdout_taken=True)
     assert out == ""
     assert "cavity" in err
 

@@ -63,3 +63,13 @@ def test_lines_are_text_and_commands_are_one_line():
     sink.line("a\n ::error::x ##[y]\x1b]0;t\x07\x1b[31mred")
     sink.command("::error::\x1b[2Ja\nb")
     assert stream.getvalue() == "a\n \\::error::x #\\#[y]\x1b[31mred\x1b[0m\n::error::a\\nb\n"
+
+
+def test_a_document_goes_out_as_it_is_whatever_the_encoding():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w", encoding="ascii") as piped:
+        sink = Sink(piped)
+        sink.write("地\x1b".encode())
+        sink.drain()
+        piped.close()
+        assert reader.read() == "地\x1b".encode()

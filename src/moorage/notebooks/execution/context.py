@@ -30,15 +30,19 @@ class Folders:
             same one whichever sources are named beside it.
         cwd: the working directory.
         out: folder of the outputs.
+        to_stdout: whether the one document goes to stdout; ``out`` is a private folder then.
     """
 
     root: Path
     home: Path
     cwd: Path
     out: Path
+    to_stdout: bool = False
 
     def shown(self, path: Path) -> str:
         """Return a path as the user would write it: relative to the working directory where that is below."""
+        if self.to_stdout and path.is_relative_to(self.out):
+            return "-"
         return os.path.relpath(path, self.cwd) if path.is_relative_to(self.cwd) else str(path)
 
 

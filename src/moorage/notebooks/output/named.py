@@ -66,6 +66,24 @@ def named_obstacle(
     return None if not _is_planted(path, status) and (not status.st_size or is_made(path)) else "foreign"
 
 
+def unwritable(path: Path) -> str:
+    """Return why no file can be written at a path, in one clause; empty when it can, as far as can be seen.
+
+    Args:
+        path: absolute. Folders that are not there yet are made.
+    """
+    if _SPECIAL.fullmatch(os.fspath(path)):
+        return ""
+    if path.is_dir():
+        return "It is a folder"
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written to"
+
+
 def _is_planted(path: Path, status: os.stat_result) -> bool:
     """Return whether another user has put a file into a folder like /tmp: it keeps its owner and mode."""
     folder = path.parent.stat()

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from moorage.errors import UsageError
 from moorage.notebooks.globs import matches
@@ -58,6 +58,11 @@ class Collection(Struct, frozen=True):
     out_file: Path | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def placed(self, folder: Path) -> Collection:
+        """Return the same documents, whose outputs go into another folder, side by side."""
+        files = tuple(structs.replace(file, output=folder / file.output.name) for file in self.files)
+        return structs.replace(self, files=files, out_dir=folder)
 
 
 class _Gathering(Struct):

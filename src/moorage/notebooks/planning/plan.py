@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorage.configuration import searched
-from moorage.errors import DocumentError
+from moorage.errors import DocumentError, UsageError
 from moorage.notebooks.documents.document import load
 from moorage.notebooks.output.artifacts import check_pattern
 from moorage.notebooks.planning.collect import Collection, SourceFile, collect
@@ -56,11 +56,13 @@ def find_documents(request: RenderRequest) -> tuple[RenderRequest, Collection]:
 
     Raises:
         UsageError: see :func:`moorage.notebooks.planning.collect.collect` and
-            :meth:`moorage.notebooks.planning.request.RenderRequest.written_to`.
+            :meth:`moorage.notebooks.planning.request.RenderRequest.written_to`; or ``-o -`` is to hold more
+            than one document.
     """
-    collection = collect(
-        request.sources, out=request.settings.out, configuration=request.configuration, cwd=request.cwd
-    )
+    out = None if request.to_stdout else request.settings.out
+    collection = collect(request.sources, out=out, configuration=request.configuration, cwd=request.cwd)
+    if request.to_stdout and (number := len(collection.files)) > 1:
+        raise UsageError(f"-o - is one document, but there are {number} sources", do="Give -o a folder")
     return request.written_to(collection.out_file), collection
 
 

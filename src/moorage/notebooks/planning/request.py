@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moorage.directory import working_directory
 from moorage.discovery.finder import find
-from moorage.errors import KernelTypeNotFound, LaunchError, UsageError
+from moorage.errors import LaunchError, UsageError
 from moorage.json_types import JsonMapping
 from moorage.notebooks.documents.formats import SCRIPTS
 from moorage.notebooks.output.bundle import bundle_format
@@ -36,6 +36,11 @@ class RenderRequest:
     configuration: Configuration
     settings: RenderSettings
     typed: frozenset[str]
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the one document goes to standard output: ``-o -``."""
+        return self.settings.out == Path("-")
 
     def overwrites(self, path: Path) -> bool:
         """Return whether files that moorage did not make may be replaced at a path.
@@ -94,6 +99,7 @@ def check_settings(settings: RenderSettings) -> None:
 
     Raises:
         UsageError: it cannot be carried out.
+        KernelTypeNotFound: there is no kernel type that ``--kernel`` names.
         MoorageError: another reason why it cannot be here, such as a namespace that the system does not give.
     """
     if settings.bundle is not None:
@@ -101,6 +107,8 @@ def check_settings(settings: RenderSettings) -> None:
     _check_formats(settings.to)
     if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
         _check_formats([settings.out.suffix.removeprefix(".")])  # x.py is hardly the name of a folder
+    if settings.out == Path("-"):
+        _check_stdout(settings)
     choice_within(settings.isolate, settings.rendezvous)
     if settings.isolate == "net" and (error := obstacle()) is not None:
         raise error
@@ -109,12 +117,24 @@ def check_settings(settings: RenderSettings) -> None:
     if settings.kernel is not None:
         try:
             find(settings.kernel)
-        except (KernelTypeNotFound, LaunchError) as error:
+        except LaunchError as error:
             raise UsageError(error.what, why=error.why, do=error.do) from None
     if settings.cluster is not None:
         raise UsageError(
             "this version of moorage runs notebooks on this machine only", do="Leave --cluster out"
         )
+
+
+def _check_stdout(settings: RenderSettings) -> None:
+    """Refuse what cannot go together with a document on standard output."""
+    what, do = "-o - writes one document and nothing else", "Give -o a folder"
+    if len(settings.to) > 1:
+        raise UsageError(what, why=f"--to says {','.join(settings.to)}", do="Choose one format")
+    for flag in ("bundle", "artifacts"):
+        if getattr(settings, flag):
+            raise UsageError(what, why=f"--{flag} needs files that stay", do=do)
+    if settings.json == Path("-"):
+        raise UsageError("-o - and --json - would both be written to stdout", do="Give one of them a file")
 
 
 def _check_formats(formats: Sequence[str]) -> None:

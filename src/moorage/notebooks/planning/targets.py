@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from moorage.errors import UsageError
-from moorage.notebooks.output.named import leads_out, named_obstacle
+from moorage.notebooks.output.named import leads_out, named_obstacle, unwritable
 from moorage.notebooks.output.writer import REASONS, Obstacle, Writer, identities
 from moorage.notebooks.planning.plan import Plan
 from moorage.notebooks.planning.request import RenderRequest
@@ -55,7 +55,7 @@ def check_targets(plan: Plan, request: RenderRequest, writer: Writer, *, told: b
         told: whether the files that tell of the run are written, the index among them.
 
     Raises:
-        UsageError: a file is in the way, or one path would be written twice.
+        UsageError: a file is in the way, one path would be written twice, or a report cannot be written.
     """
     settings, cwd = request.settings, request.cwd
     met: list[tuple[Path, Obstacle]] = []
@@ -67,6 +67,9 @@ def check_targets(plan: Plan, request: RenderRequest, writer: Writer, *, told: b
     sources = identities(item.file.path for item in plan.items.values())
     for path, what in _named(settings, cwd, told=told):
         _take(path, what, taken, cwd)
+        if why := unwritable(path):
+            do = "Give another place or name"
+            raise UsageError(f"{what} {_short(path, cwd)} cannot be written", why=why, do=do)
         obstacle = named_obstacle(path, cwd=cwd, overwrite=request.overwrites(path), sources=sources)
         if obstacle is not None:
             met.append((path, obstacle))

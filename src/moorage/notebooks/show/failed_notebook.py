@@ -123,7 +123,7 @@ def to_open(outcome: Outcome, root: str) -> list[str]:
     if source.startswith(".."):
         source = str(whole.absolute())
     files = [f"{source}:{line}" if line else source]
-    if outcome.output is not None:
+    if outcome.output is not None and outcome.output != "-":
         cell = f" (cell {outcome.error.cell})" if outcome.error and outcome.error.cell else ""
         files.append(outcome.output + cell)
     return [ansi.one_line(name) for name in files]

@@ -100,7 +100,7 @@ def total_line(tally: Tally, now: float, width: int, symbols: Symbols) -> Text:
     """Return the run in one line: done of total, failed, cached, time so far, time left, jobs."""
     from rich.text import Text
 
-    done, counts = len(tally.outcomes), tally.counts
+    done, counts = sum(tally.counts.values()), tally.counts
     failed = sum(counts[status] for status in ("failed", "timeout", "died"))
     left = tally.remaining(now)
     # Text, style, and when to give way on a narrow terminal: the highest goes first.

@@ -22,7 +22,7 @@ def choose_presenter(
     environ: Mapping[str, str],
     quiet: bool = False,
     plain: bool = False,
-    json_to_stdout: bool = False,
+    stdout_taken: bool = False,
 ) -> Presenter:
     """Return the presenter that suits the streams.
 
@@ -30,7 +30,7 @@ def choose_presenter(
     ``--quiet``                                   failures alone, on stderr
     stdout is a terminal                          live display, on stderr if that is a terminal too
     stdout is a pipe or a file, or ``--plain``    plain lines on stdout
-    ``--json -``                                  stdout is the document's; as above, on stderr
+    ``--json -``, ``-o -``                        stdout is the document's; as above, on stderr
     ``GITHUB_ACTIONS=true``                       as above, with annotations, groups and step summary
     ============================================  =====================================================
 
@@ -44,9 +44,9 @@ def choose_presenter(
         environ: its environment.
         quiet: show failures alone.
         plain: show lines even in a terminal.
-        json_to_stdout: stdout is taken by ``--json -``.
+        stdout_taken: stdout is taken by ``--json -`` or ``-o -``.
     """
-    lines = stderr if quiet or json_to_stdout else stdout
+    lines = stderr if quiet or stdout_taken else stdout
     smart = environ.get("TERM", "") != "dumb"
     on_github = environ.get("GITHUB_ACTIONS") == "true"
     if lines.isatty() and smart and find_spec("rich") and not (quiet or plain or on_github):

@@ -64,10 +64,14 @@ class Sink:
         """Return the stream's descriptor; raises ``OSError`` where it has none."""
         return self._stream.fileno()
 
-    def write(self, text: str) -> int:
-        """Write ``text`` as it is and return its length: for what draws, and strips what is foreign."""
+    def write(self, text: str | bytes) -> int:
+        """Write ``text`` as it is and return its length: for what draws, and strips what is foreign.
+
+        Bytes are a document of the user's, and go out whatever the stream's encoding.
+        """
         if self.lost is None:
-            self._waiting += text.encode(self.encoding, "backslashreplace")
+            encoded = text if isinstance(text, bytes) else text.encode(self.encoding, "backslashreplace")
+            self._waiting += encoded
         return len(text)
 
     def flush(self) -> None:
@@ -100,7 +104,7 @@ class Sink:
             descriptor = self._descriptor()
             while self._waiting and self.lost is None:
                 if descriptor is None:
-                    text = self._waiting.decode(self.encoding)
+                    text = self._waiting.decode(self.encoding, "backslashreplace")
                     self._waiting.clear()
                     self._stream.write(text)
                 elif select.select([], [descriptor], [], patience)[1]:
