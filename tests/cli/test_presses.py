@@ -1,4 +1,4 @@
-"""Ctrl-C is heard in a loop, and by a question that holds up the loop."""
+"""Ctrl-C is handled in a loop, and by a question that holds up the loop."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.anyio
 async def test_each_press_is_handled_in_the_loop():
     before = signal.getsignal(signal.SIGINT)
     done = asyncio.Event()
-    heard: list[None] = []
+    handled: list[None] = []
 
-    def hear() -> None:
-        heard.append(None)
-        if len(heard) == 2:
+    def press() -> None:
+        handled.append(None)
+        if len(handled) == 2:
             done.set()
 
-    with presses(hear):
+    with presses(press):
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
         await asyncio.wait_for(done.wait(), 60)
@@ -38,26 +38,26 @@ async def test_each_press_is_handled_in_the_loop():
 
 
 async def test_one_that_comes_before_the_wait_ends_it():
-    heard: list[None] = []
-    with presses(lambda: heard.append(None)) as found:
+    handled: list[None] = []
+    with presses(lambda: handled.append(None)) as found:
         signal.raise_signal(signal.SIGINT)
         assert select.select([found], [], [], 60)[0]
-        found.hear()
-        found.hear()
+        found.handle_pending()
+        found.handle_pending()
         assert not select.select([found], [], [], 0)[0]
-    assert heard == [None]
+    assert handled == [None]
 
 
 async def test_a_question_ends_at_a_press_that_came_before_it():
-    heard: list[None] = []
+    handled: list[None] = []
     reading, writing = os.pipe()
     with os.fdopen(reading) as stdin, os.fdopen(writing, "wb", buffering=0) as typed:
         terminal = Terminal(stdin, io.StringIO(), io.StringIO(), quiet=False)
-        with presses(lambda: heard.append(None)) as found, terminal.needed(lambda: None, found):
+        with presses(lambda: handled.append(None)) as found, terminal.needed(lambda: None, found):
             signal.raise_signal(signal.SIGINT)
             with pytest.raises(KeyboardInterrupt):
                 terminal.ask("Who? ", hidden=False)
-            assert heard == [None]
+            assert handled == [None]
             typed.write(b"Ada\nGrace\nJo")
             assert [terminal.ask("", hidden=False) for _ in range(2)] == ["Ada", "Grace"]
             typed.write("\u00e9\n".encode())
@@ -80,7 +80,7 @@ async def test_a_question_goes_on_beside_a_full_pipe():
     with os.fdopen(in_read) as stdin, os.fdopen(out_write, "w") as stdout:
         terminal = Terminal(stdin, stdout, io.StringIO(), quiet=False)
         reader = threading.Thread(target=read_then_type)
-        terminal.tell("x" * 300_000)
+        terminal.write("x" * 300_000)
         reader.start()
         assert terminal.ask("Who? ", hidden=False) == "Ada"
         reader.join()

@@ -71,23 +71,23 @@ async def _examine(output: _Silent, *, start: bool) -> tuple[list[Finding], list
 
 
 class _Silent:
-    """Tells nothing on the way."""
+    """Prints nothing on the way."""
 
     def head(self, text: str) -> None:
         """Begin a part."""
 
     def finding(self, finding: Finding) -> None:
-        """Tell of a finding as soon as it is there."""
+        """Take a finding as soon as it is there."""
 
     def kernel(self, kernel: KernelFinding) -> None:
-        """Tell of a kernel type as soon as it has been looked at."""
+        """Take a kernel type as soon as it has been examined."""
 
     def end(self, findings: list[Finding]) -> None:
         """Sum up."""
 
 
 class _Lines(_Silent):
-    """Tells line by line, as it is found."""
+    """Prints line by line, as it is found."""
 
     def __init__(self) -> None:
         from moorage.cli.table import Screen

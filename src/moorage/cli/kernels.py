@@ -1,4 +1,4 @@
-"""``moorage kernels``: what can run here, what runs here, and what becomes of it.
+"""``moorage kernels``: what can run here, what runs here, and actions on both.
 
 Each action is a module of its own; without one, what can run is listed.
 """

@@ -1,4 +1,4 @@
-"""``moorage kernels check TYPE``: what a kernel keeps of the protocol, and what it does not."""
+"""``moorage kernels check TYPE``: whether a kernel conforms to the protocol."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_lines(check: Check, screen: Screen) -> list[str]:
-    """Return one check as lines: what came of it, what it is, and why."""
+    """Return one check as lines: its outcome, its name, and why."""
     lines = [f"{screen.styled(f'{check.outcome:<7}', _STYLES[check.outcome])}  {check.name}"]
     if check.why:
         lines.append(

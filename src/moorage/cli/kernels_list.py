@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show_remarks(listing: Listing) -> None:
-    """Say on stderr which providers failed, and which are late."""
+    """Print to stderr which providers failed, and which are late."""
     from moorage.cli.table import Screen, plain
 
     screen = Screen.of(sys.stderr)
@@ -89,7 +89,7 @@ def show(types: list[KernelType]) -> None:
     rows, styles = [], []
     for each in types:
         spec = each.spec
-        # That a kernelspec lies in kernels/NAME is said by its name; which folder it is, by nothing else.
+        # The name of a kernelspec has kernels/NAME in it already; its folder stands nowhere else.
         where = short_path(each.where.removesuffix(f"/kernels/{spec.name}"))
         rows.append([spec.called, spec.display_name, spec.language or "-", rendezvous(each) or "-", where])
         style = DIM if each.stale else YELLOW if each.lack else ""
@@ -106,7 +106,7 @@ def show(types: list[KernelType]) -> None:
 
 
 def needs(kernel_type: KernelType, screen: Screen) -> list[str]:
-    """Return the lines that say what a kernel type lacks; a command to type stands in a line of its own."""
+    """Return what a kernel type lacks, as lines; a command to type stands in a line of its own."""
     from moorage.cli.table import plain
     from moorage.errors import sentence
 
@@ -140,7 +140,7 @@ def to_json(types: list[KernelType], listing: Listing) -> JsonObject:
 
 
 def about(kernel_type: KernelType) -> JsonObject:
-    """Return what ``--json`` tells of one kernel type."""
+    """Return the entry of one kernel type in the document of ``--json``."""
     spec, lack = kernel_type.spec, kernel_type.lack
     return {
         "type": kernel_type.name,

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def everything(kernel_type: KernelType) -> JsonObject:
-    """Return what ``--json`` tells."""
+    """Return the document of ``--json``."""
     from moorage.cli.kernels_list import about
     from moorage.discovery.redaction import redacted, without_secrets
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 
 class Presses:
-    """Hears Ctrl-C: in the loop, or where something waits beside :meth:`fileno`.
+    """Handles Ctrl-C: in the loop, or where a wait watches :meth:`fileno` too.
 
     Python carries out a signal's handler between two steps of its own. One that comes just before a read
     blocks would wait for the end of it, so what may block looks at the descriptor too, which is readable
@@ -23,10 +23,10 @@ class Presses:
         self._handle = handle
 
     def fileno(self) -> int:
-        """Return what is readable when Ctrl-C was pressed and not heard yet."""
+        """Return the descriptor that is readable when Ctrl-C was pressed and not handled yet."""
         return self._signals.fileno()
 
-    def hear(self) -> None:
+    def handle_pending(self) -> None:
         """Handle what was pressed."""
         signals = b""
         with suppress(BlockingIOError):
@@ -46,12 +46,12 @@ def presses(handle: Callable[[], None]) -> Iterator[Presses]:
     with reading, writing:
         for end in (reading, writing):
             end.setblocking(False)
-        heard = Presses(reading, handle)
-        loop.add_reader(reading, heard.hear)
+        pressed = Presses(reading, handle)
+        loop.add_reader(reading, pressed.handle_pending)
         wakes = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         handler = signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            yield heard
+            yield pressed
         finally:
             signal.signal(signal.SIGINT, handler)
             signal.set_wakeup_fd(wakes)

@@ -46,7 +46,7 @@ class RunRequest:
 
 
 def request_of(options: argparse.Namespace) -> RunRequest:
-    """Return what was typed, checked.
+    """Check what was typed.
 
     Raises:
         UsageError: it makes no sense.

@@ -56,12 +56,12 @@ def run_session(request: RunRequest, stdin: TextIO, stdout: TextIO, stderr: Text
 
 @dataclass
 class _Cell:
-    """What came of one piece of code."""
+    """The outputs and the result of one piece of code."""
 
     area: OutputArea = field(default_factory=OutputArea)
     result: Result | None = None
 
-    def told(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         result = self.result
         return {
             "status": "interrupted" if result is None else result.status,
@@ -90,9 +90,9 @@ class Conversation:
         self._terminal = terminal
         self._cells: list[_Cell] = []
         self._kernel: AnyKernel | None = None
-        self._birth: JsonObject = {"forked": None, "not_forked": None}
+        self._forked: JsonObject = {"forked": None, "not_forked": None}
         self._interrupts = 0
-        self._late = False
+        self._timed_out = False
 
     async def run(self) -> int:
         """Run it all and return the exit code."""
@@ -100,8 +100,8 @@ class Conversation:
         assert task is not None
         terminal = self._terminal
         with (
-            presses(lambda: self._on_interrupt(task.cancel)) as heard,
-            terminal.needed(task.cancel, heard),
+            presses(lambda: self._on_interrupt(task.cancel)) as pressed,
+            terminal.needed(task.cancel, pressed),
         ):
             try:
                 code = await self._shown()
@@ -115,7 +115,7 @@ class Conversation:
         return INTERRUPTED if self._interrupts else code
 
     async def _shown(self) -> int:
-        """Run it, and wait until its output was taken: what is said of it afterwards comes after that."""
+        """Run it, and wait until its output was taken: every note on it comes after that."""
         try:
             return await self._run()
         finally:
@@ -125,13 +125,13 @@ class Conversation:
         began = monotonic()
         death: KernelDied | None = None
         try:
-            async with self._had() as kernel:
+            async with self._opened() as kernel:
                 self._kernel = kernel
                 if not self._request.existing:
                     from moorage.kernel.kernel import not_forked
 
                     why = not_forked(kernel.process)  # type: ignore[arg-type]  # launched here: it has a handle
-                    self._birth = {"forked": not why, "not_forked": why or None}
+                    self._forked = {"forked": not why, "not_forked": why or None}
                 try:
                     await self._execute(kernel)
                 except KernelDied as error:
@@ -139,13 +139,13 @@ class Conversation:
         finally:
             self._kernel = None
             if self._request.json:
-                self._tell(monotonic() - began, death)
+                self._print_document(monotonic() - began, death)
         if death is not None:
             raise death
         failed = any(cell.result is None or cell.result.status != "ok" for cell in self._cells)
         return FAILED if failed else OK
 
-    def _had(self) -> AbstractAsyncContextManager[AnyKernel]:
+    def _opened(self) -> AbstractAsyncContextManager[AnyKernel]:
         request = self._request
         if request.existing is not None:
             from moorage.kernel.attach import attach
@@ -166,7 +166,7 @@ class Conversation:
     async def _execute(self, kernel: AnyKernel) -> None:
         deadline = self._request.timeout or None
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(deadline, self._expire, kernel) if deadline else None
+        timer = loop.call_later(deadline, self._end_for_deadline, kernel) if deadline else None
         try:
             async with asyncio.timeout(deadline + _GRACE if deadline else None):
                 await self._give_arguments(kernel)
@@ -174,18 +174,18 @@ class Conversation:
                     result = await self._one(kernel, source)
                     if result.status != "ok" or self._interrupts:
                         break
-                for _ in range(_LOOKS if self._cells and not self._late else 0):
+                for _ in range(_LOOKS if self._cells and not self._timed_out else 0):
                     await kernel.client.flush(self._cells_receive)
         except TimeoutError:
-            self._late = True
+            self._timed_out = True
         finally:
             if timer is not None:
                 timer.cancel()
-        if self._late:
+        if self._timed_out:
             raise DeadlineExceeded(f"the code did not end within {deadline:g} s")
 
     async def _give_arguments(self, kernel: AnyKernel) -> None:
-        """Let the code see what was typed behind its file, where it has a place to look."""
+        """Give the code the arguments that were typed behind its file, in ``sys.argv``."""
         argv = self._request.argv
         if str((kernel.info.get("language_info") or {}).get("name")) == "python":
             if len(argv) > 1 or (argv and self._request.existing is None):
@@ -221,8 +221,8 @@ class Conversation:
                 "the code asks for input and there is none", why="Standard input has ended"
             ) from None
 
-    def _expire(self, kernel: AnyKernel) -> None:
-        self._late = True
+    def _end_for_deadline(self, kernel: AnyKernel) -> None:
+        self._timed_out = True
         kernel.interrupt()
 
     def _on_interrupt(self, cancel: Callable[[], object]) -> None:
@@ -233,22 +233,22 @@ class Conversation:
             with suppress(MoorageError):  # it has just died, which the waiting request raises
                 self._kernel.interrupt()
 
-    def _tell(self, seconds: float, death: KernelDied | None) -> None:
+    def _print_document(self, seconds: float, death: KernelDied | None) -> None:
         document = {
             "moorage": __version__,
             "kernel": self._request.kernel_type or self._request.existing,
             "status": self._status(death),
             "seconds": round(seconds, 3),
-            **self._birth,
-            "cells": [cell.told() for cell in self._cells],
+            **self._forked,
+            "cells": [cell.to_json() for cell in self._cells],
             "died": None if death is None else str(death),
         }
-        self._terminal.tell(json_text(document) + "\n")
+        self._terminal.write(json_text(document) + "\n")
 
     def _status(self, death: KernelDied | None) -> str:
         if death is not None:
             return "died"
-        if self._late:
+        if self._timed_out:
             return "timeout"
         if self._interrupts:
             return "interrupted"

@@ -1,4 +1,4 @@
-"""Tables in a terminal: as wide as it is, cut where that hurts least; in a pipe nothing is cut."""
+"""Tables in a terminal: as wide as it is, cut where the least is lost; in a pipe nothing is cut."""
 
 from __future__ import annotations
 

@@ -116,9 +116,9 @@ class Terminal:
         return self._out.lost or self._err.lost
 
     @contextmanager
-    def needed(self, give_up: Callable[[], object], heard: Presses | None = None) -> Iterator[None]:
+    def needed(self, give_up: Callable[[], object], pressed: Presses | None = None) -> Iterator[None]:
         """Call ``give_up`` should a stream be lost within the block, and end questions at a Ctrl-C."""
-        self._give_up, self._presses = give_up, heard
+        self._give_up, self._presses = give_up, pressed
         try:
             yield
         finally:
@@ -157,12 +157,12 @@ class Terminal:
         if result.error is not None and not self._quiet:
             self._error(f"{result.error.ename}: {result.error.evalue}")
 
-    def tell(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write to standard output what is no output of the code."""
         self._out.write(text)
 
     def note(self, text: str) -> None:
-        """Say something on standard error."""
+        """Write a note to standard error."""
         self._err.write(ansi.shown(text, runner=self._runner) + "\n")
 
     def ask(self, prompt: str, *, hidden: bool) -> str:
@@ -197,7 +197,7 @@ class Terminal:
             for outlet in behind:
                 outlet.flush()
             if self._presses is not None and self._presses.fileno() in ready:
-                self._presses.hear()
+                self._presses.handle_pending()
                 raise KeyboardInterrupt
             if descriptor in ready:
                 typed = os.read(descriptor, 1 << 16)
@@ -214,8 +214,8 @@ class Terminal:
         if plain is not None:
             text = plain if isinstance(plain, str) else "".join(map(str, plain))
             before = "\n" if self._mid_line else ""
-            told = ansi.shown(text, colour=True, runner=self._runner)
-            self._out.write(f"{before}{told}\n")
+            shown = ansi.shown(text, colour=True, runner=self._runner)
+            self._out.write(f"{before}{shown}\n")
             self._mid_line = False
         richer = [
             f"{kind} ({_size(kind, content)})" for kind, content in data.items() if kind != "text/plain"
@@ -225,8 +225,8 @@ class Terminal:
             self.note(f"[{also}{', '.join(richer)}]")
 
     def _error(self, text: str) -> None:
-        told = ansi.shown(text, colour=self._colours, runner=self._runner)
-        self._err.write(told.rstrip("\n") + "\n")
+        shown = ansi.shown(text, colour=self._colours, runner=self._runner)
+        self._err.write(shown.rstrip("\n") + "\n")
 
     def _on_lost(self) -> None:
         if self._give_up is not None:

@@ -71,7 +71,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
     Args:
         spec: the kernel's kernelspec.
         file: the registration file.
-        terms: what it says.
+        terms: its content.
 
     Returns:
         How the kernel ended. Cancelling ends it and all that it has started.
@@ -108,7 +108,7 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
 async def _answers(info: ConnectionInfo, launched: ChildLaunch) -> bool:
     """Wait until the kernel answers; False when it has ended instead.
 
-    A registration says that the ports are bound, and clients count on that: jupyter_client's takes a
+    A registration means that the ports are bound, and clients count on that: jupyter_client's takes a
     heartbeat that is missing at first for the kernel's death.
     """
     client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))

@@ -61,7 +61,7 @@ class Requested:
         ip_default = manager._ip_default()  # noqa: SLF001 - likewise
         named = manager.ip != ip_default or any(port > 0 for port in ports.values())
         # A server's kernels are what others attach to, some of them through tunnels: they stay where
-        # the server says that they are. A tool's own kernel has no other client.
+        # the server shows them. A tool's own kernel has no other client.
         served = isinstance(manager.parent, MultiKernelManager)
         return cls(
             transport=manager.transport,
@@ -83,7 +83,7 @@ class Requested:
         Args:
             manager: the kernel's.
             kernel: its kernelspec.
-            wanted: what the user's configuration says.
+            wanted: the configured rendezvous.
             owner: the user whose kernel it is; None where it is ours.
 
         Raises:

@@ -49,7 +49,7 @@ class NewKernelspec:
     """A kernelspec to be written.
 
     Attributes:
-        name: what it is called, unless the user says otherwise.
+        name: its name, unless the user gives another.
         content: its kernel.json.
         resources: a folder whose logos it gets.
     """

@@ -1,4 +1,4 @@
-"""Kernel types of every provider as Jupyter knows kernels: ``env/.venv`` is the kernelspec ``env--.venv``.
+"""Kernel types of every provider as kernelspecs of Jupyter: ``env/.venv`` is the kernelspec ``env--.venv``.
 
 For Jupyter Server and JupyterLab, in ``jupyter_server_config.py``::
 
@@ -35,7 +35,7 @@ def encode(name: str) -> str:
     """Return a kernel type's name in the letters that Jupyter allows.
 
     A slash is ``--``; small letters, digits, dots and single hyphens stay; everything else is ``_`` and two
-    hexadecimal digits for each of its bytes. Nothing depends on capitals: Jupyter does not know them.
+    hexadecimal digits for each of its bytes. Nothing depends on capitals: Jupyter folds case.
     """
     coded = []
     for at, letter in enumerate(name):
@@ -63,7 +63,7 @@ class MoorageKernelSpecManager(KernelSpecManager):
     """Jupyter's kernelspecs, and all other kernel types that can be launched here.
 
     Jupyter's own keep their names and come first. The others are launched by the provisioner ``moorage``,
-    whatever the default one is, because some are entered or reached in ways that only it knows.
+    whatever the default one is, because some are entered or reached in ways of its own.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -85,7 +85,7 @@ class MoorageKernelSpecManager(KernelSpecManager):
         """Return one kernelspec; ``env/.venv`` means what ``env--.venv`` does.
 
         Raises:
-            NoSuchKernel: there is none, or it cannot be launched as things are; the log says why.
+            NoSuchKernel: there is none, or it cannot be launched as things are; the log has the reason.
         """
         wanted = kernel_name if "/" in kernel_name else decode(kernel_name)
         own = "/" not in kernel_name and self._find_spec_directory(kernel_name.lower()) is not None
@@ -112,7 +112,7 @@ class MoorageKernelSpecManager(KernelSpecManager):
                 known = others.get(name)
                 spec = self.get_kernel_spec(name) if known is None else _kernelspec(known)
             except NoSuchKernel:
-                continue  # it has been said why
+                continue  # the log has the reason
             except Exception:  # boundary: one broken kernelspec hides no other, as in Jupyter itself
                 self.log.warning("the kernelspec %s cannot be read", name, exc_info=True)
                 continue

@@ -20,7 +20,7 @@ _ELSEWHERE = frozenset({"cmd", "env", "cwd", "stdin", "stdout", "stderr"}) | {
     *("independent", "kernel_id", "kernel_name", "extra_arguments", "transport_encryption")
 }
 
-# What every process of the warden's is, or what Popen does where nothing is said.
+# What every process of the warden's is, or what Popen does by default.
 _TRUE_ANYWAY: Mapping[str, tuple[object, ...]] = {
     "start_new_session": (True, None),
     "process_group": (0, None, -1),

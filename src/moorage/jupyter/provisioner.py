@@ -89,7 +89,7 @@ class MoorageProvisioner(LocalProvisioner):
 
         Raises:
             LaunchError: no addresses can be had.
-            UsageError: the rendezvous asked for cannot work, or an argument cannot be honoured.
+            UsageError: the configured rendezvous cannot work, or an argument cannot be honoured.
         """
         manager = self.parent
         if manager is None:
