@@ -28,7 +28,7 @@ def program(argv: Sequence[str]) -> str:
 
 
 def python_module(argv: Sequence[str]) -> tuple[str, Sequence[str]] | None:
-    """Return the module that a Python interpreter of this machine is told to run, and its arguments.
+    """Return the module that a command has a Python interpreter of this machine run, and its arguments.
 
     Args:
         argv: a command; ``python -m MODULE ...``, also with flags before ``-m`` and behind env(1). The script

@@ -99,7 +99,7 @@ if events := getattr(shell, "events", None):
     events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
 else:
-    signal.signal(signal.SIGINT, lambda *told: signal.default_int_handler(*told) if told[1] else None)
+    signal.signal(signal.SIGINT, lambda *given: signal.default_int_handler(*given) if given[1] else None)
 def counted(publish, which, amount):
     def publish_and_count(*arguments, **options):
         result = publish(*arguments, **options)

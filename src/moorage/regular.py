@@ -1,7 +1,7 @@
 """Reading files of others: regular files only, at most so much, and never longer than there is a use for it.
 
 A name may lead to a pipe that nothing writes to, or to a device that never ends: opening the one or reading
-the other would hang. What is no regular file is not opened here, and told by an OSError like every other
+the other would hang. What is no regular file is not opened here, and raises an OSError like every other
 reason for which a file cannot be read.
 """
 

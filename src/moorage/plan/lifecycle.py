@@ -4,7 +4,7 @@
 status         leaves it by                              for
 =============  ========================================  =================================
 Starting       Launched                                  Registering
-Starting       Launched, having been told to end         Stopping, killed
+Starting       Launched, after StopRequested             Stopping, killed
 Registering    Answered                                  Running
 Running        StopRequested                             Stopping
 Running        RestartRequested                          Restarting
@@ -16,9 +16,9 @@ any but ended  WatcherLost                               Lost
 =============  ========================================  =================================
 
 The shutdown ladder (ask, SIGTERM, kill the tree) is climbed by ``Tick`` events: every command list that
-needs one ends with ``WakeAt``. A kernel told to stop that never answered is killed at once: nothing in it
-is worth waiting for. What is told to end before there is a process is killed the moment there is one. The
-ladder is only ever climbed, never descended: a second request or deadline postpones nothing.
+needs one ends with ``WakeAt``. A kernel that never answered is killed at once: nothing in it is worth waiting
+for. One that is to end before there is a process is killed the moment there is one. The ladder is only ever
+climbed, never descended: a second request or deadline postpones nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Restarting(Struct, frozen=True):
 
 
 class Stopping(Struct, frozen=True):
-    """The kernel was told to end; ``rung`` says how firmly so far."""
+    """The kernel is to end; ``rung`` is the last step taken."""
 
     since: float
     pid: int
@@ -75,7 +75,7 @@ class Exited(Struct, frozen=True):
         cause: how: an exit code, a signal, the kernel's out-of-memory counter, or a deadline of ours.
         code, signal: whichever there is.
         last_output: the tail of stdout and stderr.
-        expected: True when it was told to end.
+        expected: True when its end was requested.
     """
 
     since: float

@@ -168,8 +168,8 @@ class PoolPlan:
         if spare not in self._starting:
             return []
         self._starting.remove(spare)
-        told: list[Command] = [RefuseWish(self._waiting.popleft(), spare)] if self._waiting else []
-        return told + self._pause(now)
+        refused: list[Command] = [RefuseWish(self._waiting.popleft(), spare)] if self._waiting else []
+        return refused + self._pause(now)
 
     def _pause(self, now: float) -> list[Command]:
         pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
