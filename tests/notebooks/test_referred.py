@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
 from moorage.notebooks import referred
 from moorage.notebooks.events import Note
-from moorage.notebooks.referred import references
 from moorage.notebooks.run import render
 
 pytestmark = pytest.mark.anyio
@@ -19,41 +17,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.mark.parametrize(
-    ("text", "links"),
-    [
-        ("![x](img/a.png) and [data](../d.csv)", ["img/a.png", "../d.csv"]),
-        ('![x](a%20b.png "title") [y](<c d.txt>) [z](e.txt#top)', ["c d.txt", "a%20b.png", "e.txt#top"]),
-        ("[one]: a.png\n[two]: <b.png>", ["a.png", "b.png"]),
-        (
-            '<img width=3 src=\'a.png\'><a href="b.zip">b</a><video\n poster=c.png src="d.mp4">',
-            ["a.png", "b.zip", "d.mp4"],
-        ),
-        (
-            "```{figure} a.png\n```\n{download}`the data <b.csv>` {download}`c.csv`",
-            ["a.png", "b.csv", "c.csv"],
-        ),
-        (".. figure:: a.png\n.. image:: b.png", ["a.png", "b.png"]),
-        ("[a](https://x.org/a.png) [b](/etc/passwd) [c](#top) ![d](attachment:d.png) [f](//x/f)", []),
-        ("[a](a%00b) x[1](a, b)", ["a,"]),
-    ],
-)
-def test_links_of_a_text_are_found_in_each_of_its_forms(text, links):
-    assert references(text.encode()) == links
-    script = "".join(f"# {line}\n" for line in text.split("\n"))
-    assert set(links) <= {*references(script.encode()), "b.png"}
-    cell = {"cell_type": "markdown", "source": text.splitlines(keepends=True)}
-    assert set(links) <= {*references(json.dumps(cell, indent=1).encode()), "b.png"}
-
-
-def test_finding_links_takes_no_time_and_has_an_end():
-    began = time.process_time()
-    assert len(references(b"".join(b"[x](f%d.png)" % number for number in range(100_000)))) == referred.MOST
-    for text in (b"](", b"<a ", b"<a href=", b"]: ", b"{download}`<", b"](<", b"<img src='"):
-        references(text * 200_000)
-    assert time.process_time() - began < 30
 
 
 PNG = b"\x89PNG not really"

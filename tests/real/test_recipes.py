@@ -33,7 +33,7 @@ LIMIT = 600
 FILM = """\
 # # Waves
 #
-# ![the film](film.gif), and [the other](../other/other.ipynb).
+# ![the film](film.gif), and [the other](../other/other.py).
 
 # +
 from base64 import b64decode
@@ -48,7 +48,7 @@ HTML('<img src="film.gif">')
 OTHER = """\
 # # Other
 #
-# Back to [the waves](../waves/waves.ipynb).
+# Back to [the waves](../waves/waves.py).
 
 # +
 print("printed by", "the other")

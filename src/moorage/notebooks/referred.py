@@ -16,47 +16,13 @@ from typing import Final
 from urllib.parse import unquote
 
 from moorage.errors import OutputError
+from moorage.notebooks.documents.references import references
 from moorage.notebooks.events import Note
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.planning.item import Item
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes; a larger file is not carried."""
-MOST: Final = 1000
-"""Different links of one document that are followed."""
-
-_BARE: Final = rb"""([^\s<>()"'\\]{1,1000})"""
-_NAME: Final = rb"<?" + _BARE
-# Each begins with fixed bytes, for which a search takes a millisecond for a megabyte.
-_LINKS: Final = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rb"\]\([ ]?<([^<>\n\\]{1,1000})>",
-        rb"\]\([ ]?" + _BARE,
-        rb"\]:[ \t]{1,4}" + _NAME,
-        (
-            rb"<(?:img|a|audio|embed|iframe|object|source|video)\b[^<>]{0,2000}?\b"
-            rb"""(?:src|href|data|poster)\s{0,8}=\s{0,8}\\?["']([^"'<>\n\\]{1,1000})"""
-        ),
-        rb"\{(?:figure|image)\}[ \t]{1,4}" + _NAME,
-        rb"\{download\}`(?:[^`<\n]{0,200}<)?([^`<>\n\\]{1,1000})",
-        rb"\.\. (?:figure|image)::[ \t]{1,4}" + _NAME,
-    )
-)
-_ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|/|#|\?")
-
-
-def references(source: bytes) -> list[str]:
-    """Return the relative links of a document, each once: of Markdown, HTML, MyST and reStructuredText."""
-    found: dict[str, None] = {}
-    for pattern in _LINKS:
-        for match in pattern.finditer(source):
-            name = match[1].decode(errors="replace")
-            if not _ELSEWHERE.match(name) and "\0" not in unquote(name):
-                found.setdefault(name)
-            if len(found) >= MOST:
-                return list(found)
-    return list(found)
 
 
 class Carrier:
@@ -64,7 +30,7 @@ class Carrier:
 
     Args:
         context: of the run.
-        items: all its notebooks; links from one to another stay as they are.
+        items: all its notebooks; links from one to another are those of planning/document_links.
 
     Attributes:
         placed: what was carried, or was there already, by its path relative to the output folder.

@@ -198,6 +198,7 @@ def _recipe(context: Context, item: Item, files: Sequence[Path]) -> Recipe:
         display={
             "remove_cells": sorted(settings.remove_cells),
             "to": sorted(settings.to),
+            "links": item.document_links,
             "moorage": __version__,
             "reading": context.results.tools.reading(item.file.path),
             "pages": context.results.tools.pages() if _has_pages(context) else {},

@@ -12,6 +12,7 @@ from moorage.errors import MoorageError
 from moorage.json_types import JsonMapping
 from moorage.notebooks.cache.stored import below
 from moorage.notebooks.documents.document import dumps
+from moorage.notebooks.documents.references import retargeted
 from moorage.notebooks.documents.tags import runnable
 from moorage.notebooks.events import Failure, Outcome
 from moorage.notebooks.execution.context import Context
@@ -52,7 +53,7 @@ class Publisher:
 
     def write(self, notebook: JsonMapping) -> bytes:
         """Write the notebook and return its bytes. Raises OutputError."""
-        data = dumps(dict(notebook))
+        data = dumps(retargeted(notebook, self._item.document_links.get("ipynb", {})))
         self._context.results.writer.put(self._item.documents["ipynb"], data)
         return data
 
@@ -72,6 +73,7 @@ class Publisher:
                 folder=self._item.directory,
                 writer=context.results.writer,
                 remove_cells=context.settings.remove_cells,
+                links=self._item.document_links.get(to, {}),
             )
             if len(written) == 1:
                 alone[to] = read_regular(written[0], MOST_DOCUMENT)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from moorage.errors import MissingExtra, OutputError, UsageError
 from moorage.installed import install_line
 from moorage.json_types import JsonObject
+from moorage.notebooks.documents.references import retargeted
 from moorage.notebooks.documents.tags import apply_display
 from moorage.notebooks.output.atomic import write_whole
 from moorage.notebooks.output.showable import showable
@@ -25,7 +26,7 @@ from moorage.notebooks.output.writer import FILES
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from moorage.notebooks.output.writer import Writer
 
@@ -66,6 +67,7 @@ def convert(
     title: str | None = None,
     folder: Path | None = None,
     remove_cells: Iterable[str] = (),
+    links: Mapping[str, str] | None = None,
     write: Callable[[Path, bytes], None] = write_whole,
 ) -> list[Path]:
     """Write ``notebook`` as a page and return the files written, the page first.
@@ -77,6 +79,7 @@ def convert(
         title: the page's title, else the file's stem.
         folder: where relative images of Markdown cells are looked for; None leaves them as links.
         remove_cells: further tags whose cells are left out.
+        links: where links of Markdown cells lead instead, by the link.
         write: writes one file.
 
     Raises:
@@ -91,7 +94,7 @@ def convert(
     except ModuleNotFoundError as error:
         what = f"exporting to {to} needs {error.name}"
         raise MissingExtra(what, do=f"Type: {install_line('render')}") from error
-    notebook = apply_display(rejoin_lines(from_dict(notebook)), frozenset(remove_cells))
+    notebook = apply_display(retargeted(rejoin_lines(from_dict(notebook)), links), frozenset(remove_cells))
     if to == "html":
         notebook = _with_images(showable(notebook), folder)
     node = from_dict(notebook)
@@ -166,6 +169,7 @@ class ExportClient:
         title: str | None = None,
         folder: Path | None = None,
         remove_cells: Iterable[str] = (),
+        links: Mapping[str, str] | None = None,
         writer: Writer | None = None,
     ) -> list[Path]:
         """Have a rendered notebook written as a page; see :func:`convert`.
@@ -184,6 +188,7 @@ class ExportClient:
             "title": title,
             "folder": _whole(folder) if folder is not None else None,
             "remove_cells": list(remove_cells),
+            "links": dict(links or {}),
             "within": None if writer is None or writer.is_private(out) else _whole(writer.folder),
             "overwrite": writer is not None and writer.overwrite,
             "kept": [] if writer is None else list(map(_whole, writer.kept(out.with_name(out.stem + FILES)))),

@@ -117,6 +117,7 @@ def _convert(request: JsonObject) -> list[Path]:
         title=request.get("title"),
         folder=Path(folder) if folder else None,
         remove_cells=request.get("remove_cells") or (),
+        links=request.get("links") or {},
         write=write,
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -76,12 +76,18 @@ class Exporter:
         folder: Path,
         writer: Writer,
         remove_cells: Iterable[str],
+        links: Mapping[str, str] | None = None,
     ) -> list[Path]:
         """Make one page; see :meth:`moorage.notebooks.output.export.ExportClient.convert`.
 
         A process that is gone or silent is replaced once; one that ended with its warden, up to ten times.
         """
-        rest: JsonObject = {"folder": folder, "writer": writer, "remove_cells": remove_cells}
+        rest: JsonObject = {
+            "folder": folder,
+            "writer": writer,
+            "remove_cells": remove_cells,
+            "links": links,
+        }
         client, gone, losses = None, 0, 0
         while True:
             try:

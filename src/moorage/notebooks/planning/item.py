@@ -22,6 +22,7 @@ class Item:
         documents: every document it becomes, by format; ``ipynb`` is always there, in a private place
             where it is not wanted for itself.
         links: placed in its directory while it runs.
+        document_links: by format, where links to other documents of the run lead in what is rendered of it.
         missing: why it cannot run at all, or empty.
         waited_for: something depends on it: it has not ended before its kernel has.
         fresh: never rendered before, as far as is known: its kernel is started while it is parsed.
@@ -35,6 +36,7 @@ class Item:
     missing: str = ""
     waited_for: bool = False
     fresh: bool = False
+    document_links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from moorage.configuration import searched
@@ -15,6 +15,7 @@ from moorage.notebooks.documents.document import load
 from moorage.notebooks.output.artifacts import check_pattern
 from moorage.notebooks.planning.collect import Collection, SourceFile, collect
 from moorage.notebooks.planning.dependencies import Declared, Dependencies, resolve
+from moorage.notebooks.planning.document_links import document_links
 from moorage.notebooks.planning.item import Item, documents_of
 from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import NotebookSettings
@@ -104,6 +105,8 @@ def make_plan(request: RenderRequest, collection: Collection, *, private: Path) 
         )
         for file, each in zip(collection.files, declared, strict=True)
     }
+    for name, leads in document_links(items.values(), settings.to).items():
+        items[name] = replace(items[name], document_links=leads)
     return Plan(
         collection=collection,
         items=items,
