@@ -46,12 +46,11 @@ test: check
 	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
 	$(PY) -m pytest -q -n 2 -m "(real or slow) and not drill and not recipe" --durations=10
 
-## Unit tests leave coverage's measurements in .coverage.d/, subprocesses and forks too.
+## Tests' own processes alone are measured: coverage's start-up code in kernels would make interpreters no templates.
 coverage:
 	@sh scripts/setup.sh test
 	rm -rf .coverage.d
-	$(PY) -m coverage run -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
-	$(PY) -m coverage combine --quiet
+	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house --cov --cov-report=
 	$(PY) scripts/coverage_floors.py
 
 matrix:
