@@ -30,7 +30,7 @@ def test_where_there_is_none(tmp_path):
     assert read_table(tmp_path / "moorage.toml") is None
 
 
-def test_what_is_no_toml_is_told(tmp_path):
+def test_what_is_no_toml_is_reported(tmp_path):
     for name, content in (("moorage.toml", "x ="), ("pyproject.toml", "[tool.moorage\n")):
         (tmp_path / name).write_text(content)
         with pytest.raises(ConfigurationError, match="no valid TOML"):
@@ -39,7 +39,7 @@ def test_what_is_no_toml_is_told(tmp_path):
     assert read_table(tmp_path / "pyproject.toml") is None
 
 
-def test_one_that_may_not_be_read_is_told(tmp_path):
+def test_one_that_may_not_be_read_is_reported(tmp_path):
     path = tmp_path / "moorage.toml"
     path.write_text("")
     path.chmod(0)

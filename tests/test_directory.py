@@ -8,7 +8,7 @@ from moorage.directory import working_directory
 from moorage.errors import UsageError
 
 
-def test_one_that_was_deleted_is_told(tmp_path, monkeypatch):
+def test_one_that_was_deleted_is_reported(tmp_path, monkeypatch):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -117,7 +117,7 @@ def test_a_file_that_is_not_there(file):
 
 
 @pytest.mark.timeout(60)
-def test_a_pipe_and_a_device_are_told_and_not_waited_for(file, tmp_path):
+def test_a_pipe_and_a_device_are_reported_and_not_waited_for(file, tmp_path):
     os.mkfifo(file)
     (tmp_path / "endless.json").symlink_to("/dev/zero")
     for path, kind in ((file, "a pipe"), (tmp_path / "endless.json", "a device")):

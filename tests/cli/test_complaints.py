@@ -21,7 +21,7 @@ def test_an_error_is_a_sentence_with_its_exit_code(capsys, error, code, says):
     assert capsys.readouterr().err == says
 
 
-def test_each_error_of_a_group_is_told(capsys):
+def test_each_error_of_a_group_is_reported(capsys):
     assert complain(ExceptionGroup("both", [LaunchError("one"), UsageError("two")])) == FAILED
     told = capsys.readouterr().err
     assert "one (E-LAUNCH)" in told

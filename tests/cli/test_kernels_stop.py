@@ -75,7 +75,7 @@ def test_what_is_no_kernel_is_refused(tmp_path, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ancestors are looked up in /proc")
 @pytest.mark.parametrize(("name", "told"), [("jupyter-server", True), ("some-program", False)])
-def test_a_kernel_that_a_server_will_start_again_is_told(tmp_path, monkeypatch, capsys, name, told):
+def test_a_kernel_that_a_server_will_start_again_is_reported(tmp_path, monkeypatch, capsys, name, told):
     monkeypatch.setattr("moorage.kernel.stop._HELLO_SECONDS", 0.2)
     program = tmp_path / name
     program.write_text("import subprocess, sys; subprocess.call(sys.argv[1:])")

@@ -98,7 +98,7 @@ def test_a_defect_of_moorage_says_so_and_where(capsys, monkeypatch):
     assert "Traceback" not in err
 
 
-def test_errors_of_a_group_are_told_one_by_one(capsys, monkeypatch):
+def test_errors_of_a_group_are_reported_one_by_one(capsys, monkeypatch):
     raising(monkeypatch, ExceptionGroup("several", [KernelDied("the first died"), UsageError("a second")]))
     _, _, err = run(capsys, "render", "x.py")
     assert err.splitlines() == ["error: the first died (E-DIED).", "error: a second (E-USAGE)."]
@@ -112,7 +112,7 @@ def test_a_reader_that_has_gone_is_no_error_of_the_help(moorage: Command):
     assert "Traceback" not in done.stderr
 
 
-def test_names_that_are_no_text_are_told_all_the_same(moorage: Command):
+def test_names_that_are_no_text_are_reported_all_the_same(moorage: Command):
     done = moorage("render", b"caf\xe9.py".decode(errors="surrogateescape"), code=2, env={"LC_ALL": "C"})
     assert SENTENCE.match(done.stderr)
 

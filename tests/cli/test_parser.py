@@ -26,7 +26,7 @@ from moorage.errors import UsageError
         (["kernels", "install", "--user", "--prefix", "x"], "--prefix does not go with --user (E-USAGE)."),
     ],
 )
-def test_what_cannot_be_parsed_is_told_in_words_of_moorage(words, said):
+def test_what_cannot_be_parsed_is_reported_in_words_of_moorage(words, said):
     with pytest.raises(UsageError) as caught:
         build_parser().parse_known_args(words)
     assert said in str(caught.value)

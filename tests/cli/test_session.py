@@ -26,7 +26,7 @@ def session(*sources: str, **flags) -> tuple[int, str, str]:
     return code, stdout.getvalue(), stderr.getvalue()
 
 
-def test_everything_that_tells_of_a_run_is_written_although_notebooks_failed(folder):
+def test_everything_about_a_run_is_written_although_notebooks_failed(folder):
     code, out, err = session(".", junit=Path("t/j.xml"), json=Path("t/r.json"), report=Path("t/m/r.html"))
     assert code == 1
     assert "bad.ipynb" in out

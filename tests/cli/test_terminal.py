@@ -93,7 +93,7 @@ async def test_a_full_pipe_holds_nothing_up_and_gets_everything_later(monkeypatc
 
 
 @pytest.mark.anyio
-async def test_a_stream_that_is_lost_is_told_once():
+async def test_a_stream_that_is_lost_is_reported_once():
     reading, writing = os.pipe()
     os.close(reading)
     told: list[None] = []

@@ -137,7 +137,7 @@ def test_a_language_without_a_kernel(here):
         choose_kernel("python3", "python", "nowhere")
 
 
-def test_for_a_language_without_a_kernel_the_command_that_installs_one_is_told(here):
+def test_for_a_language_without_a_kernel_the_command_that_installs_one_is_reported(here):
     with pytest.raises(KernelTypeNotFound, match=r"no kernel for rust is here .*Type: cargo install evcxr"):
         choose_kernel(None, "rust")
     with pytest.raises(KernelTypeNotFound, match=r"called rust1 .*Here are: .*\. Type: cargo"):

@@ -91,12 +91,12 @@ def test_asking_is_the_same_however_it_is_written(kind):
 
 
 @pytest.mark.parametrize("answer", [None, 3, "box", [3], iter([])])
-def test_an_answer_of_another_kind_is_told(answer):
+def test_an_answer_of_another_kind_is_reported(answer):
     with pytest.raises(TypeError, match="not a list of kernel types"):
         ask(Asynchronous(answer), HERE)
 
 
-def test_a_kernel_type_of_another_name_is_told():
+def test_a_kernel_type_of_another_name_is_reported():
     stranger = KernelType(KernelSpec("x", (), "", "", provider="other"))
     with pytest.raises(ValueError, match="other/x"):
         ask(Asynchronous([stranger]), HERE)

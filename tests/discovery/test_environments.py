@@ -82,7 +82,7 @@ def test_the_command_is_that_of_the_tool_that_made_it(made, monkeypatch):
     )
 
 
-def test_an_interpreter_that_is_gone_is_told(made):
+def test_an_interpreter_that_is_gone_is_reported(made):
     prefix = made.venv(".venv", marker=UV)
     (prefix / "bin/python").unlink()
     (prefix / "bin/python").symlink_to("/gone/python3.9")
@@ -123,7 +123,7 @@ def test_pixis_environments_know_their_project(made):
     assert only.lack.do == "Type: pixi add ipykernel"
 
 
-def test_two_alike_are_told_apart_and_the_nearer_keeps_the_name(made):
+def test_two_alike_are_kept_apart_and_the_nearer_keeps_the_name(made):
     (made.home / "work/.git").mkdir()
     inner, outer = made.venv(".venv"), made.venv(made.home / "work/.venv")
     one = made.conda(made.home / "miniconda3/envs/w")

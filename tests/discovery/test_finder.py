@@ -93,7 +93,7 @@ def test_nothing_is_installed_at_all(here, tmp_path, monkeypatch):
         find("python3", directory=tmp_path)
 
 
-def test_a_broken_kernelspec_is_told_as_that(here):
+def test_a_broken_kernelspec_is_reported_as_that(here):
     (here.home / "jupyter/kernels/scheme/kernel.json").write_text("{")
     with pytest.raises(KernelTypeNotFound, match="cannot be read"):
         find("scheme")

@@ -11,12 +11,12 @@ from moorage.discovery.installs import COMMANDS, advice
     ("language", "said"),
     [("R", "IRkernel::installspec"), ("julia", 'Pkg.add("IJulia")'), ("typescript", "deno jupyter")],
 )
-def test_the_command_is_told(language, said):
+def test_the_command_is_reported(language, said):
     assert advice(language).startswith("Type: ")
     assert said in advice(language)
 
 
-def test_of_other_languages_the_list_of_kernels_is_told():
+def test_of_other_languages_the_list_of_kernels_is_reported():
     assert advice("klingon").startswith("Install one: https://github.com/jupyter/jupyter/wiki")
 
 

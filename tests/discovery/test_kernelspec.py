@@ -138,7 +138,7 @@ def test_a_kernelspec_is_read(environ, tmp_path):
         "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
     ],
 )
-def test_a_broken_kernelspec_is_told_by_its_path(environ, tmp_path, content):
+def test_a_broken_kernelspec_is_reported_by_its_path(environ, tmp_path, content):
     folder = install(tmp_path / "user", "broken", content)
     with pytest.raises(KernelTypeNotFound, match="cannot be read") as caught:
         find("broken", environ)

@@ -90,7 +90,7 @@ def berth():
     made.remove()
 
 
-def test_a_living_kernel_is_told_from_a_file_that_was_left(machine):
+def test_a_living_kernel_is_distinguished_from_a_file_that_was_left(machine):
     process = machine.start(machine.runtime / "kernel-alive.json")
     machine.write(machine.runtime / "kernel-stale.json", port=1)
     alive, stale = sorted(machine.here(), key=lambda each: each.connection_file)
@@ -218,7 +218,7 @@ def test_one_is_found_by_whatever_it_is_called(machine):
         assert find(name, machine.around).connection_file == path
 
 
-def test_a_name_of_several_is_told(machine):
+def test_a_name_of_several_is_reported(machine):
     mark = secrets.token_hex(4)
     machine.start(machine.runtime / f"kernel-{mark}c.json")
     machine.start(machine.runtime / f"kernel-{mark}d.json")
@@ -272,7 +272,7 @@ def test_where_jupyter_keeps_them():
     assert not any(each.connection_file.is_relative_to("/gone") for each in running(gone))
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(machine, tmp_path):
+def test_files_of_one_name_are_kept_apart_by_their_folders(machine, tmp_path):
     mark = secrets.token_hex(4)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

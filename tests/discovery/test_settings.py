@@ -60,7 +60,7 @@ def test_patterns_are_of_names_or_places(include, exclude, listed):
         ('[discovery]\npaths = [""]', "a list of texts"),
     ],
 )
-def test_what_cannot_be_is_told(tmp_path, text, says):
+def test_what_cannot_be_is_reported(tmp_path, text, says):
     (tmp_path / "moorage.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path)

@@ -36,7 +36,7 @@ async def test_launching_is_tried():
 
 
 @pytest.mark.anyio
-async def test_a_runtime_directory_that_cannot_be_used_is_told(monkeypatch, tmp_path):
+async def test_a_runtime_directory_that_cannot_be_used_is_reported(monkeypatch, tmp_path):
     tmp_path.chmod(0o755)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     found = await examined.launching()
@@ -77,7 +77,7 @@ def limited(limit: str, look: str) -> str:
         ("PATH=/nowhere", "make", "ok GNU make is not here"),
     ],
 )
-def test_tight_limits_are_told_with_what_to_do(limit, look, says):
+def test_tight_limits_are_reported_with_what_to_do(limit, look, says):
     assert limited(limit, look).startswith(says)
 
 
@@ -138,5 +138,5 @@ def test_what_is_no_regular_file_has_no_text(tmp_path):
     assert examined._text("/proc/self/status").startswith("Name:")
 
 
-def test_no_watch_is_told(monkeypatch):
+def test_no_watch_is_reported(monkeypatch):
     assert examined.watches().about == "file watches"

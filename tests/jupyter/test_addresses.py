@@ -42,7 +42,9 @@ def manager(**said: Any) -> KernelManager:
         (XEUS, {"ip": "0.0.0.0"}, "hold"),
     ],
 )
-def test_what_a_manager_was_told_counts(kernel: KernelSpec, said: dict[str, Any], first: str) -> None:
+def test_what_a_managers_caller_requested_counts(
+    kernel: KernelSpec, said: dict[str, Any], first: str
+) -> None:
     one = manager(**said)
     assert Requested.of(one).choices(one, kernel, "auto", None)[0] == first
 

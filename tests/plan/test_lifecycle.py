@@ -136,7 +136,7 @@ def test_a_second_deadline_postpones_nothing():
         (Died(None, 9, out_of_memory=True, last_output=""), "out of memory"),
     ],
 )
-def test_the_cause_is_told(died, cause):
+def test_the_cause_is_reported(died, cause):
     assert after(*RUNNING, died).status.cause == cause
 
 
@@ -172,7 +172,7 @@ def test_in_any_order_the_end_is_final_and_wakes_lie_ahead(history):
 
 
 @given(st.lists(EVENTS, max_size=30))
-def test_in_any_order_what_is_told_to_stop_is_killed_in_the_end(history):
+def test_in_any_order_a_kernel_that_is_to_stop_is_killed_in_the_end(history):
     """Wakes are honoured, the process ignores everything but SIGKILL."""
     kernel, now, wakes, killed = Lifecycle(0.0), 0.0, [], False
     for event in history:

@@ -214,7 +214,7 @@ def test_impossible_graphs_are_refused(jobs, text):
     assert text in str(caught.value)
 
 
-def test_a_circle_is_told_in_the_direction_of_the_needs():
+def test_a_circle_is_reported_in_the_direction_of_the_needs():
     with pytest.raises(UsageError) as caught:
         ordered([job("x"), job("a", "b"), job("b", "c"), job("c", "a")])
     rounds = ("a needs b needs c needs a", "b needs c needs a needs b", "c needs a needs b needs c")

@@ -112,7 +112,7 @@ def test_one_that_has_gone_with_its_directories_comes_back(directory):
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_one_that_cannot_is_told(directory):
+def test_one_that_cannot_raises(directory):
     path = directory / "gone" / "warden" / "kernel" / "kernel.json"
     with pytest.raises(LaunchError, match="removed meanwhile"):
         write_again(path, WHOLE)

@@ -158,7 +158,7 @@ async def test_a_peer_that_sends_more_once_acknowledged_is_hung_up_on(registrar)
             await writer.wait_closed()
 
 
-async def test_so_many_peers_and_no_more_and_the_first_is_heard_before_it_goes(registrar, context):
+async def test_so_many_peers_and_no_more_and_the_first_is_read_once_more(registrar, context):
     terms = terms_of(registrar, "patient")
     heard = asyncio.get_running_loop().create_future()
     registrar.expect(terms, heard.set_result)

@@ -238,7 +238,7 @@ def test_the_posit_dialect_finds_the_key_among_those_awaited():
     assert reasons(registry_of(terms_of()).receive(posit_request(NUMBERS), NOW)) == ["unknown kernel"]
 
 
-def test_ark_is_told_what_is_wrong_with_its_ports():
+def test_ark_gets_what_is_wrong_with_its_ports():
     registry = registry_of(terms_of("posit"))
     refuse, answer = registry.receive(posit_request({**NUMBERS, "hb_port": 0}), NOW)
     assert refuse.reason == "port out of range"

@@ -71,7 +71,7 @@ def test_the_memory_for_replays_is_bounded_and_the_oldest_goes_first():
     assert len(ours._seen) == len(ours._order) == 3
 
 
-def test_without_a_key_replays_cannot_be_told():
+def test_without_a_key_replays_cannot_be_recognised():
     ours = session(b"")
     frames = ours.pack(ours.request("shell", "status", {}, date=NOW))
     assert ours.receive("shell", frames) == ours.receive("shell", frames)
