@@ -22,6 +22,7 @@ demo:
 	@echo
 	@echo "The report:  file://$(CURDIR)/rendered/report.html"
 	@echo "The pages:   file://$(CURDIR)/rendered/index.html"
+	@echo "The command: $(CURDIR)/.venv/bin/moorage render FOLDER, or \`. .venv/bin/activate\` and then moorage"
 
 demo-pyvista:
 	@sh scripts/setup.sh pyvista

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 from dataclasses import replace
@@ -12,8 +13,8 @@ import pytest
 
 import moorage
 from moorage.discovery.kernelspec import names, native
-from moorage.errors import LaunchError, MoorageError, StartDeath, WardenLost
-from moorage.kernel.pool import Pool
+from moorage.errors import LaunchError, MoorageError, StartDeath, UsageError, WardenLost
+from moorage.kernel.pool import LaunchOptions, Pool
 from moorage.process.local import shared_warden
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +30,17 @@ async def said(kernel, code: str) -> str:
     result = await kernel.execute(code)
     assert result.error is None, result.error
     return "".join(output.get("text", "") for output in result.outputs)
+
+
+def test_its_options_are_those_of_launching() -> None:
+    launching = set(inspect.signature(moorage.launch).parameters) - {"kernel_type"}
+    assert set(LaunchOptions.__annotations__) == launching
+    assert all(name in moorage.pool.__doc__ for name in launching)
+
+
+async def test_an_option_that_does_not_exist_is_refused_with_near_names() -> None:
+    with pytest.raises(UsageError, match=r"moorage.pool has no option siez .*Did you mean size"):
+        await moorage.pool("python3", siez=2).__aenter__()
 
 
 async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:

@@ -79,7 +79,25 @@ class AttachedKernel:
     async def execute(
         self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
     ) -> Result:
-        """Run code; see :meth:`moorage.kernel.client.Client.execute`."""
+        """Run code and wait for its end.
+
+        Args:
+            code: what to run.
+            receive: called with every message of the execution as it comes, beside the collection in the
+                result; what it raises is raised here.
+            stdin: answers ``input()``, given the prompt and whether it is a password; without it ``input()``
+                is an error in the kernel. It returns None when it has interrupted the kernel instead.
+
+        Returns:
+            The outputs, the status and the seconds it took. Code that raises is no exception here:
+            ``raise_for_error()`` of the result makes one of it.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile.
+            UsageError: the kernel's block has ended.
+
+        Cancelling stops the wait, not the kernel: :meth:`interrupt` does that.
+        """
         late = late_output(self.spec.argv, self.info)
         return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
 

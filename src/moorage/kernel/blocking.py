@@ -232,7 +232,8 @@ def start(
         rendezvous: how to agree on addresses; ``auto`` picks what suits the kernel.
         kernel_args: appended to the kernel's command.
         timeout: seconds until the kernel must have answered.
-        fork: as for :func:`launch`.
+        fork: fork it from a template with its imports done, where that can be done: True always, False
+            never, ``auto`` from the second one alike on.
         isolate: ``net`` gives it a network namespace of its own.
         process: user, group, umask, limits and descriptors, where they are not to be this process's.
         place: where it runs; default is this machine, as the three before say.

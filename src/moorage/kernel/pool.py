@@ -10,16 +10,17 @@ A kernel is given out once, and ends with the block it was given to; another is 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, assert_never
 
 from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.errors import LaunchError, MoorageError
+from moorage.errors import LaunchError, MoorageError, UsageError
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.launch import launch
 from moorage.kinds import kind_of
@@ -30,6 +31,14 @@ from moorage.plan.pool import Spare, Wish
 from moorage.process.environment import Changes, checked
 from moorage.process.template.client import early
 from moorage.tasks import beside
+
+if TYPE_CHECKING:
+    from moorage.places.base import Place
+    from moorage.process.base import Isolate
+    from moorage.process.options import ProcessOptions
+    from moorage.process.template.client import Fork
+    from moorage.process.warden.client import Warden
+    from moorage.rendezvous.base import Choice
 
 # Run unseen in an ipykernel before it is given out: first cell and result cost three times the second ones.
 _WARM = {"warm": "1"}
@@ -243,25 +252,48 @@ async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
     kernel.supervisor.relocate(None if cwd is None else where, env)
 
 
+class LaunchOptions(TypedDict, total=False):
+    """What :func:`pool` hands on to :func:`moorage.launch`."""
+
+    cwd: str | Path | None
+    env: Changes | None
+    rendezvous: Choice
+    kernel_args: Sequence[str]
+    timeout: float
+    warden: Warden | None
+    fork: Fork
+    isolate: Isolate
+    process: ProcessOptions | None
+    place: Place | None
+
+
 @asynccontextmanager
 async def pool(
-    kernel_type: str | KernelSpec = "python3", *, size: int = 1, **options: Any
+    kernel_type: str | KernelSpec = "python3", *, size: int = 1, **options: Unpack[LaunchOptions]
 ) -> AsyncIterator[Pool]:
     """Keep kernels ready for as long as the ``async with`` block lasts.
 
     Args:
         kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
         size: how many are ready when none is taken.
-        **options: as for :func:`moorage.launch`.
+        **options: for each of the kernels: ``cwd``, ``env``, ``rendezvous``, ``kernel_args``, ``timeout``,
+            ``fork``, ``isolate``, ``process``, ``place`` and ``warden`` mean what they mean to
+            ``moorage.launch``, but that ``fork`` is True unless it is given.
 
     Yields:
         The pool, at once: its first kernels are starting.
 
     Raises:
         KernelTypeNotFound: there is no such kernel type.
+        UsageError: there is no such option.
 
     Leaving or cancelling the block ends every kernel of the pool.
     """
+    for name in options:
+        if name not in (known := LaunchOptions.__annotations__):
+            near = difflib.get_close_matches(name, [*known, "size"], n=2)
+            do = f"Did you mean {' or '.join(near)}?" if near else f"Known are size, {', '.join(known)}"
+            raise UsageError(f"moorage.pool has no option {name}", do=do)
     spec = await resolve(kernel_type) if isinstance(kernel_type, str) else kernel_type
     result = Pool(spec, size, {"fork": True, **options})
     async with beside(result.run(), name=f"pool of {spec.name}"):
