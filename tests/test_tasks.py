@@ -181,8 +181,14 @@ class TestBeforeEnd:
     async def test_an_end_stops_it(self):
         loop = asyncio.get_running_loop()
         with pytest.raises(TimeoutError):
-            await self.wait(loop.call_soon)
+            await self.wait(lambda call: loop.call_soon(call).cancel)
 
     async def test_so_does_the_time(self):
         with pytest.raises(TimeoutError):
             await self.wait(lambda call: None, seconds=0.01)
+
+    async def test_what_ends_it_is_called_off(self):
+        off = []
+        with pytest.raises(TimeoutError):
+            await self.wait(lambda call: lambda: off.append(True), seconds=0.01)
+        assert off == [True]

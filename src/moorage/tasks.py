@@ -43,25 +43,30 @@ async def beside(work: Work[None], *, name: str) -> AsyncIterator[asyncio.Task[N
         raise error
 
 
-async def before_end(work: Awaitable[T], on_end: Callable[[Callable[[], None]], object], at: float) -> T:
+async def before_end(
+    work: Awaitable[T], on_end: Callable[[Callable[[], None]], Callable[[], None] | None], at: float
+) -> T:
     """Await work until it is done, until something ends, or until a time, whichever is first.
 
     Args:
         work: what to await; it is cancelled in the two other cases.
-        on_end: has a function called, in the running loop, when that something ends or has ended.
+        on_end: has a function called, in the running loop, when that something ends or has ended; returns
+            what calls that off, or None.
         at: the time, in seconds of the loop's clock.
 
     Raises:
         TimeoutError: it has ended, or the time has come.
     """
-    waiting = True
+    waiting, call_off = True, None
     try:
         async with asyncio.timeout_at(at) as patience:
             # The end moves the deadline to now.
-            on_end(lambda: patience.reschedule(0) if waiting and not patience.expired() else None)
+            call_off = on_end(lambda: patience.reschedule(0) if waiting and not patience.expired() else None)
             return await work
     finally:
         waiting = False
+        if call_off is not None:
+            call_off()
 
 
 async def reaped(task: asyncio.Task[T]) -> None:

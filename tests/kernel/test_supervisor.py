@@ -187,6 +187,7 @@ async def test_subscribers_are_told_of_every_status(launcher):
         supervisor.restart()
         await supervisor.started()
         supervisor.answer()
+        await asyncio.sleep(0)  # a turn of the loop, in which subscribers are told
         unsubscribe()
         unsubscribe()
         supervisor.stop(grace=1, at_once=True)
@@ -201,3 +202,33 @@ async def test_what_is_not_owned_runs_on(launcher):
         async with beside(supervisor.keep(), name="keep"):
             await supervisor.started()
         assert handle.exit_status is None
+
+
+async def test_a_subscriber_that_raises_keeps_nothing_from_happening(launcher):
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    def fail(status):
+        raise ValueError(status)
+
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        supervisor.subscribe(fail)
+        supervisor.stop(at_once=True)
+        async with asyncio.timeout(60):
+            assert (await supervisor.wait()).signal == signal.SIGKILL
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert {type(error) for error in reported} == {ValueError}
+
+
+async def test_what_was_called_when_it_ends_can_be_called_off(launcher):
+    async with kept(sleeping(), launcher) as supervisor:
+        await supervisor.started()
+        called = []
+        on_end(supervisor, lambda: called.append("off"))()
+        on_end(supervisor, lambda: called.append("on"))
+        supervisor.stop(at_once=True)
+        await supervisor.wait()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert called == ["on"]

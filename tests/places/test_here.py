@@ -11,6 +11,7 @@ from moorage.errors import UsageError
 from moorage.places.here import FIRST_PORT, Here, choice_within, ways_for
 from moorage.process.local import LocalLauncher
 from moorage.process.netns.launcher import IsolatedLauncher
+from moorage.process.options import ProcessOptions
 from moorage.rendezvous.files import read_connection_file
 from moorage.rendezvous.ipc import IpcRendezvous
 
@@ -41,6 +42,14 @@ def test_a_kernel_of_another_user_gets_what_is_read_from_none_of_its_files():
     assert ways_for((1, 1), ("self-bind",), "auto") == ("hold",)
     with pytest.raises(UsageError, match="cannot be used for a kernel of another user"):
         ways_for((1, 1), ("self-bind",), "self-bind")
+
+
+def test_a_kernel_of_another_user_is_started_in_one_way_alone():
+    """A second try would write into a directory that this user has been let into."""
+    place = Here(options=ProcessOptions(user=1, group=1))
+    assert place.ways(PYTHON, "auto") == ("ipc",)
+    assert place.ways(OTHER, "auto") == ("hold",)
+    assert Here().ways(PYTHON, "auto") == ("ipc", "hold")
 
 
 @pytest.mark.anyio

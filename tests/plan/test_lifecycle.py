@@ -204,3 +204,15 @@ def test_a_rung_is_never_descended(history):
         kernel.handle(event, float(now))
         if isinstance(before, Stopping) and isinstance(kernel.status, Stopping):
             assert rungs.index(kernel.status.rung) >= rungs.index(before.rung)
+
+
+@pytest.mark.parametrize("before", [(Launched(7),), (Launched(7), Answered())])
+def test_without_being_asked_it_is_terminated_first(before):
+    kernel = after(*before)
+    assert kernel.handle(StopRequested(5.0, ask=False), 10.0) == [Terminate(), WakeAt(15.0)]
+    assert kernel.status == Stopping(10.0, 7, "terminated", 15.0)
+    assert kernel.handle(Tick(), 15.0) == [KillTree()]
+    kernel.handle(DIED, 16.0)
+    assert isinstance(kernel.status, Exited)
+    assert kernel.status.expected
+    assert kernel.status.cause == "code"

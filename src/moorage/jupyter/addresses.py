@@ -25,7 +25,7 @@ from moorage.places.here import ways_for
 from moorage.process.kernel_directory import Owner, hand_over, private_directory
 from moorage.process.local import shared_warden
 from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import DescribedKernel, make, spare, ways
+from moorage.rendezvous.choice import DescribedKernel, check, make, spare, ways
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous, hold_port
 from moorage.rendezvous.watch import DirectoryWatch
@@ -91,6 +91,7 @@ class Requested:
         """
         if self.transport == "ipc":
             return ("ipc",)
+        check(kernel.argv, wanted)
         found = ways(kernel, wanted)
         if wanted != "auto" and not self._may_choose(manager, found):
             raise UsageError(

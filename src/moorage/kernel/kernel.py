@@ -157,8 +157,8 @@ async def agreed(rendezvous: Rendezvous, supervisor: Supervisor, deadline: Deadl
         raise deadline.passed(supervisor) from None
 
 
-def on_end(supervisor: Supervisor, call: Callable[[], None]) -> None:
-    """Have ``call`` called soon after the kernel has ended for good, or soon where it has."""
+def on_end(supervisor: Supervisor, call: Callable[[], None]) -> Callable[[], None]:
+    """Have ``call`` called soon after the kernel has ended for good; returns what calls that off."""
     loop = asyncio.get_running_loop()
 
     def look(status: Status) -> None:
@@ -166,7 +166,7 @@ def on_end(supervisor: Supervisor, call: Callable[[], None]) -> None:
             loop.call_soon(call)
 
     look(supervisor.status)
-    supervisor.subscribe(look)
+    return supervisor.subscribe(look)
 
 
 async def ready(

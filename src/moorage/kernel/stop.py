@@ -71,6 +71,6 @@ async def _signalled(pid: int, kernel: RunningKernel, grace: float) -> ExitStatu
                 supervisor = Supervisor(kernel.id, NOTHING, FoundLauncher(process), owned=False)
                 async with beside(supervisor.keep(), name=f"end {pid}"):
                     await supervisor.started()
-                    supervisor.stop(grace=grace, for_deadline=True)
+                    supervisor.stop(grace=grace, ask=False)
                     return await supervisor.wait()
     return ExitStatus()

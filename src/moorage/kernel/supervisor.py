@@ -79,7 +79,9 @@ class Supervisor:
         return self._processes[-1] if self._processes else self._started.result()
 
     def subscribe(self, call: Callable[[Status], None]) -> Callable[[], None]:
-        """Have ``call`` called with every status to come, in the loop's thread; it must not block.
+        """Have ``call`` called soon after every change with the new status, in the loop's thread.
+
+        It must not block; what it raises goes to the loop's exception handler.
 
         Returns:
             What ends the subscription; calling it again changes nothing.
@@ -118,12 +120,20 @@ class Supervisor:
         self._answered()
         self._feed(lifecycle.Answered())
 
-    def stop(self, *, grace: float | None = None, at_once: bool = False, for_deadline: bool = False) -> None:
+    def stop(
+        self,
+        *,
+        grace: float | None = None,
+        ask: bool = True,
+        at_once: bool = False,
+        for_deadline: bool = False,
+    ) -> None:
         """Begin to end the kernel. Returns at once.
 
         Args:
             grace: seconds to wait after it was asked, and after SIGTERM; None for 5, and for 2 after a
                 deadline.
+            ask: ask it to end before anything else.
             at_once: kill the tree without asking.
             for_deadline: a deadline passed: SIGTERM without asking, then kill the tree. That is the cause of
                 its end, whatever else is given.
@@ -131,7 +141,7 @@ class Supervisor:
         if for_deadline:
             self._feed(lifecycle.DeadlinePassed() if grace is None else lifecycle.DeadlinePassed(grace))
         else:
-            self._feed(lifecycle.StopRequested(5.0 if grace is None else grace, at_once))
+            self._feed(lifecycle.StopRequested(5.0 if grace is None else grace, at_once, ask))
 
     def restart(self) -> None:
         """Kill the tree and start the process again; requests under way fail.
@@ -206,8 +216,9 @@ class Supervisor:
         before = self.status
         commands = self._lifecycle.handle(event, self._loop.time())
         if self.status is not before:
-            for call in list(self._subscribers):
-                call(self.status)
+            for call in self._subscribers:
+                # Soon, so that what one raises keeps no command from being carried out.
+                self._loop.call_soon(self._notify, call, self.status)
         for command in commands:
             match command:
                 case lifecycle.AskToStop():
@@ -224,6 +235,10 @@ class Supervisor:
                 case _:
                     assert_never(command)
         return again
+
+    def _notify(self, call: Callable[[Status], None], status: Status) -> None:
+        if call in self._subscribers:
+            call(status)
 
     def _on_exit(self, exit_status: ExitStatus, output: str) -> bool:
         again = self._feed(

@@ -30,7 +30,7 @@ from moorage.notebooks.events import (
     RunStarted,
 )
 from moorage.notebooks.execution.context import Context, Folders, Launching, Results
-from moorage.notebooks.execution.kernels import identity
+from moorage.notebooks.execution.kernels import forget_kernels, identity
 from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import prelaunched
 from moorage.notebooks.execution.run_warden import RunWarden
@@ -146,6 +146,7 @@ async def carry_out(
 ) -> Report:
     """Carry out a request; see :func:`render` for the rest."""
     check_settings(request.settings)
+    forget_kernels()  # what an earlier run of this process has learnt of them
     emit(Preparing("looking for documents"))
     request, collection = find_documents(request)
     names = [file.name for file in collection.files]

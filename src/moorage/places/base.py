@@ -18,7 +18,7 @@ from moorage.rendezvous.choice import DescribedKernel
 
 
 class Route(NamedTuple):
-    """How one start of a kernel is carried out.
+    """How a kernel is started by one rendezvous.
 
     Attributes:
         launcher: starts the process.
@@ -57,7 +57,7 @@ class Workspace(Protocol):
         ...
 
     async def route(self, kernel: DescribedKernel, wanted: Choice, rendezvous: Rendezvous) -> Route:
-        """Prepare one start of the kernel.
+        """Prepare the starts of the kernel by one rendezvous.
 
         Args:
             kernel: its kernelspec.

@@ -62,7 +62,10 @@ class Here:
         """Return how to agree with a kernel on addresses; see :class:`moorage.places.base.Place`."""
         choice.check(kernel.argv, wanted)
         crossing = choice_within(self.isolate, wanted)
-        tries = ways_for(self._owner(), choice.ways(kernel, crossing), wanted)
+        if (owner := self._owner()) is not None:
+            # One way alone: a second try would write where that user has been let in.
+            return ways_for(owner, choice.ways(kernel, crossing), wanted)[:1]
+        tries = choice.ways(kernel, crossing)
         return tries + choice.spare(kernel, crossing, tries)
 
     @asynccontextmanager

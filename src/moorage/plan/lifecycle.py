@@ -106,10 +106,17 @@ class Answered(Struct, frozen=True):
 
 
 class StopRequested(Struct, frozen=True):
-    """End the kernel; ``grace`` seconds for each rung of the ladder, ``now`` skips to the last one."""
+    """End the kernel.
+
+    Attributes:
+        grace: seconds for each rung of the ladder.
+        at_once: skip to the last rung.
+        ask: begin with the first, else with SIGTERM.
+    """
 
     grace: float = 5.0
     at_once: bool = False
+    ask: bool = True
 
 
 class RestartRequested(Struct, frozen=True):
@@ -190,12 +197,12 @@ class Lifecycle:
                 if isinstance(self.status, Registering):
                     self.status = Running(now, self.status.pid)
                 return []
-            case StopRequested(grace, at_once):
-                return self._stop(grace, now, at_once=at_once)
+            case StopRequested(grace, at_once, ask):
+                return self._stop(grace, now, at_once=at_once, ask=ask)
             case RestartRequested():
                 return self._restart(now)
             case DeadlinePassed(grace):
-                return self._expire(grace, now)
+                return self._end_for_deadline(grace, now)
             case Died():
                 return self._died(event, now)
             case WatcherLost():
@@ -214,7 +221,7 @@ class Lifecycle:
         self.status = Registering(now, pid)
         return []
 
-    def _stop(self, grace: float, now: float, *, at_once: bool) -> list[Command]:
+    def _stop(self, grace: float, now: float, *, at_once: bool, ask: bool) -> list[Command]:
         status = self.status
         if isinstance(status, Starting):
             self._unwanted = True
@@ -222,14 +229,14 @@ class Lifecycle:
         assert not isinstance(status, Exited | Lost)
         if isinstance(status, Stopping) and (not at_once or status.rung == "killed"):
             return []
-        if at_once or isinstance(status, Registering | Restarting):
+        if at_once or isinstance(status, Restarting) or (ask and isinstance(status, Registering)):
             self.status = Stopping(now, status.pid, "killed", now)
             return [KillTree()]
         self._grace = grace
-        self.status = Stopping(now, status.pid, "asked", now + grace)
-        return [AskToStop(), WakeAt(now + grace)]
+        self.status = Stopping(now, status.pid, "asked" if ask else "terminated", now + grace)
+        return [AskToStop() if ask else Terminate(), WakeAt(now + grace)]
 
-    def _expire(self, grace: float, now: float) -> list[Command]:
+    def _end_for_deadline(self, grace: float, now: float) -> list[Command]:
         self._deadline = True
         status = self.status
         if isinstance(status, Starting):

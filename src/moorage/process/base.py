@@ -1,4 +1,4 @@
-"""WHERE a process runs: what is asked for, what comes back, how it ended.
+"""One process: what is asked for, what comes back, how it ended.
 
 A launcher starts one process somewhere and yields a handle; leaving the block ends the process and
 returns only when it and everything it started are gone.

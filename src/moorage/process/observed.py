@@ -168,10 +168,10 @@ def watching(pid: int, path: Path) -> Iterator[ObservedProcess | None]:
         if process is None:
             yield None
             return
-        stranger = ObservedProcess(process, descriptor, path)
-        loop.add_reader(descriptor, stranger.ended)
+        observed = ObservedProcess(process, descriptor, path)
+        loop.add_reader(descriptor, observed.ended)
         try:
-            yield stranger
+            yield observed
         finally:
             loop.remove_reader(descriptor)
     finally:

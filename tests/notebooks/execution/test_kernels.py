@@ -10,7 +10,13 @@ import pytest
 
 from moorage.discovery.activation import Activation
 from moorage.discovery.kernelspec import KernelSpec
-from moorage.notebooks.execution.kernels import identity, kernel_names, lasting_name, name_kernel
+from moorage.notebooks.execution.kernels import (
+    forget_kernels,
+    identity,
+    kernel_names,
+    lasting_name,
+    name_kernel,
+)
 
 SCHEME = KernelSpec("scheme9", ("scheme9", "{connection_file}"), "Scheme 9", "scheme9")
 
@@ -150,3 +156,10 @@ def test_an_environment_that_appears_may_change_the_choice(tmp_path, monkeypatch
     kernel_names.cache_clear()
     assert set(kernel_names()) - set(before) == {str(tmp_path / ".venv")}
     kernel_names.cache_clear()
+
+
+def test_a_run_knows_nothing_of_kernel_types_from_an_earlier_one():
+    identity("no-such-kernel")
+    kernel_names()
+    forget_kernels()
+    assert identity.cache_info().currsize == kernel_names.cache_info().currsize == 0

@@ -72,3 +72,8 @@ def test_a_file_that_would_not_be_written_is_wrong_usage(tmp_path, name, typed, 
 def test_what_cannot_be_done_is_refused(settings, says):
     with pytest.raises((UsageError, KernelTypeNotFound), match=says):
         check_settings(RenderSettings(**settings))
+
+
+@pytest.mark.parametrize("rendezvous", ["auto", "ipc", "hold", "self-bind", "handshake"])
+def test_every_rendezvous_that_ipykernel_knows_can_be_asked_for(rendezvous):
+    check_settings(RenderSettings(rendezvous=rendezvous))

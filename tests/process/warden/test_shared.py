@@ -287,7 +287,7 @@ from moorage.process.warden.shared import shared_warden
 async def main():
     async with shared_warden() as warden:
         print(warden.pid, warden.directory, flush=True)
-asyncio.run(main())
+asyncio.run(main(), debug=False)  # of a loop that a busy machine holds up nothing is to be said
 {ENDS[end]}
 """
     argv = [sys.executable, "-X", "dev", "-W", "error", "-c", code]

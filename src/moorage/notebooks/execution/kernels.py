@@ -74,6 +74,12 @@ def kernel_names() -> tuple[str, ...]:
     return (*sorted(names()), *project_environments(Path.cwd()))
 
 
+def forget_kernels() -> None:
+    """Look anew at kernel types: a run knows each as it was when the run first met it."""
+    identity.cache_clear()
+    kernel_names.cache_clear()
+
+
 def lasting_name(spec: KernelSpec) -> str:
     """Return a name that means this kernel type from wherever one looks: environments go by their path."""
     if spec.activation is None:

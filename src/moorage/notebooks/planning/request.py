@@ -113,7 +113,7 @@ def check_settings(settings: RenderSettings) -> None:
     if settings.isolate == "net" and (error := obstacle()) is not None:
         raise error
     # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
-    check(("ipykernel",), settings.rendezvous)
+    check(("python", "-m", "ipykernel"), settings.rendezvous)
     if settings.kernel is not None:
         try:
             find(settings.kernel)

@@ -261,7 +261,7 @@ class Template:
         while self._channel.fileno() >= 0:
             try:
                 packet = self._channel.recv(_OUTPUT * 4)
-            except ConnectionResetError:  # it ended with mail of ours unread; its own still waits
+            except ConnectionResetError:  # it ended with packets of ours unread; its own still wait
                 continue
             except OSError:  # nothing more
                 return

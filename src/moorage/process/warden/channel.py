@@ -54,7 +54,7 @@ class PacketChannel:
                 )
             except BlockingIOError:
                 break
-            except ConnectionResetError:  # moorage died with mail of ours unread; its own still waits
+            except ConnectionResetError:  # moorage died with packets of ours unread; its own still wait
                 continue
             fds = [
                 int.from_bytes(data[at : at + 4], sys.byteorder)

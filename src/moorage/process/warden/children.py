@@ -108,7 +108,7 @@ class Children:
     def abandon(self, name: str) -> None:
         """Listen no more to a child not born yet: it ends when it finds its report closed.
 
-        One that reports at this very moment is found by its marker, which it shows before: hunt for it.
+        One that reports at this very moment is found by its marker, which it shows before: that finds it.
         """
         self.hear()
         child = self.known.get(name)

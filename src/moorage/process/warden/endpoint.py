@@ -239,7 +239,7 @@ class Link:
             packet = self.process.channel.recv(PACKET)
         except BlockingIOError:
             return False
-        except ConnectionResetError:  # it ended with mail of ours unread; its own still waits
+        except ConnectionResetError:  # it ended with packets of ours unread; its own still wait
             return True
         if packet:
             self._unanswered = 0

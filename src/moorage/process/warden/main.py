@@ -94,7 +94,7 @@ class WardenServer:
         if swept := private_directory.sweep(self._directory):
             procfs.kill_marked(swept)
         while not self._ending:
-            self._wait(min((*(hunt.pause() for hunt in self._kills.values()), *self._rested()), default=None))
+            self._wait(min((*(kill.pause() for kill in self._kills.values()), *self._rested()), default=None))
             for packet, fds, cut in self._packets.receive():
                 self._obey(packet, fds, cut=cut)
             self._ending |= self._packets.closed
@@ -205,17 +205,17 @@ class WardenServer:
 
     def _kill_trees(self) -> None:
         families = self._children.families()
-        for name, hunt in list(self._kills.items()):
-            over = hunt.strike(families.get(name, []))
+        for name, kill in list(self._kills.items()):
+            over = kill.strike(families.get(name, []))
             kernel = self._children.kernels.get(name, "")
-            if over and (hunt.left or self._children.forget(name)):
+            if over and (kill.left or self._children.forget(name)):
                 del self._kills[name]
                 outlived = {"outlived": kernel} if kernel in families else {}
                 if not outlived:
                     self._children.kernels.pop(name, None)
-                if len(hunt.frozen) > 1:  # a warden may have been among them
+                if len(kill.frozen) > 1:  # a warden may have been among them
                     private_directory.sweep(self._directory)
-                self._packets.send("gone", id=name, left=hunt.left, **outlived)
+                self._packets.send("gone", id=name, left=kill.left, **outlived)
 
     def end(self) -> None:
         """Kill every descendant until there is none, and remove every file."""
@@ -224,14 +224,14 @@ class WardenServer:
             for packet, fds, cut in arrived:
                 self._obey(packet, fds, cut=cut)
         self._give_back()
-        hunt = TreeKill()
+        kill = TreeKill()
         waited = 0.0
         while self._children.reap():
             families = self._children.families()
-            if hunt.strike([one for family in families.values() for one in family]) and hunt.left:
+            if kill.strike([one for family in families.values() for one in family]) and kill.left:
                 break
-            self._wait(hunt.pause())
-            waited += hunt.pause()
+            self._wait(kill.pause())
+            waited += kill.pause()
             if waited > PATIENCE:
                 self._tidy()
         self._tidy()

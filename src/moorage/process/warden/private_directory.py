@@ -109,9 +109,9 @@ def make() -> PrivateDirectory:
     """
     reasons = []
     for base, reason in places():
-        berth, objection = (None, reason) if reason else _make(base)
-        if berth is not None:
-            return berth
+        directory, objection = (None, reason) if reason else _make(base)
+        if directory is not None:
+            return directory
         reasons.append(f"{base}: {objection}")
     raise NoPlace(errno.EACCES, "; ".join(reasons))
 
@@ -120,8 +120,8 @@ def _make(base: str) -> tuple[PrivateDirectory | None, str]:
     """Return a new directory, or why there is none."""
     for _ in range(64):
         try:
-            if (berth := _try(base)) is not None:
-                return berth, ""
+            if (directory := _try(base)) is not None:
+                return directory, ""
         except FileExistsError:
             continue
         except OSError as error:

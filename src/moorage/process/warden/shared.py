@@ -54,7 +54,7 @@ class _Share:
         return self.lasting and self.warden.link.ours and self.warden.idle and self.usable
 
 
-class _Place:
+class _LoopShare:
     """Where a loop's share stands, and the lock around its making."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _Place:
         self.share: _Share | None = None
 
 
-_places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place] = WeakKeyDictionary()
+_loop_shares: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopShare] = WeakKeyDictionary()
 _resting: list[_Share] = []
 _ahead: list[WardenProcess] = []
 _looking: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
@@ -84,21 +84,21 @@ async def shared_warden(process: WardenProcess | None = None) -> AsyncIterator[W
         LaunchError: this is not Linux.
     """
     loop = asyncio.get_running_loop()
-    place = _places.setdefault(loop, _Place())
-    async with place.lock:
-        share = place.share
+    loop_share = _loop_shares.setdefault(loop, _LoopShare())
+    async with loop_share.lock:
+        share = loop_share.share
         if share is None or not share.usable:
-            share = place.share = await _taken(process)
+            share = loop_share.share = await _taken(process)
         share.users += 1
     try:
         yield share.warden
     finally:
         share.users -= 1
         if share.users == 0:
-            if place.share is share:
-                place.share = None
-                if not place.lock.locked() and _places.get(loop) is place:
-                    del _places[loop]  # its lock may hold on to the loop
+            if loop_share.share is share:
+                loop_share.share = None
+                if not loop_share.lock.locked() and _loop_shares.get(loop) is loop_share:
+                    del _loop_shares[loop]  # its lock may hold on to the loop
             await _left(share)
 
 
@@ -113,8 +113,12 @@ def warden_ahead(*, wanted: bool) -> Iterator[None]:
         wanted: whether the block will ask for one.
     """
     process = None
-    place = _places.get(asyncio.get_running_loop())
-    if wanted and not (_resting or _ahead) and (place is None or not (place.share or place.lock.locked())):
+    loop_share = _loop_shares.get(asyncio.get_running_loop())
+    if (
+        wanted
+        and not (_resting or _ahead)
+        and (loop_share is None or not (loop_share.share or loop_share.lock.locked()))
+    ):
         with suppress(MoorageError, OSError):
             process = start()
             _ahead.append(process)
