@@ -27,7 +27,7 @@ from moorage.kernel.client import Client
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.late_output import LateOutput
 from moorage.kernel.launch import launch
-from moorage.kernel.quirks import trail as trail_of
+from moorage.kernel.quirks import late_output
 from moorage.rendezvous.choice import choose
 from moorage.wire import messages
 
@@ -166,8 +166,8 @@ async def rest(dialect: Dialect) -> tuple[str, ...]:
     lines = 100 if dialect.kernel == "tslab" else LINES
     async with launch(dialect.kernel) as kernel:
         info = kernel.info
-        trails = trail_of(kernel.spec.argv, info)
-        trailing = [await late(kernel.client, dialect, lines, trails) for _ in range(3)]
+        trail = late_output(kernel.spec.argv, info)
+        trailing = [await late(kernel.client, dialect, lines, trail) for _ in range(3)]
         began = asyncio.get_running_loop().time()
         exit_status = await kernel.shutdown(grace=PATIENCE)
         seconds = asyncio.get_running_loop().time() - began

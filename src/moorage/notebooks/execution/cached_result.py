@@ -173,7 +173,7 @@ async def read_inputs(item: Item, cache: ResultCache) -> tuple[Path, ...]:
         The files. Cancelling ends the reading.
 
     Raises:
-        DocumentError: see :func:`moorage.notebooks.planning.dependencies.input_files`.
+        DocumentError: see :func:`moorage.notebooks.execution.input_files.input_files`.
     """
     if not item.settings.inputs and not item.settings.needs:
         return ()
