@@ -171,7 +171,7 @@ class ResultCache:
         for path, what in plan:
             self._put(path, what)
         if documents:
-            self._found_at(hit, documents, artifact_folders)
+            self._note_places(hit, documents, artifact_folders)
         return tuple(path for path, _ in plan)
 
     def inputs(self, recipe: Recipe) -> dict[str, FileState]:
@@ -373,7 +373,9 @@ class ResultCache:
             self._swept.add(path.parent)
             sweep(path.parent)
 
-    def _found_at(self, hit: FastHit | Entry, documents: Mapping[str, Path], folders: Sequence[Path]) -> None:
+    def _note_places(
+        self, hit: FastHit | Entry, documents: Mapping[str, Path], folders: Sequence[Path]
+    ) -> None:
         """Note where files are and how old, so that the next lookup need not read them."""
         old = hit.record
         places = {name: [path] for name, path in documents.items()}
