@@ -1,8 +1,7 @@
 """Fails for a file of src/moorage whose coverage by the unit tests is below its floor.
 
-``make coverage`` runs it behind the tests. What only runs in another process image (a kernel, a template, a
-process that moves itself into a namespace) cannot be measured by coverage, or only in part: such files have a
-floor and a reason of their own, and are tested by tests/real/.
+``make coverage`` runs it behind the tests, which measure their own processes. What runs in another one (a
+kernel, a template, the warden) is measured in part or not at all: those files have a floor of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +14,47 @@ import coverage
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "moorage"
-FLOOR = 80
+FLOOR = 75
 """Per cent of the lines and branches of a file."""
 
-FLOORS: dict[str, tuple[int, str]] = {}
-"""``"a/b.py"`` -> its own floor, and why."""
+IN_OTHER_PROCESSES: dict[str, int] = {
+    "__main__.py": 0,
+    "jupyter/ipykernel.py": 0,
+    "jupyter/adapter.py": 40,
+    "notebooks/cache/watch.py": 35,
+    "notebooks/output/export_worker.py": 45,
+    "process/ipykernel_patches/events.py": 0,
+    "process/ipykernel_patches/forked.py": 70,
+    "process/ipykernel_patches/spawned.py": 0,
+    "process/netns/enter.py": 25,
+    "process/netns/execute.py": 60,
+    "process/netns/relay.py": 0,
+    "process/template/after_fork.py": 15,
+    "process/template/main.py": 25,
+    "process/template/startup_code.py": 35,
+    "process/warden/children.py": 10,
+    "process/warden/confine.py": 15,
+    "process/warden/main.py": 0,
+    "testing/pytest_plugin.py": 0,
+    "testing/storm.py": 55,
+}
+"""Floors of files that kernels, templates, the warden and other processes run; their tests look at these."""
+
+BY_REAL_TESTS: dict[str, int] = {
+    "blocking.py": 0,
+    "cli/doctor.py": 30,
+    "cli/isolate.py": 60,
+    "cli/kernels_list.py": 65,
+    "cli/run_session.py": 40,
+    "doctor/kernels.py": 65,
+    "jupyter/provisioner.py": 20,
+    "notebooks/documents/libraries.py": 55,
+    "testing/kernel.py": 25,
+    "testing/talk.py": 20,
+}
+"""Floors of files whose tests need real kernels and are marked ``real``, which these unit tests are not."""
+
+FLOORS = IN_OTHER_PROCESSES | BY_REAL_TESTS
 
 
 def measured() -> dict[str, float]:
@@ -39,10 +74,10 @@ def main() -> int:
     found = measured()
     low = 0
     for name, per_cent in sorted(found.items(), key=lambda each: each[1]):
-        floor, why = FLOORS.get(name, (FLOOR, ""))
+        floor = FLOORS.get(name, FLOOR)
         if per_cent < floor:
             low += 1
-            print(f"{name}: {per_cent:.0f} %, below its floor of {floor} %. {why}".strip())
+            print(f"{name}: {per_cent:.0f} %, below its floor of {floor} %")
     for name in FLOORS.keys() - found.keys():
         low += 1
         print(f"{name} has a floor and is no file")

@@ -29,7 +29,7 @@ make_environment() {
     [ -f "$folder/.ready" ] && [ "$folder/.ready" -nt pyproject.toml ] && return 0
     $uv venv --quiet --clear --python "$base" "$folder" || return 1
     [ "$2" = latest ] && pin=ipykernel || pin="ipykernel==$2.*"
-    $uv pip install --quiet --python "$folder" -e '.[all]' --group test --group examples "$pin" || return 1
+    $uv pip install --quiet --python "$folder" -e '.[all]' --group test --group examples uv "$pin" || return 1
     "$folder/bin/python" -m bash_kernel.install --sys-prefix >/dev/null || return 1
     touch "$folder/.ready"
 }

@@ -260,7 +260,11 @@ print(kernel.process.pid)
 )
 def test_the_end_is_quiet_and_leaves_no_kernel(code):
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore:.*multi-threaded:DeprecationWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.stderr, done.returncode) == ("", 0)
     with pytest.raises(ProcessLookupError):

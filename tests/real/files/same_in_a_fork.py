@@ -361,6 +361,7 @@ async def printing(number): print(number); display(number); await asyncio.sleep(
 _ = await asyncio.gather(printing(1), printing(2))
 
 # %% printed by a fork
+import warnings; warnings.simplefilter('ignore', DeprecationWarning)  # of forks beside threads, Python 3.12
 if not (pid := os.fork()):
     print('from a fork'); sys.stdout.flush(); os._exit(0)
 _ = os.waitpid(pid, 0)
