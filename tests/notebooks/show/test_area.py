@@ -23,8 +23,11 @@ class Screen(io.StringIO):
         self.column = 0
 
     def rows(self):
-        """Return what stands on the screen."""
-        return [row for line in self.lines for row in self._broken(line)]
+        """Return what stands on the screen, without empty rows at its end."""
+        rows = [row for line in self.lines for row in self._broken(line)]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
 
     def _broken(self, line):
         return [line[at : at + self.width] for at in range(0, len(line), self.width)] or [""]
@@ -36,7 +39,10 @@ class Screen(io.StringIO):
             elif piece == "\n":
                 self.row, self.column = self.row + 1, 0
                 self.lines += [""] * (self.row + 1 - len(self.lines))
+            elif piece == "\x1b[K":
+                self.lines[self.row] = self.lines[self.row][: self.column]
             elif piece == "\x1b[J":
+                assert (self.row, self.column) != (0, 0), "tmux would keep what is cleared"
                 self.lines = [*self.lines[: self.row], self.lines[self.row][: self.column]]
             elif up := re.fullmatch(r"\x1b\[(\d+)A", piece):
                 self._up(int(up[1]))
@@ -83,7 +89,7 @@ def test_lines_are_drawn_over_and_results_scroll_above(screen, area):
     assert screen.rows() == ["a result", "another", "three", "four", "five"]
     area.close()
     area.print(*lines("the end"))
-    assert screen.rows() == ["a result", "another", "the end", ""]
+    assert screen.rows() == ["a result", "another", "the end"]
 
 
 @pytest.mark.parametrize("widths", [(60,), (30, 90), (25, 12, 100)])

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 _HIDE: Final = "\x1b[?25l"
 _SHOW: Final = "\x1b[?25h"
 """DECTCEM: the cursor."""
-_ERASE_BELOW: Final = "\x1b[J"
-"""ED of ECMA-48: everything from the cursor to the end of the screen."""
+_REST_OF_LINE: Final = "\x1b[K"
+"""EL of ECMA-48: everything from the cursor to the end of the line."""
+_REST_OF_SCREEN: Final = "\x1b[J"
+"""ED: everything from the cursor to the end of the screen. Where that is the whole screen, tmux moves what is
+cleared into its history: so it is sent behind the last line, never before the first one."""
 
 
 class Area:
@@ -44,7 +47,7 @@ class Area:
         if self._open:
             self._open = False
             self._lines = ()
-            self._write(self._erased() + _SHOW)
+            self._write(self._to_top() + self._emptied() + _SHOW)
 
     def draw(self, lines: Sequence[Text], above: Sequence[Text] = ()) -> None:
         """Draw the lines anew.
@@ -58,20 +61,37 @@ class Area:
 
     def print(self, *texts: Text) -> None:
         """Print above the lines, which stay; they are not broken, the terminal does that."""
-        erased = self._erased()
-        above = "".join(self._rendered(text, crop=False) for text in texts)
-        self._drawn = [line.cell_len for line in self._lines] if self._open else []
-        below = "".join(self._rendered(line, crop=True) for line in self._lines) if self._open else ""
-        self._write(erased + above + (below.removesuffix("\n") + "\r" if below else ""))
+        top = self._to_top()
+        lines = self._lines if self._open else ()
+        rendered = [self._rendered(text, crop=False) for text in texts]
+        rendered += [self._rendered(line, crop=True) for line in lines]
+        drawn = "".join(rendered).replace("\n", _REST_OF_LINE + "\n")
+        if lines:
+            drawn = drawn.removesuffix("\n") + _REST_OF_SCREEN + "\r"
+        elif texts:
+            drawn += _REST_OF_SCREEN
+        elif top:
+            drawn = self._emptied()
+        self._drawn = [line.cell_len for line in lines]
+        self._write(top + drawn)
 
-    def _erased(self) -> str:
-        """Return what takes the drawn lines away, and forget them."""
-        width, drawn = max(self._console.width, 1), self._drawn
+    def _rows(self) -> list[int]:
+        """Return how many rows of the screen each of the drawn lines takes now."""
+        width = max(self._console.width, 1)
+        return [max(1, -(-cells // width)) for cells in self._drawn]
+
+    def _to_top(self) -> str:
+        """Return what moves the cursor to the first of the drawn lines."""
+        up = sum(self._rows()[:-1])
+        return "\r" + (f"\x1b[{up}A" if up else "") if self._drawn else ""
+
+    def _emptied(self) -> str:
+        """Return what empties the rows of the drawn lines and comes back to the first; forget them."""
+        below = sum(self._rows()) - 1
         self._drawn = []
-        if not drawn:
+        if below < 0:
             return ""
-        up = sum(max(1, -(-cells // width)) for cells in drawn[:-1])
-        return "\r" + (f"\x1b[{up}A" if up else "") + _ERASE_BELOW
+        return _REST_OF_LINE + ("\n" + _REST_OF_LINE) * below + "\r" + (f"\x1b[{below}A" if below else "")
 
     def _rendered(self, text: Text, *, crop: bool) -> str:
         with self._console.capture() as capture:
