@@ -30,6 +30,7 @@ from moorage.jupyter.addresses import Addresses, Requested, agree
 from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, end_lasting, start
 from moorage.kernel.blocking import portal
+from moorage.kernel.starting import REGISTERED
 from moorage.kernel.supervisor import last_words
 from moorage.process.base import KILL, LocalSpec
 from moorage.process.environment import changed
@@ -76,6 +77,7 @@ class MoorageProvisioner(LocalProvisioner):
         self._kernelspec: KernelSpec | None = None
         self._owned: KernelProcess | None = None
         self._options: tuple[Way, ...] = ()
+        self._in_vain: frozenset[Way] = frozenset()
         self._extra: list[str] = []
         self._end_expected = False
         self._started_before = False
@@ -198,9 +200,8 @@ class MoorageProvisioner(LocalProvisioner):
         self._portal = portal()
         requested = Requested.of(self.parent)
         kernel = self._kernelspec = await self._kernel_type()
-        self._options = (
-            ("hold",) if independent else requested.choices(self.parent, kernel, self.rendezvous, owner)
-        )
+        choices = ("hold",) if independent else requested.choices(self.parent, kernel, self.rendezvous, owner)
+        self._options = tuple(way for way in choices if way not in self._in_vain) or choices
         try:
             self._addresses = await agree(
                 self._portal, self.parent, requested, self._options[0], kernel, owner
@@ -252,7 +253,7 @@ class MoorageProvisioner(LocalProvisioner):
             info = await self._while_alive(self._addresses.chosen())
         else:
             assert self._owned is not None
-            info = await self._owned.while_alive(self._addresses.chosen(), _PATIENCE)
+            info = await self._owned.while_alive(self._addresses.chosen(), REGISTERED)
         if info is not None:
             return dict(info)
         if len(self._options) == 1:
@@ -265,12 +266,14 @@ class MoorageProvisioner(LocalProvisioner):
     async def _start_otherwise(self, **kwargs: Any) -> JsonObject:
         """Start the kernel once more, by a rendezvous for kernels that do not register."""
         assert self._kernelspec is not None
-        memory().remember(known_as(self._kernelspec), "does not register")
+        self._in_vain |= {"handshake"}
         self._end_expected = True
         await self._end()
         await self._release_addresses()
         arguments = await self.pre_launch(extra_arguments=self._extra, **kwargs)
         info: JsonObject = await self.launch_kernel(**arguments)
+        # Not before: one that starts in no way at all may yet register.
+        memory().remember(known_as(self._kernelspec), "does not register")
         return info
 
     async def _while_alive(self, work: Any) -> Any:
