@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from moorage.errors import UsageError
@@ -59,6 +58,8 @@ class Parser(argparse.ArgumentParser):
 
     def unknown(self, word: str) -> UsageError:
         """Return the complaint about a word that means nothing to this command, with flags like it."""
+        from difflib import get_close_matches
+
         if not word.startswith("-"):
             return self._complaint(f"{self.prog} does not take {word}")
         known = [flag for each in self._actions for flag in each.option_strings if flag.startswith("--")]
@@ -84,6 +85,8 @@ class Parser(argparse.ArgumentParser):
 
     def _choice(self, name: str, word: str, known: Sequence[str]) -> UsageError:
         """Return the complaint about a word that is none of those there are."""
+        from difflib import get_close_matches
+
         if name not in {"COMMAND", "ACTION"}:
             return self._complaint(f"{name} {word} cannot be", f"It must be {' or '.join(known)}")
         commands = f"{self.prog} ".partition(" ")[2]
