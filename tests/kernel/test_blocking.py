@@ -260,7 +260,7 @@ print(kernel.process.pid)
 )
 def test_the_end_is_quiet_and_leaves_no_kernel(code):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore:.*multi-threaded:DeprecationWarning", "-c", code],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
