@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from moorage.process.warden.shared import warden_ahead
 
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
     from moorage.rendezvous.base import Choice
 
 
-@asynccontextmanager
-async def launch(
+def launch(
     kernel_type: str | KernelSpec = "python3",
     *,
     cwd: str | Path | None = None,
     env: Changes | None = None,
     rendezvous: Choice = "auto",
     kernel_args: Sequence[str] = (),
-    timeout: float = 60.0,  # noqa: ASYNC109 - one deadline for three steps
+    timeout: float = 60.0,
     warden: Warden | None = None,
     fork: Fork = "auto",
     isolate: Isolate = "none",
     process: ProcessOptions | None = None,
     place: Place | None = None,
-) -> AsyncIterator[Kernel]:
+) -> AbstractAsyncContextManager[Kernel]:
     """Launch a kernel that lives as long as the ``async with`` block.
 
     Args:
@@ -53,9 +52,9 @@ async def launch(
             kernel is never forked from a template.
         place: where it runs; default is this machine, as the four before say.
 
-    Yields:
-        The kernel, proven to hear and to be heard. Leaving the block ends it and everything it
-        started, and returns when nothing of it is left.
+    Returns:
+        A block, to be entered by ``async with``: it yields the kernel, proven to hear and to be heard.
+        Leaving the block ends it and everything it started, and returns when nothing of it is left.
 
     Raises:
         KernelTypeNotFound: there is no such kernel type.
@@ -67,18 +66,34 @@ async def launch(
 
     Cancelling while it starts kills it.
     """
+    here = {"warden": warden, "fork": fork, "isolate": isolate, "process": process}
+    options: _Options = {
+        "cwd": cwd,
+        "env": env,
+        "rendezvous": rendezvous,
+        "kernel_args": tuple(kernel_args),
+        "timeout": timeout,
+    }
+    return _launched(kernel_type, place, here, options)
+
+
+class _Options(TypedDict):
+    """What a launch says of the kernel itself."""
+
+    cwd: str | Path | None
+    env: Changes | None
+    rendezvous: Choice
+    kernel_args: tuple[str, ...]
+    timeout: float
+
+
+@asynccontextmanager
+async def _launched(
+    kernel_type: str | KernelSpec, place: Place | None, here: Mapping[str, Any], options: _Options
+) -> AsyncIterator[Kernel]:
     # A warden takes 30 ms to come up, and as long takes what is imported here: once in a process.
-    with warden_ahead(wanted=warden is None and place is None):
+    with warden_ahead(wanted=here["warden"] is None and place is None):
         from moorage.kernel.starting import place_of, started  # noqa: PLC0415 - see above
 
-        where = place_of(place, warden=warden, fork=fork, isolate=isolate, process=process)
-        async with started(
-            kernel_type,
-            where,
-            cwd=cwd,
-            env=env,
-            rendezvous=rendezvous,
-            kernel_args=tuple(kernel_args),
-            timeout=timeout,
-        ) as kernel:
+        async with started(kernel_type, place_of(place, **here), **options) as kernel:
             yield kernel
