@@ -151,7 +151,8 @@ class TestWhatDiffers:
         assert {name.partition(".")[0] for name in forked - spawned} == MORE_MODULES - spawned
 
     def test_frozen_objects(self, kernels: tuple[blocking.Kernel, ...]) -> None:
-        assert [value(kernel, "gc.get_freeze_count() > 0") for kernel in kernels] == [False, True, True]
+        spawned, *forked = (value(kernel, "gc.get_freeze_count()") for kernel in kernels)
+        assert all(count > spawned for count in forked)  # Python 3.12 freezes some of its own at the start
 
     def test_the_seed_of_hashes_and_the_layout_of_memory_are_the_templates(
         self, kernels: tuple[blocking.Kernel, ...]
