@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command import until
 from moorage.kernel.launch import launch
 from moorage.process import procfs
 from moorage.process.local import shared_warden
@@ -28,7 +29,7 @@ def descriptors() -> dict[str, str]:
     return found
 
 
-KINDS = ("Kernel", "Client", "Supervisor", "Transport", "IpcRendezvous", "Handle")
+KINDS = ("Kernel", "Client", "Supervisor", "ZmqTransport", "IpcRendezvous", "LocalHandle", "Activity")
 
 
 def kept() -> dict[str, int]:
@@ -60,8 +61,9 @@ async def test_launches_leave_nothing(fork: bool):
         assert sorted(warden.directory.rglob("*")) == files
         # The template may have been replaced meanwhile, as it is when packages change.
         assert len(procfs.roots(procfs.table(), os.getpid())) <= len(family)
-        left = [name for fd, name in descriptors().items() if fd not in before]
-        assert len(descriptors()) <= len(before), left
+        # A thread of libzmq's closes sockets, in its own time.
+        if not until(lambda: len(descriptors()) <= len(before)):
+            pytest.fail(f"left: {[name for fd, name in descriptors().items() if fd not in before]}")
         assert kept() == alive
 
 
@@ -73,7 +75,7 @@ async def test_launches_by_ports_leave_none_bound(way: str):
         async with asyncio.TaskGroup() as group:
             for number in range(6):
                 group.create_task(one(number, rendezvous=way, fork=False))
-        assert len(descriptors()) <= len(before)
+        assert until(lambda: len(descriptors()) <= len(before))
 
 
 async def test_launches_that_fail_leave_nothing():
@@ -96,5 +98,5 @@ async def test_launches_that_fail_leave_nothing():
         assert sorted(warden.directory.rglob("*")) == files
         # The template may have been replaced meanwhile, as it is when packages change.
         assert len(procfs.roots(procfs.table(), os.getpid())) <= len(family)
-        assert len(descriptors()) <= len(before)
+        assert until(lambda: len(descriptors()) <= len(before))
         assert kept() == alive
