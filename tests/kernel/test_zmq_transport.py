@@ -242,3 +242,17 @@ async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(inf
                 async with asyncio.timeout(10):
                     await transport.receive_rest(60)
     assert told == [True, False, True, False]
+
+
+async def test_what_is_dropped_unsent_reaches_no_later_listener(info):
+    """A kernel that is started again would else run what the one before it was asked."""
+    async with ZmqTransport(info, b"me", lambda *_: None) as transport:
+        transport.send("shell", [b"old"])
+        transport.drop_unsent()
+        transport.send("shell", [b"new"])
+        with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as kernel:
+            kernel.linger = 0
+            kernel.bind(info.url("shell"))
+            async with asyncio.timeout(10):
+                assert (await kernel.recv_multipart())[1:] == [b"new"]
+    transport.drop_unsent()  # closed already: nothing happens

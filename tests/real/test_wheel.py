@@ -96,8 +96,8 @@ def test_the_core_alone_then_with_render(folder: Path, wheel: Path, python: Path
 
     lacking = run(command, "render", "x.py", cwd=folder)
     told = f"pip install 'moorage[render] @ {wheel.as_uri()}'"
-    assert lacking.returncode == 1
-    assert told in lacking.stdout
+    assert lacking.returncode == 2
+    assert told in lacking.stderr
     assert "Traceback" not in lacking.stdout + lacking.stderr
     assert run(command, "doctor", cwd=folder).stdout.count(told)
 

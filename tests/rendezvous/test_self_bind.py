@@ -72,3 +72,52 @@ async def test_the_port_is_let_go_of_where_the_file_cannot_be_written(directory)
     with pytest.raises(FileNotFoundError):  # the port still open would be a ResourceWarning, an error here
         SelfBindRendezvous(directory / "missing", b"key")
     gc.collect()
+
+
+def chosen(meeting):
+    """Write ports into the file as a kernel does; returns them."""
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three, socket.socket() as four:
+        sockets = (one, two, three, four)
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        ports = {name: each.getsockname()[1] for name, each in zip(CHOSEN, sockets, strict=True)}
+    content = json.loads(meeting.connection_file.read_bytes())
+    meeting.connection_file.write_text(json.dumps({**content, **ports}))
+    return ports
+
+
+CHOSEN = ("shell_port", "iopub_port", "stdin_port", "control_port")
+
+
+async def test_what_a_kernel_chose_is_held_for_its_next_process(directory):
+    meeting = SelfBindRendezvous(directory, b"key")
+    meeting.renew()
+    ports = chosen(meeting)
+    before = await meeting.addresses()
+    meeting.renew()  # it has ended, and is to be started again
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", ports["shell_port"]))
+    with socket.socket() as kernel:
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kernel.bind(("127.0.0.1", ports["shell_port"]))
+        kernel.listen()
+        meeting.answered()
+    assert await meeting.addresses() == before
+    meeting.renew()
+    meeting.close()
+
+
+async def test_where_one_is_taken_meanwhile_the_next_process_chooses_anew(directory):
+    meeting = SelfBindRendezvous(directory, b"key")
+    meeting.renew()
+    ports = chosen(meeting)
+    await meeting.addresses()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", ports["stdin_port"]))
+        other.listen()
+        meeting.renew()
+        content = json.loads(meeting.connection_file.read_bytes())
+        assert [content[name] for name in CHOSEN] == [0] * 4
+        again = chosen(meeting)
+        assert (await meeting.addresses()).shell_port == again["shell_port"]
+    meeting.close()

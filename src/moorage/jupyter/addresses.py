@@ -177,7 +177,7 @@ class Addresses:
 
         A process is about to be started: it may bind what is held.
         """
-        if self._chosen is not None and self.way == "hold":
+        if self._chosen is not None and self.way != "handshake":  # there the next process keeps its addresses
             self._chosen.renew()
         if self._info is not None:
             ports = {name: getattr(self._info, name) for name in PORTS}

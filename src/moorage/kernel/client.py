@@ -31,16 +31,13 @@ __all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "
 
 # How many finished requests are still known, so that late output finds its cell; with each its outputs.
 _REMEMBERED = 256
-# When a kernel that does not answer is asked once more (s): what was sent to the process before a restart may
-# have been lost with it. It doubles up to the second figure. What is sent to the first process waits for it:
-# where a hundred start at once, each would only have more to answer.
+# When a kernel that does not answer is asked once more (s), doubling up to the second; the first one later.
 _ASK_AGAIN, _ASK_AGAIN_MOST, _ASK_FIRST_AGAIN = 1.0, 10.0, 5.0
 # How long a kernel's last messages may take to arrive (s) once its process is known to have ended.
 _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before it is asked for: publishers drop some.
 _IDLE_LATE = 2.0
-# How long a kernel that was interrupted at a question may wait (s) before it gets an empty answer: one that
-# comes before the interrupt is heard would have the code run on instead.
+# How long a kernel that was interrupted at a question may wait (s) before it gets an empty answer.
 _UNHEARD = 2.0
 # How long iopub may be silent (s), with an idle outstanding, while the kernel answers on its other channels.
 _IOPUB_STUCK = 15.0
@@ -98,13 +95,16 @@ class Client:
         """Whether a request of ours on the shell channel is still under way."""
         return any(r.message.channel == "shell" and not r.done.done() for r in self._requests.values())
 
-    def fail(self, error: BaseException, *, for_good: bool = False) -> None:
+    def fail(self, error: BaseException, *, for_good: bool = False, replaced: bool = False) -> None:
         """Fail every request under way with ``error``.
 
         Args:
             error: what is raised where a request is awaited.
             for_good: fail every later request, too: the kernel is gone.
+            replaced: another process is about to take the kernel's place: it is to get none of them.
         """
+        if replaced:
+            self._transport.drop_unsent()
         if for_good:
             error = self._ended = self._ended or error
         for request in self._requests.values():

@@ -60,10 +60,10 @@ class Clients:
             with suppress(MoorageError):
                 client.request(channel, messages.shutdown_request(restart=False))
 
-    def fail(self, error: MoorageError, *, for_good: bool = False) -> None:
-        """Fail what is under way; ``for_good`` fails what will be asked, too."""
+    def fail(self, error: MoorageError, *, for_good: bool = False, replaced: bool = False) -> None:
+        """Fail what is under way; see :meth:`moorage.kernel.client.Client.fail`."""
         for client in self._clients:
-            client.fail(error, for_good=for_good)
+            client.fail(error, for_good=for_good, replaced=replaced)
 
     async def receive_rest(self) -> None:
         """Wait for what a kernel that has ended said before. Cancelling is safe."""

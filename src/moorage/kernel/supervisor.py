@@ -155,7 +155,8 @@ class Supervisor:
             raise KernelDied("the kernel cannot be restarted", why="It has ended or is about to")
         if self._started.done():
             self._started = self._loop.create_future()
-        self.clients.fail(MoorageError("the kernel was restarted while a request was under way"))
+        error = MoorageError("the kernel was restarted while a request was under way")
+        self.clients.fail(error, replaced=True)
 
     async def keep(self) -> None:
         """Run the process, and again for every restart, until it ends for good.

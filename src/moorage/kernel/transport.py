@@ -30,6 +30,10 @@ class Transport(Protocol):
         """Connect to other addresses of the same kernel."""
         ...
 
+    def drop_unsent(self) -> None:
+        """Deliver nothing of what was sent and has not arrived: another process takes the place."""
+        ...
+
     def on_line(self, receive: LineReceiver) -> None:
         """Have ``receive`` told of the line; to be called before the transport is entered."""
         ...

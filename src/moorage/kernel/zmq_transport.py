@@ -106,6 +106,16 @@ class ZmqTransport:
             self._info = info
             self._connect()
 
+    def drop_unsent(self) -> None:
+        """Connect anew to the same addresses: what was not delivered yet never is.
+
+        Raises:
+            MoorageError: no descriptors are left.
+        """
+        if self._sockets:
+            self._close()
+            self._connect()
+
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
         while self._sockets:

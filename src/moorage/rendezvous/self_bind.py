@@ -6,6 +6,7 @@ bind-and-close, so that one port is held for it (see ``hold``).
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from moorage.errors import LaunchError
@@ -14,6 +15,9 @@ from moorage.rendezvous.files import check_directory, read_connection_file, writ
 from moorage.rendezvous.hold import hold_port, port_of, share
 from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import ConnectionInfo
+
+_CHOSEN = ("shell_port", "iopub_port", "stdin_port", "control_port")
+"""Ports that the kernel chooses."""
 
 
 class SelfBindRendezvous:
@@ -42,47 +46,64 @@ class SelfBindRendezvous:
                 do="Run fewer kernels at once (-j), or use --rendezvous ipc, which needs no ports",
             ) from error
         self.connection_file = directory / "kernel.json"
+        self._held: list[socket.socket] = []
+        self._info: ConnectionInfo | None = None
+        self._unchosen = {
+            "transport": "tcp",
+            "ip": ip,
+            **dict.fromkeys(_CHOSEN, 0),
+            "hb_port": port_of(self._heartbeat),
+            "key": key.decode(),
+            "signature_scheme": "hmac-sha256",
+            "kernel_name": kernel_name,
+        }
         try:
-            write_connection_file(
-                self.connection_file,
-                {
-                    "transport": "tcp",
-                    "ip": ip,
-                    "shell_port": 0,
-                    "iopub_port": 0,
-                    "stdin_port": 0,
-                    "control_port": 0,
-                    "hb_port": port_of(self._heartbeat),
-                    "key": key.decode(),
-                    "signature_scheme": "hmac-sha256",
-                    "kernel_name": kernel_name,
-                },
-            )
+            write_connection_file(self.connection_file, self._unchosen)
         except OSError:
             self.close()
             raise
 
     def renew(self) -> None:
-        """Let the kernel's next process bind the heartbeat's port; the addresses stay as they are.
+        """Let the kernel's next process bind the ports; the addresses stay as they are.
+
+        Those that an earlier process chose are held from now on. Where another program has taken one
+        meanwhile, the next process chooses anew.
 
         Raises:
             LaunchError: the file has gone, and its directory too.
+            OSError: the file cannot be written.
         """
         check_directory(self.connection_file)
-        share(self._heartbeat, True)
+        if self._info is not None and not self._held:
+            try:
+                for name in _CHOSEN:
+                    self._held.append(hold_port(self._info.ip, getattr(self._info, name)))
+            except OSError:
+                self._release()
+                self._info = None
+                write_connection_file(self.connection_file, self._unchosen)
+        for held in (self._heartbeat, *self._held):
+            share(held, True)
 
     def answered(self) -> None:
-        """Let no other process bind the heartbeat's port."""
-        share(self._heartbeat, False)
+        """Let no other process bind the ports that are held."""
+        for held in (self._heartbeat, *self._held):
+            share(held, False)
 
     async def addresses(self) -> ConnectionInfo:
         """Wait until the kernel has written all five ports into its file, and return them."""
         async with DirectoryWatch(self.connection_file.parent) as watch:
             while (info := read_connection_file(self.connection_file)) is None:
                 await watch.changed()
+        self._info = info
         return info
 
     def close(self) -> None:
-        """Let go of the heartbeat's port and remove the connection file."""
+        """Let go of the ports and remove the connection file."""
         self._heartbeat.close()
+        self._release()
         self.connection_file.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        while self._held:
+            self._held.pop().close()
