@@ -9,7 +9,7 @@ import sys
 import pytest
 
 PROGRAM = """
-import asyncio
+import asyncio, os
 from moorage.notebooks.signals import heard
 
 async def main():
@@ -19,9 +19,11 @@ async def main():
         print("first", name, flush=True)
         stopped.set()
 
-    with heard(first, lambda: print("second", flush=True)):
+    # Not by print: the signal may come while that one is at work.
+    with heard(first, lambda: os.write(1, b"second\\n")):
         print("ready", flush=True)
         await stopped.wait()
+        print("goes on", flush=True)
         {then}
     print("out", flush=True)
 
@@ -41,7 +43,7 @@ def started(then):
 def test_the_first_is_told_by_name_and_the_program_goes_on(kind):
     process = started("pass")
     process.send_signal(kind)
-    assert process.communicate(timeout=60)[0] == f"first {kind.name}\nout\n"
+    assert process.communicate(timeout=60)[0] == f"first {kind.name}\ngoes on\nout\n"
     assert process.returncode == 0
 
 
@@ -50,6 +52,7 @@ def test_the_second_has_its_say_and_ends_the_process_also_where_the_loop_is_held
     process = started(then)
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "first SIGINT\n"
+    assert process.stdout.readline() == "goes on\n"
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[0] == "second\n"
     assert process.returncode == -signal.SIGTERM
