@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from moorage.errors import MoorageError, WardenLost
 from moorage.process.warden.client import Warden, begin
 from moorage.process.warden.inherited import Surroundings, surroundings
-from moorage.process.warden.process import start
+from moorage.process.warden.process import START, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -127,7 +127,7 @@ def warden_ahead(*, wanted: bool) -> Iterator[None]:
     finally:
         if process in _ahead:
             _ahead.remove(process)
-            process.stop()
+            process.stop(START)  # one that is still coming up is to tidy up, too
 
 
 def close() -> None:
