@@ -1,0 +1,1 @@
+"""What outlives its launcher: a keeper and its one charge."""

@@ -1,0 +1,1 @@
+"""The keeper: one small process, the parent of one charge."""
