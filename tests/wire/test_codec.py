@@ -100,7 +100,7 @@ class TestJson:
     @pytest.mark.parametrize("leaf", [1, math.nan, "\ud800", None])
     def test_deep_nesting_is_refused_on_writing(self, leaf):
         deep = leaf
-        for _ in range(100_000):
+        for _ in range(300_000):
             deep = [deep]
         with pytest.raises(ProtocolError, match="nested"):
             dumps(deep)

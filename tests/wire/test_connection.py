@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.errors import ProtocolError
-from moorage.wire.connection import PORTS, ConnectionInfo, is_complete
+from moorage.wire.connection import PORTS, SOCKETS, ConnectionInfo, Endpoint, is_complete
 
 quick = settings(max_examples=200, deadline=None)
 FILE = {
@@ -170,3 +170,26 @@ def test_complete_means_five_ports_that_are_not_zero():
 
 def test_the_key_is_in_no_repr():
     assert "5f1b9c3a" not in repr(ConnectionInfo.from_dict(FILE))
+
+
+@quick
+@given(records, st.sampled_from(SOCKETS))
+def test_a_url_is_that_of_the_endpoint(info, channel):
+    assert info.endpoint(channel).url == info.url(channel)
+
+
+def test_an_endpoint_is_spelled_as_what_it_is():
+    assert Endpoint("tcp", "::1", 80).url == "tcp://[::1]:80"
+    assert Endpoint("ipc", "/r/k", 3).url == "ipc:///r/k-3"
+    assert Endpoint("ipc", "/r/server", 0).path == "/r/server"
+
+
+def test_a_record_moves_to_where_its_kernel_is_found():
+    info = ConnectionInfo.from_dict(FILE)
+    assert info.moved({name: info.endpoint(name) for name in SOCKETS}) == info
+    found = info.moved({name: Endpoint("ipc", "/r/k", at) for at, name in enumerate(SOCKETS, 1)})
+    assert (found.transport, found.ip, found.shell_port, found.hb_port) == ("ipc", "/r/k", 1, 5)
+    assert (found.key, found.kernel_name) == (info.key, info.kernel_name)
+    scattered = {name: Endpoint("tcp", f"127.0.0.{at}", 1) for at, name in enumerate(SOCKETS, 1)}
+    with pytest.raises(ProtocolError, match="at one address"):
+        info.moved(scattered)

@@ -6,8 +6,9 @@ Source: https://jupyter-client.readthedocs.io/en/stable/kernels.html#connection-
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 from moorage.errors import ProtocolError
 from moorage.json_types import JsonMapping, JsonObject
@@ -15,10 +16,38 @@ from moorage.json_types import JsonMapping, JsonObject
 Socket = Literal["shell", "iopub", "stdin", "control", "hb"]
 Transport = Literal["tcp", "ipc"]
 
+SOCKETS: tuple[Socket, ...] = ("shell", "iopub", "stdin", "control", "hb")
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 CURVE_KEYS = ("curve_publickey", "curve_secretkey")
 
 _Z85_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+
+
+class Endpoint(NamedTuple):
+    """Where one socket listens.
+
+    Attributes:
+        transport: ``tcp``, or ``ipc`` for a Unix socket.
+        ip: the address; for ipc the path that ``-PORT`` is added to.
+        port: 1 to 65535; for ipc any number, 0 for the path as it is.
+    """
+
+    transport: Transport
+    ip: str
+    port: int
+
+    @property
+    def path(self) -> str:
+        """The path of the Unix socket."""
+        return f"{self.ip}-{self.port}" if self.port else self.ip
+
+    @property
+    def url(self) -> str:
+        """The same as ZeroMQ spells it."""
+        if self.transport == "ipc":
+            return f"ipc://{self.path}"
+        literal = f"[{self.ip}]" if ":" in self.ip and not self.ip.startswith("[") else self.ip
+        return f"tcp://{literal}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -92,11 +121,35 @@ class ConnectionInfo:
 
     def url(self, channel: Socket) -> str:
         """Return where ``channel`` (``hb``: the heartbeat) listens, as ZeroMQ spells it."""
-        port = getattr(self, f"{channel}_port")
-        if self.transport == "ipc":
-            return f"ipc://{self.ip}-{port}"
-        literal = f"[{self.ip}]" if ":" in self.ip and not self.ip.startswith("[") else self.ip
-        return f"tcp://{literal}:{port}"
+        return self.endpoint(channel).url
+
+    def endpoint(self, channel: Socket) -> Endpoint:
+        """Return where ``channel`` (``hb``: the heartbeat) listens."""
+        return Endpoint(self.transport, self.ip, getattr(self, f"{channel}_port"))
+
+    def moved(self, endpoints: Mapping[Socket, Endpoint]) -> ConnectionInfo:
+        """Return the record of the same kernel at other addresses.
+
+        Args:
+            endpoints: one for each of :data:`SOCKETS`.
+
+        Raises:
+            ProtocolError: they lie at several addresses, which no connection file can tell.
+        """
+        found = {(each.transport, each.ip) for each in endpoints.values()}
+        if len(found) != 1:
+            raise ProtocolError("A kernel's five sockets have to lie at one address")
+        transport, ip = found.pop()
+        return replace(
+            self,
+            transport=transport,
+            ip=ip,
+            shell_port=endpoints["shell"].port,
+            iopub_port=endpoints["iopub"].port,
+            stdin_port=endpoints["stdin"].port,
+            control_port=endpoints["control"].port,
+            hb_port=endpoints["hb"].port,
+        )
 
 
 def is_complete(found: JsonMapping) -> bool:

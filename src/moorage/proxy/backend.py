@@ -1,0 +1,89 @@
+"""A route at work: its spare connections to the server, and everything that is open on it."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from moorage.plan.proxying import PrefixRoute
+from moorage.proxy.shared_files import SharedFiles
+
+
+class Closable(Protocol):
+    """What is open on a route."""
+
+    def close(self) -> None:
+        """End it, because its route is gone."""
+
+
+class KeptConnection(Closable, Protocol):
+    """A connection to a server that may be kept for another request."""
+
+    since: float
+
+
+S = TypeVar("S", bound=KeptConnection)
+
+
+class Backend(Generic[S]):
+    """One route with its sockets.
+
+    Args:
+        route: the route.
+        spares: how many connections are kept between requests.
+        shared: files that its server need not be asked for; None for none.
+    """
+
+    __slots__ = ("_idle", "_spares", "busy", "gone", "route", "shared")
+
+    def __init__(self, route: PrefixRoute, spares: int, shared: SharedFiles | None = None) -> None:
+        self.route = route
+        self.shared = shared
+        self.busy: set[Closable] = set()
+        self.gone = False
+        self._idle: list[S] = []
+        self._spares = spares
+
+    @property
+    def idle(self) -> int:
+        """How many connections are kept."""
+        return len(self._idle)
+
+    def take(self, since: float) -> S | None:
+        """Return the connection that was used last, if that was not before a time; None when there is none.
+
+        Args:
+            since: in seconds of the loop's clock.
+        """
+        if self._idle and self._idle[-1].since >= since:
+            return self._idle.pop()
+        return None
+
+    def keep(self, spare: S, now: float) -> None:
+        """Keep a connection for another request, or close it."""
+        if self.gone or len(self._idle) >= self._spares:
+            spare.close()
+        else:
+            spare.since = now
+            self._idle.append(spare)
+
+    def forget(self, spare: S) -> None:
+        """Forget a kept connection that is closed."""
+        if spare in self._idle:
+            self._idle.remove(spare)
+
+    def drop_idle(self, before: float) -> int:
+        """Close the kept connections that have not been used since a time, and return how many."""
+        old = [spare for spare in self._idle if spare.since < before]
+        if old:
+            self._idle = [spare for spare in self._idle if spare.since >= before]
+            for spare in old:
+                spare.close()
+        return len(old)
+
+    def close(self) -> None:
+        """Close everything that is open on this route, which is gone."""
+        self.gone = True
+        self.drop_idle(float("inf"))
+        for each in list(self.busy):
+            each.close()
+        self.busy.clear()

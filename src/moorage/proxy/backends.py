@@ -1,0 +1,82 @@
+"""All routes of a proxy: found by a path, added, removed with everything that is open on them."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from moorage.json_types import JsonObject
+from moorage.plan.admission import Admission
+from moorage.plan.proxying import PrefixRoute
+from moorage.plan.routes import RouteTable, Segments, shown_prefix
+from moorage.plan.targets import parse_target
+from moorage.proxy.backend import Backend
+from moorage.proxy.shared_files import SharedFiles
+from moorage.proxy.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+
+class Backends:
+    """The routes of a proxy.
+
+    Args:
+        spares: how many unused connections to its server each of them keeps.
+    """
+
+    def __init__(self, spares: int) -> None:
+        self.table: RouteTable[Backend[Upstream]] = RouteTable()
+        self._spares = spares
+
+    def add(
+        self,
+        prefix: Segments,
+        extra: JsonObject,
+        admission: Admission | None = None,
+        shared: SharedFiles | None = None,
+    ) -> None:
+        """Add a route, or change the one of this prefix; a changed target ends what is open on the old one.
+
+        Args:
+            prefix: of the paths.
+            extra: has ``target``, and what its author wants to find again.
+            admission: which requests may take it; None for all.
+            shared: files that its server need not be asked for; None for none.
+
+        Raises:
+            UsageError: the target is none.
+        """
+        target = parse_target(str(extra["target"]))
+        before = self.table.get(prefix)
+        alike = before is not None and before.route.target == target
+        if before is not None and alike and before.route.admission == admission:
+            before.route.extra = extra
+            before.shared = shared
+            before.route.last_activity = time.time()
+            return
+        log.info("Adding route %s -> %s", shown_prefix(prefix), extra["target"])
+        route = PrefixRoute(prefix, target, extra, time.time(), admission)
+        self.table.add(prefix, Backend(route, self._spares, shared))
+        if before is not None:
+            before.close()
+
+    def remove(self, prefix: Segments) -> bool:
+        """Remove a route and end everything that is open on it; tell whether there was one."""
+        backend = self.table.remove(prefix)
+        if backend is not None:
+            log.info("Removing route %s", shown_prefix(prefix))
+            backend.close()
+        return backend is not None
+
+    def drop_idle(self, before: float) -> int:
+        """Close the connections to servers that have not been used since a time, and return how many."""
+        return sum(backend.drop_idle(before) for _, backend in self.table.items())
+
+    def idle(self) -> int:
+        """Return how many unused connections to servers are kept."""
+        return sum(backend.idle for _, backend in self.table.items())
+
+    def close(self) -> None:
+        """End everything that is open on any route; the routes stay."""
+        for backend in [backend for _, backend in self.table.items()]:
+            backend.close()

@@ -1,0 +1,122 @@
+"""A proxy that runs: it listens, and everything that it opened ends with its block."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from moorage.errors import UsageError
+from moorage.json_types import JsonObject
+from moorage.plan.admission import Admission
+from moorage.plan.routes import prefix_segments
+from moorage.proxy.core import TICK, ProxyCore
+from moorage.proxy.limits import DescriptorBudget, open_descriptors, raise_limit
+from moorage.proxy.listening import BACKLOG, UNIX
+from moorage.proxy.settings import ProxySettings
+from moorage.proxy.shared_files import SharedFiles
+from moorage.proxy.visitor import Visitor
+from moorage.tasks import every
+from moorage.wire.http import RefusedHead
+
+
+class Proxy:
+    """A running proxy; made by :func:`open_proxy`.
+
+    Args:
+        core: what its connections share.
+    """
+
+    def __init__(self, core: ProxyCore) -> None:
+        self.core = core
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(
+        self, bound: socket.socket, tls: ssl.SSLContext | None = None, redirect_to: int = 0
+    ) -> None:
+        """Take visitors from a bound socket, which is closed with the proxy.
+
+        Args:
+            bound: a TCP or a Unix socket.
+            tls: encrypts the connections.
+            redirect_to: port for HTTPS that each request is led to, whatever its path; 0 for none.
+        """
+        loop = asyncio.get_running_loop()
+        core, encrypted = self.core, tls is not None
+        opened = loop.create_unix_server if bound.family == UNIX else loop.create_server
+
+        def made() -> Visitor:
+            return Visitor(core, tls=encrypted, redirect_to=redirect_to)
+
+        server = await opened(made, sock=bound, ssl=tls, backlog=BACKLOG)
+        self._servers.append(server)
+
+    def add_route(
+        self,
+        path: str,
+        target: str,
+        extra: Mapping[str, object] | None = None,
+        admission: Admission | None = None,
+        shared: SharedFiles | None = None,
+    ) -> None:
+        """Add a route, or change it.
+
+        Args:
+            path: its prefix, by whole segments; with host routing a host is the first one.
+            target: ``http://host:port``, ``https://...``, ``http+unix://%2Fpath`` or ``unix:/path``.
+            extra: JSON to keep with it.
+            admission: which requests may take it; None for all. Others take the route ``/``.
+            shared: files that its server need not be asked for; None for none.
+
+        Raises:
+            UsageError: path or target is none.
+        """
+        data: JsonObject = {**(extra or {}), "target": target}
+        try:
+            self.core.backends.add(prefix_segments(path), data, admission, shared)
+        except RefusedHead as error:
+            raise UsageError(f"{path!r} is no path of a route", why=error.what) from None
+
+    def remove_route(self, path: str) -> bool:
+        """Remove a route with everything that is open on it; tell whether there was one."""
+        return self.core.backends.remove(prefix_segments(path))
+
+    def last_input(self, path: str) -> float | None:
+        """Return when a visitor last sent something on a route, in seconds since the epoch.
+
+        That is a data frame of a websocket, or bytes of a request's body; the route's beginning where there
+        was none. None where there is no such route.
+        """
+        backend = self.core.backends.table.get(prefix_segments(path))
+        return None if backend is None else backend.route.last_input
+
+    def close(self) -> None:
+        """Take no more visitors, and end all that are there."""
+        for server in self._servers:
+            server.close()
+        self.core.close()
+
+
+@asynccontextmanager
+async def open_proxy(settings: ProxySettings) -> AsyncIterator[Proxy]:
+    """Run a proxy for as long as the block lasts.
+
+    The limit of open descriptors of this process is raised as far as it goes, and stays so. What the block
+    raises arrives in an ExceptionGroup.
+
+    Args:
+        settings: of the proxy.
+
+    Cancelling ends all connections.
+    """
+    budget = DescriptorBudget(raise_limit(), open_descriptors())
+    async with asyncio.TaskGroup() as tasks:
+        core = ProxyCore(settings, budget, tasks)
+        proxy = Proxy(core)
+        with every(TICK, core.tick):
+            try:
+                yield proxy
+            finally:
+                proxy.close()
