@@ -1,0 +1,96 @@
+"""``moorage temp``: a notebook server of its own for every visitor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from moorage.cli.parser import Parser
+from moorage.cli.proxy import fast_loop
+from moorage.errors import MissingExtra, UsageError
+
+_EPILOGUE = """\
+The page at http://HOST:PORT/ has a button; a visitor that presses it gets a server, and only that
+visitor's browser can open it. Links lead to a notebook: /spawn/lab/tree/demo.ipynb.
+Tables [temp.offers.NAME] in moorage.toml give visitors a choice; SIGHUP reads them again.
+What reaches the port can run programs as you: the servers are those of one user of this machine.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "temp",
+        help="a temporary JupyterLab for every visitor of a web page",
+        description="Serves a page on which every visitor gets a temporary JupyterLab, with a copy of files.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="where visitors come in; default: 127.0.0.1")
+    add("--port", type=int, default=8000, metavar="N", help="default: 8000")
+    add("--name", action="append", default=[], metavar="HOST", help="a host name that visitors use")
+    add(
+        "--content",
+        metavar="DIR|URL",
+        help="a folder, or a git repository, of which each visitor gets a copy",
+    )
+    add("--branch", default="", metavar="NAME", help="a branch or tag of the repository")
+    add("--open", default="", metavar="PATH", help="a file of it that opens first; default: index.ipynb")
+    add("--server", choices=["lab", "notebook", "server"], help="default: lab")
+    add("--command", metavar="LINE", help="another server, with {socket} or {port}, {base_path} and {token}")
+    add("--with", action="append", default=[], metavar="PKG", help="add a package to this environment's")
+    add("--requirements", metavar="FILE", help="... and those of a file, as pip takes them")
+    add("--no-fork", action="store_true", help="start every server by itself, none from a template")
+    add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable of all servers")
+    add("--state", metavar="DIR", help="private folder for keys and visitors' files")
+    add("--lease", type=float, metavar="S", help="how long servers outlive a killed service; default: 3600")
+    add("--title", metavar="TEXT", help="heading of the page")
+    add("--start-timeout", type=float, metavar="S", help="how long a server may take to answer; default: 120")
+    _add_limits(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_limits(parser: Parser) -> None:
+    """Add the options that say how many servers there are, and for how long."""
+    add = parser.add_argument
+    add("--capacity", type=int, metavar="N", help="how many servers there may be at once; default: 20")
+    add("--spares", type=int, default=0, metavar="N", help="how many of them wait for visitors; default: 0")
+    add("--per-address", type=int, default=0, metavar="N", help="of one address; default: any number")
+    add("--trusted-proxy", action="append", default=[], metavar="NET", help="is believed X-Forwarded-For")
+    add(
+        "--idle",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="end what is not used for so long; default: never",
+    )
+    add(
+        "--max-age",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="how long a visitor may have one; default: for ever",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out ``moorage temp``."""
+    if sys.platform == "win32":
+        raise UsageError("moorage temp does not run on Windows", do="Use Linux, a container or WSL")
+    else:  # noqa: RET506 - without it mypy looks for what is not there on Windows
+        import asyncio
+
+        try:
+            from moorage.cli.temp_run import log_to_stderr, offering_of, serve
+        except ModuleNotFoundError as error:
+            from moorage.installed import install_line
+
+            what = f"moorage temp needs {error.name}"
+            do = f"Type: {install_line('temp')}"
+            raise MissingExtra(what, why="It is not installed here", do=do) from None
+        log_to_stderr()
+        offering = offering_of(options)
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
+            return runner.run(serve(options.host, options.port, offering))

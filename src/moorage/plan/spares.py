@@ -1,0 +1,102 @@
+"""Servers that were started before a visitor wants one. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from moorage.plan.backoff import pause
+from moorage.plan.visits import ServerId
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after which a spare is started again, where the ones before could not be."""
+PUT_OFF = 1.0
+"""Seconds after a hand-out until another spare is started: its visitor's page needs the processors first."""
+
+
+class Spares:
+    """The spares of one offer.
+
+    Args:
+        wanted: how many are kept ready.
+        at_once: of how many servers the start may be under way when one more spare is started.
+    """
+
+    def __init__(self, wanted: int, at_once: int) -> None:
+        self.wanted = wanted
+        self._at_once = at_once
+        self._starting: dict[ServerId, None] = {}  # oldest first, as in the other
+        self._ready: dict[ServerId, None] = {}
+        self._failures = 0
+        self._not_before = 0.0
+
+    def __len__(self) -> int:
+        return len(self._starting) + len(self._ready)
+
+    def __contains__(self, server: ServerId) -> bool:
+        return server in self._starting or server in self._ready
+
+    def __iter__(self) -> Iterator[ServerId]:
+        yield from (*self._starting, *self._ready)
+
+    @property
+    def starting(self) -> int:
+        """How many do not answer yet."""
+        return len(self._starting)
+
+    @property
+    def ready(self) -> tuple[ServerId, ...]:
+        """Those that answer."""
+        return tuple(self._ready)
+
+    @property
+    def newest_too_many(self) -> ServerId | None:
+        """The newest one, where there are more than are wanted."""
+        return None if len(self) <= self.wanted else self.newest
+
+    @property
+    def newest(self) -> ServerId:
+        """The newest one of those that do not answer yet, or of all that do; there must be one."""
+        return next(reversed(self._starting or self._ready))
+
+    def begun(self, server: ServerId) -> None:
+        """One is on its way."""
+        self._starting[server] = None
+
+    def answered(self, server: ServerId) -> None:
+        """One that was on its way answers; of another one nothing follows."""
+        if server not in self._starting:
+            return
+        del self._starting[server]
+        self._ready[server] = None
+        self._failures = 0
+
+    def take(self, now: float) -> tuple[ServerId, bool] | None:
+        """Take out the oldest one, of those that answer where there are any; tell whether it does."""
+        for servers, ready in ((self._ready, True), (self._starting, False)):
+            for server in servers:
+                del servers[server]
+                if now >= self._not_before:  # one after the other they do not put it off for ever
+                    self._not_before = now + PUT_OFF
+                return server, ready
+        return None
+
+    def drop(self, server: ServerId) -> None:
+        """Take one out that is to end."""
+        self._starting.pop(server, None)
+        self._ready.pop(server, None)
+
+    def ended(self, server: ServerId, now: float) -> None:
+        """Take one out that has ended; the next one is started later each time that this happens in a row."""
+        self.drop(server)
+        self._failures += 1
+        self._not_before = now + pause(FIRST_PAUSE, LONGEST_PAUSE, self._failures)
+
+    def due(self, starting: int, now: float) -> bool:
+        """Tell whether one more is to be started.
+
+        Args:
+            starting: how many other servers do not answer yet.
+            now: time in seconds, on any clock that never goes back.
+        """
+        under_way = starting + len(self._starting)
+        return len(self) < self.wanted and under_way < self._at_once and now >= self._not_before

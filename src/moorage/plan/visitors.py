@@ -1,0 +1,373 @@
+"""Which visitor has which temporary server, and how many there may be. No I/O, no clock.
+
+==============  ==================================  ===========================================
+event           when                                what follows
+==============  ==================================  ===========================================
+ServerWanted    the visitor has a server            nothing: it is the same one, for every tab
+ServerWanted    a spare answers                     HandOut: it is looked at once more
+ServerWanted    a spare starts                      nothing: the visitor waits for that one
+ServerWanted    there is room                       StartServer; its last one is forgotten
+ServerWanted    spares of other offers fill it      EndServer, of one; the visitor is in the queue
+ServerWanted    as many as the capacity, or as the  nothing: the visitor is in the queue
+                limit of the offer, run
+ServerWanted    its address has as many as it may   nothing: the visitor still has none
+VisitorCame     it is in the queue                  nothing: it keeps its place
+QueueLeft       it is in the queue                  nothing: the visitor has none
+Tick            a visitor in the queue was silent   nothing: the visitor has none
+Tick            it got one, and has not come since  ShutOut, EndServer
+Tick            it has one for as long as it may    ShutOut, EndServer
+ServerAdopted   at a start, of an earlier service   nothing: it is as one that starts
+ServerAnswered  it was starting, for a visitor      Admit; HandOut where it was begun as a spare
+ServerAnswered  it was starting, as a spare         nothing: it is ready
+SpareChecked    it is being handed out              Admit
+EndAsked        it is starting or ready             ShutOut where a visitor was let in; EndServer
+ServerEnded     it was a spare                      nothing: no visitor knows of it
+ServerEnded     it was being handed out             its visitor is the first to get another one
+ServerEnded     it was starting, or being ended     its visitor has none, and is told why
+ServerEnded     it was ready                        ShutOut; its visitor has none, and is told why
+NextStep        there is room for the first that    HandOut or StartServer
+                waits, or another offer's spare     EndServer, of that spare
+NextStep        there are too many spares           EndServer, of the newest
+NextStep        there are too few, and room         StartServer without a visitor
+OffersChanged   whenever                            EndServer, of all spares; what visitors have stays
+==============  ==================================  ===========================================
+
+A server counts until it has ended, be it a spare or a visitor's. What became of the last one of a visitor is
+kept for the page that says so, of the newest :data:`REMEMBERED` visitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
+
+from moorage.plan.clock import Tick
+from moorage.plan.spares import Spares
+from moorage.plan.visits import (
+    UNNAMED,
+    Admit,
+    Command,
+    EndAsked,
+    EndServer,
+    Event,
+    HandOut,
+    InQueue,
+    NextStep,
+    OfferName,
+    OffersChanged,
+    OfferTerms,
+    OnTheWay,
+    QueueLeft,
+    ServerAdopted,
+    ServerAnswered,
+    ServerEnded,
+    ServerEnding,
+    ServerGone,
+    ServerId,
+    ServerReady,
+    ServerStarting,
+    ServerWanted,
+    ShutOut,
+    SpareChecked,
+    SpareTaken,
+    Standing,
+    StartServer,
+    VisitorCame,
+    VisitorId,
+)
+from moorage.plan.waiting_line import LAPSE, WaitingLine
+
+REMEMBERED = 1000
+
+
+class Visitors:
+    """All visitors and their servers.
+
+    Args:
+        capacity: how many servers there may be at once, spares among them.
+        spares: how many of them are kept ready, until OffersChanged says more.
+        at_once: of how many servers the start may be under way when one more spare is started.
+        max_age: seconds after which a server is ended that was handed out; 0 for never.
+        per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
+    """
+
+    def __init__(
+        self, capacity: int, spares: int = 0, at_once: int = 1, per_address: int = 0, max_age: float = 0.0
+    ) -> None:
+        self.capacity = capacity
+        self.per_address = per_address
+        self.max_age = max_age
+        self._at_once = at_once
+        self._terms: Mapping[OfferName, OfferTerms] = {}
+        self._spares = {UNNAMED: Spares(spares, at_once)}
+        self._standing: dict[VisitorId, Standing] = {}
+        self._owners: dict[ServerId, VisitorId] = {}  # of servers that have not ended
+        self._ending_spares: set[ServerId] = set()
+        self._line = WaitingLine()
+        self._called: set[VisitorId] = set()  # got one after they had waited, and have not come since
+        self._addresses: dict[VisitorId, str] = {}  # of those that have one, or had
+        self._chosen: dict[VisitorId, OfferName] = {}  # the offer of what each has, or had last
+
+    @property
+    def running(self) -> int:
+        """How many servers have not ended, spares among them."""
+        return len(self._owners) + self._all_spares + len(self._ending_spares)
+
+    @property
+    def ready_spares(self) -> tuple[ServerId, ...]:
+        """Spares that answer."""
+        return tuple(server for spares in self._spares.values() for server in spares.ready)
+
+    @property
+    def _all_spares(self) -> int:
+        return sum(map(len, self._spares.values()))
+
+    def has_room(self, offer: OfferName) -> bool:
+        """Tell whether a visitor more that chooses an offer gets a server without waiting for an end."""
+        taken = len(self._owners) + len(self._ending_spares) + len(self._line)
+        return taken < self.capacity and self._is_within(offer, len(self._of(offer, self._line)))
+
+    def known(self, names: Sequence[VisitorId]) -> VisitorId | None:
+        """Return under which of its names a visitor has something, or had; else the first of them, if any."""
+        return next((name for name in names if name in self._standing), names[0] if names else None)
+
+    def refuses(self, address: str) -> bool:
+        """Tell whether an address has as many as it may."""
+        there = (*self._owners.values(), *self._line)
+        has = sum(self._addresses.get(visitor) == address for visitor in there)
+        return bool(self.per_address and address) and has >= self.per_address
+
+    def address(self, visitor: VisitorId) -> str:
+        """Return the address that a visitor counts for; empty for none."""
+        return self._addresses.get(visitor, "")
+
+    def place(self, visitor: VisitorId) -> tuple[int, int]:
+        """Return the place of a visitor in the queue, from 1 on, and how many wait."""
+        return self._line.place(visitor), len(self._line)
+
+    def _of(self, offer: OfferName, visitors: Iterable[VisitorId]) -> list[VisitorId]:
+        return [visitor for visitor in visitors if self._chosen[visitor] == offer]
+
+    def _is_within(self, offer: OfferName, more: int = 0) -> bool:
+        """Tell whether the limit of an offer leaves one more, beside those that run and so many others."""
+        limit = self._terms[offer].limit if offer in self._terms else 0
+        return not limit or len(self._of(offer, self._owners.values())) + more < limit
+
+    def standing(self, visitor: VisitorId) -> Standing | None:
+        """Return what a visitor has, or had last; None for one without."""
+        return self._standing.get(visitor)
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in what happened and return what is to be done, in order.
+
+        Args:
+            event: what happened; of a server that has ended nothing follows.
+            now: time in seconds, on any clock that never goes back.
+        """
+        match event:
+            case ServerWanted():
+                out = self._wanted(event, now)
+            case VisitorCame() | QueueLeft() | Tick():
+                out = self._handle_waiting(event, now)
+            case ServerAdopted():
+                out = self._adopt(event, now)
+            case ServerAnswered(server):
+                out = self._answered(server, now)
+            case SpareChecked(server):
+                out = self._checked(server, now)
+            case ServerEnded(server, why, said):
+                out = self._ended(server, why, said, now)
+            case EndAsked(server, why):
+                out = self._end(server, why)
+            case NextStep(server):
+                out = self._next(server, now)
+            case OffersChanged(terms):
+                out = self._change(terms)
+            case _:
+                assert_never(event)
+        return out
+
+    def _wanted(self, wanted: ServerWanted, now: float) -> list[Command]:
+        visitor, offer = wanted.visitor, wanted.offer
+        has = self._standing.get(visitor)
+        if isinstance(has, InQueue) and self._chosen[visitor] != offer:
+            self._line.leave(visitor)  # and waits for this one, or gets it
+        elif isinstance(has, OnTheWay | ServerReady) or self.refuses(wanted.address):
+            return []
+        room = self.has_room(offer)
+        self._chosen[visitor] = offer
+        self._addresses[visitor] = wanted.address
+        if room and self._at_hand(offer):
+            return self._get(visitor, wanted.server, now)
+        self._standing[visitor] = InQueue(now)
+        self._line.join(visitor, now)
+        return self._give_way() if room else []
+
+    def _give_way(self) -> list[Command]:
+        """End a spare whose place is needed for another offer."""
+        most = max(self._spares.values(), key=len)
+        return self._end(most.newest, "its place is needed for another offer")
+
+    def _handle_waiting(self, event: VisitorCame | QueueLeft | Tick, now: float) -> list[Command]:
+        match event:
+            case VisitorCame(visitor):
+                self._line.asked(visitor, now)
+                self._called.discard(visitor)
+            case QueueLeft(visitor):
+                self._leave(visitor)
+            case Tick():
+                return self._look_at_time(now)
+            case _:
+                assert_never(event)
+        return []
+
+    def _leave(self, visitor: VisitorId) -> None:
+        if visitor in self._line:
+            self._line.leave(visitor)
+            self._forget(visitor)
+
+    def _look_at_time(self, now: float) -> list[Command]:
+        """End what is too old; let visitors go that have stopped asking, in the queue or just out of it."""
+        for visitor in self._line.gone(now):
+            self._leave(visitor)
+        out: list[Command] = []
+        for visitor in tuple(self._called):
+            has = self._standing.get(visitor)
+            if isinstance(has, ServerReady) and now - has.since > LAPSE:
+                out += self._end(has.server, "its visitor did not come when it was ready")
+        for server, visitor in self._owners.items() if self.max_age else ():
+            has = self._standing[visitor]
+            if isinstance(has, ServerReady) and now - has.since >= self.max_age:
+                out += self._end(server, "its time was over")
+        return out
+
+    def _at_hand(self, offer: OfferName) -> bool:
+        """Tell whether a server of an offer can be had at once: a spare of it, or a place that is free."""
+        return bool(self._spares.get(offer)) or self.running < self.capacity
+
+    def _get(self, visitor: VisitorId, server: ServerId, now: float) -> list[Command]:
+        """Get a server for a visitor; there is room."""
+        offer = self._chosen[visitor]
+        taken = self._spares[offer].take(now) if offer in self._spares else None
+        if taken is None:
+            self._owners[server] = visitor
+            self._standing[visitor] = ServerStarting(server, now)
+            return [StartServer(server, visitor, offer)]
+        spare, ready = taken
+        self._owners[spare] = visitor
+        if not ready:
+            self._standing[visitor] = ServerStarting(spare, now, spare=True)
+            return []
+        self._standing[visitor] = SpareTaken(spare, now)
+        return [HandOut(spare, visitor)]
+
+    def _adopt(self, adopted: ServerAdopted, now: float) -> list[Command]:
+        visitor, server = adopted.visitor, adopted.server
+        if visitor is None:
+            self._spares[adopted.offer].begun(server)
+        else:
+            self._owners[server] = visitor
+            self._chosen[visitor] = adopted.offer
+            self._addresses[visitor] = adopted.address
+            self._standing[visitor] = ServerStarting(server, now - adopted.age, answered=True)
+        return []
+
+    def _answered(self, server: ServerId, now: float) -> list[Command]:
+        if (spares := self._spares_with(server)) is not None:
+            spares.answered(server)
+            return []
+        visitor = self._owners.get(server)
+        has = None if visitor is None else self._standing[visitor]
+        if visitor is None or not isinstance(has, ServerStarting):
+            return []
+        if has.spare:
+            self._standing[visitor] = SpareTaken(server, has.since)
+            return [HandOut(server, visitor)]
+        self._standing[visitor] = ServerReady(server, has.since if has.answered else now)
+        return [Admit(server, visitor)]
+
+    def _checked(self, server: ServerId, now: float) -> list[Command]:
+        visitor = self._owners.get(server)
+        if visitor is None or not isinstance(self._standing[visitor], SpareTaken):
+            return []
+        self._standing[visitor] = ServerReady(server, now)
+        return [Admit(server, visitor)]
+
+    def _ended(self, server: ServerId, why: str, said: str, now: float) -> list[Command]:
+        if (spares := self._spares_with(server)) is not None:
+            spares.ended(server, now)
+        self._ending_spares.discard(server)
+        visitor = self._owners.pop(server, None)
+        if visitor is None:
+            return []
+        has = self._standing.pop(visitor)  # and added again: the oldest are forgotten first
+        if isinstance(has, SpareTaken):
+            self._standing[visitor] = InQueue(has.since)
+            self._line.join(visitor, now, first=True)
+            return []
+        self._called.discard(visitor)
+        why = has.why if isinstance(has, ServerEnding) else why
+        answered = not isinstance(has, ServerStarting) or has.answered
+        self._standing[visitor] = ServerGone(server, why, said, answered=answered)
+        self._forget_oldest()
+        return [ShutOut(server)] if isinstance(has, ServerReady) else []
+
+    def _end(self, server: ServerId, why: str) -> list[Command]:
+        if (spares := self._spares_with(server)) is not None:
+            spares.drop(server)
+            self._ending_spares.add(server)
+            return [EndServer(server, why)]
+        visitor = self._owners.get(server)
+        has = None if visitor is None else self._standing[visitor]
+        if visitor is None or not isinstance(has, ServerStarting | SpareTaken | ServerReady):
+            return []
+        self._standing[visitor] = ServerEnding(server, why)
+        out: list[Command] = [ShutOut(server)] if isinstance(has, ServerReady) else []
+        return [*out, EndServer(server, why)]
+
+    def _next(self, server: ServerId, now: float) -> list[Command]:
+        wanting = [visitor for visitor in self._line if self._is_within(self._chosen[visitor])]
+        for visitor in wanting:
+            if self._at_hand(self._chosen[visitor]):
+                self._line.leave(visitor)
+                self._called.add(visitor)
+                return self._get(visitor, server, now)
+        if self._all_spares and len(self._ending_spares) < len(wanting):
+            return self._give_way()
+        for spares in self._spares.values():
+            if (excess := spares.newest_too_many) is not None:
+                return self._end(excess, "it is a spare too many")
+        if self.running >= self.capacity or wanting:
+            return []
+        under_way = sum(isinstance(has, ServerStarting) for has in self._standing.values())
+        under_way += sum(spares.starting for spares in self._spares.values())
+        for offer, spares in self._spares.items():
+            open_places = self._is_within(offer, len(self._of(offer, self._line)) + len(spares))
+            if open_places and spares.due(under_way - spares.starting, now):
+                spares.begun(server)
+                return [StartServer(server, None, offer)]
+        return []
+
+    def _change(self, terms: Mapping[OfferName, OfferTerms]) -> list[Command]:
+        """Take in other offers: a spare of before is not what they say now."""
+        all_spares = [server for spares in self._spares.values() for server in spares]
+        out = [command for server in all_spares for command in self._end(server, "offers have changed")]
+        self._terms = terms
+        for visitor in self._line:
+            if terms and self._chosen[visitor] not in terms:  # the visitor chooses anew
+                self._leave(visitor)
+        self._spares = {name: Spares(each.spares, self._at_once) for name, each in terms.items()}
+        return out
+
+    def _spares_with(self, server: ServerId) -> Spares | None:
+        """Return the spares among which a server is; None where it is none."""
+        return next((spares for spares in self._spares.values() if server in spares), None)
+
+    def _forget_oldest(self) -> None:
+        gone = [visitor for visitor, has in self._standing.items() if isinstance(has, ServerGone)]
+        for visitor in gone[: max(0, len(gone) - REMEMBERED)]:
+            self._forget(visitor)
+
+    def _forget(self, visitor: VisitorId) -> None:
+        del self._standing[visitor], self._chosen[visitor]
+        self._addresses.pop(visitor, None)

@@ -1,0 +1,1 @@
+"""Temporary servers: one for each visitor, behind the proxy, with a front page."""

@@ -1,0 +1,144 @@
+"""Cookies and forms that only this service can have made: signed with a key of its state directory.
+
+A visitor has two cookies. One says which visitor comes back, on all pages of the service. The other opens the
+visitor's server, and goes to its URLs alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+
+from moorage.errors import OutputError
+from moorage.plan.visits import ServerId, VisitorId
+
+KEY_BYTES = 32
+NO_LINKS: int = getattr(os, "O_NOFOLLOW", 0)
+"""Opens no symbolic link, where the system has that."""
+WITHHELD = b"moorage-"
+"""How the names of all cookies of the service begin; servers do not get them."""
+COOKIE_SECONDS = 30 * 24 * 3600
+
+
+class Identity:
+    """Signs and checks.
+
+    Args:
+        key: at least 32 random bytes, known to this service alone: with it a program can be any visitor.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        # Cookies do not tell ports apart: a second service of the same host has names of its own.
+        mark = hashlib.sha256(b"name" + key).hexdigest()[:8]
+        self._visitor_cookie = f"moorage-visitor-{mark}"
+        self._server_cookie = f"moorage-server-{mark}"
+
+    def new_visitor(self) -> VisitorId:
+        """Return a name for a new visitor."""
+        return VisitorId(secrets.token_urlsafe(16))
+
+    def new_server(self) -> ServerId:
+        """Return a name for a new server."""
+        return ServerId(secrets.token_hex(8))
+
+    def visitors(self, cookies: str) -> list[VisitorId]:
+        """Return which visitors the Cookie field of a request names, sorted; those of this service alone.
+
+        A browser is two where two of its tabs came at the same instant for the first time: neither had a
+        cookie to send, and both got one.
+        """
+        try:
+            found = SimpleCookie(cookies)
+        except CookieError:
+            return []
+        values = [
+            each.value.partition(".") for name, each in found.items() if name.startswith(self._visitor_cookie)
+        ]
+        return sorted(
+            VisitorId(name)
+            for name, _, signature in values
+            if hmac.compare_digest(signature.encode(), self._sign("visitor", name).encode())
+        )
+
+    def visitor_field(self, visitor: VisitorId, *, secure: bool) -> str:
+        """Return the Set-Cookie field by which a visitor is known again.
+
+        Args:
+            visitor: its name.
+            secure: whether it comes by HTTPS.
+        """
+        signature = self._sign("visitor", visitor)
+        # One name for each, so that none takes the place of another.
+        return self._field(f"{self._visitor_cookie}-{signature[:8]}", f"{visitor}.{signature}", "/", secure)
+
+    def server_cookie(self, server: ServerId, visitor: VisitorId) -> str:
+        """Return the cookie that opens a server, as ``NAME=VALUE``."""
+        return f"{self._server_cookie}={self._sign('server', f'{server} {visitor}')}"
+
+    def server_field(self, server: ServerId, visitor: VisitorId, path: str, *, secure: bool) -> str:
+        """Return the Set-Cookie field that opens a server.
+
+        Args:
+            server: its name.
+            visitor: that it belongs to.
+            path: of the server's URLs.
+            secure: whether the visitor comes by HTTPS.
+        """
+        name, _, value = self.server_cookie(server, visitor).partition("=")
+        return self._field(name, value, path, secure)
+
+    def form_token(self, visitor: VisitorId) -> str:
+        """Return what a form of this visitor's pages carries, so that no other site's form is taken."""
+        return self._sign("form", visitor)
+
+    def is_form_token(self, token: str, visitor: VisitorId) -> bool:
+        """Tell whether a form was made for a visitor."""
+        return hmac.compare_digest(token.encode(), self.form_token(visitor).encode())
+
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
+
+    def _field(self, name: str, value: str, path: str, secure: bool) -> str:  # noqa: FBT001 - private
+        end = "; Secure" if secure else ""
+        return f"{name}={value}; Path={path}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{end}"
+
+
+def read_key(path: Path) -> bytes:
+    """Return the key of a file, which is made (0600) where there is none.
+
+    Raises:
+        OutputError: it cannot be read or written, or holds something else.
+    """
+    try:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | NO_LINKS)
+        except FileNotFoundError:
+            key = secrets.token_bytes(KEY_BYTES)
+            unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            write_private(unfinished, key)
+            unfinished.rename(path)
+            return key
+        with os.fdopen(descriptor, "rb") as file:
+            key = file.read(KEY_BYTES + 1)
+    except OSError as error:
+        raise OutputError(f"the key {path} cannot be read", why=error.strerror or str(error)) from None
+    if len(key) != KEY_BYTES:
+        raise OutputError(
+            f"{path} holds no key", do="Delete it, and a new one is made: visitors are strangers then"
+        )
+    return key
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file (0600).
+
+    Raises:
+        OSError: it cannot be written, or is there.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)

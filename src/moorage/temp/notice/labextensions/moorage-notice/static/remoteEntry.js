@@ -1,0 +1,87 @@
+// Tells in JupyterLab and Notebook when a temporary server is about to end, or has ended.
+// A prebuilt extension that needs no build: a container of webpack's module federation with one module.
+"use strict";
+(() => {
+  const AT_ONCE = 2000, OFTEN = 15000, SELDOM = 60000; // milliseconds between looks
+
+  const words = (seconds) =>
+    seconds < 90 ? `${Math.max(0, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
+
+  const link = (text, href, button) => {
+    const made = document.createElement("a");
+    made.textContent = text;
+    made.href = href;
+    made.style.cssText = button
+      ? "color:#fff;background:#1f5fbf;padding:4px 12px;border-radius:6px;text-decoration:none"
+      : "color:inherit;text-decoration:underline";
+    return made;
+  };
+
+  const start = () => {
+    const server = /^\/user\/([^/]+)\//.exec(location.pathname);
+    if (!server) return;
+    const bar = document.createElement("div");
+    bar.id = "moorage-notice";
+    bar.setAttribute("role", "status");
+    bar.style.cssText =
+      "position:fixed;left:0;right:0;bottom:36px;margin:0 auto;width:fit-content;z-index:100000;display:none;gap:8px 16px;" +
+      "flex-wrap:wrap;align-items:center;max-width:min(92vw,760px);padding:10px 16px;border-radius:10px;" +
+      "background:#1d2430;color:#fff;font:14px/1.5 system-ui,sans-serif;box-shadow:0 4px 18px #0006";
+    const text = document.createElement("span");
+    const close = document.createElement("button");
+    close.textContent = "Hide";
+    close.style.cssText =
+      "color:inherit;background:none;border:1px solid #fff8;border-radius:6px;padding:3px 10px;font:inherit;cursor:pointer";
+    let until = null, told = 0, hidden = 0, idle = false, over = false;
+    close.onclick = () => {
+      hidden = Date.now() + 120000; // and the last minute is told again
+      show();
+    };
+    const download = link("Download your files", "/download");
+    const again = link("Get a new one", "/", true);
+    bar.append(text, download, again, close);
+    document.body.append(bar);
+
+    const show = () => {
+      const left = until === null ? Infinity : (until - Date.now()) / 1000;
+      const visible = over || (left < told && (Date.now() > hidden || left < 60));
+      bar.style.display = visible ? "flex" : "none";
+      if (!visible || over) return;
+      const said = `This server ends in ${words(left)}` + (idle ? ", unless it is used." : ". All in it is gone then.");
+      if (text.textContent !== said) text.textContent = said;
+      again.style.display = "none";
+    };
+
+    const look = async () => {
+      try {
+        const answer = await fetch(`/time-left?server=${server[1]}`, { cache: "no-store" });
+        if (!answer.ok) return SELDOM;
+        const said = await answer.json();
+        over = said.ended !== null;
+        idle = said.idle;
+        told = said.told;
+        until = said.seconds === null ? null : Date.now() + said.seconds * 1000;
+        if (over) {
+          text.textContent = `This server has ended: ${said.ended}.`;
+          download.style.display = close.style.display = "none";
+          again.style.display = "";
+        }
+        show();
+        if (until === null || said.seconds > 2 * told + 60) return SELDOM;
+        return said.seconds < 5 ? AT_ONCE : Math.min(OFTEN, said.seconds * 1000);
+      } catch {
+        return OFTEN; // the service is started anew, or the network is away
+      }
+    };
+    const again_and_again = async () => setTimeout(again_and_again, over ? SELDOM : await look());
+    setInterval(show, 1000);
+    again_and_again();
+  };
+
+  const plugin = { id: "moorage-notice:plugin", autoStart: true, activate: start };
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB["moorage-notice"] = {
+    init: () => {},
+    get: async () => () => ({ __esModule: true, default: plugin }),
+  };
+})();

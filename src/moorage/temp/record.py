@@ -1,0 +1,75 @@
+"""What a service writes down of each server, for the service that comes after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from moorage.errors import OutputError
+from moorage.plan.visits import UNNAMED, OfferName, VisitorId
+from moorage.temp.identity import write_private
+
+FILE = "record.json"
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose a server is: a visitor's, or None's as a spare; and the address that it counts for, or none."""
+
+    visitor: VisitorId | None
+    address: str = ""
+
+
+class ServerRecord(msgspec.Struct, frozen=True):
+    """One server.
+
+    Attributes:
+        visitor: that it belongs to; None for a spare.
+        target: where it listens, as a route has it.
+        ready: path that is asked for to see whether it answers.
+        jupyter: whether it gets its token with each request.
+        stripped: whether it knows nothing of the path that it is served at.
+        offer: that it is of.
+        called: what visitors know it by.
+        landing: path below its URL that opens first.
+        address: that the visitor came from, where that counts.
+        handed_out: when the visitor got it, in seconds since the epoch.
+        shared: whether its own files are those of the service's environment, so that the front may send them.
+    """
+
+    visitor: VisitorId | None
+    target: str
+    ready: str
+    jupyter: bool
+    stripped: bool
+    offer: OfferName = UNNAMED
+    called: str = "server"
+    landing: str = ""
+    shared: bool = False
+    address: str = ""
+    handed_out: float = 0.0
+
+
+def write_record(directory: Path, record: ServerRecord) -> None:
+    """Write a record into the private directory of a server, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        unfinished = directory / f"{FILE}.new"
+        unfinished.unlink(missing_ok=True)
+        write_private(unfinished, msgspec.json.encode(record))
+        unfinished.rename(directory / FILE)
+    except OSError as error:
+        raise OutputError(
+            f"{directory / FILE} cannot be written", why=error.strerror or str(error)
+        ) from error
+
+
+def read_record(directory: Path) -> ServerRecord | None:
+    """Return the record of a private directory; None where there is no whole one."""
+    try:
+        return msgspec.json.decode((directory / FILE).read_bytes(), type=ServerRecord)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,75 @@
+"""How long a server goes on, for the notice in JupyterLab; and its visitor's files, to take along."""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from http import HTTPStatus
+from pathlib import Path
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from aiohttp import web
+
+from moorage.plan.visits import ServerGone, ServerId, ServerReady, Standing
+from moorage.temp.archive import zipped
+from moorage.temp.identity import Identity
+from moorage.temp.service import Service
+from moorage.temp.time_left import TimeLeft
+
+_NOT_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Remaining:
+    """Answers for one service.
+
+    Args:
+        service: whose servers it is about.
+        identity: tells visitors apart.
+        servers: folder with the directories of its servers.
+    """
+
+    def __init__(self, service: Service, identity: Identity, servers: Path) -> None:
+        self._service = service
+        self._identity = identity
+        self._servers = servers
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Take over its addresses."""
+        router.add_get("/time-left", self._time_left)
+        router.add_get("/download", self._download)
+
+    def _standing(self, request: web.Request) -> Standing | None:
+        cookies = request.headers.get("Cookie", "")
+        visitor = self._service.visitors.known(self._identity.visitors(cookies))
+        return None if visitor is None else self._service.standing(visitor)
+
+    async def _time_left(self, request: web.Request) -> web.Response:
+        has = self._standing(request)
+        if has is None:
+            return web.json_response(None, status=HTTPStatus.NOT_FOUND, headers=_NOT_KEPT)
+        left = self._told(has, ServerId(request.query.get("server", "")))
+        said = {"seconds": left.seconds, "told": left.told, "idle": left.idle, "ended": left.ended}
+        return web.json_response(said, headers=_NOT_KEPT)
+
+    def _told(self, has: Standing, server: ServerId) -> TimeLeft:
+        """Return what a page of a server is told, which may be another one than the visitor has now."""
+        if isinstance(has, ServerReady) and has.server == server:
+            return self._service.watch.time_left(has)
+        if isinstance(has, ServerGone) and has.server == server:
+            return TimeLeft(ended=has.why)
+        return TimeLeft(ended="it is not there any more")
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        has = self._standing(request)
+        if not isinstance(has, ServerReady):
+            return web.Response(status=HTTPStatus.SEE_OTHER, headers={**_NOT_KEPT, "Location": "/"})
+        named = {"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="files.zip"'}
+        answer = web.StreamResponse(headers={**_NOT_KEPT, **named})
+        async with aclosing(zipped(self._servers / has.server / "work")) as pieces:
+            await answer.prepare(request)
+            async for piece in pieces:
+                await answer.write(piece)
+        await answer.write_eof()
+        return answer

@@ -1,0 +1,110 @@
+"""A service that runs: the proxy, the front behind it, the servers."""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from aiohttp import web
+
+from moorage.errors import MoorageError
+from moorage.proxy.listening import bind_unix, remove_socket_file
+from moorage.proxy.server import open_proxy
+from moorage.proxy.settings import ProxySettings
+from moorage.tasks import every
+from moorage.temp.front import Front
+from moorage.temp.identity import Identity, read_key
+from moorage.temp.offering import Offering
+from moorage.temp.pages import FrontPages
+from moorage.temp.processes import ServerProcesses
+from moorage.temp.server import kind_of
+from moorage.temp.service import Service
+from moorage.temp.state import opened
+from moorage.temp.template.choice import open_templates
+
+log = logging.getLogger("moorage.temp")
+
+TURN = 1.0
+"""Seconds between looks at what has become due by time alone."""
+LOOK = 30.0
+"""Seconds between looks at servers without use, or a quarter of the time that they may be."""
+
+
+@asynccontextmanager
+async def run_service(offering: Offering, listeners: list[socket.socket]) -> AsyncIterator[Service]:
+    """Run a service for as long as the block lasts; then all servers have ended.
+
+    Args:
+        offering: what visitors can choose, with the settings of the service.
+        listeners: bound sockets on which visitors come in; closed with it.
+
+    Raises:
+        UsageError: the state directory, the configuration or the content cannot be used.
+        MissingExtra: a server is not installed.
+        OutputError: it cannot be written.
+
+    What the block raises arrives in an ExceptionGroup.
+    """
+    settings = offering.settings
+    async with AsyncExitStack() as stack:
+        stack.enter_context(opened(settings.state))
+        offers = await offering.read()
+        identity = Identity(read_key(settings.state / "key"))
+        pages = FrontPages(settings.title)
+        silent = dict.fromkeys((502, 503, 504), pages.silent().encode())
+        proxy = await stack.enter_async_context(open_proxy(ProxySettings(pages=silent)))
+        templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
+        for offer in offers.values():
+            templates.prepare(*kind_of(offer.settings))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        processes = ServerProcesses(settings.state / "kept", settings.lease, templates)
+        service = Service(settings, offers, identity, proxy, processes, tasks)
+        stack.callback(service.close)
+        front = Front(service, identity, pages, settings)
+        path = settings.state / "front"
+        await stack.enter_async_context(_site(front.application(), path))
+        proxy.add_route("/", f"unix:{path}")
+        await service.adopt()
+        stack.enter_context(every(TURN, service.turn))
+        stack.enter_context(every(LOOK, service.watch.check_spares))
+        if settings.idle:
+            stack.enter_context(every(min(settings.idle / 4, LOOK), service.watch.end_idle))
+        for each in listeners:
+            await proxy.listen(each)
+        yield service
+
+
+@asynccontextmanager
+async def _site(application: web.Application, path: Path) -> AsyncIterator[None]:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, bind_unix(str(path))).start()
+        yield
+    finally:
+        await runner.cleanup()
+        remove_socket_file(str(path))
+
+
+async def read_again(offering: Offering, service: Service) -> None:
+    """Have what is offered now; where that cannot be, say why, and leave what was.
+
+    Cancelling leaves it, too.
+    """
+    try:
+        offers = await offering.read()
+    except MoorageError as error:
+        log.warning("%s", error)
+        log.warning("Visitors get what they got before")
+        return
+    service.offers = offers
+    names = ", ".join(offers) if all(offers) else ""
+    log.info("Read again: new visitors get what is offered now%s", names and f": {names}")

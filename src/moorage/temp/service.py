@@ -1,0 +1,297 @@
+"""The service: carries out what the plan of visitors and servers says."""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from moorage.errors import OutputError, sentence
+from moorage.plan.admission import Admission
+from moorage.plan.clock import Tick
+from moorage.plan.visitors import Visitors
+from moorage.plan.visits import (
+    Admit,
+    Command,
+    EndAsked,
+    EndServer,
+    Event,
+    HandOut,
+    InQueue,
+    NextStep,
+    OfferName,
+    OffersChanged,
+    QueueLeft,
+    ServerAdopted,
+    ServerAnswered,
+    ServerEnded,
+    ServerEnding,
+    ServerId,
+    ServerReady,
+    ServerStarting,
+    ServerWanted,
+    ShutOut,
+    SpareChecked,
+    SpareTaken,
+    Standing,
+    StartServer,
+    VisitorCame,
+    VisitorId,
+)
+from moorage.proxy.server import Proxy
+from moorage.proxy.shared_files import SharedFiles
+from moorage.tasks import Work, in_thread
+from moorage.temp.handing_out import handed_out
+from moorage.temp.identity import WITHHELD, Identity
+from moorage.temp.installed_files import UNHASHED, shared_folders
+from moorage.temp.offers import Offers, terms_of
+from moorage.temp.processes import FoundServers, ServerProcesses
+from moorage.temp.record import Owner, ServerRecord, read_record
+from moorage.temp.server import ServerOutcome, Serving, base_path, resume_server, run_server
+from moorage.temp.settings import TempSettings
+from moorage.temp.watching import ServerWatch
+
+log = logging.getLogger("moorage.temp")
+
+ADOPTING = 10.0
+"""Seconds that servers of an earlier service get to answer before visitors come in."""
+
+
+class Service:
+    """Servers of visitors, behind a proxy.
+
+    Args:
+        settings: of the service.
+        offers: what visitors can choose.
+        identity: signs cookies.
+        proxy: gets a route for each server that answers.
+        processes: starts servers' processes, and finds those of an earlier service.
+        tasks: where each server has a task.
+    """
+
+    def __init__(
+        self,
+        settings: TempSettings,
+        offers: Offers,
+        identity: Identity,
+        proxy: Proxy,
+        processes: ServerProcesses,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self.visitors = Visitors(
+            settings.capacity, settings.spares, settings.at_once, settings.per_address, settings.max_age
+        )
+        self._proxy = proxy
+        self._processes = processes
+        self._tasks = tasks
+        self._shared_files = SharedFiles(shared_folders({**os.environ, **settings.env}), UNHASHED)
+        self._serving: dict[ServerId, Serving] = {}
+        self._running: dict[ServerId, asyncio.Task[ServerOutcome]] = {}
+        self.watch = ServerWatch(self.visitors, self._serving, proxy, self._handle, tasks, settings.idle)
+        self._starts = False  # others than those that visitors ask for
+        self._change = asyncio.Event()
+        self._offers = offers
+        self._handle(OffersChanged(terms_of(offers)))
+
+    @property
+    def offers(self) -> Offers:
+        """What visitors can choose now; servers that run stay as they are when it is set."""
+        return self._offers
+
+    @offers.setter
+    def offers(self, offers: Offers) -> None:
+        self._offers = offers
+        self._handle(OffersChanged(terms_of(offers)))
+
+    def serving(self, visitor: VisitorId) -> Serving | None:
+        """Return a visitor's server that answers; None where there is none."""
+        has = self.standing(visitor)
+        return self._serving.get(has.server) if isinstance(has, ServerReady) else None
+
+    def standing(self, visitor: VisitorId) -> Standing | None:
+        """Return what a visitor has, or had last; None for one without."""
+        return self.visitors.standing(visitor)
+
+    def came(self, visitor: VisitorId) -> Standing | None:
+        """Take note that a visitor is there; return what it has, or had last."""
+        self._handle(VisitorCame(visitor))
+        return self.standing(visitor)
+
+    def ask(self, visitor: VisitorId, offer: OfferName, address: str = "") -> Standing | None:
+        """Have a server started for a visitor that has none, once there is room; return what it has.
+
+        Args:
+            visitor: that asks.
+            offer: one of those that there are now.
+            address: that it comes from; empty where none counts.
+        """
+        self._handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
+        return self.standing(visitor)
+
+    def end(self, visitor: VisitorId) -> None:
+        """End a visitor's server, if there is one; a visitor that waits for one leaves the queue."""
+        has = self.standing(visitor)
+        if isinstance(has, InQueue):
+            self._handle(QueueLeft(visitor))
+        elif has is not None:
+            self._handle(EndAsked(has.server, "you ended it"))
+
+    async def settled(self, visitor: VisitorId, seconds: float) -> Standing | None:
+        """Wait until a visitor's server neither starts nor ends, or the time is over; return what it has.
+
+        For a place in the queue it does not wait.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while isinstance(has := self.standing(visitor), SpareTaken | ServerStarting | ServerEnding):
+                    await self._change.wait()
+        except TimeoutError:
+            pass
+        return has
+
+    async def adopt(self) -> None:
+        """Take over the servers that an earlier service has left, and return when they answer or have ended.
+
+        What belongs to none of them is removed.
+        """
+        found = await self._processes.find()
+        adopted: set[VisitorId] = set()
+        for directory in sorted((self._settings.state / "servers").iterdir()):
+            server, record = ServerId(directory.name), read_record(directory)
+            if record is not None and record.visitor not in adopted and self._adopt(server, record, found):
+                adopted |= set() if record.visitor is None else {record.visitor}
+            else:
+                await in_thread(partial(shutil.rmtree, directory, ignore_errors=True))
+        for server, process in found.running.items():
+            if server not in self._running:
+                await process.end()
+        self._starts = True
+        self._look()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ADOPTING):
+                while any(isinstance(self.standing(each), ServerStarting) for each in adopted):
+                    await self._change.wait()
+
+    def _adopt(self, server: ServerId, record: ServerRecord, found: FoundServers) -> bool:
+        """Take over a server, or tell its visitor how it ended; False where it is not known."""
+        process = found.running.get(server)
+        age = max(0.0, time.time() - record.handed_out) if record.handed_out else 0.0
+        adopted = ServerAdopted(record.visitor, server, record.offer, record.address, age)
+        if record.visitor is None and record.offer:
+            return False  # what the offer says may have changed meanwhile
+        if process is not None:
+            self._handle(adopted)
+            answers = partial(self._answers, server)
+            self._begin(server, partial(resume_server, server, record, self._settings, process, answers))
+        elif server in found.ended and record.visitor is not None:
+            self._handle(adopted)
+            self._handle(ServerEnded(server, *found.ended[server]))
+        return process is not None
+
+    def turn(self) -> None:
+        """Do what has become due by time alone."""
+        self._handle(Tick())
+
+    def _look(self) -> None:
+        """Have everything begun that is due: servers of visitors that wait, and spares."""
+        while self._starts:
+            step = NextStep(self._identity.new_server())
+            commands = self.visitors.handle(step, time.monotonic())
+            for command in commands:
+                self._carry_out(command)
+            if not commands:
+                return
+
+    async def _hand_out(self, server: ServerId, visitor: VisitorId) -> None:
+        """Give a spare to a visitor, or end it: the visitor gets another one then."""
+        found = None
+        try:
+            if (serving := self._serving.get(server)) is not None:
+                directory = self._settings.state / "servers" / server
+                found = await handed_out(serving, directory, Owner(visitor, self.visitors.address(visitor)))
+        except OutputError as error:
+            log.warning("%s", error)
+        if found is not None and server in self._serving:
+            log.info("Server %s is handed out", server)
+            self._serving[server] = found
+            self._handle(SpareChecked(server))
+        elif (task := self._running.get(server)) is not None:
+            log.info("Server %s is ended: it did not answer when it was to be handed out", server)
+            task.cancel()
+
+    def close(self) -> None:
+        """End all servers; their tasks end when nothing is left of them."""
+        self._starts = False
+        for task in self._running.values():
+            task.cancel()
+
+    def _handle(self, event: Event) -> None:
+        for command in self.visitors.handle(event, time.monotonic()):
+            self._carry_out(command)
+        self._look()
+        self._change.set()
+        self._change = asyncio.Event()
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case StartServer(server, visitor, offer):
+                running, capacity = self.visitors.running, self._settings.capacity
+                kind = ("" if visitor is not None else " as a spare") + (f", of {offer}" if offer else "")
+                log.info("Server %s starts%s (%d of %d)", server, kind, running, capacity)
+                settings = self._offers[offer].settings
+                answers = partial(self._answers, server)
+                owner = Owner(visitor, "" if visitor is None else self.visitors.address(visitor))
+                self._begin(server, partial(run_server, server, owner, settings, self._processes, answers))
+            case HandOut(server, visitor):
+                self._tasks.create_task(self._hand_out(server, visitor))
+            case Admit(server, visitor):
+                self._admit(server, visitor, self._serving[server])
+            case ShutOut(server):
+                self._proxy.remove_route(base_path(server))
+            case EndServer(server, why):
+                log.info("Server %s is ended: %s", server, why)
+                self._running[server].cancel()
+
+    def _admit(self, server: ServerId, visitor: VisitorId, serving: Serving) -> None:
+        token = f"token {serving.home.token}".encode()
+        fields = ((b"Authorization", token),) if serving.record.jupyter else ()
+        cookie = self._identity.server_cookie(server, visitor).encode()
+        admission = Admission(cookie, fields, WITHHELD, serving.record.stripped)
+        shared = self._shared_files if serving.record.shared else None
+        self._proxy.add_route(base_path(server), serving.record.target, None, admission, shared)
+
+    def _begin(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> None:
+        task = self._running[server] = self._tasks.create_task(self._run(server, work))
+        task.add_done_callback(lambda task: self._ended(server, task))
+
+    async def _run(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> ServerOutcome:
+        """Run a server; nothing that goes wrong with it ends another."""
+        try:
+            return await work()
+        except Exception:
+            log.exception("Server %s failed unexpectedly", server)
+            return ServerOutcome("moorage failed unexpectedly; its log has the reason")
+
+    def _ended(self, server: ServerId, task: asyncio.Task[ServerOutcome]) -> None:
+        outcome = ServerOutcome("it was ended") if task.cancelled() else task.result()
+        if not task.cancelled():
+            log.info("Server %s has ended: %s", server, sentence(outcome.why))
+        self._serving.pop(server, None)
+        del self._running[server]
+        self._handle(ServerEnded(server, outcome.why, outcome.said))
+
+    def _answers(self, server: ServerId, serving: Serving) -> None:
+        log.info("Server %s answers", server)
+        self._serving[server] = serving
+        self._handle(ServerAnswered(server))

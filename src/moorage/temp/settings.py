@@ -1,0 +1,65 @@
+"""What a service of temporary servers can be told, and what holds where it is told nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moorage.plan.visits import UNNAMED, OfferName
+from moorage.temp.addresses import Network
+from moorage.temp.commands import ServerCommand
+
+CAPACITY = 20
+"""A server and a kernel take 65 to 115 MB: twenty fit a machine of 4 GB."""
+
+
+@dataclass(frozen=True)
+class TempSettings:
+    """Settings of one service; times are in seconds.
+
+    Args:
+        state: private directory of the service: its key, and what belongs to its servers.
+        command: what a server is.
+        offer: that servers are of; empty where there is one thing alone.
+        content: folder of which each visitor gets a copy; None for an empty one.
+        repository: address of a git repository whose files are the content; empty for none.
+        branch: of it; empty for its own choice.
+        first: file of the content that opens first; empty for ``index.ipynb`` where there is one.
+        landing: path below a server's URL that opens first; empty for what the above says.
+        capacity: how many servers there may be at once, spares among them.
+        spares: how many are kept ready before a visitor wants one.
+        at_once: of how many servers the start may be under way when one more spare is started.
+        per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
+        trusted: proxies that are believed from which address a visitor comes.
+        hosts: names by which visitors reach the service; empty for any.
+        env: variables of servers beside those that each gets.
+        start_timeout: how long a server may take until it answers.
+        lease: how long servers live on when this process was killed, until another one takes them over.
+        fork: whether Jupyter's servers are forked from a template, where they can be.
+        idle: how long a server may be without use until it is ended; 0 for ever.
+        max_age: how long a visitor may have a server; 0 for ever.
+        title: heading of the front page.
+    """
+
+    state: Path
+    command: ServerCommand
+    offer: OfferName = UNNAMED
+    content: Path | None = None
+    repository: str = ""
+    branch: str = ""
+    first: str = ""
+    landing: str = ""
+    capacity: int = CAPACITY
+    spares: int = 0
+    at_once: int = 2
+    per_address: int = 0
+    trusted: tuple[Network, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    start_timeout: float = 120.0
+    lease: float = 3600.0
+    idle: float = 0.0
+    max_age: float = 0.0
+    fork: bool = True
+    title: str = "Temporary notebooks"

@@ -1,0 +1,103 @@
+"""What a keeper's fork does to be a server that was started for itself, and how it ends."""
+# ruff: noqa: E402 - what it imports is Linux's
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import runpy
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import NoReturn
+
+assert sys.platform == "linux", "templates need /proc"
+
+from moorage.process.template import after_fork
+from moorage.process.template.main import shut
+from moorage.temp.template import homes
+from moorage.temp.template.preloaded import NO_HOME
+
+
+class ForkedServer:
+    """Makes a server of a keeper's fork.
+
+    Args:
+        image: of the template's arguments in memory.
+        before: the environment before the template's imports.
+        held: descriptors that libraries need.
+    """
+
+    def __init__(self, image: after_fork.Image, before: after_fork.Before, held: set[int]) -> None:
+        self._homes = homes.find(NO_HOME)
+        self.image = image
+        self._before = before
+        self._held = held
+
+    def keeper_words(self, directory: str) -> list[bytes]:
+        """Return the arguments that a keeper shows."""
+        return [os.fsencode(sys.executable), b"-m", b"moorage.keeper.process.main", os.fsencode(directory)]
+
+    def execute(self, argv: list[bytes], env: dict[bytes, bytes], report: int) -> NoReturn:
+        """Become the server; see :data:`moorage.keeper.process.charge.Execute`.
+
+        Args:
+            argv: interpreter, flags, ``-m``, the server's module, its arguments.
+            env: its environment.
+            report: closed when its own code is about to run.
+        """
+        shut({0, 1, 2, report, *self._held})
+        self.image.overwrite(argv, env)
+        after_fork.surround(argv, env, self._before)
+        after_fork.forget()
+        reseed()
+        home = os.fsdecode(env.get(b"HOME", b"/"))
+        for each in self._homes:
+            each.renew(NO_HOME, home)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(ignored, signal.SIG_IGN)
+        gc.enable()
+        module = os.fsdecode(argv[argv.index(b"-m") + 1])
+        os.close(report)
+        run(module)
+
+
+def reseed() -> None:
+    """Give this process random numbers of its own, where a library keeps its state; Python's own do so."""
+    if (random := sys.modules.get("numpy.random")) is not None:
+        random.seed()
+
+
+def run(module: str) -> NoReturn:
+    """Run a module as ``python -m`` does, and end as an interpreter does, without taking it apart."""
+    code = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as end:
+        code = exit_code(end)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except BaseException:  # noqa: BLE001 - boundary: told as an interpreter tells it
+        traceback.print_exc()
+    with suppress(BaseException):
+        vars(threading)["_shutdown"]()  # what an interpreter ends with
+        atexit._run_exitfuncs()  # noqa: SLF001 - as above, documented nowhere
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+def exit_code(end: SystemExit) -> int:
+    """Return the exit status that a SystemExit means; what is no number is written to stderr."""
+    if end.code is None:
+        return 0
+    if isinstance(end.code, int):
+        return end.code & 0xFF
+    sys.stderr.write(f"{end.code}\n")
+    return 1

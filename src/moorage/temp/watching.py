@@ -1,0 +1,106 @@
+"""Looks at servers that run: spares that do not answer any more, and servers that are not used."""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from moorage.plan.targets import parse_target
+from moorage.plan.visitors import Visitors
+from moorage.plan.visits import EndAsked, ServerId, ServerReady
+from moorage.proxy.server import Proxy
+from moorage.temp.activity import may_be_busy
+from moorage.temp.handing_out import healthy
+from moorage.temp.server import Serving, base_path
+from moorage.temp.time_left import TimeLeft, left, sooner
+
+
+class ServerWatch:
+    """Watches the servers of one service.
+
+    Args:
+        visitors: and what they have.
+        serving: servers that answer.
+        proxy: knows when each was used last.
+        end: ends a server.
+        tasks: where each look has a task.
+        idle: seconds for which a server may be without use; 0 for ever.
+    """
+
+    def __init__(
+        self,
+        visitors: Visitors,
+        serving: Mapping[ServerId, Serving],
+        proxy: Proxy,
+        end: Callable[[EndAsked], None],
+        tasks: asyncio.TaskGroup,
+        idle: float,
+    ) -> None:
+        self._visitors = visitors
+        self._serving = serving
+        self._proxy = proxy
+        self._end = end
+        self._tasks = tasks
+        self._idle = idle
+        self._busy: dict[ServerId, float] = {}  # when a kernel of it was busy last
+        self._asked: set[ServerId] = set()
+
+    def check_spares(self) -> None:
+        """Begin to ask all spares whether they still answer, and end those that do not."""
+        for server in self._visitors.ready_spares:
+            if server not in self._asked:
+                self._asked.add(server)
+                self._tasks.create_task(self._check(server, self._serving[server]))
+
+    def end_idle(self) -> None:
+        """Begin to look which servers have not been used for too long, and end those."""
+        now = time.time()
+        self._busy = {server: at for server, at in self._busy.items() if server in self._serving}
+        spares = self._visitors.ready_spares
+        for server, serving in self._serving.items():
+            if (
+                server not in spares
+                and server not in self._asked
+                and self._used(server, now) < now - self._idle
+            ):
+                self._asked.add(server)
+                self._tasks.create_task(self._end_unless_busy(server, serving))
+
+    def _used(self, server: ServerId, now: float) -> float:
+        """Return when a server was used last, in seconds since the epoch."""
+        return max(self._proxy.last_input(base_path(server)) or now, self._busy.get(server, 0.0))
+
+    def time_left(self, ready: ServerReady) -> TimeLeft:
+        """Return what is left of the time of a visitor's server."""
+        now = time.time()
+        idle = left(self._idle, self._used(ready.server, now), now, idle=True)
+        return sooner(left(self._visitors.max_age, ready.since, time.monotonic()), idle)
+
+    async def _end_unless_busy(self, server: ServerId, serving: Serving) -> None:
+        try:
+            target = parse_target(serving.record.target)
+            if serving.record.jupyter and await may_be_busy(target, base_path(server), serving.home.token):
+                self._busy[server] = time.time()
+            else:
+                self._end(EndAsked(server, f"it was not used for {duration(self._idle)}"))
+        finally:
+            self._asked.discard(server)
+
+    async def _check(self, server: ServerId, serving: Serving) -> None:
+        try:
+            if not await healthy(serving) and server in self._visitors.ready_spares:
+                self._end(EndAsked(server, "it does not answer any more, as a spare"))
+        finally:
+            self._asked.discard(server)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: ``90 s``, ``45 min``, ``2 h``."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

@@ -1,0 +1,141 @@
+"""A service in this process with toy servers, and browsers that keep their cookies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from moorage.proxy.listening import bind
+from moorage.temp.commands import ServerCommand, own_command
+from moorage.temp.offering import Offering
+from moorage.temp.running import run_service
+from moorage.temp.service import Service
+from moorage.temp.settings import TempSettings
+
+TOY = Path(__file__).with_name("toy.py")
+PATIENCE = 60.0
+
+
+def toy(address: str = "{socket} {base_path}", *words: str) -> ServerCommand:
+    return own_command(" ".join([sys.executable, str(TOY), address, *words]))
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def location(self) -> str:
+        return self.headers.get("Location", "")
+
+    @property
+    def said(self) -> Any:
+        return json.loads(self.text)
+
+
+class Browser:
+    """Follows no redirect by itself."""
+
+    def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
+        self.session, self.origin = session, origin
+
+    async def ask(self, method: str, path: str, data: Any = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(
+            method, self.origin + path, data=data, headers=named, allow_redirects=False
+        ) as answer:
+            return Answer(answer.status, answer.headers, await answer.text())
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await self.ask("GET", path, **headers)
+
+    async def press(self, path: str = "/", action: str = "/start", offer: str = "", **headers: str) -> Answer:
+        """Open a page and send its form."""
+        page = await self.get(path)
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        fields |= {"offer": offer} if offer else {}
+        return await self.ask("POST", action, fields, **headers)
+
+    async def follow(self, answer: Answer) -> Answer:
+        """Go on until there is a page that does not lead on."""
+        for _ in range(50):
+            if answer.status == 303:
+                answer = await self.get(answer.location)
+            elif found := re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text):
+                answer = await self.get(found[1])
+            else:
+                return answer
+        raise AssertionError("it never ends")
+
+
+@dataclass
+class Rig:
+    service: Service
+    port: int
+    state: Path
+    offering: Offering
+
+    @property
+    def file(self) -> Path:
+        """The configuration."""
+        return self.state.parent / "moorage.toml"
+
+    @asynccontextmanager
+    async def browser(self, host: str = "127.0.0.1") -> AsyncIterator[Browser]:
+        jar = aiohttp.CookieJar(unsafe=True)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as session:
+            yield Browser(session, f"http://{host}:{self.port}")
+
+    async def emptied(self) -> None:
+        """Wait until no server is left; to those outside nothing tells."""
+        async with asyncio.timeout(PATIENCE):
+            while self.service._running:
+                await asyncio.sleep(0.01)
+
+    async def with_spares(self, number: int) -> list[str]:
+        """Wait until so many spares answer, and return their names; to those outside nothing tells."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.service.visitors.ready_spares) != number:
+                await asyncio.sleep(0.01)
+        return [*self.service.visitors.ready_spares]
+
+    async def pid_of(self, server: str) -> int:
+        """Ask a toy behind the back of the service."""
+        connector = aiohttp.UnixConnector(str(self.state / "servers" / server / "s"))
+        async with aiohttp.ClientSession(connector=connector) as session, session.get("http://x/") as answer:
+            return (await answer.json(content_type=None))["pid"]
+
+    def left(self) -> list[str]:
+        return [path.name for path in (self.state / "servers").iterdir()]
+
+
+@asynccontextmanager
+async def service(
+    command: ServerCommand | None = None, offers: str = "", **settings: Any
+) -> AsyncIterator[Rig]:
+    folder = Path(tempfile.mkdtemp(prefix="mt-", dir="/tmp"))
+    try:
+        state = folder / "s"
+        (folder / "moorage.toml").write_text(offers)
+        listeners = bind("127.0.0.1", 0)
+        told = TempSettings(state=state, command=command or toy(), **settings)
+        offering = Offering(told, folder if offers else None)
+        async with run_service(offering, listeners) as running:
+            yield Rig(running, listeners[0].getsockname()[1], state, offering)
+        assert list((state / "servers").iterdir()) == []
+    finally:
+        shutil.rmtree(folder)

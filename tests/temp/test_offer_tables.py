@@ -1,0 +1,101 @@
+"""Tables of offers, and what cannot be said in them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from moorage.errors import ConfigurationError
+from moorage.temp.offer_tables import find_tables, parse_tables
+
+BASE = Path("/course")
+WHERE = "/course/moorage.toml: temp"
+
+
+def parsed(text: str):
+    return parse_tables(tomllib.loads(text), WHERE, BASE)
+
+
+def test_all_that_can_be_said() -> None:
+    found = parsed("""
+        [offers.physics]
+        title = "Physics"
+        description = "Waves."
+        content = "waves"
+        branch = "main"
+        open = "a.ipynb"
+        server = "notebook"
+        python = "envs/physics"
+        requirements = ["numpy", "obspy>=1"]
+        env = { A = "b" }
+        capacity = 3
+        spares = 0
+        [offers.app]
+        command = "app {socket}"
+        python = "/opt/python"
+        requirements = "more.txt"
+    """)
+    assert list(found) == ["physics", "app"]
+    one = found["physics"]
+    assert (one.title, one.description, one.content, one.branch) == ("Physics", "Waves.", "waves", "main")
+    assert (one.open, one.server, one.python, one.capacity) == (
+        "a.ipynb",
+        "notebook",
+        BASE / "envs/physics",
+        3,
+    )
+    assert (one.env, one.where, one.base) == ({"A": "b"}, f"{WHERE}.offers.physics", BASE)
+    assert (found["app"].python, found["app"].capacity) == (Path("/opt/python"), 0)
+    assert (one.requirements, one.requirements_file) == (("numpy", "obspy>=1"), None)
+    assert (found["app"].requirements, found["app"].requirements_file) == ((), BASE / "more.txt")
+    assert (one.spares, found["app"].spares) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("offer = 1", "temp has no offer (E-CONFIG). Did you mean offers?"),
+        ("offers = 1", "temp.offers cannot be 1"),
+        ("[offers]\nphysics = 1", "temp.offers.physics cannot be 1"),
+        ("[offers.'a b']", "has 'a b', which cannot be a name"),
+        ("[offers.a]\ntitel = ''", "temp.offers.a has no titel (E-CONFIG). Did you mean title?"),
+        ("[offers.a]\nzzz = ''", "Known are branch, capacity"),
+        ("[offers.a]\ntitle = ''", "title = '' cannot be (E-CONFIG). It must be a text."),
+        ("[offers.a]\ntitle = 1", "It must be a text"),
+        ("[offers.a]\ncapacity = true", "It must be a whole number, 1 or more"),
+        ("[offers.a]\ncapacity = 0", "It must be a whole number, 1 or more"),
+        ("[offers.a]\nrequirements = []", "It must be a list of texts, or the name of a file"),
+        ("[offers.a]\nrequirements = [1]", "It must be a list of texts, or the name of a file"),
+        ("[offers.a]\nspares = -1", "It must be a whole number, 0 or more"),
+        ("[offers.a]\nspares = false", "It must be a whole number, 0 or more"),
+        ("[offers.a]\nserver = 'lap'", "It must be 'lab' or 'notebook' or 'server'"),
+        ("[offers.a]\nserver = 'lab'\ncommand = 'x {socket}'", "command does not go with server"),
+        (
+            "[offers.a]\nenv = { A = 1 }",
+            "env = (not shown) cannot be (E-CONFIG). It must be a table of texts",
+        ),
+    ],
+)
+def test_what_cannot_be(text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as told:
+        parsed(text)
+    assert said in str(told.value)
+
+
+def test_dashes_are_read_as_underscores() -> None:
+    with pytest.raises(ConfigurationError, match="has no ca-pacity"):
+        parsed("[offers.a]\nca-pacity = 1")
+
+
+def test_where_it_stands(tmp_path: Path) -> None:
+    assert find_tables(tmp_path) is None
+    (tmp_path / "pyproject.toml").write_text("[tool.moorage.temp.offers.a]\ncapacity = 2\n")
+    path, offers = find_tables(tmp_path)
+    assert (path, offers["a"].capacity) == (tmp_path / "pyproject.toml", 2)
+    assert offers["a"].where == f"{path}: tool.moorage.temp.offers.a"
+    (tmp_path / "moorage.toml").write_text("[render]\njobs = 2\n")
+    assert find_tables(tmp_path) is None
+    (tmp_path / "moorage.toml").write_text("[temp.offers]\n")
+    assert find_tables(tmp_path) is None

@@ -1,0 +1,80 @@
+"""A server that is up in milliseconds: tells what it was asked, and fails in the ways that TOY names."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socketserver
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/die"):
+            print("told to die", flush=True)
+            os._exit(3)
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/there")
+            self.send_header("Set-Cookie", "a=b; Path=/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        said = {
+            "path": self.path,
+            "headers": dict(self.headers.items()),
+            "cwd": str(Path.cwd()),
+        }
+        said |= {"argv": sys.argv, "pid": os.getpid(), "env": dict(os.environ)}
+        said["work"] = sorted(path.name for path in Path.cwd().iterdir())
+        text = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def address_string(self) -> str:
+        return "-"
+
+
+class OnSocket(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+class OnPort(socketserver.ThreadingMixIn, HTTPServer):
+    daemon_threads = True
+
+
+def main(address: str) -> None:
+    toy = os.environ.get("TOY", "")
+    if toy == "die":
+        print("no licence for x", file=sys.stderr, flush=True)
+        sys.exit(3)
+    if toy == "tell":
+        print("my token is", sys.argv[2], flush=True)
+        sys.exit(3)
+    if toy == "mute":
+        signal.pause()
+    server: socketserver.BaseServer
+    if address.isdecimal():
+        server = OnPort(("127.0.0.1", int(address)), Answers)
+    else:
+        server = OnSocket(address, Answers)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
