@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from command import write
 from contexts import Planned, planned
@@ -76,8 +77,8 @@ async def test_an_optional_kernel_that_is_not_here_excuses(tmp_path):
 async def test_a_defect_is_the_failure_of_one_notebook(tmp_path):
     write(tmp_path, {"a.ipynb": nothing(), "b.ipynb": nothing()})
     async with planned(tmp_path, ["."]) as made:
-        results = replace(made.context.results, cache=object())
-        outcomes = await run(replace(made, context=replace(made.context, results=results)), slots=2)
+        results = structs.replace(made.context.results, cache=object())
+        outcomes = await run(replace(made, context=structs.replace(made.context, results=results)), slots=2)
     assert [each.status for each in outcomes.values()] == ["failed", "failed"]
     assert "AttributeError" in outcomes["a.ipynb"].error.evalue
     assert "report" in outcomes["a.ipynb"].error.evalue
@@ -101,7 +102,7 @@ async def test_stopped_while_another_one_starts_it_ends_that_too(tmp_path, momen
             if isinstance(event, moment):
                 batch.stop("interrupted")
 
-        context = replace(made.context, emit=emit)
+        context = structs.replace(made.context, emit=emit)
         batch = Batch(context, made.plan.items, made.plan.jobs, slots=1)
         statuses = [outcome.status for outcome in await batch.run()]
     assert statuses[1:] == ["skipped", "skipped"]

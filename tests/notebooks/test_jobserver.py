@@ -195,7 +195,7 @@ CLIENT = """
 
 KILLED = """
     import asyncio, os, signal, subprocess, sys
-    from moorage.notebooks.jobserver import GiveBackPlan, Jobserver, find, give_back
+    from moorage.notebooks.jobserver import Fifo, GiveBackPlan, Jobserver, find, give_back
 
     async def main():
         def told(plan):
@@ -210,12 +210,12 @@ KILLED = """
         asyncio.run(main())
     else:  # stands for the warden: has the write end, hears what is held, outlives the other
         place = find(os.environ)
-        child = subprocess.run([sys.executable, __file__, "child"], pass_fds=(place.read, place.write),
-                               stdout=subprocess.PIPE)
+        passed = () if isinstance(place, Fifo) else (place.read, place.write)
+        child = subprocess.run([sys.executable, __file__, "child"], pass_fds=passed, stdout=subprocess.PIPE)
         assert child.returncode == -signal.SIGKILL, child.returncode
         tokens = bytes.fromhex(child.stdout.decode().split()[-1])
         if sys.argv[1] == "give":
-            give_back(GiveBackPlan(place.write, tokens))
+            give_back(GiveBackPlan(place.path if isinstance(place, Fifo) else place.write, tokens))
 """
 
 

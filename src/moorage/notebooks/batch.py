@@ -10,14 +10,17 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
+
+from msgspec import Struct
 
 from moorage.errors import WardenLost
 from moorage.notebooks import jobserver
 from moorage.notebooks.events import (
     GOOD,
     INTERRUPTED,
+    Abandoned,
     MemorySampled,
     Note,
     NotebookFinished,
@@ -25,9 +28,10 @@ from moorage.notebooks.events import (
     NotebookStarted,
     Outcome,
 )
+from moorage.notebooks.execution.attempt import Attempt
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.publish import unwritten
-from moorage.notebooks.execution.rendering import Attempt, Rendering
+from moorage.notebooks.execution.rendering import Rendering
 from moorage.notebooks.jobserver import Jobserver
 from moorage.notebooks.planning.item import Item
 from moorage.notebooks.resources import available_memory
@@ -42,8 +46,7 @@ MEMORY_FLOOR = 256 * 1024 * 1024
 """Nothing more is started while the machine has fewer bytes free than this."""
 
 
-@dataclass(frozen=True)
-class _Ended:
+class _Ended(Struct, frozen=True):
     """An attempt is over."""
 
     id: str
@@ -87,6 +90,7 @@ class Batch:
         self._queue: asyncio.Queue[schedule.Event | _Ended] = asyncio.Queue()
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._renderings: dict[str, Rendering] = {}
         self._released: set[str] = set()
         self._results: dict[str, Outcome] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -101,6 +105,13 @@ class Batch:
     def stop(self, reason: str) -> None:
         """Start nothing more and end what runs; what is finished is kept. Returns at once."""
         self._queue.put_nowait(schedule.Stop(reason))
+
+    def abandon(self) -> None:
+        """Tell that the run ends at once, and before it what is in place: some kernels had not ended."""
+        for rendering in self._renderings.values():
+            if rendering.placed is not None:
+                self._context.emit(NotebookFinished(self._context.clock(), rendering.placed))
+        self._context.emit(Abandoned(self._context.clock()))
 
     async def run(self) -> tuple[Outcome, ...]:
         """Run everything and return the outcomes in the order of the items.
@@ -197,6 +208,7 @@ class Batch:
         try:
             if not item.missing:
                 rendering = Rendering(self._context, item, attempt, lambda early: self._release(name, early))
+                self._renderings[name] = rendering
                 outcome = await rendering.run()
         except asyncio.CancelledError:
             if rendering is not None and rendering.placed is not None:
@@ -216,6 +228,7 @@ class Batch:
     def _on_ended(self, ended: _Ended, tasks: asyncio.TaskGroup) -> None:
         name, outcome = ended.id, ended.outcome
         del self._tasks[name]
+        self._renderings.pop(name, None)
         attempt = self._attempts.pop(name)
         outcome = replace(outcome, peak_memory=outcome.peak_memory or attempt.peak_memory)
         commands: list[schedule.Command] = []

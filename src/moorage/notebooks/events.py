@@ -138,6 +138,21 @@ class CellStarted:
 
 
 @dataclass(frozen=True)
+class KernelStandstill:
+    """The kernel of a notebook was found stopped, or running again.
+
+    Attributes:
+        why: what holds its process still, in words such as ``stopped (SIGSTOP)``; empty where it runs again.
+        do: what lets it go on, in a clause.
+    """
+
+    source: str
+    at: float
+    why: str
+    do: str = ""
+
+
+@dataclass(frozen=True)
 class MemorySampled:
     """Resident memory of a notebook's kernel and its children now, in bytes."""
 
@@ -226,6 +241,7 @@ Event = (
     | RunStarted
     | NotebookStarted
     | CellStarted
+    | KernelStandstill
     | MemorySampled
     | NotebookRetried
     | NotebookFinished

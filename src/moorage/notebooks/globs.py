@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _TOKENS = re.compile(r"(?:\*\*/)+|\*\*(?=\*\*)|\*{2,}|\*|\?|\[!?\]?[^]]*\]|.", re.DOTALL)
 _ONE = re.compile("[^/]")
@@ -18,8 +19,7 @@ _WILD = re.compile(r"[*?[]")
 _Token = re.Pattern[str] | str | None
 
 
-@dataclass(frozen=True)
-class _Automaton:
+class _Automaton(Struct, frozen=True):
     """A glob; bit ``n`` of a state stands for "before token ``n``".
 
     Attributes:

@@ -9,18 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from moorage.errors import OutputError, UsageError, sentence
 from moorage.notebooks import jobserver
 from moorage.notebooks.batch import Batch
 from moorage.notebooks.cache import key as cache_key
-from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.state import make_state, state_obstacle
-from moorage.notebooks.display import display
 from moorage.notebooks.events import (
     INTERRUPTED,
-    Abandoned,
     Event,
     Interrupted,
     Note,
@@ -34,22 +31,25 @@ from moorage.notebooks.execution.kernels import forget_kernels, identity
 from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import prelaunched
 from moorage.notebooks.execution.run_warden import RunWarden
-from moorage.notebooks.output.bundle import hidden_files, layout, write_bundle
 from moorage.notebooks.output.exporter import Exporter
 from moorage.notebooks.output.named import check_named, follows
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.extras import check_extras
 from moorage.notebooks.planning.options import RenderOptions, check_names, spelled_out
-from moorage.notebooks.planning.plan import Plan, find_documents, make_plan, named_from
+from moorage.notebooks.planning.plan import Plan, find_documents, make_plan
 from moorage.notebooks.planning.request import RenderRequest, check_settings, requested
 from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
+from moorage.notebooks.relative import named_from
 from moorage.notebooks.resources import notebooks_at_once, thread_environment, usable_cores
 from moorage.notebooks.signals import heard
 from moorage.plan.forecast import at_once
 from moorage.process.kernel_directory import make_directory
-from moorage.process.local import shared_warden
+from moorage.process.warden.shared import shared_warden
+
+if TYPE_CHECKING:
+    from moorage.notebooks.cache.cache import ResultCache
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,8 @@ class _Run:
         at_once = min(self._slots, len(self._plan.items))
         environ |= thread_environment(at_once, self._cores, environ=os.environ)
         if self._settings.display:
+            from moorage.notebooks.display import display
+
             environ |= await stack.enter_async_context(display(self._warden.now))
         return environ
 
@@ -259,6 +261,8 @@ class _Run:
         settings, plan, warden = self._settings, self._plan, self._warden
         if settings.no_cache:
             return None
+        from moorage.notebooks.cache.cache import ResultCache
+
         named = None if settings.cache is None else Path(os.path.realpath(self._request.cwd / settings.cache))
         try:
             return ResultCache(
@@ -268,6 +272,7 @@ class _Run:
                 identify=identity,
                 guard=warden,
                 writer=self._writer,
+                still=True,
             )
         except (UsageError, OutputError) as error:
             if named is not None or cache_key.VARIABLE in error.what:
@@ -289,10 +294,7 @@ class _Run:
             self._emit(Interrupted(self._clock(), batch.running, by))
             batch.stop(INTERRUPTED)
 
-        def leave() -> None:
-            self._emit(Abandoned(self._clock()))
-
-        with heard(stop, leave) if catch_signals else nullcontext():
+        with heard(stop, batch.abandon) if catch_signals else nullcontext():
             outcomes = await batch.run()
             self._after_run(context, outcomes)
             self._emit(RunFinished(self._clock(), outcomes, interrupted))
@@ -370,6 +372,8 @@ class _Run:
         target, out_dir = self._settings.bundle, context.folders.out
         if target is None or report.interrupted:
             return
+        from moorage.notebooks.output.bundle import hidden_files, layout, write_bundle
+
         good = {each.source: each for each in report.outcomes if each.output is not None}
         documents = {
             path.relative_to(out_dir).as_posix(): path

@@ -19,7 +19,7 @@ from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.environment import RunEnvironment, built
 from moorage.notebooks.cache.recipe import Recipe, ambient, content_of
 from moorage.notebooks.cache.store import FileState
-from moorage.notebooks.cache.stored import Ran
+from moorage.notebooks.cache.stored import Ran, applied
 
 
 def notebook(*sources, markdown="Text", tags=()):
@@ -344,7 +344,7 @@ def test_new_text_and_display_tags_run_nothing(tree):
     changed = notebook("x = 1", "print(x)", markdown="Other text", tags=["remove-input", "hide"])
     entry = cache.lookup(tree.recipe(), changed, "python3")
     before = copy.deepcopy(changed)
-    result = cache.apply(entry, changed)
+    result = applied(entry, changed)
     assert changed == before
     assert result["cells"][0]["source"] == "Other text"
     assert [cell["execution_count"] for cell in result["cells"][1:]] == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,13 +15,16 @@ from moorage.notebooks.cache.distributions import Distributions
 from moorage.notebooks.cache.environment import (
     PROBE,
     Run,
+    RunEnvironment,
     changed_files,
     changed_packages,
+    environment_bytes,
     of_program,
     of_python,
+    read_environment,
     read_probe,
 )
-from moorage.notebooks.cache.names import Names
+from moorage.notebooks.cache.names import Modules, Names
 from moorage.notebooks.cache.reads import _TICK
 from moorage.notebooks.cache.store import FileStates
 from moorage.notebooks.cache.watching import Watching
@@ -172,3 +176,31 @@ def test_a_kernel_of_another_language_is_its_program(tmp_path):
     program.write_text("22")
     assert "another one" in changed_packages(found, Distributions())
     assert "not a file" in of_program("R", "4.4", FileStates(), ran(tmp_path))
+
+
+def test_equal_environments_are_equal_bytes():
+    """A set's order is another one in each process, and kernels tell things in an order of their own."""
+    names = [f"name{number}" for number in range(20)]
+
+    def written(order: list[str]) -> bytes:
+        found = {name: Modules(frozenset(order), ()) for name in order}
+        return environment_bytes(RunEnvironment("python", (1, 2), "3", (), {}, {}, {}, found))
+
+    assert written(names) == written(names[::-1])
+    code = (
+        "from moorage.notebooks.cache.environment import *;"
+        "from moorage.notebooks.cache.names import Modules;"
+        "found = {'a': Modules(frozenset(map(str, range(20))), ())};"
+        "print(environment_bytes(RunEnvironment('python', (1, 2), '3', (), {}, {}, {}, found)).decode())"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(texts) == 1
+    assert read_environment(texts.pop()) is not None

@@ -32,6 +32,8 @@ __all__ = ["place", "private"]
         ("import helper", "read", "helper.py"),
         ("import os; os.listdir('d')", "listed", "d"),
         ("import os; list(os.scandir('d'))", "listed", "d"),
+        ("import os; os.listdir(os.open('d', os.O_RDONLY))", "listed", "d"),
+        ("import os; list(os.scandir(os.open('d', os.O_RDONLY)))", "listed", "d"),
         ("import glob; glob.glob('d/*.csv')", "listed", "d"),
         ("import os; list(os.fwalk('d'))", "tree", "d"),
         ("import os; os.remove('data.csv')", "gone", "data.csv"),
@@ -79,6 +81,12 @@ def test_what_is_no_input_is_not_kept(place, private, code):
     assert report.failed == ""
     assert not {*kinds} - {"absent"}, kinds
     assert not [path for path in kinds.get("absent", ()) if "data" in path]
+
+
+def test_what_a_deletion_lists_is_not_kept(place, private):
+    _, kinds, report = run(place, "import os, shutil; os.makedirs('out/deep'); shutil.rmtree('out')", private)
+    assert report.failed == ""
+    assert "listed" not in kinds
 
 
 def test_modules_are_told_with_the_folders_they_were_looked_for_in(place, private):

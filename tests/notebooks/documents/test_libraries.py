@@ -23,7 +23,8 @@ from moorage.notebooks.documents.libraries import load_jupytext
 threads = [threading.Thread(target=load_jupytext) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-needless = {"jupyter_server", "rfc3987_syntax", "arrow", "tornado"} & set(sys.modules)
+needless = {"jupyter_server", "rfc3987_syntax", "rfc3986_validator", "markdown_it", "arrow", "tornado"}
+needless &= set(sys.modules)
 assert not needless, needless
 assert None not in sys.modules.values()
 import jupytext
@@ -39,5 +40,30 @@ except ImportError:
 else:
     from jupytext import TextFileContentsManager
     assert "ContentsManager" in TextFileContentsManager.__name__
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_what_is_loaded_late_does_what_it_did():
+    script = """
+import sys
+from moorage.notebooks.documents.libraries import load_jupytext
+jupytext = load_jupytext()
+from jsonschema import FormatChecker
+checks = {"uri": "https://a.example/", "date-time": "2026-11-30T00:00:00Z", "iri": "https://a.example/"}
+checker = FormatChecker()
+known = [name for name in checks if name in checker.checkers]
+assert known, "none of the optional formats is installed"
+for name in known:
+    assert checker.conforms(checks[name], name), name
+    assert not checker.conforms("no such thing", name), name
+loaded = [sys.modules[name] for name in ("rfc3986_validator", "markdown_it") if name in sys.modules]
+assert all(module.__spec__ for module in loaded), loaded
+header = "---\\nkernelspec:\\n  name: python3\\n  display_name: P\\n  language: python\\n---\\n"
+text = header + "\\n# A\\n\\n```{code-cell}\\n1\\n```\\n"
+cells = jupytext.reads(text, fmt="md:myst").cells
+assert [cell.cell_type for cell in cells] == ["markdown", "code"], cells
+from markdown_it import MarkdownIt
+assert MarkdownIt("commonmark").render("*a*") == "<p><em>a</em></p>\\n"
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from command import script, write
 from contexts import Planned, planned
@@ -88,7 +89,7 @@ async def test_what_was_stored_is_found_unless_everything_is_to_run(tmp_path):
         hit = cached_result(made).finished()
         assert hit is not None
         assert hit.record.kernel == "python3"
-        forced = replace(made.context, settings=replace(made.context.settings, force=True))
+        forced = structs.replace(made.context, settings=structs.replace(made.context.settings, force=True))
         assert cached_result(replace(made, context=forced)).finished() is None
         write(tmp_path, {"helper.py": "changed = 1"})
     async with planned(tmp_path, ["x.py"]) as made:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from command import script, write
 from contexts import planned
@@ -17,7 +16,7 @@ async def test_paths_are_shown_as_the_user_would_write_them(tmp_path):
     async with planned(tmp_path, ["a"]) as run:
         assert run.context.folders.shown(tmp_path / "out/x.ipynb") == "out/x.ipynb"
         assert run.context.folders.shown(tmp_path.parent / "y") == str(tmp_path.parent / "y")
-        to_stdout = replace(run.context.folders, to_stdout=True)
+        to_stdout = structs.replace(run.context.folders, to_stdout=True)
         assert to_stdout.shown(to_stdout.out / "x.ipynb") == "-"
 
 

@@ -40,18 +40,26 @@ async def test_one_is_ready_while_notebooks_are_to_come_and_none_after_the_last(
         options = launch_options(
             SPEC, SETTINGS, directory=tmp_path, env={"ALL": "1"}, fork=True, start_timeout=60
         )
-        assert prelaunch._ready.ready == 0
-        assert prelaunch.launch("c", SPEC, options | {"cwd": elsewhere}) is None
-        assert prelaunch.launch("a", replace(SPEC, name="other"), options) is None
-        async with prelaunch.launch("a", SPEC, options) as kernel:
+        assert prelaunch._ready is None
+        assert await prelaunch.launch("c", SPEC, options | {"cwd": elsewhere}) is None
+        assert await prelaunch.launch("a", replace(SPEC, name="other"), options) is None
+        async with await prelaunch.launch("a", SPEC, options) as kernel:
             result = await kernel.execute("import os; print(os.getcwd(), os.environ['ALL'])")
             assert result.outputs[0]["text"] == f"{tmp_path} 1\n"
         async with asyncio.timeout(60):
             while not prelaunch._ready.ready:
                 await asyncio.sleep(0.01)
         prelaunch.settled("c")
-        async with prelaunch.launch("b", SPEC, options) as kernel:
+        async with await prelaunch.launch("b", SPEC, options) as kernel:
             assert prelaunch._ready.ready == 0
             assert (await kernel.execute("1")).status == "ok"
         assert not prelaunch._ready._to_start.qsize()
         assert not prelaunch._ready._ready
+
+
+async def test_none_is_started_while_every_notebook_is_settled_without_one(tmp_path) -> None:
+    async with prelaunched(dict.fromkeys("abc", tmp_path), SETTINGS, env={}) as prelaunch:
+        assert prelaunch is not None
+        for name in "abc":
+            prelaunch.settled(name)
+            assert prelaunch._ready is None

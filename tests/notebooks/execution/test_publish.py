@@ -65,9 +65,9 @@ async def test_restored_artefacts_have_the_same_names(tmp_path):
     write(tmp_path, {"a/b/x.py": script("1")})
     async with planned(tmp_path, ["a"], artifacts=["*.gif"]) as run:
         publisher = Publisher(run.context, run.plan.items["b/x.py"])
-        publisher.restored(["new.gif", "../other.gif"])
-        outcome = publisher.outcome(Outcome("b/x.py", None, "cached"))
+        outcome = publisher.cached("python3", 2, ["new.gif", "../other.gif"])
         assert outcome.artifacts == ("b/new.gif", "other.gif")
+        assert (outcome.status, outcome.kernel, outcome.cells) == ("cached", "python3", 2)
 
 
 async def test_files_that_are_not_named_are_not_waited_for(tmp_path):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 
 import pytest
 
 from command import printed, script, write
 from contexts import Planned, planned
-from moorage.notebooks.cache import store
+from moorage.notebooks.cache import environments, store
 from moorage.notebooks.events import CellStarted, Outcome
-from moorage.notebooks.execution import rendering
-from moorage.notebooks.execution.rendering import Attempt, Rendering
+from moorage.notebooks.execution.attempt import Attempt
+from moorage.notebooks.execution.rendering import Rendering
 from moorage.regular import raise_if_ended
 
 pytestmark = pytest.mark.anyio
@@ -113,30 +112,6 @@ async def test_reading_the_inputs_ends_at_the_deadline(tmp_path, monkeypatch):
     assert outcome.reason == "reading its inputs took longer than 0.2 s"
 
 
-async def test_a_document_that_takes_for_ever_to_read_fails(tmp_path, monkeypatch):
-    ended = threading.Event()
-    write(tmp_path, {"x.py": script("1")})
-    monkeypatch.setattr(rendering, "load", lambda _: ended.wait())
-    monkeypatch.setattr(rendering, "READ_SECONDS", 0.2)
-    async with planned(tmp_path, ["x.py"], kernel="python3") as made:
-        outcome, _ = await run(made, "x.py")
-    ended.set()
-    assert (outcome.status, outcome.error.ename) == ("failed", "DocumentError")
-    assert "takes longer than 0.2 s" in outcome.error.evalue
-
-
-@pytest.mark.real
-async def test_a_script_has_its_own_name_in_argv_and_a_notebook_what_the_kernel_has(tmp_path):
-    cell = {"cell_type": "code", "source": "import sys; print(len(sys.argv) > 1)", "metadata": {}}
-    made = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    write(tmp_path, {"x.py": script("import sys; print(sys.argv)"), "y.ipynb": json.dumps(made)})
-    async with planned(tmp_path, ["x.py", "y.ipynb"]) as planned_:
-        for name in ("x.py", "y.ipynb"):
-            assert (await run(planned_, name))[0].status == "ok"
-    assert printed(tmp_path / "out/x.ipynb") == "['x.py']\n"
-    assert printed(tmp_path / "out/y.ipynb") == "True\n"
-
-
 @pytest.mark.real
 async def test_a_kernel_has_its_own_time_to_start(tmp_path):
     said = """[notebook."x.py"]\nstart-timeout = 0.001\n"""
@@ -144,3 +119,23 @@ async def test_a_kernel_has_its_own_time_to_start(tmp_path):
     async with planned(tmp_path, ["x.py", "y.py"], start_timeout="50s") as made:
         assert (await run(made, "x.py"))[0].status == "died"
         assert (await run(made, "y.py"))[0].status == "ok"
+
+
+@pytest.mark.real
+async def test_what_a_cell_writes_is_seen_by_the_notebooks_looked_up_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_RACY", 0)  # so that both notebooks are stored with one environment
+    monkeypatch.setattr(environments, "LOOK_COUNTS", 3600.0)
+    reads = "print(open('shared.txt').read())"
+    write(tmp_path, {"shared.txt": "old", "a.py": script("1")})
+    write(tmp_path, {f"{name}.py": script(f"# {name}", reads) for name in "bc"})
+    async with planned(tmp_path, ["."]) as made:
+        for name in "abc":
+            assert (await run(made, f"{name}.py"))[0].status == "ok"
+    write(tmp_path, {"a.py": script("print(open('shared.txt', 'w').write('new'))")})
+    async with planned(tmp_path, ["."]) as made:
+        assert (await run(made, "b.py"))[
+            0
+        ].status == "cached"  # its look at the file counts for others, until
+        assert (await run(made, "a.py"))[0].status == "ok"
+        assert (await run(made, "c.py"))[0].status == "ok"
+    assert printed(tmp_path / "out/c.ipynb") == "new\n"

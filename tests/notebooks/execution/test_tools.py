@@ -60,7 +60,7 @@ def test_notebooks_are_read_without_jupytext(tmp_path):
 def test_versions_are_told(tmp_path, monkeypatch):
     assert reading(tmp_path)["jupytext"] == jupytext.__version__
     assert Tools().pages()["nbconvert"]
-    monkeypatch.setattr("moorage.notebooks.execution.tools.version", lambda name: f"another {name}")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"another {name}")
     assert reading(tmp_path)["jupytext"] == "another jupytext"
     assert Tools({"JUPYTER_PATH": "/x"}).pages() == {**Tools({}).pages(), "JUPYTER_PATH": "/x"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -139,9 +140,9 @@ def test_a_link_that_is_put_there_after_the_look_is_not_followed(out, tmp_path, 
     (tmp_path / "copied").write_text("1")
     look = Writer._obstacle
 
-    def looked(writer, real):
-        found = look(writer, real)
-        real.symlink_to(tmp_path / "precious")
+    def looked(writer, real, top):
+        found = look(writer, real, top)
+        Path(real).symlink_to(tmp_path / "precious")
         return found
 
     monkeypatch.setattr(Writer, "_obstacle", looked)

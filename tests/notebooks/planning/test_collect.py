@@ -215,3 +215,9 @@ def test_no_sources_and_an_empty_folder_beside_a_full_one(tmp_path):
     collection = run(tmp_path, "demos", "empty")
     assert [file.name for file in collection.files] == ["demos/x.py"]
     assert collection.notes == (f"{tmp_path}/empty: no notebooks found",)
+
+
+def test_an_empty_path_is_no_folder(tmp_path):
+    put(tmp_path, "a.ipynb")
+    with pytest.raises(UsageError, match="an empty path was named"):
+        run(tmp_path, "a.ipynb", "")

@@ -14,7 +14,7 @@ from moorage.notebooks.planning.settings import RenderSettings
 
 
 def test_they_are_the_flags_but_for_those_that_tell_of_a_run():
-    assert set(RenderOptions.__annotations__) | set(TOLD) == set(RenderSettings.__dataclass_fields__)
+    assert set(RenderOptions.__annotations__) | set(TOLD) == set(RenderSettings.__struct_fields__)
 
 
 def test_signature_and_help_name_each_of_them():

@@ -11,7 +11,7 @@ from command import script, write
 from contexts import request_in
 from moorage.errors import ConfigurationError, UsageError
 from moorage.notebooks.planning import plan as plan_module
-from moorage.notebooks.planning.plan import Plan, _project, find_documents, make_plan, named_from
+from moorage.notebooks.planning.plan import Plan, _project, find_documents, make_plan
 
 
 def plan(folder: Path, *sources: str, **flags) -> Plan:
@@ -101,10 +101,6 @@ def test_the_project_is_the_configurations_folder_else_the_repository_else_the_s
     assert plan(tmp_path, "demos").home == tmp_path
     write(tmp_path, {"demos/moorage.toml": ""})
     assert plan(tmp_path, "demos").home == tmp_path / "demos"
-
-
-def test_names_from_elsewhere_lead_out_of_the_project(tmp_path):
-    assert named_from(tmp_path / "a", tmp_path / "b/x.py") == "../b/x.py"
 
 
 def test_notebooks_wanted_for_their_pages_only_lie_in_a_private_place(tmp_path):

@@ -29,6 +29,14 @@ def test_running_lines_fit(width, name):
             assert "12/1234" in line.plain
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_kernel_that_is_stopped_is_told_in_place_of_the_cell(width):
+    entry = RunningNotebook("a.py", 0.0, 0, 1, 3, 9, stopped="stopped (SIGSTOP)")
+    line = running_line(entry, 1.0, width, Symbols()).plain
+    assert " stopped " in line
+    assert "3/9" not in line
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_the_total_fits_and_keeps_what_matters(width):
     tally = Tally()

@@ -12,6 +12,7 @@ from moorage.notebooks.events import (
     CellStarted,
     FilesWritten,
     Interrupted,
+    KernelStandstill,
     Note,
     NotebookFinished,
     NotebookRetried,
@@ -159,12 +160,18 @@ def test_a_low_terminal_shows_what_it_can(screen):
 
 def test_no_colours_when_not_wanted(screen):
     with live(screen, colour=False) as presenter:
-        for event in [*run(*ALL)[:-1], NotebookRetried("x", 1, 2, "died"), Note("warning", "twice", "x")]:
+        for event in [
+            *run(*ALL)[:-1],
+            NotebookRetried("x", 1, 2, "died"),
+            Note("warning", "twice", "x"),
+            KernelStandstill("x", 1, "stopped", ""),
+        ]:
             presenter.handle(event)
         presenter.tick(99.0)
         presenter.handle(RunFinished(99.0, ALL))
     assert not re.search(r"\x1b\[[0-9;]*3[0-7][;m]", screen.getvalue())
     assert "! x: twice" in bare(screen)
+    assert "! x: its kernel is stopped and waited for: " in bare(screen)
 
 
 def test_an_ascii_terminal_gets_ascii():

@@ -8,6 +8,7 @@ from moorage.notebooks.events import (
     CellStarted,
     FilesWritten,
     Interrupted,
+    KernelStandstill,
     MemorySampled,
     NotebookFinished,
     NotebookStarted,
@@ -139,3 +140,19 @@ def test_quiet_shows_failures_alone():
     assert text.startswith("✗ demos/cavity.py")
     assert "box" not in text
     assert shown(Quiet(Sink(io.StringIO())), io.StringIO(), run(OK)) == ""
+
+
+def test_a_kernel_that_is_stopped_is_told_and_so_is_that_it_goes_on():
+    stream = io.StringIO()
+    presenter = Plain(Sink(stream))
+    presenter.handle(RunStarted(("a.py",), 1, "", ""))
+    presenter.handle(NotebookStarted("a.py", 0.0, 0, 1))
+    presenter.handle(CellStarted("a.py", 0.1, 2, 3, 2))
+    presenter.handle(KernelStandstill("a.py", 1.0, "stopped (SIGSTOP)", "`kill -CONT 7` lets it go on"))
+    presenter.tick(40.0)
+    presenter.handle(KernelStandstill("a.py", 41.0, ""))
+    assert stream.getvalue().splitlines()[1:] == [
+        "warning: a.py: its kernel is stopped (SIGSTOP) and waited for: `kill -CONT 7` lets it go on",
+        "still running after 40.0 s (0/1 done): a.py cell 2/3, stopped (SIGSTOP) (40.0 s)",
+        "notice: a.py: its kernel goes on",
+    ]

@@ -13,6 +13,7 @@ from moorage.errors import OutputError
 from moorage.notebooks.events import INTERRUPTED, Failure, Note, Outcome, RunFinished, RunStarted
 from moorage.notebooks.show.record import RunRecord
 from moorage.notebooks.show.report import About, report_page, write_index, write_report
+from moorage.stylesheet import stylesheet
 from notebooks.made_up import (
     ALL,
     CACHED,
@@ -259,7 +260,7 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_colour_is_readable_on_every_ground(scheme):
-    css = (files("moorage.notebooks.show") / "pages" / "style.css").read_text("utf-8")
+    css = stylesheet()
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in css.split("@media", 2)[:2]
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from moorage.notebooks.events import (
     CellStarted,
+    KernelStandstill,
     MemorySampled,
     NotebookFinished,
     NotebookRetried,
@@ -34,12 +35,20 @@ def test_what_runs_is_known():
     tally = fed(NotebookStarted("a", 1.0, 2, 1), CellStarted("a", 1.5, 3, 9, 5), MemorySampled("a", 2.0, 7))
     entry = tally.running["a"]
     assert (entry.worker, entry.index, entry.total, entry.memory) == (2, 3, 9, 7)
+    for why in ("stopped (SIGSTOP)", ""):
+        tally.handle(KernelStandstill("a", 2.0, why))
+        assert entry.stopped == why
     tally.handle(NotebookRetried("a", 3.0, 2, "died"))
     assert tally.running == {}
 
 
 def test_events_about_strangers_are_harmless():
-    tally = fed(CellStarted("x", 0, 1, 2, 1), MemorySampled("x", 0, 1), NotebookRetried("x", 0, 1, ""))
+    tally = fed(
+        CellStarted("x", 0, 1, 2, 1),
+        MemorySampled("x", 0, 1),
+        KernelStandstill("x", 0, "stopped"),
+        NotebookRetried("x", 0, 1, ""),
+    )
     assert tally.running == {}
 
 

@@ -7,7 +7,7 @@ Usage, for one notebook::
         ...
     entry = cache.lookup(recipe, notebook, kernel)      # only text or display tags changed
     if entry:
-        executed = cache.apply(entry, notebook)         # export it, then cache.restore and cache.renew
+        executed = applied(entry, notebook)             # export it, then cache.restore and cache.renew
     inputs = cache.inputs(recipe)                       # before the run
     ...
     reason = cache.store(recipe, executed, Ran(...))    # after it; empty when it was stored
@@ -24,16 +24,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from moorage.errors import OutputError
-from moorage.json_types import JsonMapping, JsonObject
+from moorage.json_types import JsonMapping
 from moorage.notebooks.cache.distributions import Distributions
-from moorage.notebooks.cache.environment import (
-    RunEnvironment,
-    built,
-    changed_files,
-    changed_packages,
-    name_below,
-    read_environment,
-)
+from moorage.notebooks.cache.environment import changed_files, environment_bytes, name_below
+from moorage.notebooks.cache.environments import Environments
 from moorage.notebooks.cache.names import Names
 from moorage.notebooks.cache.places import Places
 from moorage.notebooks.cache.prune import prune
@@ -45,8 +39,6 @@ from moorage.notebooks.cache.stored import (
     Ran,
     Record,
     Stored,
-    applied,
-    below,
     decode,
     encode,
     outputs_of,
@@ -55,10 +47,12 @@ from moorage.notebooks.cache.stored import (
 from moorage.notebooks.output.atomic import copy_whole, sweep, write_whole
 from moorage.notebooks.output.guard import UNGUARDED, Guard
 from moorage.notebooks.output.writer import Writer
+from moorage.notebooks.relative import below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from moorage.notebooks.cache.environment import RunEnvironment
     from moorage.notebooks.cache.recipe import Recipe
 
 LARGEST_ARTIFACT = 256 * 1024 * 1024
@@ -79,6 +73,7 @@ class ResultCache:
             when it is not there; called once per distinct type and lookup: memoise it.
         guard: deletes temporary files should moorage be killed.
         writer: puts documents and artefacts in place; None to write wherever a caller says.
+        still: whether nothing of the run can have changed a file before :meth:`look_anew` is called.
 
     Raises:
         UsageError: the folder is no cache of that key, see :class:`moorage.notebooks.cache.store.Store`.
@@ -93,6 +88,7 @@ class ResultCache:
         identify: Callable[[str], str] = str,
         guard: Guard = UNGUARDED,
         writer: Writer | None = None,
+        still: bool = False,
     ) -> None:
         self._writer = writer
         self.files = FileStates()
@@ -103,9 +99,14 @@ class ResultCache:
         self._store = Store(folder, key=key, guard=guard)
         self._identify = identify
         self._guard = guard
-        self._environments: dict[str, RunEnvironment] = {}
-        self._verdicts: dict[str, tuple[object, str]] = {}
+        self._environments = Environments(
+            self._store, self._root, self.files, self.names, self.distributions, still=still
+        )
         self._swept: set[Path] = set()
+
+    def look_anew(self) -> None:
+        """From now on have each lookup look at every file itself; for before a first kernel is started."""
+        self._environments.look_anew()
 
     def lookup_fast(self, recipe: Recipe) -> FastHit | None:
         """Return the finished documents of a source whose bytes and settings are known, else None.
@@ -136,10 +137,6 @@ class ResultCache:
             return None
         return Entry(recipe, record, *found)
 
-    def apply(self, entry: Entry, notebook: JsonMapping) -> JsonObject:
-        """Return ``notebook`` as if it had been executed: its own text and tags, the stored outputs."""
-        return applied(entry, notebook)
-
     def restore(
         self,
         hit: FastHit | Entry,
@@ -168,6 +165,8 @@ class ResultCache:
             plan = None if plan is None or more is None else plan + more
         if plan is None:
             return None
+        if plan:
+            self._environments.forget_looks()
         for path, what in plan:
             self._put(path, what)
         if documents:
@@ -194,11 +193,12 @@ class ResultCache:
             An empty string, or a sentence why it was not stored. Nothing is raised: a notebook that went
             well does not fail because the cache's disk is full.
         """
-        reason = self._unstorable(ran)
-        if reason:
+        if isinstance(environment := ran.environment, str):
+            return environment
+        if reason := self._unstorable(ran.kernel, environment):
             return reason
         try:
-            record = self._keep(executed, ran)
+            record = self._keep(executed, ran, environment)
             payload = encode(record)
             key = recipe.execution(executed, ran.kernel, record.identity)
             self._store.write("runs", key, payload)
@@ -218,7 +218,7 @@ class ResultCache:
         written: Mapping[str, Path],
         shown: Mapping[str, FileState],
     ) -> str:
-        """Remember the documents made by :meth:`apply`, so that the next lookup is a fast one.
+        """Remember the documents made of an entry, so that the next lookup is a fast one.
 
         Args:
             entry: what they were made of.
@@ -260,27 +260,13 @@ class ResultCache:
         """Return why a record (or its documents) is no longer true, or an empty string."""
         if self._identify(record.kernel) != record.identity:
             return f"kernel {record.kernel} changed"
-        environment = self._environment(record.environment)
-        if environment is None:
-            return "its environment is not known any more"
         here = self._root / recipe.directory
         return (
-            self._changed_packages(record.environment, environment)
-            or changed_files(environment.files, self.files, self._root)
-            or self.names.changed(environment.listings, environment.modules, self._root)
+            self._environments.changed(record.environment)
             or changed_files(record.inputs, self.files, self._root)
             or (changed_files(record.shown, self.files, self._root) if documents else "")
             or self._overwritten(record, here)
         )
-
-    def _changed_packages(self, digest: str, environment: RunEnvironment) -> str:
-        """Compare versions once per environment, and again only when something was installed meanwhile."""
-        mark = (built(environment.executable), self.distributions.mark(environment.sites))
-        known = self._verdicts.get(digest)
-        if known is None or known[0] != mark:
-            known = (mark, changed_packages(environment, self.distributions))
-            self._verdicts[digest] = known
-        return known[1]
 
     def _overwritten(self, record: Record, here: Path) -> str:
         """Return which artefact beside the source is another one now; a missing one can be restored."""
@@ -290,36 +276,25 @@ class ResultCache:
                 return f"{name} is another one"
         return ""
 
-    def _environment(self, digest: str) -> RunEnvironment | None:
-        if digest not in self._environments:
-            data = self._store.get(digest)
-            environment = None if data is None else read_environment(data)
-            if environment is None:
-                return None
-            self._environments[digest] = environment
-        return self._environments[digest]
-
-    def _unstorable(self, ran: Ran) -> str:
-        if isinstance(ran.environment, str):
-            return ran.environment
-        if not self._identify(ran.kernel):
-            return f"what kernel {ran.kernel} is cannot be told"
-        there = {name: state for name, state in ran.environment.files.items() if state.digest}
+    def _unstorable(self, kernel: str, environment: RunEnvironment) -> str:
+        if not self._identify(kernel):
+            return f"what kernel {kernel} is cannot be told"
+        there = {name: state for name, state in environment.files.items() if state.digest}
         late = changed_files(there, self.files, self._root)
         return f"{late} while it ran" if late else ""
 
-    def _keep(self, executed: JsonMapping, ran: Ran) -> Record:
+    def _keep(self, executed: JsonMapping, ran: Ran, environment: RunEnvironment) -> Record:
         """Write the blobs and return the record that names them."""
         artifacts = {}
         for name, path in ran.artifacts.items():
             large = path.stat().st_size > LARGEST_ARTIFACT
             state = self.files.state(path) if large else self._store.add_file(path)
             artifacts[name] = Stored(state.digest, state.size, self._places.place(path, state.digest))
-        environment = self._store.add(msgspec.json.encode(ran.environment))
+        digest = self._store.add(environment_bytes(environment))
         return Record(
             kernel=ran.kernel,
             identity=self._identify(ran.kernel),
-            environment=environment,
+            environment=digest,
             inputs=dict(ran.inputs),
             artifacts=artifacts,
             documents=self._documents(ran.documents, ran.written),

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import ast
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from moorage.json_types import JsonMapping
 from moorage.notebooks.cache import reads
 from moorage.notebooks.cache.names import FolderListing, Modules
 from moorage.notebooks.cache.store import FileState
+from moorage.notebooks.relative import text_below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +105,7 @@ PROBE = f"(lambda space: (__import__('builtins').exec({_PROBE_CODE!r}, space), s
 _TOO_MANY = 20_000
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """What a kernel answered to :data:`PROBE`.
 
     Attributes:
@@ -125,7 +125,7 @@ class Probe:
     reads: str = ""
 
 
-class RunEnvironment(msgspec.Struct, frozen=True):
+class RunEnvironment(Struct, frozen=True):
     """What must still be so for a stored result to be today's.
 
     Attributes:
@@ -150,8 +150,7 @@ class RunEnvironment(msgspec.Struct, frozen=True):
     modules: dict[str, Modules] = {}
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run that a result comes from.
 
     Attributes:
@@ -174,6 +173,11 @@ class Run:
 # Made once, before any thread: what msgspec makes of a type on first use is not safe against a second thread.
 _PROBE = msgspec.json.Decoder(Probe)
 _ENVIRONMENT = msgspec.json.Decoder(RunEnvironment)
+
+
+def environment_bytes(environment: RunEnvironment) -> bytes:
+    """Return the bytes that the cache holds of an environment; equal ones have the same and share a blob."""
+    return msgspec.json.encode(environment, order="deterministic")
 
 
 def read_environment(data: bytes) -> RunEnvironment | None:
@@ -284,8 +288,8 @@ def changed_files(then: Mapping[str, FileState], files: FileStates, root: Path) 
     """Return which file changed, or an empty string; paths are taken relative to ``root``."""
     base = str(root)
     for path, state in then.items():
-        full = Path(os.path.join(base, path))  # noqa: PTH118 - hot: 4x faster
-        if not files.same(full, state) and not files.same(existing(full), state):
+        full = os.path.join(base, path)  # noqa: PTH118 - hot: 4x faster
+        if not files.same(full, state) and not files.same(existing(Path(full)), state):
             return f"{path} changed"
     return ""
 
@@ -293,7 +297,7 @@ def changed_files(then: Mapping[str, FileState], files: FileStates, root: Path) 
 def built(program: str) -> tuple[int, int]:
     """Return size and mtime_ns of a program, links followed; zeros when there is none."""
     try:
-        status = Path(program).stat()
+        status = os.stat(program)  # noqa: PTH116 - hot
     except (OSError, ValueError):
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
@@ -301,6 +305,8 @@ def built(program: str) -> tuple[int, int]:
 
 def name_below(root: Path, path: Path) -> str:
     """Return ``path`` relative to ``root`` with forward slashes where it lies below, else absolute."""
+    if (below := text_below(root, path)) is not None:
+        return below.replace(os.sep, "/")
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 

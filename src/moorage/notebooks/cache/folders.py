@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_LINK = (
@@ -28,13 +28,14 @@ def opened(folder: Path, *names: str, make: bool = False) -> Iterator[int]:
     Raises:
         OSError: one of them is missing, a link, no folder, or belongs to another user.
     """
-    with ExitStack() as stack:
-        descriptor: int | None = None
-        for name in (os.fspath(folder), *names):
-            descriptor = _open(name, descriptor, make=make)
-            stack.callback(os.close, descriptor)
-        assert descriptor is not None
+    descriptor = _open(os.fspath(folder), None, make=make)
+    try:
+        for name in names:
+            above, descriptor = descriptor, _open(name, descriptor, make=make)
+            os.close(above)
         yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _open(name: str, within: int | None, *, make: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -42,26 +42,35 @@ class Modules(msgspec.Struct, frozen=True, array_like=True):
     found: tuple[str, ...]
 
 
+class _Folder(NamedTuple):
+    """What is in a folder: all its entries, and those of them that can be modules, with their names."""
+
+    mtime_ns: int
+    entries: tuple[str, ...]
+    modules: tuple[tuple[str, str], ...]
+
+
 class Names:
     """Lists folders, each again only when its time of change has moved."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._known: dict[str, _Folder] = {}
 
     def listing(self, folder: str, own: Iterable[str]) -> FolderListing:
         """Return what is in a folder but for some names."""
         left = frozenset(own)
-        entries = self._entries(folder)
-        if entries is None:
+        found = self._folder(folder)
+        if found is None:
             return FolderListing("", tuple(sorted(left)))
-        text = "\0".join(name for name in entries if name not in left and name not in _IGNORED)
+        text = "\0".join(name for name in found.entries if name not in left and name not in _IGNORED)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return FolderListing(digest, tuple(sorted(left)))
 
     def modules(self, folder: str, names: Iterable[str]) -> Modules:
         """Return which of some modules a folder has."""
-        wanted = frozenset(names)
-        return Modules(wanted, tuple(each for each in self._entries(folder) or () if _module(each) in wanted))
+        wanted, found = frozenset(names), self._folder(folder)
+        pairs = () if found is None else found.modules
+        return Modules(wanted, tuple([entry for entry, module in pairs if module in wanted]))
 
     def changed(
         self, listings: Mapping[str, FolderListing], modules: Mapping[str, Modules], root: Path
@@ -76,18 +85,20 @@ class Names:
                 return f"a module in {path} came or went"
         return ""
 
-    def _entries(self, folder: str) -> tuple[str, ...] | None:
+    def _folder(self, folder: str) -> _Folder | None:
         try:
             mtime = os.stat(folder).st_mtime_ns  # noqa: PTH116 - hot
             known = self._known.get(folder)
-            if known is not None and known[0] == mtime:
-                return known[1]
+            if known is not None and known.mtime_ns == mtime:
+                return known
             entries = tuple(sorted(os.listdir(folder)))  # noqa: PTH208 - hot
         except OSError:
             return None
+        named = ((entry, _module(entry)) for entry in entries)
+        found = _Folder(mtime, entries, tuple([each for each in named if each[1]]))
         if mtime < time.time_ns() - _RACY:
-            self._known[folder] = (mtime, entries)
-        return entries
+            self._known[folder] = found
+        return found
 
 
 def _module(entry: str) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from moorage.notebooks.cache.names import FolderListing, Modules
 from moorage.notebooks.cache.store import LARGE, FileState
@@ -39,7 +39,7 @@ Seen = tuple[str, str, int]
 """A kind, a path or name, and ``time.time_ns()`` of the first time."""
 
 
-class KernelReads(msgspec.Struct, frozen=True):
+class KernelReads(Struct, frozen=True):
     """What a kernel says it read; see :class:`moorage.notebooks.cache.watch.ReadWatch`.
 
     Attributes:
@@ -65,8 +65,7 @@ _REPORT = msgspec.json.Decoder(KernelReads)
 _LINE = msgspec.json.Decoder(Seen)
 
 
-@dataclass
-class Reads:
+class Reads(Struct):
     """What a result depends on, beside installed packages.
 
     Attributes:

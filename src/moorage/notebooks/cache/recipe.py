@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.documents.tags import expects_error, runnable
+from moorage.notebooks.records import repr_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +24,10 @@ _AMBIENT = ("PYTHON", "IPYTHON", "MPL", "LC_", "JULIA_", "R_")
 # Set for each run by how many notebooks run at once; like OMP_NUM_THREADS it changes how fast, not what.
 _NOT_AMBIENT = "JULIA_NUM_THREADS"
 _FORMAT = 2
+_PLAIN = frozenset({str, bool, int, float, type(None)})
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """Everything that decides, before a kernel is started, what a notebook's result will be.
 
     Attributes:
@@ -49,13 +51,16 @@ class Recipe:
     content: str
     kernel: str | None = None
     params: JsonMapping = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     kernel_args: tuple[str, ...] = ()
     isolate: str = "none"
     allow_errors: bool = False
     inputs: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     display: JsonMapping = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return repr_without(self, "env")
 
     @property
     def directory(self) -> str:
@@ -126,6 +131,8 @@ def _digest(value: object) -> str:
 
 def _plain(value: object) -> object:
     """Return ``value`` with nothing left to chance in its repr: sorted keys, one kind of sequence."""
+    if type(value) in _PLAIN:  # most are, and asking for an abstract class takes ten times as long
+        return value
     if isinstance(value, Mapping):
         return ("map", sorted((repr(key), _plain(item)) for key, item in value.items()))
     if isinstance(value, set | frozenset):

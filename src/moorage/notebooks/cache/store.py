@@ -109,10 +109,10 @@ class FileStates:
                 if str(path) in self._known:
                     break
 
-    def same(self, path: Path, then: FileState) -> bool:
+    def same(self, path: Path | str, then: FileState) -> bool:
         """Return whether ``path`` holds what it held then; reads it only if size and time do not tell."""
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - hot
         except (OSError, ValueError):
             return not then.digest
         if not stat.S_ISDIR(status.st_mode):
@@ -121,7 +121,7 @@ class FileStates:
                 return True
             if status.st_size != then.size or then.digest == LARGE:
                 return False
-        return self.state(path).digest == then.digest
+        return self.state(Path(path)).digest == then.digest
 
     def _digest(self, path: Path, status: os.stat_result) -> str:
         mark = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
@@ -293,14 +293,14 @@ class Store:
             raise FileNotFoundError(name)
         return opened(self.folder, shelf, name[:2], make=make)
 
-    def _bytes(self, shelf: Shelf, name: str, *, most: int = -1, use: float | None = None) -> bytes:
+    def _bytes(self, shelf: Shelf, name: str, *, most: int, use: float | None = None) -> bytes:
         """Return a file's bytes; one that was not used for ``use`` seconds counts as used now."""
         with self._open(shelf, name) as file:
             status = os.fstat(file.fileno())
             if use is not None and status.st_mtime < time.time() - use:  # the least recently used go first
                 with suppress(OSError):
                     os.utime(file.fileno())
-            return file.read(most)
+            return file.read(min(status.st_size, most))  # memory is set aside for as much as is asked for
 
     def _open(self, shelf: Shelf, name: str) -> BinaryIO:
         with self._at(shelf, name) as folder:

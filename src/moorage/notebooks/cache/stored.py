@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,7 +98,7 @@ class FastHit(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """Outputs for the code of a notebook; ``ResultCache.apply`` puts them into it.
+    """Outputs for the code of a notebook; ``applied`` puts them into it.
 
     Attributes:
         recipe: what it was looked up by.
@@ -144,7 +143,7 @@ def _relative(name: str) -> bool:
 
 
 def applied(entry: Entry, notebook: JsonMapping) -> JsonObject:
-    """Return ``notebook`` with the outputs of ``entry``; see ``ResultCache.apply``."""
+    """Return ``notebook`` as if it had been executed: its own text and tags, the outputs of ``entry``."""
     stored = iter(entry.cells)
     cells = []
     for cell in notebook["cells"]:
@@ -191,8 +190,3 @@ def _is_cell(stored: object) -> bool:
         and isinstance(stored["outputs"], list)
         and isinstance(stored["metadata"], dict)
     )
-
-
-def below(folder: Path, name: str) -> Path:
-    """Return the path of an artefact called ``name`` for a notebook in ``folder``; it may hold ``..``."""
-    return Path(os.path.normpath(folder / name))

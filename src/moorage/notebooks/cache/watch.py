@@ -149,7 +149,12 @@ class ReadWatch:
         caller = sys._getframe(2).f_code.co_filename  # noqa: SLF001 - the hook's caller
         if caller.startswith("<frozen importlib") or any(each in caller for each in _BOOKKEEPING):
             return
-        if not isinstance(path, int) and (found := self.folder_wanted(path or os.curdir)):
+        if isinstance(path, int):
+            # What shutil.rmtree lists it deletes: a folder of outputs, made anew.
+            path = "" if os.path.basename(caller) == "shutil.py" else _opened_as(path)
+            if not path:
+                return
+        if found := self.folder_wanted(path or os.curdir):
             self.note("listed", found)
 
     def _walked(self, top: object, *_rest: object) -> None:
@@ -305,6 +310,14 @@ def skipped() -> list[str]:
 def _text(path: Any) -> str:
     """Return a path as text; raises TypeError for what is none."""
     return os.fsdecode(path)
+
+
+def _opened_as(descriptor: int) -> str:
+    """Return the folder that a descriptor was opened as, an empty string where the system does not say."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - as everywhere here
+    except OSError:
+        return ""
 
 
 def _is_text(value: object) -> bool:

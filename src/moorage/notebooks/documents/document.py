@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from moorage.errors import DocumentError
 from moorage.json_types import JsonObject
@@ -26,8 +27,7 @@ _FRONT_KEYS = re.compile(r"^\s*(?:jupytext|jupyter|kernelspec)\s*:", re.MULTILIN
 dumps = layout.dumps
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """One source, read.
 
     Attributes:
@@ -54,7 +54,7 @@ class Document:
         """
         lines = {id(self.notebook["cells"][index]): line for index, line in self.lines.items()}
         moved = {index: lines[id(cell)] for index, cell in enumerate(notebook["cells"]) if id(cell) in lines}
-        return replace(self, notebook=notebook, lines=moved)
+        return structs.replace(self, notebook=notebook, lines=moved)
 
 
 def load(path: Path) -> Document:

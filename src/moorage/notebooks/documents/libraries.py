@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -14,37 +15,51 @@ from moorage.errors import MissingExtra
 from moorage.installed import install_line
 
 # What importing jupytext or nbformat drags in without need, with its cost where JupyterLab is installed:
-# - rfc3987_syntax compiles a grammar (0.95 s) and isoduration loads arrow (0.08 s). jsonschema takes each as
-#   optional, to check the string formats "iri" and "duration", which no notebook schema has.
+# - isoduration loads arrow (0.08 s). jsonschema takes it as optional, to check the string format "duration",
+#   which no notebook schema has.
 # - jupytext's contents managers load Jupyter Server and its web stack (0.37 s) to edit text notebooks there;
 #   jupytext takes them as optional, too.
-_NEEDLESS_TO_JSONSCHEMA = ("rfc3987_syntax", "isoduration")
+_NEEDLESS_TO_JSONSCHEMA = ("isoduration",)
 _MANAGERS = ("jupytext.sync_contentsmanager", "jupytext.async_contentsmanager", "jupytext.contentsmanager")
+# Functions that are imported now and called later if at all, by module: rfc3987_syntax compiles a grammar
+# (0.95 s), rfc3986_validator compiles expressions (0.03 s); markdown_it (0.03 s) reads MyST documents alone.
+_LATE_OF_JSONSCHEMA = {
+    "rfc3987_syntax": "is_valid_syntax",
+    "rfc3986_validator": "validate_rfc3986",
+    "rfc3339_validator": "validate_rfc3339",
+}
+_LATE_OF_JUPYTEXT = {
+    "markdown_it": "MarkdownIt",
+    "mdit_py_plugins.front_matter": "front_matter_plugin",
+    "mdit_py_plugins.myst_blocks": "myst_block_plugin",
+    "mdit_py_plugins.myst_role": "myst_role_plugin",
+}
 _importing = threading.RLock()
 
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """Inside, imports of nbformat, nbconvert or jupytext leave out what they do not need (about 1.4 s).
+    """Inside, imports of nbformat, nbconvert or jupytext leave out what they do not need (about 1.5 s).
 
-    The modules left out look as if they were not installed, to the importing thread and to any other that
-    imports them in the same moment; afterwards they can be imported as ever. What was already
-    loaded stays as it is. A process that imported jsonschema in here does not check the string formats "iri"
-    and "duration". Threads take turns.
+    The modules left out look as if they were not installed, or as if they had one function, which loads them
+    when it is called: to the importing thread and to any other that imports them in the same moment;
+    afterwards they can be imported as ever. What was already loaded stays as it is. A process that imported
+    jsonschema in here does not check the string format "duration". Threads take turns.
     """
     with _importing:
-        candidates = [
-            *(() if "jsonschema" in sys.modules else _NEEDLESS_TO_JSONSCHEMA),
-            *(() if "jupytext" in sys.modules else _MANAGERS),
-        ]
-        hidden = [name for name in candidates if name not in sys.modules]
-        for name in hidden:
-            sys.modules[name] = None  # type: ignore[assignment] # the documented way to block an import
+        stands_in: dict[str, ModuleType | None] = {}
+        if "jsonschema" not in sys.modules:
+            stands_in |= dict.fromkeys(_NEEDLESS_TO_JSONSCHEMA) | _late(_LATE_OF_JSONSCHEMA)
+        if "jupytext" not in sys.modules:
+            stands_in |= dict.fromkeys(_MANAGERS) | _late(_LATE_OF_JUPYTEXT)
+        hidden = {name: module for name, module in stands_in.items() if name not in sys.modules}
+        sys.modules.update(hidden)  # type: ignore[arg-type] # None is the documented way to block an import
         try:
             yield
         finally:
-            for name in hidden:
-                sys.modules.pop(name, None)
+            for name, module in hidden.items():
+                if sys.modules.get(name) is module:  # a call may have loaded the real one
+                    sys.modules.pop(name, None)
             if hidden and "jupytext" in sys.modules:
                 _give_managers_back(sys.modules["jupytext"])
 
@@ -78,6 +93,30 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _late(functions: Mapping[str, str]) -> dict[str, ModuleType | None]:
+    """Make modules that stand in for installed ones: each has one function, which loads the real one."""
+    made: dict[str, ModuleType | None] = {}
+    for name, function in functions.items():
+        if name not in sys.modules and _is_installed(name):
+            made[name] = module = ModuleType(name)
+            vars(module)[function] = _calling(name, function)
+    return made
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # there is no parent, or a program left something odd in its place
+        return False
+
+
+def _calling(module: str, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **options)
+
+    return call
 
 
 def _give_managers_back(jupytext: ModuleType) -> None:

@@ -7,31 +7,33 @@ import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import MoorageError
 from moorage.json_types import JsonMapping, JsonObject
-from moorage.kernel.client import Receiver
-from moorage.kernel.kernel import Kernel
 from moorage.notebooks.cache import environment as recorded
 from moorage.notebooks.cache import reads
 from moorage.notebooks.cache.cache import ResultCache
 from moorage.notebooks.cache.environment import PROBE, Run, RunEnvironment
 from moorage.notebooks.cache.recipe import Recipe, ambient, content_of, run_cells
 from moorage.notebooks.cache.store import FileState
-from moorage.notebooks.cache.stored import Entry, FastHit, Ran
+from moorage.notebooks.cache.stored import Entry, FastHit, Ran, applied
 from moorage.notebooks.cache.watching import Watching
 from moorage.notebooks.documents.document import Document
 from moorage.notebooks.events import Note
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.execution.input_files import input_files
 from moorage.notebooks.execution.kernels import kernel_names, lasting_name, named_contents
-from moorage.notebooks.output.shown import shown_files
 from moorage.notebooks.planning.item import Item
-from moorage.notebooks.planning.plan import named_from
 from moorage.notebooks.planning.settings import RenderSettings
+from moorage.notebooks.relative import named_from
 from moorage.tasks import in_thread
 from moorage.version import __version__
+
+if TYPE_CHECKING:
+    from moorage.discovery.kernelspec import KernelSpec
+    from moorage.kernel.kernel import Kernel
+    from moorage.kernel.request import Receiver
 
 _PROBE_SECONDS = 10.0
 
@@ -67,7 +69,7 @@ class CachedResult:
         entry = self._cache.lookup(self._recipe, document.notebook, lasting_name(spec))
         if entry is None or not self._restore(entry, {}):
             return None
-        return entry, self._cache.apply(entry, document.notebook)
+        return entry, applied(entry, document.notebook)
 
     def renew(self, entry: Entry, documents: Mapping[str, bytes], shown: Mapping[str, FileState]) -> None:
         """Keep the documents made from stored outputs."""
@@ -77,6 +79,8 @@ class CachedResult:
         """Return what the files that its pages are made with hold; to be taken before they are made."""
         if not _has_pages(self._context):
             return {}
+        from moorage.notebooks.output.shown import shown_files
+
         files = shown_files(notebook, self._item.directory)
         return self._cache.shown((*files, *self._context.results.tools.templates()))
 
@@ -136,6 +140,16 @@ class CachedResult:
         program = shutil.which(program) or program
         version = str(kernel.info.get("language_info", {}).get("version", ""))
         return recorded.of_program(program, version, cache.files, run)
+
+    def ran(self, kernel: Kernel, environment: RunEnvironment | str, inputs: Mapping[str, FileState]) -> Ran:
+        """Return what a run leaves to be stored, but for what it has written.
+
+        Args:
+            kernel: the kernel it ran in.
+            environment: see :meth:`environment`.
+            inputs: see :meth:`inputs`.
+        """
+        return Ran(lasting_name(kernel.spec), {}, environment, inputs=inputs)
 
     def store(self, notebook: JsonObject, ran: Ran) -> None:
         """Keep a result that went well."""

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from moorage.notebooks.cache.cache import ResultCache
-from moorage.notebooks.events import Event
-from moorage.notebooks.execution.links import Links
-from moorage.notebooks.execution.prelaunch import Prelaunch
-from moorage.notebooks.execution.run_warden import RunWarden
+from msgspec import Struct, field
+
 from moorage.notebooks.execution.tools import Tools
 from moorage.notebooks.output.conflicts import Conflicts
-from moorage.notebooks.output.exporter import Exporter
-from moorage.notebooks.output.writer import Writer
-from moorage.notebooks.planning.settings import RenderSettings
-from moorage.process.local import Fork
+from moorage.notebooks.records import repr_without
+from moorage.notebooks.relative import text_below
+
+if TYPE_CHECKING:
+    # What only a kernel needs is loaded with the first one.
+    from moorage.notebooks.cache.cache import ResultCache
+    from moorage.notebooks.events import Event
+    from moorage.notebooks.execution.links import Links
+    from moorage.notebooks.execution.prelaunch import Prelaunch
+    from moorage.notebooks.execution.run_warden import RunWarden
+    from moorage.notebooks.output.exporter import Exporter
+    from moorage.notebooks.output.writer import Writer
+    from moorage.notebooks.planning.settings import RenderSettings
+    from moorage.process.base import Fork
 
 
-@dataclass(frozen=True, kw_only=True)
-class Folders:
+class Folders(Struct, frozen=True, kw_only=True):
     """Where a run reads and writes; all absolute.
 
     Attributes:
@@ -43,11 +49,12 @@ class Folders:
         """Return a path as the user would write it: relative to the working directory where that is below."""
         if self.to_stdout and path.is_relative_to(self.out):
             return "-"
+        if (below := text_below(self.cwd, path)) is not None:
+            return below
         return os.path.relpath(path, self.cwd) if path.is_relative_to(self.cwd) else str(path)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launching:
+class Launching(Struct, frozen=True, kw_only=True):
     """How the kernels of a run are launched.
 
     Attributes:
@@ -59,14 +66,16 @@ class Launching:
     """
 
     warden: RunWarden
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     links: Links
     fork: Fork = False
     prelaunch: Prelaunch | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "environ")
 
-@dataclass(frozen=True, kw_only=True)
-class Results:
+
+class Results(Struct, frozen=True, kw_only=True):
     """Where the results of a run go.
 
     Attributes:
@@ -84,8 +93,7 @@ class Results:
     tools: Tools = field(default_factory=Tools)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """One run: where it reads and writes, how its kernels are launched, what is told of it.
 
     Attributes:

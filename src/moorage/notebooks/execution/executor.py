@@ -10,6 +10,7 @@ from msgspec import Struct
 from moorage.errors import DeadlineExceeded, MoorageError
 from moorage.json_types import JsonMapping, JsonObject
 from moorage.kernel.client import ExecutionError, Receiver, Request, error_of
+from moorage.kernel.interruption import Interruption
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.outputs import Displays, OutputArea, is_updatable
 from moorage.kernel.published import lost
@@ -49,7 +50,7 @@ class TimeLimits(Struct, frozen=True):
 
     Attributes:
         notebook: seconds for all cells together; 0 is no limit.
-        cell: seconds for each cell; 0 is no limit.
+        cell: seconds for each cell; 0 is no limit. Those in which its kernel is stopped do not count.
         grace: seconds a cell gets to end after an interrupt before its kernel is killed.
         output: how many bytes one cell may show, about: texts, displays with all that is nested in them, and
             what widgets keep. One that shows more is interrupted, and what it shows then is dropped.
@@ -142,8 +143,8 @@ class Executor:
         self._flooded: _Cell | None = None
         self._kept_before = 0
         self._over = False
-        self._interrupt_timer: asyncio.TimerHandle | None = None
-        self._late_output = late_output(kernel.spec.argv, kernel.info)
+        self._flood_end = self._interruption()
+        self._late_output = late_output(kernel.spec, kernel.info)
 
     async def run(self) -> Execution:
         """Run all cells that are to run.
@@ -164,6 +165,7 @@ class Executor:
             return await self._run(todo)
         finally:
             self._over = True
+            self._flood_end.call_off()
             self.write_back()
 
     async def _run(self, todo: list[_Cell]) -> Execution:
@@ -213,8 +215,7 @@ class Executor:
         try:
             reply = (await self._done(request)).content
         finally:
-            if self._interrupt_timer is not None:
-                self._interrupt_timer.cancel()
+            self._flood_end.call_off()
         if self._late_output is not None:
             await self._late_output.end(self._kernel.client, receive)
         job.lost |= await lost(self._kernel.client, self._kernel.client.published, request, receive)
@@ -234,18 +235,23 @@ class Executor:
             self._receive(self._ran[-1], message)
 
     async def _done(self, request: Request) -> Message:
-        """Wait for the end of a cell; raise TimeoutError when it took too long."""
-        loop = asyncio.get_running_loop()
-        limit = self._limits.cell or None
-        due = loop.time() + (limit or 0.0)
-        await asyncio.wait([request.done], timeout=limit)
-        if limit is not None and not request.done.done():
+        """Wait for the end of a cell; raise TimeoutError when it ran too long."""
+        loop, left = asyncio.get_running_loop(), self._limits.cell
+        still = self._kernel.supervisor.clients.standstill
+        before = still.seconds() if left else 0.0
+        while True:
+            due = loop.time() + left
+            await asyncio.wait([request.done], timeout=left or None)
             # While this process stood still (Ctrl-Z, a large copy) the cell may have ended unnoticed.
-            if (late := loop.time() - due) > _STOOD_STILL:
-                await asyncio.wait([request.done], timeout=min(late, limit))
-            if not request.done.done():
+            if not request.done.done() and (late := loop.time() - due) > _STOOD_STILL:
+                await asyncio.wait([request.done], timeout=min(late, self._limits.cell))
+            if request.done.done():
+                return request.done.result()
+            # While its kernel was stopped it did not run.
+            stopped = still.seconds()
+            left, before = stopped - before, stopped
+            if left <= 0:
                 raise TimeoutError
-        return request.done.result()
 
     def _judge(self, job: _Cell, reply: JsonMapping) -> bool:
         if self._flooded is job:
@@ -275,17 +281,24 @@ class Executor:
     async def _late(self, seconds: float, done: int, *, whole: bool) -> Execution:
         """Interrupt the cell whose time is up; kill the kernel if it does not end."""
         what = "the notebook" if whole else "the cell"
-        error = DeadlineExceeded(f"{what} took longer than {seconds:g} s")
+        stopped = self._kernel.supervisor.clients.standstill.look()
+        why = f", and its kernel is {stopped}" if stopped else ""
+        error = DeadlineExceeded(f"{what} took longer than {seconds:g} s{why}")
         failure = self._failed("DeadlineExceeded", error.what)
-        try:
-            self._kernel.interrupt()
-            async with asyncio.timeout(self._limits.grace):
+        with self._interruption() as end:
+            end.begin()
+            try:
                 await self._kernel.client.flush()
-        except TimeoutError:
-            self._kernel.supervisor.stop(for_deadline=True)
-        except MoorageError:
-            return Execution("timeout", failure, done, f"{error.what}; interrupted, it died")
+            except MoorageError:
+                if not end.gave_up:
+                    return Execution("timeout", failure, done, f"{error.what}; interrupted, it died")
         return Execution("timeout", failure, done, error.what)
+
+    def _interruption(self) -> Interruption:
+        """Return what ends a cell: by an interrupt, or with its kernel where that does not care for it."""
+        return Interruption(
+            self._kernel, self._limits.grace, lambda: self._kernel.supervisor.stop(for_deadline=True)
+        )
 
     def _receive(self, job: _Cell, message: Message) -> None:
         if message.msg_type in _SHOWN:
@@ -317,12 +330,8 @@ class Executor:
         shown = job.printed + self._kept() - self._kept_before
         if shown > self._limits.output and self._flooded is not job:
             self._flooded = job
-            self._kernel.interrupt()
-            # What does not care for interrupts is ended.
-            loop = asyncio.get_running_loop()
-            self._interrupt_timer = loop.call_later(
-                self._limits.grace, lambda: self._kernel.supervisor.stop(for_deadline=True)
-            )
+            self._flood_end = self._interruption()
+            self._flood_end.begin()
 
     def _failed(self, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> Failure:
         ename = ename or "Error"  # bash_kernel names none

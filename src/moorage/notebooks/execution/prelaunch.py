@@ -6,18 +6,23 @@ notebook that needs anything else gets a kernel launched for itself.
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moorage.discovery.kernelspec import KernelSpec, native
 from moorage.json_types import JsonMapping, JsonObject
-from moorage.kernel.kernel import Kernel
-from moorage.kernel.pool import Pool, pool
-from moorage.kinds import kind_of
+from moorage.kinds import NO_HISTORY
 from moorage.notebooks.planning.settings import RenderSettings
-from moorage.process.local import Fork
+from moorage.tasks import beside
+
+if TYPE_CHECKING:
+    from moorage.kernel.kernel import Kernel
+    from moorage.kernel.pool import Pool
+    from moorage.process.base import Fork
 
 _NO_DEADLINE = 365 * 86400.0
 
@@ -25,19 +30,24 @@ _NO_DEADLINE = 365 * 86400.0
 class Prelaunch:
     """Kernels that are ready, and the notebooks they are for; made by :func:`prelaunched`."""
 
-    def __init__(self, ready: Pool, options: JsonMapping, names: Iterable[str]) -> None:
+    def __init__(
+        self, spec: KernelSpec, options: JsonMapping, names: Iterable[str], stack: AsyncExitStack
+    ) -> None:
         """Describe it.
 
         Args:
-            ready: the pool.
+            spec: the kernel type.
             options: what its kernels are launched with.
             names: the notebooks it is for.
+            stack: the run's, in which the kernels are held.
         """
-        self._ready = ready
+        self._spec = spec
         self._options = options
         self._waiting = set(names)
+        self._stack = stack
+        self._ready: Pool | None = None
 
-    def launch(
+    async def launch(
         self, name: str, spec: KernelSpec, options: JsonMapping
     ) -> AbstractAsyncContextManager[Kernel] | None:
         """Return a kernel that is ready or about to be; None when a notebook needs one of its own.
@@ -47,15 +57,28 @@ class Prelaunch:
             spec: the kernel type it needs.
             options: how it would be launched.
         """
-        if spec != self._ready.spec or options != self._options:
+        if spec != self._spec or options != self._options:
             return None
+        # Nothing is started, nor loaded, before the first notebook wants a kernel: all may be in the cache.
+        if self._ready is None:
+            from moorage.kernel.pool import Pool
+
+            self._ready = Pool(spec, 0, options)
+            await self._stack.enter_async_context(beside(self._ready.run(), name=f"pool of {spec.name}"))
         self.settled(name)
         return self._ready.launch()
 
     def settled(self, name: str) -> None:
         """A notebook has its kernel, or needs none."""
         self._waiting.discard(name)
-        self._ready.resize(min(1, len(self._waiting)))
+        if self._ready is not None:
+            self._ready.resize(min(1, len(self._waiting)))
+
+
+def load_what_launches() -> None:
+    """Load the modules that launch kernels, which a run needs whose results are not all in the cache."""
+    for name in ("moorage.kernel.pool", "moorage.kernel.starting"):
+        importlib.import_module(name)
 
 
 def launch_options(
@@ -78,9 +101,8 @@ def launch_options(
         start_timeout: seconds its kernel may take to answer, 0 for no deadline.
     """
     arguments = settings.kernel_arg
-    if kind_of(spec.argv).application and spec.language == "python":
-        # Many kernels at once would queue for one history database.
-        arguments = ("--HistoryManager.hist_file=:memory:", *arguments)
+    if spec.kind.has_ipython(spec.language):
+        arguments = (*NO_HISTORY, *arguments)
     return {
         "cwd": directory,
         "env": env,
@@ -116,6 +138,5 @@ async def prelaunched(
         fork=True,
         start_timeout=settings.start_timeout,
     )
-    # Nothing is started before the first notebook wants a kernel: all may be in the cache.
-    async with pool(spec, size=0, **options) as ready:
-        yield Prelaunch(ready, options, directories)
+    async with AsyncExitStack() as stack:
+        yield Prelaunch(spec, options, directories, stack)

@@ -6,11 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Final, Literal
 
 from moorage.errors import MoorageError
 from moorage.json_types import JsonMapping
-from moorage.notebooks.cache.stored import below
 from moorage.notebooks.documents.document import dumps
 from moorage.notebooks.documents.references import retargeted
 from moorage.notebooks.documents.tags import runnable
@@ -18,10 +17,12 @@ from moorage.notebooks.events import Failure, Outcome
 from moorage.notebooks.execution.context import Context
 from moorage.notebooks.output import artifacts
 from moorage.notebooks.output.artifacts import Snapshot
-from moorage.notebooks.output.export import Target
 from moorage.notebooks.planning.item import Item
+from moorage.notebooks.relative import below
 from moorage.regular import MOST_DOCUMENT, read_regular
 from moorage.tasks import in_thread
+
+_PAGES: Final[tuple[Literal["html", "md"], ...]] = ("html", "md")
 
 
 class Publisher:
@@ -65,7 +66,7 @@ class Publisher:
         """
         context, documents = self._context, self._item.documents
         alone = {"ipynb": data}
-        for to in (each for each in get_args(Target) if each in documents):
+        for to in (each for each in _PAGES if each in documents):
             written = await context.results.exporter.convert(
                 documents["ipynb"],
                 to,
@@ -109,10 +110,17 @@ class Publisher:
             context.emit(note)
         return {artifact.name: artifact.path for artifact in mine}, found.missing
 
-    def restored(self, names: Sequence[str]) -> None:
-        """Say which artefacts came from the cache, by their path relative to the notebook's directory."""
+    def cached(self, kernel: str, cells: int, artifacts: Sequence[str]) -> Outcome:
+        """Return the outcome of a notebook that came from the cache.
+
+        Args:
+            kernel: the kernel type that it ran in.
+            cells: how many cells it has that run.
+            artifacts: what came with it, by their path relative to the notebook's directory.
+        """
         beside, out_dir = self._item.file.output.parent, self._context.folders.out
-        self._collected += [os.path.relpath(below(beside, name), out_dir) for name in names]
+        self._collected += [os.path.relpath(below(beside, name), out_dir) for name in artifacts]
+        return self.outcome(Outcome(self._item.name, None, "cached", kernel=kernel, cells=cells))
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Add what was written to an outcome: documents and artefacts as the user would name them."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moorage.errors import WardenLost
-from moorage.process.local import Warden, shared_warden
+from moorage.process.warden.shared import shared_warden
+
+if TYPE_CHECKING:
+    from moorage.process.warden.client import Warden
 
 
 class RunWarden:

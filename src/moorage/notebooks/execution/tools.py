@@ -11,7 +11,6 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from moorage.regular import digest_regular, read_regular
@@ -71,6 +70,8 @@ class Tools:
         return tuple(place / "nbconvert" / "templates" for place in places if place != own)
 
     def _those(self, names: tuple[str, ...]) -> dict[str, str]:
+        from importlib.metadata import PackageNotFoundError, version
+
         for name in names:
             if name not in self._versions:
                 try:

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
 from moorage.errors import WardenLost
 from moorage.json_types import JsonObject
-from moorage.notebooks.output.export import ExportClient, ExporterGone, Target
-from moorage.notebooks.output.writer import Writer
-from moorage.process.base import LocalSpec
-from moorage.process.local import LocalLauncher, Warden, shared_warden
+from moorage.process.warden.shared import shared_warden
+
+if TYPE_CHECKING:
+    from moorage.notebooks.output.export import ExportClient, Target
+    from moorage.notebooks.output.writer import Writer
+    from moorage.process.warden.client import Warden
 
 _MOST_LOSSES = 10
 """Wardens that may be lost under one page."""
@@ -82,6 +84,8 @@ class Exporter:
 
         A process that is gone or silent is replaced once; one that ended with its warden, up to ten times.
         """
+        from moorage.notebooks.output.export import ExporterGone
+
         rest: JsonObject = {
             "folder": folder,
             "writer": writer,
@@ -104,6 +108,10 @@ class Exporter:
                     raise
 
     async def _start(self) -> ExportClient:
+        from moorage.notebooks.output.export import ExportClient
+        from moorage.process.base import LocalSpec
+        from moorage.process.local import LocalLauncher
+
         lost = self._warden.link.lost
         warden = await self._stack.enter_async_context(shared_warden()) if lost else self._warden
         ours, theirs = socket.socketpair()

@@ -58,7 +58,7 @@ class Made:
         self._read()
         return frozenset(self._lines)
 
-    def holds(self, name: str, path: Path) -> bool:
+    def holds(self, name: str, path: Path | str) -> bool:
         """Return whether ``path`` is as moorage wrote it; reads it only where its time does not tell.
 
         Args:
@@ -75,10 +75,10 @@ class Made:
                 break  # else another run has written just now: its line came before its file
         return False
 
-    def _is_true(self, name: str, path: Path) -> bool:
+    def _is_true(self, name: str, path: Path | str) -> bool:
         lines = self._lines.get(name, ())
         try:
-            status = path.lstat()
+            status = os.lstat(path)
             if any((line.size, line.mtime_ns) == (status.st_size, status.st_mtime_ns) for line in lines):
                 return True
             sizes = {line.size for line in lines}
@@ -116,13 +116,15 @@ class Made:
 
     def _read(self) -> None:
         try:
+            if self._mark is not None and _mark(os.lstat(self._path)) == self._mark:
+                return  # it is the very file that was read
             descriptor = os.open(self._path, os.O_RDONLY | _NO_LINK)
         except OSError:
             self._mark, self._lines = None, {}
             return
         try:
             status = os.fstat(descriptor)
-            mark = (status.st_ino, status.st_size, status.st_mtime_ns)
+            mark = _mark(status)
             if mark == self._mark:
                 return
             self._take(descriptor, more=self._continues(descriptor, status))
@@ -172,6 +174,10 @@ class Made:
         write_whole(self._path, b"".join(kept))
 
 
+def _mark(status: os.stat_result) -> tuple[int, int, int]:
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def _may_count(status: os.stat_result, folder: Path) -> bool:
     """Return whether a record is a file of this user's, of root's, or of the one whose folder it lies in."""
     if sys.platform == "win32":
@@ -193,6 +199,6 @@ def _line(value: object) -> tuple[str, _Line] | None:
     return value[0], _Line(*value[1:])
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+def _digest(path: Path | str) -> str:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,6 +12,7 @@ from moorage.errors import OutputError
 from moorage.notebooks.output.atomic import cannot_write, copy_whole, write_whole
 from moorage.notebooks.output.guard import UNGUARDED, Guard
 from moorage.notebooks.output.made import FILE_NAME, Made
+from moorage.notebooks.relative import text_below
 
 Obstacle = Literal["source", "outside", "special", "changed", "foreign"]
 """Why a file is not written: it is a source; a link leads out of the folder; it is a pipe, a device or the
@@ -67,25 +68,27 @@ class Writer:
         self._private = private
         self._guard = guard
 
-    def obstacle(self, path: Path) -> Obstacle | None:
+    def obstacle(self, path: Path, real: Callable[[Path], str] = os.path.realpath) -> Obstacle | None:
         """Return why a path below the folder may not be written; None when it may.
 
         Args:
             path: absolute. A directory in its place is no obstacle here: writing tells of it.
+            real: follows links, as :class:`~moorage.notebooks.relative.RealPaths` do for many paths at once.
         """
-        return self._obstacle(Path(os.path.realpath(path)))
+        return self._obstacle(real(path), real(self.folder))
 
-    def _obstacle(self, real: Path) -> Obstacle | None:
-        if not real.is_relative_to(os.path.realpath(self.folder)):
+    def _obstacle(self, real: str, top: str) -> Obstacle | None:
+        name = "." if real == top else text_below(top, real)
+        if name is None:
             return "outside"
-        if real.name == FILE_NAME:
+        if name.rpartition(os.sep)[2] == FILE_NAME:
             return "special"
         status = _stat(real)
         if status is None or stat.S_ISDIR(status.st_mode):
             return None
         if (status.st_dev, status.st_ino) in self._sources or not stat.S_ISREG(status.st_mode):
             return "special" if not stat.S_ISREG(status.st_mode) else "source"
-        name = self._name(real)
+        name = name.replace(os.sep, "/")
         if self.overwrite or not status.st_size or self.made.holds(name, real):
             return None
         return "changed" if name in self.made.names() else "foreign"
@@ -115,10 +118,10 @@ class Writer:
         if self.is_private(path):
             self._put(path, what, named=False)
         elif path.is_relative_to(self.folder):
-            real = Path(os.path.realpath(path))
-            if (obstacle := self._obstacle(real)) is not None:
+            real = os.path.realpath(path)
+            if (obstacle := self._obstacle(real, os.path.realpath(self.folder))) is not None:
                 raise OutputError(f"{path} is not written over", why=REASONS[obstacle], do=advice(obstacle))
-            self._put(real, what, named=True)
+            self._put(Path(real), what, named=True)
         elif self._missing_at_home(path):
             self._put(path, what, named=False)
         else:
@@ -168,9 +171,9 @@ class Writer:
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._home))
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: Path | str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116 - a text or a path
     except OSError:
         return None
 

@@ -22,6 +22,7 @@ from moorage.notebooks.globs import matches
 from moorage.notebooks.planning.settings import Configuration
 from moorage.notebooks.planning.unmatched import Pattern, unmatched
 from moorage.notebooks.planning.walk import walk
+from moorage.notebooks.relative import RealPaths, named_from
 
 DEFAULT_OUT = Path("rendered")
 
@@ -101,8 +102,7 @@ def collect(
     Raises:
         UsageError: a source is missing or no document, nothing was found, or two sources have one output.
     """
-    if not sources:
-        raise UsageError("nothing to render was named", do="Name files or folders: moorage render demos/")
+    _check_named(sources)
     out_path = _absolute(cwd, out or DEFAULT_OUT)
     gathering = _Gathering()
     for source in sources:
@@ -117,16 +117,12 @@ def collect(
     doubled = _doubled(paths) if configuration.pairs == "both" else set()
     files = []
     for path in paths:
-        relative = path.relative_to(root)
-        place = (
-            relative.with_name(relative.name + ".ipynb")
-            if path in doubled
-            else relative.with_suffix(".ipynb")
-        )
+        name = named_from(root, path)
+        place = f"{name}.ipynb" if path in doubled else f"{name.removesuffix(path.suffix)}.ipynb"
         output = out_dir / place if out_file is None else out_file.with_suffix(".ipynb")
-        files.append(SourceFile(path, relative.as_posix(), output))
+        files.append(SourceFile(path, name, output))
     _check_outputs(files, cwd)
-    names = [Path(os.path.relpath(path, configuration.root)).as_posix() for path in paths]
+    names = [named_from(configuration.root, path) for path in paths]
     missed = unmatched(configuration, names, gathering.met, gathering.walked)
     gathering.warnings += [f"{_short(configuration.path or '', cwd)}: {each}" for each in missed]
     return Collection(
@@ -137,6 +133,15 @@ def collect(
         notes=tuple(gathering.notes),
         warnings=tuple(gathering.warnings),
     )
+
+
+def _check_named(sources: Sequence[str | Path]) -> None:
+    if not sources:
+        raise UsageError("nothing to render was named", do="Name files or folders: moorage render demos/")
+    if not all(map(os.fspath, sources)):
+        raise UsageError(
+            "an empty path was named", why="A variable of the shell may be unset", do="Name files or folders"
+        )
 
 
 def _absolute(cwd: Path, path: str | Path) -> Path:
@@ -204,10 +209,11 @@ def _gather_folder(top: Path, out: Path, configuration: Configuration, into: _Ga
 
     def relative(path: Path) -> str:
         """Return the name patterns count for: from the configuration's folder, or else from the walk's."""
-        inside = path.is_relative_to(configuration.root)
-        return path.relative_to(configuration.root if inside else top).as_posix()
+        return named_from(configuration.root if path.is_relative_to(configuration.root) else top, path)
 
-    def met(key: str, patterns: Iterable[str], path: Path) -> bool:
+    def met(key: str, patterns: Sequence[str], path: Path) -> bool:
+        if not patterns:
+            return False
         name = relative(path)
         matching = [(key, each) for each in patterns if matches(name, each)]
         into.met.update(matching)
@@ -298,7 +304,7 @@ def _unpaired(files: list[tuple[Path, Path]], configuration: Configuration, cwd:
     source, other = files[0]
     more = f", nor are {len(files) - 1} more such files" if len(files) > 1 else ""
     file = configuration.path.name if configuration.path else "moorage.toml"
-    name = Path(os.path.relpath(other, configuration.root)).as_posix()
+    name = named_from(configuration.root, other)
     return (
         f"{_short(other, cwd)} is not rendered{more}: {source.name} beside it is, though jupytext does not "
         "pair the two. "
@@ -319,8 +325,9 @@ def _as_file(out: Path | None, out_path: Path, paths: list[Path]) -> Path | None
 
 def _check_outputs(files: Iterable[SourceFile], cwd: Path) -> None:
     outputs: dict[str, SourceFile] = {}
+    real_path = RealPaths()
     for file in files:
-        real = os.path.realpath(file.output)
+        real = real_path(file.output)
         if real in outputs:
             first = outputs[real]
             raise UsageError(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from moorage.notebooks.planning.collect import SourceFile
 from moorage.notebooks.planning.dependencies import FileLink
 from moorage.notebooks.planning.settings import NotebookSettings
+from moorage.notebooks.records import repr_without
 
 
-@dataclass(frozen=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One notebook of a run.
 
     Attributes:
@@ -30,13 +31,16 @@ class Item:
 
     file: SourceFile
     settings: NotebookSettings
-    data: bytes = field(repr=False)
+    data: bytes
     documents: Mapping[str, Path]
     links: tuple[FileLink, ...] = ()
     missing: str = ""
     waited_for: bool = False
     fresh: bool = False
     document_links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return repr_without(self, "data")
 
     @property
     def name(self) -> str:

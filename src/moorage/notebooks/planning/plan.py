@@ -6,8 +6,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from moorage.configuration import searched
 from moorage.errors import DocumentError, UsageError
@@ -20,12 +21,12 @@ from moorage.notebooks.planning.item import Item, documents_of
 from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import NotebookSettings
 from moorage.notebooks.planning.timings import load_timings
+from moorage.notebooks.relative import named_from
 from moorage.plan.schedule import Job
 from moorage.regular import MOST_DOCUMENT, read_regular
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """A run before it begins.
 
     Attributes:
@@ -45,8 +46,8 @@ class Plan:
     expected: Mapping[str, float]
     state: Path
     home: Path
-    notes: tuple[str, ...] = field(default=())
-    warnings: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def find_documents(request: RenderRequest) -> tuple[RenderRequest, Collection]:
@@ -106,7 +107,7 @@ def make_plan(request: RenderRequest, collection: Collection, *, private: Path) 
         for file, each in zip(collection.files, declared, strict=True)
     }
     for name, leads in document_links(items.values(), settings.to).items():
-        items[name] = replace(items[name], document_links=leads)
+        items[name] = structs.replace(items[name], document_links=leads)
     return Plan(
         collection=collection,
         items=items,
@@ -117,11 +118,6 @@ def make_plan(request: RenderRequest, collection: Collection, *, private: Path) 
         notes=(*collection.notes, *dependencies.notes),
         warnings=collection.warnings,
     )
-
-
-def named_from(home: Path, path: Path) -> str:
-    """Return the name of a file for what is kept between runs: relative to ``home``, with forward slashes."""
-    return Path(os.path.relpath(path, home)).as_posix()
 
 
 def _expected(collection: Collection, state: Path, home: Path) -> dict[str, float]:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import Struct, structs
+
 from moorage.directory import working_directory
-from moorage.discovery.finder import find
 from moorage.errors import LaunchError, UsageError
 from moorage.json_types import JsonMapping
 from moorage.notebooks.documents.formats import SCRIPTS
-from moorage.notebooks.output.bundle import bundle_format
 from moorage.notebooks.planning.settings import Configuration, RenderSettings, configuration_for, merge
-from moorage.places.here import choice_within
-from moorage.process.netns.probe import obstacle
-from moorage.rendezvous.choice import check
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenderRequest:
+class RenderRequest(Struct, frozen=True, kw_only=True):
     """What a run is asked to do; made by :func:`requested`.
 
     Attributes:
@@ -69,7 +64,7 @@ class RenderRequest:
         if "to" in self.typed:
             why = f"--to says {','.join(self.settings.to)}"
             raise UsageError(f"-o {self.settings.out} would not be written", why=why, do="Make the two agree")
-        return replace(self, settings=replace(self.settings, to=(suffix,)))
+        return structs.replace(self, settings=structs.replace(self.settings, to=(suffix,)))
 
 
 def requested(sources: Sequence[str | Path], flags: JsonMapping) -> RenderRequest:
@@ -103,18 +98,18 @@ def check_settings(settings: RenderSettings) -> None:
         MoorageError: another reason why it cannot be here, such as a namespace that the system does not give.
     """
     if settings.bundle is not None:
+        from moorage.notebooks.output.bundle import bundle_format
+
         bundle_format(settings.bundle)
     _check_formats(settings.to)
     if settings.out is not None and settings.out.suffix in SCRIPTS and not settings.out.is_dir():
         _check_formats([settings.out.suffix.removeprefix(".")])  # x.py is hardly the name of a folder
     if settings.out == Path("-"):
         _check_stdout(settings)
-    choice_within(settings.isolate, settings.rendezvous)
-    if settings.isolate == "net" and (error := obstacle()) is not None:
-        raise error
-    # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
-    check(("python", "-m", "ipykernel"), settings.rendezvous)
+    _check_place(settings)
     if settings.kernel is not None:
+        from moorage.discovery.finder import find
+
         try:
             find(settings.kernel)
         except LaunchError as error:
@@ -123,6 +118,22 @@ def check_settings(settings: RenderSettings) -> None:
         raise UsageError(
             "this version of moorage runs notebooks on this machine only", do="Leave --cluster out"
         )
+
+
+def _check_place(settings: RenderSettings) -> None:
+    """Refuse what kernels cannot have here; what most runs ask for can be had, and nothing is loaded."""
+    if settings.rendezvous != "auto":
+        from moorage.kinds import IPYKERNEL
+        from moorage.places.here import Here
+        from moorage.rendezvous.choice import insist
+
+        # ipykernel knows every rendezvous: what it cannot use here, no kernel can.
+        insist(settings.rendezvous, IPYKERNEL, Here(isolate=settings.isolate).conditions(), "ipykernel")
+    if settings.isolate == "net":
+        from moorage.process.netns.probe import obstacle
+
+        if (error := obstacle()) is not None:
+            raise error
 
 
 def _check_stdout(settings: RenderSettings) -> None:

@@ -23,9 +23,10 @@ import difflib
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct, field
 
 from moorage.configuration import nearest_table
 from moorage.discovery.settings import parse as parse_discovery
@@ -34,12 +35,13 @@ from moorage.json_types import JsonMapping, JsonObject
 from moorage.notebooks.globs import matches
 from moorage.notebooks.planning import values as parse
 from moorage.notebooks.planning.values import Need
+from moorage.notebooks.records import repr_without
+from moorage.notebooks.relative import named_from
 
 Pairs = Literal["text", "ipynb", "both"]
 
 
-@dataclass(frozen=True)
-class RenderSettings:
+class RenderSettings(Struct, frozen=True):
     """Every flag of ``moorage render``, under its own name.
 
     Attributes:
@@ -66,7 +68,7 @@ class RenderSettings:
     overwrite: bool = False
     artifacts: tuple[str, ...] = ()
     param: JsonMapping = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     isolate: Literal["none", "net"] = "none"
     rendezvous: Literal["auto", "handshake", "self-bind", "hold", "ipc"] = "auto"
     remove_cells: tuple[str, ...] = ()
@@ -81,9 +83,11 @@ class RenderSettings:
     quiet: bool = False
     plain: bool = False
 
+    def __repr__(self) -> str:
+        return repr_without(self, "env")
 
-@dataclass(frozen=True)
-class NotebookSettings:
+
+class NotebookSettings(Struct, frozen=True):
     """What counts for one notebook: what its metadata, the configuration and the flags say.
 
     Attributes:
@@ -109,9 +113,12 @@ class NotebookSettings:
     start_timeout: float = 60.0
     kernel: str | None = None
     param: JsonMapping = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     retries: int = 1
     artifacts: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return repr_without(self, "env")
 
     @property
     def collected(self) -> tuple[str, ...]:
@@ -123,8 +130,7 @@ _OF_ALL: Final = ("timeout", "cell_timeout", "start_timeout", "retries", "kernel
 _MERGED: Final = ("param", "env")
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """What the configuration file says; ``path`` is None where there is none.
 
     Attributes:
@@ -155,7 +161,7 @@ class Configuration:
         Raises:
             ConfigurationError: the metadata says something that cannot be.
         """
-        name = Path(os.path.relpath(path, self.root)).as_posix()
+        name = named_from(self.root, path)
         own = {}
         if metadata is not None:
             own = _table(_NOTEBOOK, metadata, f"{path}: metadata.moorage", path.parent)
@@ -213,7 +219,9 @@ def merge(flags: JsonMapping, configuration: Configuration) -> RenderSettings:
         try:
             values[key] = _RENDER[key](value, Path())
         except ValueError as error:
-            what = f"--{key.replace('_', '-')} {_shown(value, key)} cannot be"
+            typed = value if isinstance(value, list | tuple) and key != "env" else [value]
+            words = " ".join(_shown(each, key) for each in typed)
+            what = f"--{key.replace('_', '-')} {words} cannot be"
             raise UsageError(what, why=f"It must be {error}") from None
     if "cache" in values:  # naming one beats the configuration's "none"
         values.setdefault("no_cache", False)
@@ -244,6 +252,7 @@ def _configuration(path: Path, table: object) -> Configuration:
     values = _table(_TOP, table, f"{path}: {prefix}".rstrip(": ."), path.parent)
     # Discovery reads its own; wrong is wrong all the same.
     parse_discovery(values.pop("discovery", {}), f"{path}: {prefix}discovery", path.parent)
+    values.pop("temp", None)  # the room beside this one reads it
     render = _table(_RENDER, values.pop("render", {}), f"{path}: {prefix}render", path.parent)
     notebooks = tuple(
         (
@@ -307,5 +316,5 @@ _NOTEBOOK: Mapping[str, parse.Parser] = {
 _TOP: Mapping[str, parse.Parser] = {
     "pairs": parse.choice("text", "ipynb", "both"),
     **dict.fromkeys(("documents", "exclude"), parse.globs),
-    **dict.fromkeys(("render", "notebook", "discovery"), parse.tables),
+    **dict.fromkeys(("render", "notebook", "discovery", "temp"), parse.tables),
 }

@@ -14,6 +14,7 @@ from moorage.notebooks.output.writer import REASONS, Obstacle, Writer, identitie
 from moorage.notebooks.planning.plan import Plan
 from moorage.notebooks.planning.request import RenderRequest
 from moorage.notebooks.planning.settings import RenderSettings
+from moorage.notebooks.relative import RealPaths
 from moorage.trust import is_foreign
 
 _SHOWN = 3
@@ -60,9 +61,10 @@ def check_targets(plan: Plan, request: RenderRequest, writer: Writer, *, told: b
     settings, cwd = request.settings, request.cwd
     met: list[tuple[Path, Obstacle]] = []
     taken: dict[str, str] = {}
+    real = RealPaths()
     for path, what in _outputs(plan, settings, told=told):
         _take(path, what, taken, cwd)
-        if (obstacle := writer.obstacle(path)) is not None:
+        if (obstacle := writer.obstacle(path, real)) is not None:
             met.append((path, obstacle))
     sources = identities(item.file.path for item in plan.items.values())
     for path, what in _named(settings, cwd, told=told):

@@ -9,35 +9,36 @@ through it.
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SEQUENCE: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+# Patterns are compiled when first used, which for most runs is never: `re` keeps them from then on.
+_SEQUENCE: Final = (
+    r"(?s)\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\Z)"  # OSC, DCS, SOS, PM, APC up to their terminator
-    r"|\x1b[ -/]*[0-~]?",  # two-byte sequences, and a lone escape
-    re.DOTALL,
+    r"|\x1b[ -/]*[0-~]?"  # two-byte sequences, and a lone escape
 )
-_SGR: Final = re.compile(r"\x1b\[([0-9;:]*)m")
-_SEPARATOR: Final = re.compile("[;:]")
+_SGR: Final = r"\x1b\[([0-9;:]*)m"
+_SEPARATOR: Final = "[;:]"
 _MOST: Final = 32
 # Among them what reorders the rest of a line, the embeddings, overrides and isolates of
 # https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters, and Unicode's own line breaks.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL: Final = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 _RUNNERS: Final = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
-_COMMAND: Final = re.compile("^((?:[^\\S\n]|[\u180e\u200b\ufeff])*)(?=::)", re.MULTILINE)
-_MARK: Final = re.compile(r"#(?=#\w*\[)")
+_COMMAND: Final = "(?m)^((?:[^\\S\n]|[\u180e\u200b\ufeff])*)(?=::)"
+_MARK: Final = r"#(?=#\w*\[)"
 _NAMES: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _CUBE: Final = (0, 95, 135, 175, 215, 255)
 
 
 def strip(text: str) -> str:
     """Return ``text`` without escape sequences and control characters; newlines and tabs stay."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return re.sub(_CONTROL, "", re.sub(_SEQUENCE, "", text.replace("\r\n", "\n")))
 
 
 def only_colours(text: str) -> str:
@@ -47,7 +48,7 @@ def only_colours(text: str) -> str:
     """
     parts: list[str] = []
     last, coloured = 0, False
-    for match in _SGR.finditer(text):
+    for match in re.finditer(_SGR, text):
         parts += (strip(text[last : match.start()]), match.group())
         last, coloured = match.end(), match.group(1) not in ("", "0", "00")
     parts.append(strip(text[last:]))
@@ -71,7 +72,7 @@ def inert(text: str) -> str:
     ``##vso[``, TeamCity's ``##teamcity[``. See ``TryParse`` and ``TryParseV2`` in
     https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
     """
-    return _MARK.sub(r"#\\", _COMMAND.sub(r"\1\\", text))
+    return re.sub(_MARK, r"#\\", re.sub(_COMMAND, r"\1\\", text))
 
 
 def shown(text: str, *, colour: bool = False, runner: bool = False) -> str:
@@ -95,7 +96,7 @@ def to_html(text: str) -> str:
     parts: list[str] = []
     style = _Style()
     last = 0
-    for match in _SGR.finditer(text):
+    for match in re.finditer(_SGR, text):
         parts.append(style.wrap(strip(text[last : match.start()])))
         style.change(match.group(1))
         last = match.end()
@@ -111,14 +112,17 @@ class _Style:
         self._bold = False
 
     def wrap(self, text: str) -> str:
-        escaped = html.escape(text)
+        from html import escape
+
+        escaped = escape(text)
         names = ([f"a-{self._colour}"] if self._colour else []) + (["a-bold"] if self._bold else [])
         return f'<span class="{" ".join(names)}">{escaped}</span>' if names and escaped else escaped
 
     def change(self, parameters: str) -> None:
         # No code has more than three digits, and no sequence that means something more than these.
         codes = [
-            int(code or 0) if len(code) < 4 else -1 for code in _SEPARATOR.split(parameters, _MOST)[:_MOST]
+            int(code or 0) if len(code) < 4 else -1
+            for code in re.split(_SEPARATOR, parameters, maxsplit=_MOST)[:_MOST]
         ]
         while codes:
             code = codes.pop(0)

@@ -74,7 +74,8 @@ def running_line(
     from rich.text import Text
 
     cells = f"{entry.index}/{entry.total}" if entry.total else "start"
-    right: list[tuple[str, str]] = [(f"{cells:>8}", ""), (f"{clock(now - entry.started):>8}", "dim")]
+    cell = ("stopped", "yellow") if entry.stopped else (cells, "")
+    right: list[tuple[str, str]] = [(f"{cell[0]:>8}", cell[1]), (f"{clock(now - entry.started):>8}", "dim")]
     if width >= _WIDE:
         memory = size(entry.memory) if entry.memory is not None else ""
         full, rest = bar(max(entry.index - 1, 0), entry.total, 10, symbols)

@@ -11,6 +11,7 @@ from moorage.notebooks.events import (
     Event,
     FilesWritten,
     Interrupted,
+    KernelStandstill,
     Note,
     NotebookFinished,
     NotebookRetried,
@@ -25,7 +26,7 @@ from moorage.notebooks.show.area import Area
 from moorage.notebooks.show.failed_notebook import failure_block, message
 from moorage.notebooks.show.figures import counted, duration
 from moorage.notebooks.show.gauge import more_line, preparing_line, running_line, total_line
-from moorage.notebooks.show.plain import files_line, stopping_line, summary_lines
+from moorage.notebooks.show.plain import files_line, standstill_line, stopping_line, summary_lines
 from moorage.notebooks.show.tally import Tally
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ class Live:
                 self._finished(event.outcome)
             case NotebookRetried():
                 self._say(self._symbols.retry, "yellow", f"{event.source}  {event.reason}")
+            case KernelStandstill():
+                mark, style = ("!", "yellow") if event.why else ("i", "dim")
+                self._say(mark, style, standstill_line(event))
             case Note():
                 about = f"{event.source}: " if event.source else ""
                 style = "yellow" if event.level == "warning" else "dim"

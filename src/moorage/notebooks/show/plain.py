@@ -11,6 +11,7 @@ from moorage.notebooks.events import (
     Event,
     FilesWritten,
     Interrupted,
+    KernelStandstill,
     Note,
     NotebookFinished,
     NotebookRetried,
@@ -67,6 +68,12 @@ def stopping_line(event: Interrupted) -> str:
     )
 
 
+def standstill_line(event: KernelStandstill) -> str:
+    """Return what is said of a kernel that was found stopped, or running again."""
+    how = f"is {event.why} and waited for: {event.do}" if event.why else "goes on"
+    return f"{event.source}: its kernel {how}"
+
+
 def files_line(event: FilesWritten) -> str:
     """Return the last line of a run, which tells where results and report are; empty where there are none."""
     files = [*([("results", event.results)] if event.results else []), *event.files]
@@ -106,9 +113,8 @@ class Plain:
             case NotebookRetried():
                 self._spoke = event.at
                 self._sink.line(f"retry   {ansi.one_line(event.source)}: {ansi.one_line(event.reason)}")
-            case Note():
-                about = f"{ansi.one_line(event.source)}: " if event.source else ""
-                self._sink.line(f"{event.level}: {about}{ansi.one_line(event.text)}")
+            case Note() | KernelStandstill():
+                self._sink.line(_note_line(event))
             case RunFinished():
                 self._sink.hurried = event.interrupted
                 for text in summary_lines(self._tally, seconds=event.at, interrupted=event.interrupted):
@@ -202,7 +208,15 @@ class Quiet:
         self._sink.flush()
 
 
+def _note_line(event: Note | KernelStandstill) -> str:
+    if isinstance(event, KernelStandstill):
+        return f"{'warning' if event.why else 'notice'}: {ansi.one_line(standstill_line(event))}"
+    about = f"{ansi.one_line(event.source)}: " if event.source else ""
+    return f"{event.level}: {about}{ansi.one_line(event.text)}"
+
+
 def _still(entry: RunningNotebook, now: float) -> str:
     cell = f" cell {entry.index}/{entry.total}" if entry.total else " starting"
+    cell += f", {entry.stopped}" if entry.stopped else ""
     memory = f", {size(entry.memory)}" if entry.memory is not None else ""
     return f"{ansi.one_line(entry.source)}{cell} ({duration(now - entry.started)}{memory})"

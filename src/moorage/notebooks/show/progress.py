@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING
 
 from moorage.notebooks.show import ansi
-from moorage.notebooks.show.github import GitHub
 from moorage.notebooks.show.plain import Plain, Quiet
 from moorage.notebooks.show.presenter import Presenter
 from moorage.notebooks.show.sink import Sink
@@ -57,7 +56,11 @@ def choose_presenter(
     sink = Sink(_raw(lines), runner=ansi.on_runner(environ))
     colour = _colour(lines, environ) or (on_github and not environ.get("NO_COLOR"))
     inner: Presenter = Quiet(sink, colour=colour) if quiet else Plain(sink, colour=colour)
-    return GitHub(inner, sink=sink, environ=environ) if on_github else inner
+    if not on_github:
+        return inner
+    from moorage.notebooks.show.github import GitHub
+
+    return GitHub(inner, sink=sink, environ=environ)
 
 
 def _raw(stream: IO[str]) -> IO[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from moorage.notebooks.events import (
     INTERRUPTED,
@@ -17,8 +19,7 @@ from moorage.notebooks.events import (
 )
 
 
-@dataclass(frozen=True)
-class LostAttempt:
+class LostAttempt(Struct, frozen=True):
     """A kernel that died before its notebook was put back in the queue.
 
     Attributes:
@@ -35,8 +36,7 @@ class LostAttempt:
     reason: str
 
 
-@dataclass
-class RunRecord:
+class RunRecord(Struct):
     """A run as it was. Only :meth:`handle` changes it; complete after ``RunFinished``."""
 
     plan: RunStarted = field(default_factory=lambda: RunStarted((), 1, "", ""))

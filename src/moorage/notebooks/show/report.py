@@ -17,6 +17,7 @@ from moorage.notebooks.show import ansi
 from moorage.notebooks.show.cards import make_cards
 from moorage.notebooks.show.figures import counted, duration
 from moorage.notebooks.show.timeline import Timeline, timeline
+from moorage.stylesheet import stylesheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,4 +140,4 @@ def _page(template: str, about: About, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "counted": counted, "plain": ansi.strip}
-    return environment.get_template(template).render(about=about, **values)
+    return environment.get_template(template).render(about=about, stylesheet=stylesheet(), **values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 
 from moorage.json_types import JsonObject
 from moorage.notebooks.events import GOOD, Failure, Outcome
@@ -15,8 +14,9 @@ from moorage.notebooks.show.failed_notebook import file_line, headline, message,
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from xml.etree import ElementTree as ET
 
-_NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+_NOT_XML: Final = "[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"
 """What XML 1.0 §2.2 forbids even as a character reference; carriage returns go too, parsers change them.
 
 Naming what is allowed instead takes ten times as long to compile.
@@ -66,6 +66,8 @@ def to_junit(
         name: name of the test suite, such as the project's.
         started: when the run began, with a time zone; left out when None.
     """
+    from xml.etree import ElementTree as ET
+
     totals = {
         "tests": str(len(outcomes)),
         "failures": str(sum(outcome.status == "failed" for outcome in outcomes)),
@@ -104,6 +106,8 @@ def _error(failure: Failure | None) -> JsonObject | None:
 
 
 def _test_case(suite: ET.Element, outcome: Outcome) -> None:
+    from xml.etree import ElementTree as ET
+
     folder, _, file = outcome.source.rpartition("/")
     # Viewers take dots in a class name for packages, which is what folders are to notebooks.
     attributes = {
@@ -136,4 +140,4 @@ def _description(outcome: Outcome) -> str:
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("", ansi.strip(text))
+    return re.sub(_NOT_XML, "", ansi.strip(text))

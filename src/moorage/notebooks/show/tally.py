@@ -14,6 +14,7 @@ from moorage.notebooks.events import (
     INTERRUPTED,
     CellStarted,
     Event,
+    KernelStandstill,
     MemorySampled,
     NotebookFinished,
     NotebookRetried,
@@ -34,6 +35,7 @@ class RunningNotebook(Struct):
         started: seconds since the run began.
         index, total: the running code cell and how many there are; 0 before the first.
         memory: bytes at the last sample, or None.
+        stopped: what holds its kernel still, in words; empty while it runs.
     """
 
     source: str
@@ -43,6 +45,7 @@ class RunningNotebook(Struct):
     index: int = 0
     total: int = 0
     memory: int | None = None
+    stopped: str = ""
 
 
 class Tally(Struct):
@@ -64,6 +67,8 @@ class Tally(Struct):
             case CellStarted() if event.source in self.running:
                 entry = self.running[event.source]
                 entry.index, entry.total = event.index, event.total
+            case KernelStandstill() if event.source in self.running:
+                self.running[event.source].stopped = event.why
             case MemorySampled() if event.source in self.running:
                 self.running[event.source].memory = event.memory
             case NotebookRetried():
