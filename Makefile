@@ -7,11 +7,12 @@
 # make matrix    unit tests and some real ones in other Pythons, with other ipykernels
 # make recipes   builds the recipes of docs/how-to in environments of their own
 # make changelog writes docs/changelog.md from changelog.d/
+# make demo-temp  a page on http://127.0.0.1:8000/ that gives every visitor a JupyterLab with examples/
 # make demo-pyvista   the three-dimensional example that needs PyVista (900 MB)
 
 PY = .venv/bin/python
 .DEFAULT_GOAL = help
-.PHONY: help demo demo-pyvista test check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
+.PHONY: help demo demo-temp demo-pyvista test check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,6 +24,12 @@ demo:
 	@echo "The report:  file://$(CURDIR)/rendered/report.html"
 	@echo "The pages:   file://$(CURDIR)/rendered/index.html"
 	@echo "The command: $(CURDIR)/.venv/bin/moorage render FOLDER, or \`. .venv/bin/activate\` and then moorage"
+	@echo "For others:  make demo-temp gives every visitor of a page a JupyterLab with these examples"
+
+demo-temp:
+	@sh scripts/setup.sh demo
+	@sh scripts/setup.sh temp
+	@$(PY) -m moorage temp --content examples --title "moorage's examples"
 
 demo-pyvista:
 	@sh scripts/setup.sh pyvista

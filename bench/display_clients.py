@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 WHO, WHAT, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -38,11 +37,11 @@ def far_end(folder: str) -> tuple[subprocess.Popen[bytes], str]:
 
 
 async def with_moorage(file: str, code: str) -> tuple[int, float]:
-    from moorage.kernel.client import Client
+    from moorage.kernel.zmq_client import zmq_client
     from moorage.rendezvous.files import read_connection_file
 
     info = read_connection_file(Path(file))
-    async with Client(info, uuid.uuid4().hex, lambda: uuid.uuid4().hex) as client:
+    async with zmq_client(info).client as client:
         await client.ready()
         result = await client.execute(code)
     return len(result.outputs), result.seconds

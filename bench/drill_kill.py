@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import BIN, environment, machine, median, script, write_results
+from moorage.notebooks.output.made import FILE_NAME
 from moorage.process import procfs
 
 MARK = "MOORAGE_DRILL_ROUND"
@@ -67,7 +68,7 @@ needs = ["../first/first.py", { file = "../first/made.txt", as = "made.txt" }]
 
 
 # What may stand in the outputs' folder: it was finished.
-FINISHED = {"first", "second", "first.ipynb", "made.txt"}
+FINISHED = {"first", "second", "first.ipynb", "made.txt", FILE_NAME}  # the last: which files moorage made
 HALF = ".moorage-"
 
 

@@ -179,10 +179,10 @@ async def one(name: str, number: int, kernel: str, tally: Tally) -> None:
     """Launch, run, compare, end."""
     from moorage.discovery.kernelspec import find
     from moorage.kernel.launch import launch
-    from moorage.rendezvous.choice import choose
+    from moorage.rendezvous.choice import decide
 
     forced = name if name not in ("forked", "spawned") else "auto"
-    expected = choose(find(kernel), forced)
+    expected = decide(find(kernel), forced)[0]
     arguments = [NO_HISTORY] if kernel == "python3" else []
     began = time.monotonic()
     async with launch(

@@ -28,7 +28,7 @@ from moorage.kernel.kernel import Kernel
 from moorage.kernel.late_output import LateOutput
 from moorage.kernel.launch import launch
 from moorage.kernel.quirks import late_output
-from moorage.rendezvous.choice import choose
+from moorage.rendezvous.choice import decide
 from moorage.wire import messages
 
 PAGE = HERE.parent / "docs" / "reference" / "kernels-tried.md"
@@ -185,7 +185,7 @@ async def tried(dialect: Dialect) -> list[str]:
     version, protocol, *others = await rest(dialect)
     ways = [await by_way(dialect, way) for way in WAYS]
     stops = [await interrupted(dialect, how) for how in ("signal", "message")]
-    return [dialect.title, version, protocol, choose(spec), *ways, *stops, *others]
+    return [dialect.title, version, protocol, decide(spec)[0], *ways, *stops, *others]
 
 
 async def try_all(kernels: list[str]) -> list[list[str]]:

@@ -30,6 +30,7 @@ IN_OTHER_PROCESSES: dict[str, int] = {
     "process/netns/execute.py": 60,
     "process/netns/relay.py": 0,
     "process/template/after_fork.py": 15,
+    "process/template/entry/moorage_template.py": 25,
     "process/template/main.py": 25,
     "process/template/startup_code.py": 35,
     "process/warden/children.py": 10,

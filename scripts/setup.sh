@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes .venv with what PURPOSE needs: sh scripts/setup.sh demo|test|bench|pyvista
+# Makes .venv with what PURPOSE needs: sh scripts/setup.sh demo|temp|test|bench|pyvista
 # Where the system lacks something, root gets it from apt, and any other user is told what to type.
 set -eu
-purpose=${1:?demo, test, bench or pyvista}
+purpose=${1:?demo, temp, test, bench or pyvista}
 cd "$(dirname "$0")/.."
 venv=.venv
 stamp=$venv/.ready-$purpose
@@ -52,11 +52,23 @@ $venv/bin/python -m uv --version >/dev/null 2>&1 || {
 # The system's certificates, so that a company's own registry or proxy is trusted as pip trusts it.
 install() { UV_SYSTEM_CERTS=1 VIRTUAL_ENV="$PWD/$venv" $venv/bin/python -m uv pip install --quiet --compile-bytecode "$@"; }
 
+# unpack PROGRAM PACKAGE: take a Debian package apart below .venv, where installing it would start a service.
+unpack() {
+    if command -v "$1" >/dev/null || [ -x "$venv/debian/usr/bin/$1" ] || [ -x "$venv/debian/usr/sbin/$1" ]; then
+        return 0
+    fi
+    say "unpacking $2"
+    mkdir -p "$venv/debian"
+    (cd "$venv/debian" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm "$2"_*.deb) >/dev/null 2>&1
+}
+
 # What only Debian has; one apt-get at a time.
 debian_kernels() {
     need "command -v Xvfb" xvfb || say "the tests of virtual displays are skipped"
     need "test -d /usr/share/jupyter/kernels/ir" r-base-core r-cran-irkernel || say "the tests of R are skipped"
+    need "command -v chromium" chromium fonts-dejavu-core || say "the tests with a browser are skipped"
     need "command -v octave" octave || say "the tests of Octave are skipped"
+    for each in nginx caddy; do unpack $each $each || say "the tests behind $each are skipped"; done
 }
 
 # spec NAME LANGUAGE WORD...: write a kernelspec, for kernels whose own installer writes to the home directory.
@@ -100,6 +112,7 @@ test | bench)
 esac
 case $purpose in
 demo) install -e '.[all]' --group examples ;;
+temp) install -e '.[all]' --group examples --group temp ;;
 pyvista) install -e '.[all]' --group examples --group pyvista ;;
 bench) install -e '.[all]' --group examples --group test --group bench ;;
 test) install -e '.[all]' --group examples --group check --group test ;;

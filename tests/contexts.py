@@ -59,8 +59,9 @@ async def planned(folder: Path, sources: list[str], **flags: Any) -> AsyncIterat
     async with AsyncExitStack() as stack, Warden.open() as own, Exporter(own) as exporter:
         warden = RunWarden(own, stack)
         plan = make_plan(request, collection, private=own.directory)
-        where, key = plan.state / "cache", b"k"
-        cache = None if settings.no_cache else ResultCache(where, root=plan.home, key=key, identify=identity)
+        cache = None
+        if not settings.no_cache:
+            cache = ResultCache(plan.state / "cache", root=plan.home, key=b"k", identify=identity, still=True)
         context = Context(
             folders=Folders(root=collection.root, home=plan.home, cwd=folder, out=collection.out_dir),
             settings=settings,

@@ -30,6 +30,19 @@ def test_where_there_is_none(tmp_path):
     assert read_table(tmp_path / "moorage.toml") is None
 
 
+@pytest.mark.parametrize("name", ["morage", "moorge", "mooragee", "Moorage"])
+def test_a_mistyped_table_is_reported(tmp_path, name):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.{name}.render]\nout = 'site'")
+    with pytest.raises(ConfigurationError, match=rf"\[tool\.{name}\].*Did you mean \[tool\.moorage\]"):
+        nearest_table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mooring", "storage", "mypy", "manage", "m", "moorage-docs"])
+def test_tables_of_other_tools_are_theirs(tmp_path, name):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.{name}]\nx = 1")
+    assert read_table(tmp_path / "pyproject.toml") is None
+
+
 def test_what_is_no_toml_is_reported(tmp_path):
     for name, content in (("moorage.toml", "x ="), ("pyproject.toml", "[tool.moorage\n")):
         (tmp_path / name).write_text(content)

@@ -103,6 +103,14 @@ def test_the_map_names_every_room_and_wing_and_no_other() -> None:
     assert told - beside == rooms_and_wings()
 
 
+def test_the_example_of_a_place_is_the_one_that_is_tested() -> None:
+    page = (DOCS / "how-to" / "places.md").read_text()
+    shown = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    tested = (ROOT / "tests" / "places" / "elsewhere.py").read_text()
+    assert shown
+    assert all(code in tested for code in shown)
+
+
 def test_troubleshooting_has_every_code_and_no_other() -> None:
     codes = {
         node.value
@@ -153,7 +161,15 @@ def shown(outputs: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/kernels.md", "docs/reference/python.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/how-to/keep-a-kernel-alive.md",
+        "docs/reference/kernels.md",
+        "docs/reference/python.md",
+    ],
+)
 def test_python_shown_runs_and_prints_what_is_shown(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text()
     examples = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
+import zmq
+from IPython.core.interactiveshell import InteractiveShell
 
 from moorage import kinds
-from moorage.kinds import kind_by_reply, kind_of
+from moorage.kinds import (
+    INSTALL_COMMANDS,
+    could_not_bind,
+    giving_arguments,
+    install_advice,
+    kind_by_reply,
+    kind_of,
+    moving,
+)
 
 XPYTHON = ("python3.11", "-m", "xpython_launcher", "-f", "{connection_file}")
 
@@ -90,3 +104,72 @@ def test_a_name_belongs_to_one_kind():
 def test_what_a_template_runs_is_ipykernels_application():
     assert {"ipykernel", "ipykernel_launcher"} <= kinds.FORKABLE_MODULES
     assert all(kind.application for kind in kinds.KINDS if kind.forkable)
+
+
+def test_what_a_kernel_says_of_itself_refines_what_its_command_tells():
+    deno = kind_of(("deno", "jupyter")).refined({"implementation": "Deno kernel"})
+    assert (deno.name, deno.interrupt, deno.in_order) == ("deno", "message", False)
+    wrapped = kind_of(("python", "-m", "bash_kernel", "-f", "x")).refined({"implementation": "bash"})
+    assert (wrapped.application, wrapped.ends_by_shell, wrapped.in_order) == (True, True, True)
+    told = kind_of(("docker", "run", "x")).refined({"implementation": "ipython"})
+    assert (told.application, told.forkable, told.ends_by_shell, told.in_order) == (False, False, True, True)
+    ark = kinds.ARK.refined({"implementation": "ark"})
+    assert (ark.registers, ark.dialect) == (True, "posit")
+    assert kind_of(("x",)).refined({}) == kinds.OTHER
+
+
+def test_what_is_known_of_ipython_is_asked_of_python_alone():
+    assert kinds.IPYKERNEL.has_ipython("python")
+    assert not kinds.WRAPPERS.has_ipython("bash")
+    assert not kinds.XEUS_PYTHON.has_ipython("python")
+    assert kinds.IPYKERNEL.warm_up("python") == "pass"
+    assert kinds.WRAPPERS.warm_up("bash") == ""
+    assert kinds.OTHER.warm_up("python") is None
+
+
+def test_a_python_kernel_is_given_arguments_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x"])
+    names = {}
+    exec(giving_arguments(["a b", "'c'"]), names)
+    assert sys.argv == ["a b", "'c'"]
+    assert names.keys() <= {"__builtins__"}
+
+
+def test_an_ipython_is_moved_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("GOES", "1")
+    monkeypatch.delenv("COMES", raising=False)
+    shell = InteractiveShell()
+    names = set(shell.user_ns)
+    shell.run_cell(moving(str(tmp_path), {"COMES": "{a}", "GOES": None}), silent=True).raise_error()
+    assert set(shell.user_ns) == names
+    assert (Path.cwd(), os.environ["COMES"], os.environ.get("GOES")) == (tmp_path, "{a}", None)
+    os.environ.pop("COMES")
+
+
+def test_what_pyzmq_says_of_a_socket_it_cannot_bind():
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        with pytest.raises(zmq.ZMQError) as caught:
+            socket.bind("ipc:///no/such/folder/k-1")
+        socket.linger = 0
+    assert could_not_bind(
+        f"{type(caught.value).__module__}.{type(caught.value).__qualname__}: {caught.value}"
+    )
+    assert not could_not_bind("ModuleNotFoundError: No module named 'ipykernel'")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("R", "IRkernel::installspec"), ("julia", 'Pkg.add("IJulia")'), ("typescript", "deno jupyter")],
+)
+def test_the_command_is_reported(language, said):
+    assert install_advice(language).startswith("Type: ")
+    assert said in install_advice(language)
+
+
+def test_of_other_languages_the_list_of_kernels_is_reported():
+    assert install_advice("klingon").startswith("Install one: https://github.com/jupyter/jupyter/wiki")
+
+
+def test_languages_are_spelled_as_kernelspecs_do():
+    assert all(name == name.lower() for name in INSTALL_COMMANDS)

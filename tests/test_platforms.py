@@ -25,15 +25,29 @@ PACKAGE = TESTS.parent / "src" / "moorage"
 
 NEEDS_LINUX = frozenset(
     {
-        *(f"process.warden.{name}" for name in ("private_directory", "children", "confine", "kill_tree")),
+        *(f"process.warden.{name}" for name in ("private_directory", "children", "kill_tree")),
         *("process.warden.channel", "process.warden.main"),
-        *("process.template.after_fork", "process.template.startup_code", "process.template.main"),
+        *("process.template.after_fork", "process.template.pages"),
+        *("process.template.startup_code", "process.template.main", "process.template.launches"),
         *("process.ipykernel_patches.forked", "process.netns.enter", "process.netns.relay"),
-        *("process.listening", "process.procfs", "process.observed", "discovery.processes"),
+        *("process.listening", "process.procfs", "process.observed", "process.standstill"),
+        *("discovery.processes", "temp.template.become", "temp.template.main"),
     }
 )
 """Nothing imports these elsewhere: the warden, what templates run, namespaces, /proc."""
-NEEDS_POSIX = frozenset({"discovery.refresh"})
+NEEDS_POSIX = frozenset(
+    {
+        *("cli.proxy_acceptor", "proxy.acceptor", "proxy.acceptors"),
+        *("discovery.refresh", "process.warden.confine"),
+        *(f"keeper.{name}" for name in ("found", "kept", "link", "start", "tidy")),
+        *(f"keeper.process.{name}" for name in ("begin", "charge", "door", "links", "main", "output")),
+        *(f"keeper.process.{name}" for name in ("record", "server", "tree")),
+        *(f"temp.{name}" for name in ("archive", "front", "handing_out", "offering", "overlay")),
+        *(f"temp.{name}" for name in ("processes", "remaining")),
+        *(f"temp.{name}" for name in ("running", "server", "service", "watching")),
+        *("temp.template.choice", "temp.template.process", "cli.temp_run"),
+    }
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems are looked at from Linux")
 systems = pytest.mark.parametrize("system", ["darwin", "win32"])

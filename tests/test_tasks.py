@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from moorage.regular import raise_if_ended
-from moorage.tasks import before_end, beside, every, in_thread, reaped
+from moorage.tasks import before_end, beside, every, in_thread, reaped, result_of, to_its_end
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +79,33 @@ async def test_cancelling_waits_for_the_end_of_the_work():
         steps.append("block ended")
     assert steps == ["work ended", "block ended"]
     assert task.cancelled()
+
+
+async def test_work_that_is_to_come_to_its_end_does_however_often_the_waiter_is_cancelled():
+    go, done = asyncio.Event(), []
+
+    async def work():
+        await go.wait()
+        done.append(True)
+
+    waiter = asyncio.ensure_future(to_its_end(work(), name="work"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        waiter.cancel()
+    await asyncio.sleep(0)
+    assert not waiter.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert done == [True]
+
+
+async def test_what_goes_wrong_in_work_that_came_to_its_end_is_raised():
+    async def work():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await to_its_end(work(), name="work")
 
 
 async def test_reaping_what_has_ended_returns():
@@ -192,3 +219,31 @@ class TestBeforeEnd:
         with pytest.raises(TimeoutError):
             await self.wait(lambda call: lambda: off.append(True), seconds=0.01)
         assert off == [True]
+
+
+class TestResultOf:
+    async def test_cancelling_leaves_the_future_and_nothing_is_logged(self):
+        loop, logged = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda _, context: logged.append(context))
+        try:
+            future = loop.create_future()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await result_of(future)
+            assert not future.cancelled()
+            future.set_exception(OSError("handled elsewhere"))
+            with pytest.raises(OSError, match="elsewhere"):
+                await result_of(future)
+            del future
+            await asyncio.sleep(0)
+            assert logged == []
+        finally:
+            loop.set_exception_handler(None)
+
+    async def test_all_waiters_get_the_result(self):
+        future = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as group:
+            waiters = [group.create_task(result_of(future)) for _ in range(3)]
+            await asyncio.sleep(0)
+            future.set_result(7)
+        assert [waiter.result() for waiter in waiters] == [7, 7, 7]

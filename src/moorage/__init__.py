@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moorage.kernel.launch import launch
     from moorage.kernel.pool import pool
     from moorage.notebooks.run import render
+    from moorage.plan.restart import RestartPolicy
     from moorage.process.options import ProcessOptions
     from moorage.process.warden.shared import close
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "ProcessOptions": "moorage.process.options",
+    "RestartPolicy": "moorage.plan.restart",
     "attach": "moorage.kernel.attach",
     "close": "moorage.process.warden.shared",
     "launch": "moorage.kernel.launch",
@@ -31,6 +33,7 @@ _WHERE = {
 __all__ = [
     "MoorageError",
     "ProcessOptions",
+    "RestartPolicy",
     "__version__",
     "attach",
     "blocking",

@@ -6,6 +6,7 @@ What a table means is known in the room that uses it.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from moorage.trust import counts
 REPOSITORY = (".git", ".hg", ".jj")
 """What the root of a repository holds."""
 
+_TOOL = re.compile(rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*([A-Za-z0-9_-]+)", re.MULTILINE)
 _LARGEST = 4 << 20  # bytes; a hundred times the largest pyproject.toml seen
 
 
@@ -80,6 +82,8 @@ def read_table(path: Path) -> Any:
         raise ConfigurationError(f"{path} cannot be read", why=str(error.strerror)) from error
     if own:
         return _parsed(path, content) if _counts(path) else None
+    if (near := _near(content)) and _counts(path):
+        raise ConfigurationError(f"{path} has a table [tool.{near}]", do="Did you mean [tool.moorage]?")
     if b"moorage" not in content:
         return None
     try:
@@ -89,6 +93,18 @@ def read_table(path: Path) -> Any:
             raise
         return None
     return table if table is not None and _counts(path) else None
+
+
+def _near(content: bytes) -> str:
+    """Return the name of a tool's table that is nearly moorage's, else an empty string."""
+    for found in _TOOL.finditer(content):
+        name = found[1].decode()
+        if name != "moorage" and name[0] in "Mm" and abs(len(name) - 7) <= 1:
+            import difflib  # noqa: PLC0415 - most projects need none
+
+            if difflib.get_close_matches(name.lower(), ["moorage"], cutoff=0.85):
+                return name
+    return ""
 
 
 def _parsed(path: Path, content: bytes) -> Any:

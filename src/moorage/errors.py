@@ -16,7 +16,8 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
      ├─ CodeFailed             E-CODE       code that a kernel ran raised an exception
      ├─ DeadlineExceeded       E-DEADLINE   something took longer than the caller allows
      ├─ ProtocolError          E-PROTOCOL   the peer sent what is no message
-     └─ WardenLost             E-WARDEN     the process that owns all kernels is gone
+     ├─ WardenLost             E-WARDEN     the process that owns all kernels is gone
+     └─ KeeperLost             E-KEEPER     the process that keeps another one is gone, or cannot be reached
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class KernelDied(MoorageError):
         what: what happened.
         exit_status: how it ended; None where no process of this machine is known.
         output: the tail of what the process wrote to stdout and stderr.
+        restarting: another process is about to take its place: what is asked from now on is for that.
     """
 
     code = "E-DIED"
@@ -134,10 +136,12 @@ class KernelDied(MoorageError):
         do: str = "",
         exit_status: ExitStatus | None = None,
         output: str = "",
+        restarting: bool = False,
     ) -> None:
         super().__init__(what, why=why, do=do)
         self.exit_status = exit_status
         self.output = output
+        self.restarting = restarting
 
 
 class StartDeath(KernelDied):
@@ -193,3 +197,10 @@ class WardenLost(MoorageError):
     """The warden, the process that owns every kernel, is gone."""
 
     code = "E-WARDEN"
+
+
+class KeeperLost(MoorageError):
+    """A keeper, the process that keeps another one alive, is gone or cannot be reached."""
+
+    code = "E-KEEPER"
+    fault = "machine"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from importlib import metadata
 from urllib.parse import unquote, urlsplit
 
 from moorage.json_types import JsonObject
@@ -27,6 +26,8 @@ def install_line(extra: str = "") -> str:
 
 def _origin() -> JsonObject:
     """Return what the installer recorded; nothing for a moorage from an index or of an unknown origin."""
+    from importlib import metadata  # noqa: PLC0415 - 9 ms, and only what is missing asks
+
     try:
         found = json.loads(metadata.distribution("moorage").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):

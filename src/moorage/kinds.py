@@ -7,8 +7,9 @@ can do. Each fact was met in a real kernel; docs/reference/kernels-tried.md has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from moorage.command import program, python_module
@@ -82,6 +83,49 @@ class Kind:
         features = {each for each in said if isinstance(each, str)} if isinstance(said, list) else set()
         named = str(info.get("implementation")).lower()
         return named.startswith(self.implementations or ("\0",)) or bool(self.features & features)
+
+    def refined(self, info: JsonMapping) -> Kind:
+        """Return what is known of such a kernel once it has said what it is.
+
+        How it was started stays; how it is listened to, interrupted and prepared is what it says of itself.
+
+        Args:
+            info: its ``kernel_info_reply``.
+        """
+        told = kind_by_reply(info)
+        return replace(
+            told,
+            application=self.application,
+            forkable=self.forkable,
+            registers=self.registers,
+            dialect=self.dialect,
+            short_addresses=self.short_addresses,
+            ends_by_shell=self.ends_by_shell or told.ends_by_shell,
+            in_order=self.in_order or told.in_order,
+        )
+
+    def has_ipython(self, language: str) -> bool:
+        """Tell whether what is known of IPython below is true of such a kernel.
+
+        Args:
+            language: the kernelspec's.
+        """
+        return self.application and language == "python"
+
+    def warm_up(self, language: str) -> str | None:
+        """Return code to run silently, with :data:`WARM_EXPRESSIONS`, so that the first cell is no slower.
+
+        First cell and result cost three times the second ones.
+
+        Args:
+            language: the kernelspec's.
+
+        Returns:
+            None where none is known. In a shell any word might be a program of the user's.
+        """
+        if not self.application:
+            return None
+        return "pass" if language == "python" else ""
 
 
 OTHER = Kind(name="other")
@@ -187,6 +231,32 @@ IPYKERNEL_ARGUMENTS = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 IPYKERNEL_METADATA = {"debugger": True}
 """Metadata of its kernelspec, as ipykernel installs it."""
 
+DESCRIPTORS = 128
+"""With fewer descriptors allowed, their lack may be why a kernel did not come up: an ipykernel opens 62."""
+
+SAID_ALWAYS = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption."
+"""The beginning of a line that every ipykernel prints which is told to use TCP: it explains nothing."""
+
+NO_HISTORY = ("--HistoryManager.hist_file=:memory:",)
+"""Arguments for an IPython that is to keep no history: many kernels at once would queue for one database."""
+
+READ_AT_START = ("IPYTHON", "JUPYTER", "XDG_")
+"""Beginnings of variables that an IPython reads as it starts, or that name folders to what does."""
+
+WARM_EXPRESSIONS = {"warm": "1"}
+"""See :meth:`Kind.warm_up`."""
+
+_MOVE = """\
+(lambda os, sys, cwd, env: (
+    os.chdir(cwd),
+    [os.environ.pop(name, None) if value is None else os.environ.update({{name: value}})
+     for name, value in env.items()],
+    __import__("time").tzset() if "TZ" in env else None,
+    setattr(sys.modules["tempfile"], "tempdir", None) if "tempfile" in sys.modules else None,
+    (lambda dh: dh.__setitem__(slice(None), [type(dh[0])(os.getcwd())]))(get_ipython().user_ns["_dh"]),
+))(__import__("os"), __import__("sys"), *__import__("json").loads({said!r}))
+"""
+
 FORKABLE_MODULES = frozenset().union(*(kind.modules for kind in KINDS if kind.forkable))
 """What a template of moorage's can run by ``-m``."""
 
@@ -208,3 +278,61 @@ def kind_by_reply(info: JsonMapping) -> Kind:
         info: its ``kernel_info_reply``.
     """
     return next((kind for kind in KINDS if kind.answers(info)), OTHER)
+
+
+def could_not_bind(output: str) -> bool:
+    """Tell whether a kernel that died says that it could not bind its Unix sockets, as pyzmq puts it.
+
+    Args:
+        output: what it printed.
+    """
+    return "ipc://" in output or "ZMQError" in output
+
+
+def moving(cwd: str, env: Mapping[str, object]) -> str:
+    """Return code that puts an IPython which runs already into other surroundings, and leaves no name behind.
+
+    Args:
+        cwd: its working directory.
+        env: variables by name; None unsets one.
+    """
+    return _MOVE.format(said=json.dumps([cwd, dict(env)]))
+
+
+def giving_arguments(words: Sequence[str]) -> str:
+    """Return code that gives a Python kernel's ``sys.argv`` these words, and leaves no name behind."""
+    return f"__import__('sys').argv[:] = {[*words]!r}"
+
+
+_LIST = "https://github.com/jupyter/jupyter/wiki/Jupyter-kernels lists what there is"
+_INSTALL_DENO = "deno jupyter --install"
+
+INSTALL_COMMANDS: dict[str, str] = {
+    "python": "pip install ipykernel",
+    "bash": "pip install bash_kernel && python -m bash_kernel.install",
+    "c++": "conda install -c conda-forge xeus-cpp",
+    "gnuplot": "pip install gnuplot_kernel && python -m gnuplot_kernel install --user",
+    "go": "go install github.com/janpfeifer/gonb@latest && gonb --install",
+    "javascript": _INSTALL_DENO,
+    "julia": "julia -e 'using Pkg; Pkg.add(\"IJulia\")'",
+    "lua": "conda install -c conda-forge xeus-lua",
+    "octave": "pip install octave_kernel",
+    "powershell": "pip install powershell_kernel && python -m powershell_kernel.install",
+    "r": "R -e 'install.packages(\"IRkernel\"); IRkernel::installspec()'",
+    "ruby": "gem install iruby && iruby register --force",
+    "rust": "cargo install evcxr_jupyter && evcxr_jupyter --install",
+    "sql": "conda install -c conda-forge xeus-sql",
+    "typescript": _INSTALL_DENO,
+}
+"""The command that installs a kernel, as the kernel's own instructions have it. None is run by moorage.
+
+By language, as kernelspecs and jupytext spell it in lower case.
+"""
+
+NO_KERNEL = f"No kernel is installed here: try {INSTALL_COMMANDS['python']}"
+
+
+def install_advice(language: str) -> str:
+    """Return what to do where there is no kernel for a language: the command to type, or where to look."""
+    command = INSTALL_COMMANDS.get(language.lower())
+    return f"Type: {command}" if command else f"Install one: {_LIST}"

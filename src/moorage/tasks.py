@@ -69,7 +69,33 @@ async def before_end(
             call_off()
 
 
-async def reaped(task: asyncio.Task[T]) -> None:
+async def result_of(future: asyncio.Future[T]) -> T:
+    """Wait for a future that others may wait for, too, and return its result or raise its exception.
+
+    Cancelling leaves the future as it is. :func:`asyncio.shield` does that as well, but from Python 3.14 on
+    it logs the exception of a future whose waiter was cancelled, be it handled elsewhere or not.
+    """
+    if not future.done():
+        await asyncio.wait([future])
+    return future.result()
+
+
+async def to_its_end(work: Work[None], *, name: str) -> None:
+    """Run ``work`` to its end, however often the waiter is cancelled meanwhile; that is delivered then.
+
+    Args:
+        work: ends by itself, and soon: what removes what else would be left.
+        name: of its task.
+
+    Raises:
+        Exception: whatever ``work`` raised, where the waiter was not cancelled.
+    """
+    task = asyncio.create_task(work, name=name)  # noqa: TID251 - the one place
+    await reaped(task)
+    task.result()
+
+
+async def reaped(task: asyncio.Future[T]) -> None:
     """Wait until ``task`` has ended, however often the waiter is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

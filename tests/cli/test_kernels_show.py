@@ -35,6 +35,7 @@ def test_people_see_what_there_is(kernel, capsys):
     told = {line.split()[0]: line.strip().partition(" ")[2].strip() for line in out.splitlines()[1:]}
     assert told["command"] == f"odd --token={HIDDEN} --key {HIDDEN} -f {{connection_file}}"
     assert told["variables"] == f"OMP_NUM_THREADS=2  API_KEY={HIDDEN}  PLAIN={HIDDEN}"
+    assert told["place"] == "this machine"
     assert told["interrupt"] == "by message"
     assert told["rendezvous"] == "hold"
     assert told["logos"] == "logo-64x64"
@@ -47,6 +48,7 @@ def test_programs_see_the_same(kernel, capsys):
     out = capsys.readouterr().out
     found = json.loads(out)
     assert (found["type"], found["interrupt_mode"]) == ("spec/odd", "message")
+    assert found["place"] == "this machine"
     assert found["env"] == {"OMP_NUM_THREADS": "2", "API_KEY": HIDDEN, "PLAIN": HIDDEN}
     assert found["metadata"] == {"debugger": True, "hub": {"auth": [HIDDEN]}}
     assert found["logos"] == {"logo-64x64": str(kernel / "logo-64x64.png")}

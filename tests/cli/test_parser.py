@@ -13,7 +13,10 @@ from moorage.errors import UsageError
     ("words", "said"),
     [
         (["rendr", "x"], "there is no command rendr (E-USAGE). Did you mean moorage render?"),
-        (["qwertyuiop"], "no command qwertyuiop (E-USAGE). Known are render, kernels, run, isolate, doctor."),
+        (
+            ["qwertyuiop"],
+            "no command qwertyuiop (E-USAGE). Known are render, kernels, run, isolate, temp,",
+        ),
         (["kernels", "shwo"], "no command kernels shwo (E-USAGE). Did you mean moorage kernels show?"),
         (["render"], "moorage render needs SRC (E-USAGE). SRC: notebook, script or directory. Try moorage"),
         (["kernels", "show"], "moorage kernels show needs TYPE (E-USAGE)."),

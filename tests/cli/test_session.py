@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,33 @@ def test_from_another_folder_names_are_as_the_user_would_write_them(moorage: Com
     done = moorage("render", "../demos", "--json", "-", cwd=moorage.cwd / "else", code=1)
     assert done.statuses == {"bad.ipynb": "failed"}
     assert (moorage.cwd / "demos/.moorage").exists() or not (moorage.cwd / "else/.moorage").exists()
+
+
+@pytest.mark.real
+def test_a_run_that_finds_all_in_the_cache_loads_nothing_for_kernels_and_starts_none(
+    tmp_path, moorage: Command
+):
+    for number in range(3):
+        cell = {"cell_type": "code", "source": f"print({number})", "metadata": {}}
+        made = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        write(tmp_path, {f"{number}.ipynb": json.dumps(made)})
+    assert set(moorage("render", ".", "--json", "-", code=0).statuses.values()) == {"ok"}
+    code = (
+        "import sys, moorage.cli.main as cli; code = cli.main(sys.argv[1:])\n"
+        "print(code, *sys.modules, file=sys.stderr)"
+    )
+    argv = [sys.executable, "-c", code, "render", ".", "--json", "-"]
+    with moorage.launch(argv) as process:
+        out, err = process.communicate(timeout=60)
+    assert {each["status"] for each in json.loads(out)["notebooks"]} == {"cached"}
+    code, *loaded = err.decode().splitlines()[-1].split()
+    assert code == "0"
+    needless = (
+        "zmq",
+        "moorage.kernel.",
+        "moorage.places.",
+        "moorage.rendezvous.",
+        "moorage.process.template",
+    )
+    assert not [name for name in loaded if name.startswith(needless)]
+    assert {"email", "tarfile", "zipfile", "rich", "nbformat"}.isdisjoint(loaded)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from moorage.discovery import Around, KernelSpec, KernelType, from_blocking
+from moorage.discovery import Around, KernelSpec, KernelType, Lack, from_blocking
 from moorage.discovery.base import named
+from moorage.errors import UsageError
 
 SPEC = KernelSpec("box", ("x", "{connection_file}"), "Box", "box", provider="my")
 BOX = KernelType(SPEC)
@@ -19,6 +21,27 @@ def test_a_kernel_type_is_called_by_provider_and_name():
     assert BOX.name == "my/box"
     assert named("box", [BOX]) is BOX
     assert named("my/box", [BOX]) is None
+
+
+class Box:
+    """A place that is called something, and agrees on addresses in one way, or does not say."""
+
+    def __init__(self, *ways):
+        self.name = "the box"
+        self._ways = ways
+
+    def ways(self, kernel, wanted):
+        if not self._ways:
+            raise UsageError("not now")
+        return self._ways
+
+
+def test_a_kernel_type_says_where_it_runs_and_how_addresses_are_agreed_on_there():
+    assert (BOX.runs_on, BOX.rendezvous()) == ("this machine", "hold")
+    for ways, first in ((("handshake", "ipc"), "handshake"), ((), None)):
+        there = replace(BOX, spec=replace(SPEC, place=Box(*ways)))
+        assert (there.runs_on, there.rendezvous()) == ("the box", first)
+    assert replace(BOX, lack=Lack("it is off", "")).rendezvous() is None
 
 
 def test_logos_are_found_by_their_names(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from moorage.discovery import KernelSpec, KernelType, Lack
-from moorage.discovery.cache import Cache
+from moorage.discovery.cache import Cache, NamedPlace
+from moorage.errors import LaunchError
 
 SPEC = KernelSpec(
     "box/ir",
@@ -41,6 +43,15 @@ def test_it_is_there_again_but_for_variables_and_marked_stale(cache):
     assert (only.spec.argv, only.spec.metadata) == (SPEC.argv, SPEC.metadata)
     assert (only.spec.resource_dir, only.spec.interrupt_mode) == (SPEC.resource_dir, "message")
     assert b"secret" not in cache.path("ssh").read_bytes()
+
+
+def test_what_runs_elsewhere_is_not_launched_here_from_what_was_kept(cache):
+    cache.save("ssh", [KernelType(replace(SPEC, place=NamedPlace("the box")))], 0.0)
+    (only,) = cache.load("ssh").types
+    assert (only.runs_on, only.rendezvous()) == ("the box", None)
+    for step in (lambda: only.spec.place.ways(only.spec, "auto"), only.spec.place.open):
+        with pytest.raises(LaunchError, match=r"nothing can be launched on the box.*Launch .* by its name"):
+            step()
 
 
 def test_no_other_user_may_read_it(cache):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from moorage.discovery import finder, kernelspec
-from moorage.discovery.finder import entered, find, find_type, resolve
+from moorage.discovery.finder import find, find_type, resolve
 from moorage.errors import ConfigurationError, DeadlineExceeded, KernelTypeNotFound, LaunchError
+from moorage.places.here import entered
 
 BOX = Path(__file__).parent / "files/box"
 ODD = Path(__file__).parent / "files/odd"
@@ -118,7 +119,7 @@ async def test_a_loop_finds_the_same(here):
 
 
 @pytest.mark.anyio
-async def test_entering_is_done_beside_the_loop(here):
+async def test_what_is_found_is_entered(here):
     base = {"PATH": "/bin", "A": "b"}
     assert await entered(find("scheme"), base) == base
     inside = await entered(find("env/.venv"), base)

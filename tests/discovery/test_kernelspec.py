@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from moorage import kinds
 from moorage.discovery import kernelspec
 from moorage.discovery.kernelspec import KernelSpec, data_directories, find, find_by_language, names, native
 from moorage.errors import KernelTypeNotFound
@@ -267,3 +269,10 @@ def test_one_that_asks_for_it_is_activated(environ, tmp_path):
     install(tmp_path / "user", "nowhere", argv=["/bin/x"], metadata={"moorage": {"activate": True}})
     with pytest.raises(KernelTypeNotFound, match="to be activated, and /bin/x lies in no environment"):
         find("nowhere", environ)
+
+
+def test_its_kind_is_looked_up_once():
+    spec = KernelSpec("k", ("python", "-m", "ipykernel_launcher", "-f", "x"), "K", "python")
+    assert spec.kind is spec.kind is kinds.IPYKERNEL
+    assert KernelSpec("k", ("x",), "Ark R Kernel", "r").kind is kinds.ARK
+    assert replace(spec, argv=("x",)).kind is kinds.OTHER

@@ -24,14 +24,15 @@ STOREYS: tuple[frozenset[str], ...] = (
             "installed",
             "json_types",
             "regular",
+            "stylesheet",
             "tasks",
             "trust",
             "version",
         }
     ),
     frozenset({"wire", "plan"}),
-    frozenset({"rendezvous", "process", "discovery", "places"}),
-    frozenset({"kernel"}),
+    frozenset({"rendezvous", "process", "discovery", "places", "keeper"}),
+    frozenset({"kernel", "proxy"}),
     frozenset({"kernelside"}),
     frozenset({"gateway", "notebooks", "temp"}),
     frozenset({"doctor", "jupyter", "metrics", "testing"}),
@@ -54,7 +55,9 @@ ORPHANS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.ga
 ALLOWED_CALLS: dict[str, str] = {
     "tasks.py: asyncio.create_task": "the one place, see its docstring",
     "process/ipykernel_patches/forked.py: time.sleep": "the nap that a user configured ipykernel to take",
+    "proxy/acceptors.py: asyncio.sleep": "back-off between acceptors that end as they start",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
+    "temp/readiness.py: asyncio.sleep": "back-off where a socket is there and takes no connection yet",
     "testing/launcher.py: asyncio.sleep": "no event tells of a handle's output; and turns of the loop",
 }
 """``"kernel/supervisor.py: asyncio.sleep"`` -> why: back-off or keep-alive, never to wait for something."""
@@ -64,8 +67,8 @@ UNTESTED: dict[str, str] = {
     "notebooks/events.py": "records without behaviour",
     "notebooks/show/presenter.py": "a protocol, which its implementations' tests cover",
     "plan/clock.py": "records without behaviour",
+    "temp/settings.py": "records without behaviour",
     "places/base.py": "a protocol, which its implementations' tests cover",
-    "kernel/transport.py": "a protocol, which its implementation's tests cover",
     "rendezvous/base.py": "a protocol, which its implementations' tests cover",
     "version.py": "one string",
 }
@@ -253,8 +256,8 @@ STREAMS: dict[str, str] = {
     "process/netns/enter.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
 }
 """Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""
-IN_KERNELS = re.compile(r"process/(template|ipykernel_patches)/\w+\.py")
-"""What runs in the processes of kernels and their templates, whose streams are captured."""
+IN_KERNELS = re.compile(r"(process/(template|ipykernel_patches)|temp/template)/\w+\.py")
+"""What runs in the processes of kernels, servers and their templates, whose streams are captured."""
 GUARDED_ROOM = "cli"
 """The one room that prints: ``cli.main`` puts guards in the place of both streams before anything runs."""
 

@@ -16,6 +16,7 @@ LOADED = sorted(
             for name in ("events", "forked", "queued_output", "spawned")
         ),
         *(PROCESS / f"template/{name}.py" for name in ("after_fork", "main", "startup_code")),
+        PROCESS / "template/entry/moorage_template.py",
     ]
 )
 GENERIC = frozenset({"dict", "frozenset", "list", "set", "tuple", "type"})

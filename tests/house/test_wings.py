@@ -7,7 +7,7 @@ import pytest
 from house.sources import Source, imports, package_sources, report
 
 WINGS: tuple[frozenset[str], ...] = (
-    frozenset({"events", "globs", "unexpected"}),
+    frozenset({"events", "globs", "records", "relative", "unexpected"}),
     frozenset({"cache", "documents", "output", "show"}),
     frozenset({"planning"}),
     frozenset({"execution"}),

@@ -7,29 +7,38 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command import until
-from moorage.errors import LaunchError
+from moorage.errors import LaunchError, UsageError
 from moorage.exit_status import ExitStatus
 from moorage.jupyter.process import KernelProcess, Streams, start
 from moorage.kernel.blocking import portal
-from moorage.process.base import LocalSpec
+from moorage.places.here import Here
+from moorage.process.base import LaunchSpec, LocalSpec
 
 
 @pytest.fixture
-def began() -> Iterator[Any]:
+def workspace() -> Iterator[Any]:
+    block = Here(fork=False).open()
+    yield asyncio.run(portal().step_in(block))
+    asyncio.run(portal().step_out(block))
+
+
+@pytest.fixture
+def began(workspace: Any) -> Iterator[Any]:
     started: list[KernelProcess] = []
 
     def begin(
         code: str, streams: Streams | None = None, ended: list[ExitStatus] | None = None
     ) -> KernelProcess:
-        spec = LocalSpec((sys.executable, "-c", code), "/", dict(os.environ))
+        spec = replace(workspace.process("/", dict(os.environ)), argv=(sys.executable, "-c", code))
         told = [] if ended is None else ended
-        work = start(portal(), spec, streams or Streams(), fork=False, on_end=told.append)
+        work = start(portal(), workspace, spec, streams or Streams(), on_end=told.append)
         started.append(asyncio.run(work))
         return started[-1]
 
@@ -133,18 +142,25 @@ def test_files_are_written(began: Any) -> None:
         assert sorted(file.read().split()) == [b"err", b"out"]
 
 
-def test_what_cannot_be_started_leaves_no_pipe_open(began: Any) -> None:
+def test_what_cannot_be_started_leaves_no_pipe_open(workspace: Any) -> None:
     streams = Streams.of(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    work = start(portal(), LocalSpec(("no-such",), "/", {}), streams, fork=False, on_end=print)
+    work = start(portal(), workspace, LocalSpec(("no-such",), "/", {}), streams, on_end=print)
     with pytest.raises(LaunchError):
         asyncio.run(work)
     assert all(file.closed for file in streams.files.values())
 
 
-def test_the_warden_stays_between_two_of_them(began: Any) -> None:
-    parents = set()
-    for _ in range(2):
-        process = began("import os; print(os.getppid())", Streams.of(stdout=subprocess.PIPE))
-        parents.add(process.popen.stdout.read())
-        asyncio.run(process.end())
-    assert len(parents) == 1
+@pytest.mark.parametrize("said", [{"stdout": subprocess.PIPE}, {"stderr": 1}, {"stdin": 0}, {}])
+def test_a_place_that_gives_no_streams_is_asked_for_none(workspace: Any, said: Any) -> None:
+    streams = Streams.of(**said)
+    spec = LaunchSpec((sys.executable, "-c", TALK), "/", {})
+    work = start(portal(), workspace, spec, streams, on_end=lambda _: None)
+    if said:
+        with pytest.raises(UsageError, match="cannot be given standard streams"):
+            asyncio.run(work)
+        assert all(file.closed for file in streams.files.values())
+        return
+    process = asyncio.run(work)
+    assert process.popen.wait(20) == 0
+    assert sorted(asyncio.run(process.exit_status_and_output())[1].split()) == ["err", "out"]
+    asyncio.run(process.end())

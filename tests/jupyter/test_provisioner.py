@@ -115,6 +115,39 @@ def test_a_tools_kernel_gets_unix_sockets_and_everything_is_given_back(started: 
     context.destroy(linger=0)
 
 
+NO_SOCKETS = """
+import zmq
+bind = zmq.Socket.bind
+def bind_or_refuse(self, address):
+    if address.startswith("ipc:"):
+        raise zmq.ZMQError(zmq.EPROTONOSUPPORT, f"Protocol not supported (addr={address!r})")
+    return bind(self, address)
+zmq.Socket.bind = bind_or_refuse
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+
+
+def test_a_kernel_that_cannot_bind_unix_sockets_is_started_with_ports(
+    started: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text(NO_SOCKETS)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    manager = started(KernelManager(), env=env)
+    assert manager.transport == "tcp"
+    assert "gets TCP ports: " in caplog.text
+    assert json.loads(Path(manager.connection_file).read_bytes())["transport"] == "tcp"
+    assert run(manager, "print(1)") == "1"
+    agreed = manager.get_connection_info()
+    manager.restart_kernel(now=True)
+    assert manager.get_connection_info() == agreed
+    assert run(manager, "print(1)") == "1"
+    config = Config()
+    config.MoorageProvisioner.rendezvous = "ipc"
+    with pytest.raises(DiedStarting, match="Protocol not supported"):
+        KernelManager(config=config).start_kernel(env=env)
+
+
 WAYS = [("python3", "ipc"), ("python3", "hold"), ("python3", "self-bind"), ("xpython", "handshake")]
 
 
@@ -311,7 +344,7 @@ status = Path(f"/proc/{manager.provisioner.pid}/status").read_text()
 warden = status.split("PPid:")[1].split()[0]
 children = Path(f"/proc/{warden}/task/{warden}/children").read_text().split()
 words = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
-print(sum("template/main.py" in each for each in words), len(children))
+print(sum("moorage_template" in each for each in words), len(children))
 manager.shutdown_kernel(now=True)
 """
 
@@ -447,7 +480,7 @@ def test_a_kernel_of_another_user_has_no_more_than_that_user(started: Any, kerne
     manager.restart_kernel(now=True)
     assert manager.provisioner.pid != first
     assert run(manager, WHO) == said
-    directory = manager.provisioner._addresses._directory.parent
+    directory = manager.provisioner._addresses.workspace.directory.parent
     assert directory.stat().st_uid == 0
     manager.shutdown_kernel()
     assert not directory.exists()

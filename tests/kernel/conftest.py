@@ -9,6 +9,7 @@ import zmq
 import zmq.asyncio
 
 from moorage.kernel.client import Client
+from moorage.kernel.zmq_transport import ZmqTransport
 from moorage.rendezvous.ipc import IpcRendezvous
 from moorage.wire.codec import Signer
 from moorage.wire.session import Session
@@ -88,8 +89,21 @@ async def by_hand(addresses, anyio_backend):
     kernel.close()
 
 
+def client_of(addresses, name="client"):
+    """A client whose messages have ids that can be foretold."""
+    ids = count()
+    session = Session(Signer(KEY), name, lambda: f"c{next(ids)}")
+    return Client(ZmqTransport(addresses, name.encode()), session)
+
+
 @pytest.fixture
 async def client(addresses, anyio_backend):
-    ids = count()
-    async with Client(addresses, "client", lambda: f"c{next(ids)}") as client:
+    async with client_of(addresses) as client:
         yield client
+
+
+@pytest.fixture
+async def subscribed(client, by_hand):
+    """A client whose subscription has reached the kernel."""
+    await by_hand.sockets["iopub"].recv_multipart()
+    return client

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from moorage.errors import KernelDied, KernelTypeNotFound, UsageError
-from moorage.kernel import blocking, kernel, launch
+from moorage.kernel import blocking, kernel
 from moorage.plan.lifecycle import Exited, Running
 
 
@@ -40,8 +40,6 @@ def test_the_names_are_those_of_the_asynchronous_kernel(python):
         if callable(theirs):
             assert list(inspect.signature(theirs).parameters) == list(inspect.signature(ours).parameters)
             assert not inspect.iscoroutinefunction(ours)
-    theirs, ours = (set(inspect.signature(each.launch).parameters) for each in (launch, blocking))
-    assert theirs - ours == {"warden"}
 
 
 def test_executing(python):
@@ -95,9 +93,15 @@ def test_a_callback_that_raises(python):
 
 
 def test_a_callback_may_interrupt(python):
+    heard = []
+
+    def interrupt(message):
+        if message.msg_type == "stream" and not heard:  # one line can be two messages
+            heard.append(message)
+            python.interrupt()
+
     result = python.execute(
-        "print('on', flush=True)\nimport time\nwhile True: time.sleep(0.1)",
-        receive=lambda message: python.interrupt() if message.msg_type == "stream" else None,
+        "print('on', flush=True)\nimport time\nwhile True: time.sleep(0.1)", receive=interrupt
     )
     assert result.error.ename == "KeyboardInterrupt"
 

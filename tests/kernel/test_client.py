@@ -9,8 +9,10 @@ import pytest
 
 from moorage.errors import KernelDied, MoorageError
 from moorage.kernel.launch import launch
-from moorage.kernel.published import MANY, Numbers
+from moorage.kernel.message_numbers import Numbers
+from moorage.kernel.published import MANY
 from moorage.kernel.request import LOST
+from moorage.kernel.zmq_client import zmq_client
 from moorage.wire import messages
 
 pytestmark = pytest.mark.anyio
@@ -223,9 +225,7 @@ async def test_the_end_is_told_to_everyone_who_waits(client, by_hand):
 
 
 async def test_closing_ends_what_is_under_way(addresses):
-    from moorage.kernel.client import Client
-
-    async with Client(addresses, "client", lambda: "1") as client:
+    async with zmq_client(addresses).client as client:
         asked = client.request("shell", INFO)
     with pytest.raises(MoorageError, match="closed"):
         await asked.done
@@ -445,6 +445,7 @@ async def test_what_was_published_before_anybody_listened_is_not_waited_for(by_h
     async with asyncio.TaskGroup() as group:
         ready = group.create_task(soon(client.ready()))
         request = await soon(by_hand.hear())
+        await soon(by_hand.sockets["iopub"].recv())  # our subscription
         await by_hand.publish("iopub_welcome", subscription="")
         await by_hand.reply(request, "kernel_info_reply")
         await ready
@@ -530,9 +531,9 @@ async def test_output_whose_number_is_missing_is_told(by_hand, client):
     async with asyncio.TaskGroup() as group:
         running = group.create_task(soon(client.execute("1")))
         request = await soon(by_hand.hear())
-        numbers = (f"kernel_1_{n}" for n in range(5000) if n != 77)
+        numbers = (f"kernel_1_{n}" for n in range(5000) if n != MANY + 77)
         by_hand.session._new_id = numbers.__next__
-        for _ in range(MANY):
+        for _ in range(2 * MANY):
             await by_hand.publish("stream", request, name="stdout", text=".")
         await finish(by_hand, request, order=("reply", "idle"))
         question = await soon(by_hand.hear())
@@ -540,4 +541,4 @@ async def test_output_whose_number_is_missing_is_told(by_hand, client):
         await by_hand.idle(question)
         result = await running
     assert (result.status, result.complete) == ("ok", False)
-    assert [output["text"] for output in result.outputs] == ["." * MANY, LOST]
+    assert [output["text"] for output in result.outputs] == ["." * 2 * MANY, LOST]

@@ -14,7 +14,10 @@ import pytest
 import moorage
 from moorage.discovery.kernelspec import names, native
 from moorage.errors import LaunchError, MoorageError, StartDeath, UsageError, WardenLost
-from moorage.kernel.pool import LaunchOptions, Pool
+from moorage.kernel.options import LoopOptions
+from moorage.kernel.pool import Pool
+from moorage.plan import pool as plan
+from moorage.plan.pool import Spare
 from moorage.process.local import shared_warden
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +37,7 @@ async def said(kernel, code: str) -> str:
 
 def test_its_options_are_those_of_launching() -> None:
     launching = set(inspect.signature(moorage.launch).parameters) - {"kernel_type"}
-    assert set(LaunchOptions.__annotations__) == launching
+    assert set(LoopOptions.__annotations__) == launching
     assert all(name in moorage.pool.__doc__ for name in launching)
 
 
@@ -53,6 +56,27 @@ async def test_a_kernel_is_given_once_and_another_takes_its_place() -> None:
             assert first.execution_count == 1
             await filled(pool, 1)
         assert one.process.exit_status is not None
+
+
+async def test_one_that_runs_nothing_is_replaced_all_the_same() -> None:
+    async with moorage.pool("python3", size=1) as pool:
+        await filled(pool, 1)
+        async with pool.launch():
+            await filled(pool, 1)
+
+
+async def test_another_is_started_once_the_first_cell_is_answered(monkeypatch) -> None:
+    monkeypatch.setattr(plan, "PUT_OFF", 3600)
+    async with moorage.pool("python3", size=1) as pool:
+        await filled(pool, 1)
+        started: list[Spare] = []
+        keep = pool._keep
+        monkeypatch.setattr(pool, "_keep", lambda spare: started.append(spare) or keep(spare))
+        async with pool.launch() as kernel:
+            assert not started
+            await kernel.execute("1 + 1")
+            await filled(pool, 1)
+            assert len(started) == 1
 
 
 async def test_a_kernel_is_put_where_it_is_wanted_and_stays_there_when_restarted(tmp_path) -> None:

@@ -6,97 +6,12 @@ import asyncio
 
 import pytest
 
-from moorage.kernel.published import MANY, Counts, Numbers
+from kernel.asked import message, missing
+from moorage.kernel.published import MANY, Counts
+from moorage.kernel.request import Request
 from moorage.wire.messages import Header, Message
 
 pytestmark = pytest.mark.anyio
-
-
-def message(msg_id, msg_type="stream", channel="iopub", **content):
-    return Message(channel, Header(msg_id, msg_type), content=content)
-
-
-async def missing(published, client, by_hand, **reply):
-    """Ask, and have the kernel answer the question if one is asked."""
-    asking = asyncio.ensure_future(published.missing(client))
-    hearing = asyncio.ensure_future(by_hand.hear())
-    await asyncio.wait([asking, hearing], timeout=60, return_when=asyncio.FIRST_COMPLETED)
-    if hearing.done():
-        request = hearing.result()
-        await by_hand.idle(request)
-        await by_hand.reply(request, request.msg_type.replace("request", "reply"), **reply)
-    else:
-        hearing.cancel()
-    async with asyncio.timeout(60):
-        return await asking, hearing.done() and not hearing.cancelled()
-
-
-@pytest.fixture
-async def subscribed(client, by_hand):
-    await by_hand.sockets["iopub"].recv_multipart()
-    return client
-
-
-# -- numbers ---------------------------------------------------------------------------------------
-
-
-async def test_every_number_is_there(subscribed, by_hand):
-    numbers = Numbers()
-    for n in range(3, 2 * MANY):
-        numbers.handle(message(f"a-b_7_{n}"))
-    numbers.handle(message(f"a-b_7_{2 * MANY + 1}", "execute_reply", "shell"))
-    numbers.handle(message(f"a-b_7_{2 * MANY}", "status"))
-    assert (await missing(numbers, subscribed, by_hand))[0] == 0
-
-
-async def test_a_number_that_is_missing_is_found_once(subscribed, by_hand):
-    numbers = Numbers()
-    for n in range(2 * MANY):
-        if n not in (700, 701):
-            numbers.handle(message(f"a-b_7_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (2, True)
-    for n in range(2 * MANY, 4 * MANY):
-        numbers.handle(message(f"a-b_7_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-
-
-async def test_after_a_few_messages_none_can_have_been_dropped(subscribed, by_hand):
-    numbers = Numbers()
-    for n in (1, 5):
-        numbers.handle(message(f"a-b_7_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-    for n in range(6, 2 * MANY):
-        numbers.handle(message(f"a-b_7_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-
-
-@pytest.mark.parametrize("name", ["{}", "x{}", "_{}", "a_{}x", "a_²{}", "a_" + "9" * 5000 + "{}"])
-async def test_ids_without_numbers_tell_nothing(subscribed, by_hand, name):
-    numbers = Numbers()
-    for n in range(0, 2 * MANY, 2):
-        numbers.handle(message(name.format(n)))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-
-
-async def test_a_child_that_publishes_has_numbers_of_its_own(subscribed, by_hand):
-    numbers = Numbers()
-    for n in range(2 * MANY):
-        numbers.handle(message(f"a-b_7_{n}"))
-        if n % 100 == 0:
-            numbers.handle(message(f"a-b_8_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-
-
-async def test_a_new_process_begins_anew(subscribed, by_hand):
-    numbers = Numbers()
-    numbers.handle(message("a-b_7_3"))
-    numbers.forget()
-    for n in range(90, 90 + 2 * MANY):
-        numbers.handle(message(f"a-b_9_{n}"))
-    assert await missing(numbers, subscribed, by_hand) == (0, False)
-
-
-# -- counts ----------------------------------------------------------------------------------------
 
 
 def answered(text):
@@ -143,3 +58,50 @@ async def test_after_a_few_messages_the_kernel_is_not_asked(subscribed, by_hand)
 )
 async def test_an_answer_that_cannot_be_read_tells_nothing(subscribed, by_hand, reply):
     assert await missing(flooded(10, 2), subscribed, by_hand, **reply) == (0, True)
+
+
+class Asked:
+    """A client whose kernel answers each question at once, with the next of ``answers``."""
+
+    def __init__(self, *answers):
+        self.answers = [*answers]
+        self.questions = 0
+
+    def request(self, channel, question, receive=None):
+        self.questions += 1
+        request = Request(Message("shell", Header("q", "execute_request")), receive, None)
+        if receive is not None:
+            receive(message("s", "status", execution_state="idle"))
+        reply = Message("shell", Header("r", "execute_reply"), content=answered(self.answers.pop(0)))
+        request.reply.set_result(reply)
+        request.settle(idle=True)
+        return request
+
+
+async def printed(counts, client, characters):
+    counts.begin(client)
+    await asyncio.sleep(0)
+    for _ in range(MANY):
+        counts.handle(message("a", text=""))
+    counts.handle(message("a", text="x" * characters))
+    return await counts.missing(client)
+
+
+async def test_what_was_published_and_dropped_before_a_request_is_not_held_against_it():
+    counts = Counts("it", shared=True)
+    client = Asked("(700, 3)", "(710, 3)", "(900, 3)", "(914, 4)", "(914, 4)", "(915, 4)")
+    assert await printed(counts, client, 10) == 0
+    assert await printed(counts, client, 10) == 5
+    assert await printed(counts, client, 1) == 0
+
+
+async def test_a_kernel_that_does_not_count_is_asked_once():
+    counts, client = Counts("it", shared=True), Asked("")
+    assert [await printed(counts, client, 10) for _ in range(2)] == [0, 0]
+    assert client.questions == 1
+
+
+async def test_a_kernel_of_our_own_is_asked_afterwards_alone():
+    client = Asked("(10, 0)")
+    assert await printed(Counts("it"), client, 10) == 0
+    assert client.questions == 1

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from moorage.discovery.kernelspec import KernelSpec
 from moorage.kernel.late_output import LateOutput
-from moorage.kernel.published import Counts, Numbers
-from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output, preparation, published
+from moorage.kernel.message_numbers import Numbers
+from moorage.kernel.published import Counts
+from moorage.kernel.quirks import (
+    ends_by_shell,
+    interrupt_mode,
+    late_output,
+    preparation,
+    preparation_for_another,
+    published,
+    published_elsewhere,
+)
+
+
+def spec(*argv):
+    return KernelSpec("k", argv, "K", "k")
 
 
 def test_deno_is_interrupted_by_message_whatever_its_kernelspec_says():
-    assert interrupt_mode("signal", {"implementation": "Deno kernel"}) == "message"
+    assert interrupt_mode(spec("deno", "jupyter"), {"implementation": "Deno kernel"}) == "message"
 
 
 def test_every_other_kernel_as_its_kernelspec_says():
     for stated in ("signal", "message"):
-        assert interrupt_mode(stated, {"implementation": "ipython"}) == stated
-        assert interrupt_mode(stated, {}) == stated
+        stating = replace(spec("x"), interrupt_mode=stated)
+        assert interrupt_mode(stating, {"implementation": "ipython"}) == stated
+        assert interrupt_mode(stating, {}) == stated
 
 
 def test_xeus_python_can_be_interrupted_while_a_cell_runs_and_no_other_kernel_is_touched():
@@ -67,25 +83,39 @@ def test_xeus_python_in_raw_mode_is_interrupted_where_python_runs():
     ],
 )
 def test_what_is_built_on_ipykernel_says_so(argv, info, built):
-    assert ends_by_shell(argv, info) is built
+    assert ends_by_shell(spec(*argv), info) is built
 
 
 def test_what_is_built_on_ipykernel_may_print_by_a_way_of_its_own():
     info = {"implementation": "Tee", "supported_features": ["kernel subshells"]}
-    assert late_output(("x",), info) == LateOutput()
+    assert late_output(spec("x"), info) == LateOutput()
 
 
 def test_output_that_may_be_late_is_waited_for():
-    assert late_output(("deno", "jupyter"), {"implementation": "Deno kernel"}).mark
-    assert late_output(("unknown",), {}) == LateOutput()
-    assert late_output(("R",), {"implementation": "IRkernel"}) is None
-    assert late_output(("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None
+    assert late_output(spec("deno", "jupyter"), {"implementation": "Deno kernel"}).mark
+    assert late_output(spec("unknown"), {}) == LateOutput()
+    assert late_output(spec("R"), {"implementation": "IRkernel"}) is None
+    assert late_output(spec("python", "-m", "bash_kernel"), {"implementation": "bash_kernel"}) is None
 
 
 def test_output_is_counted_where_the_publisher_may_drop_some():
-    assert isinstance(published(("xpython",), {"implementation": "xeus-python"}), Counts)
-    assert isinstance(published(("unknown",), {}), Numbers)
-    assert isinstance(published(("docker", "run", "x"), {"implementation": "ipython"}), Numbers)
+    assert isinstance(published(spec("xpython"), {"implementation": "xeus-python"}), Counts)
+    assert isinstance(published(spec("unknown"), {}), Numbers)
+    assert isinstance(published(spec("docker", "run", "x"), {"implementation": "ipython"}), Numbers)
     launcher = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-    assert published(launcher, {"implementation": "ipython"}) is None
-    assert published(("R",), {"implementation": "IRkernel"}) is None
+    assert published(spec(*launcher), {"implementation": "ipython"}) is None
+    assert published(spec("R"), {"implementation": "IRkernel"}) is None
+
+
+def test_kernels_of_other_programs_are_believed_to_drop_some_whatever_their_kernelspec():
+    launcher = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+    assert isinstance(published_elsewhere(spec(*launcher), {"implementation": "ipython"}, ()), Numbers)
+    assert isinstance(published_elsewhere(spec("R"), {"implementation": "IRkernel"}, ()), Numbers)
+    assert isinstance(published_elsewhere(spec(), {"implementation": "xeus-python"}, ()), Counts)
+
+
+def test_a_limit_that_was_lifted_is_lifted_for_a_later_client_too():
+    told = {"implementation": "IRkernel"}
+    assert preparation_for_another(told) == preparation(told)
+    assert preparation_for_another({"implementation": "xeus-python"}) is None
+    assert preparation_for_another({"implementation": "ipython"}) is None

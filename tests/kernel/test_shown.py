@@ -15,6 +15,7 @@ def ended(cause, code=None, signal=None):
 @pytest.mark.parametrize(
     ("status", "text"),
     [
+        (Running(1.0, 4711, "stopped (SIGSTOP)"), "<Kernel python3 stopped (SIGSTOP), pid 4711, ipc>"),
         (Running(since=1.0, pid=4711), "<Kernel python3 running, pid 4711, ipc>"),
         (Starting(since=1.0), "<Kernel python3 starting, ipc>"),
         (Lost(since=1.0), "<Kernel python3 lost, ipc>"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ ONE = RunningKernel("abcdefghij", Path("/r/k.json"), "ir", INFO, True, 12, 70.4,
 @pytest.mark.anyio
 async def test_a_kernel_that_does_not_answer_at_once_is_busy():
     assert await execution_states([ONE]) == {"abcdefghij": "busy"}  # at port 1 nothing ever answers
+
+
+@pytest.mark.anyio
+async def test_one_that_is_stopped_is_not_asked():
+    assert await execution_states([replace(ONE, stopped="stopped (SIGSTOP)")]) == {"abcdefghij": "stopped"}
 
 
 @pytest.mark.anyio

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from moorage.errors import KernelDied, LaunchError, MoorageError, StartDeath
-from moorage.kernel.client import Client
 from moorage.kernel.found import FoundLauncher
 from moorage.kernel.kernel import on_end
 from moorage.kernel.supervisor import Supervisor, last_words
-from moorage.plan.lifecycle import Exited, Lost, Registering
+from moorage.kernel.zmq_client import zmq_client
+from moorage.plan.lifecycle import Exited, Lost, Registering, Restarting, Running, Starting
+from moorage.plan.restart import RestartPolicy
 from moorage.process.base import LaunchSpec
 from moorage.process.local import LocalLauncher, shared_warden
 from moorage.tasks import beside
@@ -80,9 +81,12 @@ async def test_who_comes_after_the_end_is_told(launcher, addresses):
         called = asyncio.Event()
         on_end(supervisor, called.set)
         await called.wait()
-        async with Client(addresses, "c", lambda: "1") as client:
-            with pytest.raises(StartDeath, match=r"exit code 1.*no"):
-                supervisor.clients.attach(client, "session")
+        client, _, session = zmq_client(addresses)
+        with (
+            pytest.raises(StartDeath, match=r"exit code 1.*no"),
+            supervisor.clients.attached(client, session),
+        ):
+            pass
         with pytest.raises(KernelDied, match="cannot be restarted"):
             supervisor.restart()
 
@@ -232,3 +236,155 @@ async def test_what_was_called_when_it_ends_can_be_called_off(launcher):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert called == ["on"]
+
+
+# -- started again when it dies --------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def revived(code, launcher, *, greets=True, **policy):
+    """A process that has answered once, and is started again when it dies."""
+
+    async def greet():
+        supervisor.answer()
+        await asyncio.Event().wait()  # it is cancelled with its process
+
+    spec = python(code)
+    restarts = RestartPolicy(**{"first_pause": 0, **policy})
+    supervisor = Supervisor("spec/made", spec, launcher, restarts=restarts, greet=greet if greets else None)
+    async with asyncio.timeout(60), beside(supervisor.keep(), name="keep"):
+        await supervisor.started()
+        supervisor.answer()
+        yield supervisor
+
+
+def following(supervisor):
+    """A queue of the statuses to come."""
+    statuses = asyncio.Queue()
+    supervisor.subscribe(statuses.put_nowait)
+    return statuses
+
+
+async def until(statuses, kind):
+    while not isinstance(status := await statuses.get(), kind):
+        pass
+    return status
+
+
+async def test_a_process_that_dies_is_started_again_and_subscribers_hear_why_and_when(launcher):
+    async with revived("import time; time.sleep(1000)", launcher) as supervisor:
+        statuses, first = following(supervisor), supervisor.handle
+        first.send_signal(signal.SIGKILL)
+        restarting = await until(statuses, Restarting)
+        assert (restarting.pid, restarting.death.cause, restarting.death.signal) == (first.pid, "signal", 9)
+        assert restarting.at == restarting.since
+        assert isinstance(await statuses.get(), Starting)
+        assert isinstance(await statuses.get(), Registering)
+        running = await until(statuses, Running)
+        assert running.pid == supervisor.handle.pid != first.pid
+
+
+async def test_one_that_dies_too_often_is_given_up_with_reason_and_last_words(launcher):
+    async with revived("import sys; sys.exit('no licence')", launcher, most=2) as supervisor:
+        assert (await supervisor.wait()).code == 1
+        status = supervisor.status
+        assert status.gave_up == "it was restarted twice within 60 s of running"
+        assert "no licence" in status.last_output
+        assert not status.expected
+        assert "and is not started again: it was restarted twice" in str(supervisor.start_death())
+
+
+async def test_what_does_not_answer_again_is_killed_and_given_up(launcher):
+    code = "import time; time.sleep(1000)"
+    async with revived(code, launcher, greets=False, starts=2, answer_within=0.2) as supervisor:
+        supervisor.handle.send_signal(signal.SIGKILL)
+        await supervisor.wait()
+        assert supervisor.status.cause == "deadline"
+        assert supervisor.status.gave_up == "it has ended twice in a row before it answered"
+
+
+async def paused(supervisor):
+    """Wait until it has died and is to be started again in a long while."""
+    statuses = following(supervisor)
+    supervisor.handle.send_signal(signal.SIGKILL)
+    await until(statuses, Running)
+    supervisor.handle.send_signal(signal.SIGKILL)
+    status = await until(statuses, Restarting)
+    assert status.at > status.since + 1000
+    return statuses
+
+
+LONG = {"first_pause": 10_000, "longest_pause": 10_000}
+
+
+async def test_a_restart_by_hand_cuts_the_pause_short(launcher):
+    async with revived("import time; time.sleep(1000)", launcher, **LONG) as supervisor:
+        statuses = await paused(supervisor)
+        supervisor.restart()
+        await until(statuses, Running)
+        supervisor.handle.send_signal(signal.SIGKILL)  # and the policy begins anew: at once
+        await until(statuses, Running)
+
+
+@pytest.mark.parametrize("order", [{}, {"at_once": True}, {"for_deadline": True}])
+async def test_a_stop_in_the_pause_ends_it(launcher, order):
+    async with revived("import time; time.sleep(1000)", launcher, **LONG) as supervisor:
+        await paused(supervisor)
+        supervisor.stop(**order)
+        assert (await supervisor.wait()).signal == signal.SIGKILL
+        assert supervisor.status.expected == ("for_deadline" not in order)
+
+
+async def test_leaving_in_the_pause_tells_what_waits(launcher):
+    async with revived("import time; time.sleep(1000)", launcher, **LONG) as supervisor:
+        await paused(supervisor)
+    assert isinstance(supervisor.status, Lost)
+    with pytest.raises(MoorageError, match="no longer watched"):
+        await supervisor.wait()
+
+
+async def test_leaving_starts_nothing_again(launcher):
+    async with revived("import time; time.sleep(1000)", launcher) as supervisor:
+        pass
+    assert isinstance(supervisor.status, Exited)
+    assert supervisor.status.expected
+
+
+async def test_what_cannot_be_spoken_to_ends_with_what_prevented_it(launcher):
+    async def greet():
+        raise MoorageError("no more connections")
+
+    restarts = RestartPolicy()
+    supervisor = Supervisor("spec/made", sleeping(), launcher, restarts=restarts, greet=greet)
+    async with asyncio.timeout(60), beside(supervisor.keep(), name="keep"):
+        await supervisor.started()
+        supervisor.answer()
+        supervisor.restart()
+        with pytest.raises(MoorageError, match="no more connections"):
+            await supervisor.wait()
+        assert supervisor.handle.exit_status.signal == signal.SIGKILL
+
+
+async def test_what_cannot_be_launched_again_is_given_up_at_once(launcher):
+    class Once:
+        """Launches one process, and no other."""
+
+        @asynccontextmanager
+        async def launch(self, spec):
+            self.launch = refuse
+            async with launcher.launch(spec) as handle:
+                yield handle
+
+    @asynccontextmanager
+    async def refuse(spec):
+        raise LaunchError("the program has gone")
+        yield
+
+    async with asyncio.timeout(60):
+        supervisor = Supervisor("spec/made", sleeping(), Once(), restarts=RestartPolicy())
+        async with beside(supervisor.keep(), name="keep"):
+            await supervisor.started()
+            supervisor.answer()
+            supervisor.handle.send_signal(signal.SIGKILL)
+            with pytest.raises(LaunchError, match="the program has gone"):
+                await supervisor.wait()

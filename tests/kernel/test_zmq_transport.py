@@ -15,6 +15,7 @@ import zmq
 import zmq.asyncio
 
 from moorage.errors import MoorageError, ProtocolError
+from moorage.kernel import zmq_transport
 from moorage.kernel.zmq_transport import ZmqTransport
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
@@ -52,9 +53,33 @@ async def until(true):
             await asyncio.sleep(0.005)
 
 
+def transport_of(info, identity, receive):
+    transport = ZmqTransport(info, identity)
+    transport.on_frames(receive)
+    return transport
+
+
+def used():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def settled(info):
+    """Return how many descriptors are open once old ones are closed."""
+    async with transport_of(info, b"me", lambda *_: None):  # ZeroMQ's own threads keep theirs
+        pass
+    counts = deque([-1], maxlen=10)
+
+    def same():
+        counts.append(used())  # libzmq's own thread closes what is no longer needed, a little later
+        return len(counts) == counts.maxlen and len(set(counts)) == 1
+
+    await until(same)
+    return used()
+
+
 async def test_a_burst_larger_than_a_batch_arrives_whole_and_in_order(info, publisher):
     got = []
-    async with ZmqTransport(info, b"me", lambda _, frames: got.append(int(frames[0]))):
+    async with transport_of(info, b"me", lambda _, frames: got.append(int(frames[0]))):
         await publisher.recv()  # the subscription
         for number in range(2000):
             await publisher.send(b"%d" % number)
@@ -71,7 +96,7 @@ async def test_a_receiver_that_raises_costs_no_later_message(info, publisher):
         if frames[0] == b"bad":
             raise RuntimeError("receiver")
 
-    async with ZmqTransport(info, b"me", receive):
+    async with transport_of(info, b"me", receive):
         await publisher.recv()
         for word in (b"a", b"bad", b"c", b"bad", b"e"):
             await publisher.send(word)
@@ -88,7 +113,7 @@ async def test_a_receiver_may_close_the_transport(info, publisher):
         with pytest.raises(StopIteration):
             closing[0].send(None)
 
-    transport = ZmqTransport(info, b"me", receive)
+    transport = transport_of(info, b"me", receive)
     await transport.__aenter__()
     await publisher.recv()
     await publisher.send(b"x")
@@ -101,7 +126,7 @@ async def test_replies_between_sends_are_not_stuck_behind_the_edge(info, router)
     """Every send and every receive may swallow the wake-up of what arrived meanwhile."""
     got = []
 
-    async with ZmqTransport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+    async with transport_of(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
 
         async def echo():
             for _ in range(500):
@@ -118,7 +143,7 @@ async def test_replies_between_sends_are_not_stuck_behind_the_edge(info, router)
 
 
 async def test_sending_to_nobody_never_blocks(info):
-    async with ZmqTransport(info, b"me", lambda *_: None) as transport:
+    async with transport_of(info, b"me", lambda *_: None) as transport:
         async with asyncio.timeout(5):
             for _ in range(10_000):
                 transport.send("shell", [b"x" * 100])
@@ -131,7 +156,7 @@ async def test_sending_to_what_is_no_kernel_never_blocks(tmp_path):
     with zmq.asyncio.Context() as context, context.socket(zmq.PUB) as foreign:
         foreign.linger = 0
         foreign.bind(info.url("shell"))
-        async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(10):
+        async with transport_of(info, b"me", lambda *_: None) as transport, asyncio.timeout(10):
             # Who of the two hangs up first decides whether libzmq connects again or gives up.
             with suppress(ProtocolError):
                 for _ in range(100):
@@ -147,7 +172,7 @@ async def test_a_listener_that_is_not_even_zeromq_never_blocks(tmp_path):
         foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         foreign.bind(("127.0.0.1", info.shell_port))
         foreign.listen()
-        async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+        async with transport_of(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
             for _ in range(100):
                 transport.send("shell", [b"x"])
     meeting.close()
@@ -158,7 +183,7 @@ async def test_what_was_said_before_hanging_up_is_heard(info):
     with zmq.asyncio.Context() as context:
         publisher = context.socket(zmq.XPUB)
         publisher.bind(info.url("iopub"))
-        async with ZmqTransport(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
+        async with transport_of(info, b"me", lambda _, frames: got.append(frames[0])) as transport:
             await publisher.recv()
             for number in range(1000):
                 await publisher.send(b"%d" % number)
@@ -168,22 +193,22 @@ async def test_what_was_said_before_hanging_up_is_heard(info):
 
 
 async def test_hearing_out_ends_although_the_line_stays_open(info, publisher):
-    async with ZmqTransport(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
+    async with transport_of(info, b"me", lambda *_: None) as transport, asyncio.timeout(5):
         await publisher.recv()
         await transport.receive_rest(0.05)
 
 
 async def test_more_sockets_than_libzmq_allows_by_itself(info):
-    async with ZmqTransport(info, b"me", lambda *_: None):
+    async with transport_of(info, b"me", lambda *_: None):
         assert zmq.Context.instance().get(zmq.MAX_SOCKETS) > 1023
 
 
 async def test_no_descriptor_is_left(info, router, publisher):
-    async with ZmqTransport(info, b"me", lambda *_: None):
+    async with transport_of(info, b"me", lambda *_: None):
         pass
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
-        async with ZmqTransport(info, b"me%d" % number, lambda *_: None) as transport:
+        async with transport_of(info, b"me%d" % number, lambda *_: None) as transport:
             transport.send("shell", [b"x"])
             await router.recv_multipart()
     # libzmq's own thread closes them.
@@ -193,19 +218,7 @@ async def test_no_descriptor_is_left(info, router, publisher):
 async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
     resource = pytest.importorskip("resource")
 
-    def used():
-        return len(list(Path("/proc/self/fd").iterdir()))
-
-    async with ZmqTransport(info, b"me", lambda *_: None):  # ZeroMQ's own threads keep theirs
-        pass
-    counts = deque([-1], maxlen=10)
-
-    def settled():
-        counts.append(used())  # libzmq's own thread closes what is no longer needed, a little later
-        return len(counts) == counts.maxlen and len(set(counts)) == 1
-
-    await until(settled)
-    before = used()
+    before = await settled(info)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before + 50, limits[1]))
     filling = []
@@ -216,7 +229,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
         for _ in range(3):
             os.close(filling.pop())
             with pytest.raises(MoorageError, match="no more connections"):
-                async with ZmqTransport(info, b"me", lambda *_: None):
+                async with transport_of(info, b"me", lambda *_: None):
                     pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -228,7 +241,7 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
 async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(info):
     told = []
     with zmq.asyncio.Context() as context:
-        async with ZmqTransport(info, b"me", lambda *_: None) as transport:
+        async with transport_of(info, b"me", lambda *_: None) as transport:
             transport.on_line(told.append)
             for _ in range(2):
                 socket = context.socket(zmq.XPUB)
@@ -246,13 +259,61 @@ async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(inf
 
 async def test_what_is_dropped_unsent_reaches_no_later_listener(info):
     """A kernel that is started again would else run what the one before it was asked."""
-    async with ZmqTransport(info, b"me", lambda *_: None) as transport:
+    async with transport_of(info, b"me", lambda *_: None) as transport:
         transport.send("shell", [b"old"])
-        transport.drop_unsent()
+        await transport.drop_unsent()
         transport.send("shell", [b"new"])
         with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as kernel:
             kernel.linger = 0
             kernel.bind(info.url("shell"))
             async with asyncio.timeout(10):
                 assert (await kernel.recv_multipart())[1:] == [b"new"]
-    transport.drop_unsent()  # closed already: nothing happens
+    await transport.drop_unsent()  # closed already: nothing happens
+
+
+async def test_dropping_waits_for_the_thread_of_libzmq_that_may_still_connect(info, monkeypatch):
+    ended, come = [], zmq_transport._SocketEnd.come
+
+    async def noted(end):
+        await come(end)
+        ended.append(end._come.done())
+
+    monkeypatch.setattr(zmq_transport._SocketEnd, "come", noted)
+    async with transport_of(info, b"me", lambda *_: None) as transport:
+        transport.send("control", [b"old"])
+        async with asyncio.timeout(10):
+            await transport.drop_unsent()
+    assert ended == [True] * 3
+
+
+@pytest.mark.parametrize("library", [zmq, zmq.asyncio])
+async def test_a_socket_that_is_closed_now_sends_nothing_more(info, library):
+    with library.Context() as context:
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 60_000
+        socket.connect(info.url("control"))
+        sent = socket.send(b"old")
+        if library is zmq.asyncio:
+            await sent
+        async with asyncio.timeout(10):
+            await zmq_transport.close_now(socket)
+        assert socket.closed
+        with zmq.Context() as other, other.socket(zmq.ROUTER) as kernel:
+            kernel.linger = 0
+            kernel.bind(info.url("control"))
+            assert not kernel.poll(500)
+
+
+async def test_dropping_can_be_cancelled_and_done_again(info, monkeypatch):
+    async def never(end):
+        await asyncio.Event().wait()
+
+    before = await settled(info)
+    async with transport_of(info, b"me", lambda *_: None) as transport:
+        with monkeypatch.context() as patched:
+            patched.setattr(zmq_transport._SocketEnd, "come", never)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(transport.drop_unsent(), 0.01)
+        async with asyncio.timeout(10):
+            await transport.drop_unsent()
+    await until(lambda: used() <= before)

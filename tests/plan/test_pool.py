@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from moorage.plan.clock import Tick, WakeAt
 from moorage.plan.pool import (
     LONGEST_PAUSE,
+    PUT_OFF,
     Failed,
     Give,
     PoolPlan,
     RefuseWish,
     Resized,
+    Settled,
     SpareDied,
     SpareReady,
     StartSpare,
@@ -40,7 +42,13 @@ def after(*events) -> PoolPlan:
         (OPEN, Resized(3), [StartSpare(3)]),
         (OPEN, Resized(0), []),
         (FULL, Resized(0), []),
-        (FULL, Wanted(7), [Give(1, 7), StartSpare(3)]),
+        (FULL, Wanted(7), [Give(1, 7), WakeAt(PUT_OFF)]),
+        ((*FULL, Wanted(7)), Settled(1), [StartSpare(3)]),
+        ((*FULL, Wanted(7), Settled(1)), Settled(1), []),
+        ((*FULL, Wanted(7)), Wanted(8), [Give(2, 8), WakeAt(PUT_OFF)]),
+        ((*FULL, Wanted(7), Wanted(8)), Wanted(9), [StartSpare(3), StartSpare(4), StartSpare(5)]),
+        ((*FULL, Wanted(7)), Resized(3), [StartSpare(3)]),
+        (FULL, Settled(1), []),
         (OPEN, Wanted(7), [StartSpare(3)]),
         ((), Wanted(7), [StartSpare(1)]),
         (WAITING, SpareReady(2), [Give(2, 7)]),
@@ -75,6 +83,14 @@ def test_starts_that_fail_in_a_row_come_ever_later_and_one_that_succeeds_ends_th
     assert pool.handle(SpareDied(start.spare), now) == [WakeAt(now + 0.5)]
 
 
+def test_a_replacement_is_put_off_so_long_and_no_longer() -> None:
+    pool = after(*FULL)
+    assert pool.handle(Wanted(7), 1.0) == [Give(1, 7), WakeAt(1 + PUT_OFF)]
+    assert pool.handle(Tick(), 1 + PUT_OFF / 2) == []
+    assert pool.handle(Tick(), 1 + PUT_OFF) == [StartSpare(3)]
+    assert pool.handle(Settled(1), 2.0) == []
+
+
 def test_a_wish_is_worth_a_try_during_a_back_off() -> None:
     pool = PoolPlan()
     pool.handle(Resized(1), 0.0)
@@ -89,6 +105,7 @@ EVENTS = st.lists(
         st.builds(SpareReady, st.integers(1, 12)),
         st.builds(Failed, st.integers(1, 12)),
         st.builds(SpareDied, st.integers(1, 12)),
+        st.builds(Settled, st.integers(1, 12)),
         st.just(Tick()),
     ),
     max_size=60,

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from limited_group import limited_group
 from moorage.errors import LaunchError, WardenLost
 from moorage.process import procfs
 from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden
+from moorage.process.options import ProcessOptions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")]
 
@@ -75,6 +77,17 @@ async def test_a_program_is_looked_up_on_the_childs_path(launcher, tmp_path):
     async with launcher.launch(LocalSpec(("only-here",), "/", {"PATH": str(tmp_path)})) as handle:
         assert (await handle.wait()).code == 0
         assert handle.output() == "found\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root starts others' processes")
+async def test_a_program_is_looked_up_though_the_user_may_not_read_the_library_of_this_python(launcher):
+    """os.execvpe imports a module for that, in the process that is another user's already."""
+    process = ProcessOptions(user="nobody")
+    async with launcher.launch(
+        LocalSpec(("id", "-u"), "/", {"PATH": "/usr/bin:/bin"}, process=process)
+    ) as handle:
+        assert (await handle.wait()).code == 0
+        assert handle.output() == "65534\n"
 
 
 async def test_arguments_directory_and_environment_arrive_intact(launcher, tmp_path):
@@ -377,30 +390,11 @@ async def test_thirty_short_lives_ten_at_a_time(launcher, spec):
 MEMORY = Path("/sys/fs/cgroup/memory")
 
 
-def _limited_group() -> Path:
-    """Make a control group with a limit of 60 MB, or skip."""
-    own = procfs.oom_file(os.getpid())
-    if own is None or os.geteuid() != 0:
-        pytest.skip("no memory controller that this user may use")
-    group = Path(own).parent / f"moorage-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        limit = next(name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists())
-        (group / limit).write_text(str(60_000_000))
-        for name in ("memory.memsw.limit_in_bytes", "memory.swap.max"):
-            if (group / name).exists():
-                (group / name).write_text(str(60_000_000 if "memsw" in name else 0))
-    except (OSError, StopIteration) as error:
-        if group.exists():
-            group.rmdir()
-        pytest.skip(f"a control group cannot be limited here: {error}")
-    return group
-
-
 DRIVER = """
 import asyncio, json, os, sys
 from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher, Warden
+from moorage.process.options import ProcessOptions
 async def main():
     async with Warden.open() as warden:
         for code in ("x = b'x' * 200_000_000", "import os; os.kill(os.getpid(), 9)"):
@@ -413,7 +407,7 @@ asyncio.run(main())
 
 
 async def test_out_of_memory_is_said_only_when_the_counter_says_so():
-    group = _limited_group()
+    group = limited_group(f"moorage-test-{os.getpid()}")
     try:
         command = [
             "sh",

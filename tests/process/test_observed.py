@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from command import until
 from moorage.process.base import ExitStatus
 from moorage.process.observed import named_by, names, watching
 
@@ -154,12 +155,14 @@ async def test_a_group_of_somebody_else_is_not(start, path, tmp_path):
     assert leader.returncode == 0
 
 
-async def test_what_it_catches(start, path):
-    handles = "import signal, time\nsignal.signal(15, print)\nprint(1, flush=True)\ntime.sleep(3600)"
-    with watching(start(handles).pid, path) as stranger:
-        assert stranger.catches(signal.SIGINT)  # CPython's own
-        assert stranger.catches(signal.SIGTERM)
-        assert not stranger.catches(signal.SIGUSR1)
+async def test_whether_it_is_stopped(start, path):
+    with watching(start("print('on', flush=True)\nimport time; time.sleep(3600)").pid, path) as stranger:
+        assert not stranger.standstill()
+        os.kill(stranger.pid, signal.SIGSTOP)
+        assert until(stranger.standstill)
+        stranger.send_signal(signal.SIGKILL)
+        await stranger.wait()
+        assert not stranger.standstill()
 
 
 async def test_nobody(start, path):

@@ -103,6 +103,7 @@ async def test_a_third_partys_type_and_its_launcher(tmp_path, monkeypatch):
 import sys
 from dataclasses import replace
 from moorage.discovery import KernelSpec, KernelType, from_blocking
+from moorage.places.here import Here
 
 class Around:
     def __init__(self, inner):
@@ -112,7 +113,8 @@ class Around:
 
 def look(around):
     argv = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
-    return [KernelType(KernelSpec("python", argv, "W", "python", provider="wrapped", launcher=Around))]
+    place = Here(wrap=Around)
+    return [KernelType(KernelSpec("python", argv, "W", "python", provider="wrapped", place=place))]
 
 provider = from_blocking("wrapped", look)
 """)

@@ -86,8 +86,9 @@ def shown(kernel: blocking.Kernel, cell: str) -> list[dict[str, Any]]:
     """What a cell shows, without what names this very kernel."""
     result = kernel.execute(cell)
     text = json.dumps([result.status, result.outputs])
+    # Not within a picture: a small number may be part of what base64 makes of it.
+    text = re.sub(rf"(?<![A-Za-z0-9+]){kernel.process.pid}(?![A-Za-z0-9+])", "PID", text)
     for own, name in (
-        (str(kernel.process.pid), "PID"),
         (Path(kernel.connection_file).parent.name, "DIRECTORY"),
         (
             kernel.execute("import os; os.environ['MOORAGE_LAUNCH']").outputs[0]["data"]["text/plain"][1:-1],
@@ -148,7 +149,8 @@ class TestWhatDiffers:
     def test_modules(self, both: dict[str, list[Any]]) -> None:
         spawned, forked = map(set, both["modules"])
         assert spawned - forked == set()
-        assert {name.partition(".")[0] for name in forked - spawned} == MORE_MODULES - spawned
+        more = {name.partition(".")[0] for name in forked - spawned}
+        assert more - {"ctypes"} == MORE_MODULES - spawned  # Python 3.14 loads less of ctypes
 
     def test_frozen_objects(self, kernels: tuple[blocking.Kernel, ...]) -> None:
         spawned, *forked = (value(kernel, "gc.get_freeze_count()") for kernel in kernels)
@@ -159,11 +161,6 @@ class TestWhatDiffers:
     ) -> None:
         hashes = [value(kernel, "hash('moorage'), id(sys)") for kernel in kernels]
         assert hashes[1] == hashes[2] != hashes[0]
-
-    def test_the_outermost_frames_are_the_templates(self, kernels: tuple[blocking.Kernel, ...]) -> None:
-        code = "[one.name for one in traceback.extract_stack()][:{}]"
-        assert value(kernels[1], code.format(3)) == ["<module>", "main", "_run_module_as_main"]
-        assert value(kernels[0], code.format(1)) == ["_run_module_as_main"]
 
 
 def test_sigint_interrupts_the_same(kernels: tuple[blocking.Kernel, ...]) -> None:

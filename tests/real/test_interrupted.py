@@ -60,9 +60,23 @@ def test_twice_ends_at_once_whatever_the_kernel_does(moorage: Command):
     assert (moorage.cwd / "rendered/a.ipynb").exists()
 
 
+SLOW_END = script("import atexit, time\natexit.register(time.sleep, 600)\nprint('finished')")
+
+
+def test_what_is_in_place_counts_when_a_run_is_ended_at_once(moorage: Command):
+    write(moorage.cwd, {"a.py": SLOW_END})
+    with (moorage.cwd / "log").open("w+") as log:
+        process = moorage.start("render", "a.py", stdout=log, stderr=log)
+        assert until((moorage.cwd / "rendered/a.ipynb").exists, 60)
+        process.send_signal(signal.SIGINT)
+        assert until(lambda: "waiting for 1 kernel" in (moorage.cwd / "log").read_text())
+        process.send_signal(signal.SIGINT)
+        moorage.ended(process)
+        assert "1 of 1 notebook is done and kept in rendered" in (moorage.cwd / "log").read_text()
+
+
 def test_what_is_in_place_counts_although_its_kernel_had_not_ended(moorage: Command):
-    slow_end = script("import atexit, time\natexit.register(time.sleep, 600)\nprint('finished')")
-    write(moorage.cwd, {"a.py": slow_end})
+    write(moorage.cwd, {"a.py": SLOW_END})
     process = moorage.start("render", "a.py", "--json", "-")
     assert until((moorage.cwd / "rendered/a.ipynb").exists, 60)
     process.send_signal(signal.SIGINT)

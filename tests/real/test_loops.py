@@ -124,7 +124,7 @@ print(asyncio.run(one()))
 from moorage.process import procfs
 found = [open(f"/proc/{pid}/cmdline").read() for pid in procfs.roots(procfs.table(), os.getpid())]
 assert any("warden/main.py" in words for words in found)
-assert not any("template/main.py" in words for words in found)
+assert not any("moorage_template" in words for words in found)
 moorage.close()
 assert not procfs.roots(procfs.table(), os.getpid())
 """

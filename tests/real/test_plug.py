@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from command import Command, until, write
+from moorage.discovery.kernelspec import names
 
 pytestmark = pytest.mark.real
 
@@ -138,10 +139,13 @@ def test_a_kernel_that_dies_while_starting_is_an_error_with_its_last_words(
     assert "died while starting: exit code 1 (E-START). no such thing." in done.stderr
 
 
-def test_nothing_is_left_of_a_tool_that_was_killed(moorage: Command) -> None:
+@pytest.mark.parametrize("kernel", ["python3", "xpython"])
+def test_nothing_is_left_of_a_tool_that_was_killed(moorage: Command, kernel: str) -> None:
+    if kernel not in names():
+        pytest.skip(f"{kernel} is not installed")
     family = "import os, subprocess, time\nsubprocess.Popen(['setsid', 'sleep', '600'])\n"
     family += "open('up', 'w').close()\ntime.sleep(600)"
-    write(moorage.cwd, {"in.ipynb": notebook(family)})
+    write(moorage.cwd, {"in.ipynb": notebook(family, kernel=kernel)})
     runtime = moorage.cwd / "runtime"
     runtime.mkdir()
     # jupyter_client takes either, as it is used.

@@ -194,7 +194,7 @@ def test_the_second_kernel_of_a_server_is_forked(moorage: Command, server: Serve
     parents = [int(notebook.run("print(os.getppid())")) for notebook in notebooks]
     assert len(set(pids)) == 3
     assert len(set(parents)) == 1
-    assert any("template/main.py" in each for each in moorage.left())
+    assert any("moorage_template" in each for each in moorage.left())
     for kernel in kernels:
         server.ask("DELETE", f"/api/kernels/{kernel}")
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

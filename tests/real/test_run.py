@@ -62,6 +62,28 @@ def test_a_question_is_answered_from_standard_input(moorage: Command):
     assert "there is none" in moorage("run", "python3", "-c", "input()", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (("--timeout", "1"), "input('Who? ')", "did not end within 1 s"),
+        (
+            (),
+            "import os, threading; threading.Timer(0.5, os.kill, (os.getpid(), 9)).start(); input('Who? ')",
+            "the kernel died: killed by SIGKILL",
+        ),
+    ],
+    ids=["deadline", "death"],
+)
+def test_a_question_ends_with_the_deadline_and_with_the_kernel(moorage: Command, flags, code, said):
+    reading, writing = os.pipe()  # held open: an answer might still come
+    try:
+        done = moorage.ended(moorage.start("run", "python3", *flags, "-c", code, stdin=reading), code=1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert said in done.stderr
+
+
 def test_json_is_one_document(moorage: Command):
     done = moorage("run", "python3", "--json", "-c", "print(1)\n2", code=0)
     told = json.loads(done.stdout)

@@ -38,8 +38,8 @@ def tree(folder: Path, bad: str, goods: int = 4) -> None:
     "bad",
     [
         "os.kill(warden, signal.SIGSTOP)",
-        "for pid in children(warden, 'template/main.py'): os.kill(pid, signal.SIGSTOP)",
-        "for pid in children(warden, 'template/main.py')[:1]: os.kill(pid, signal.SIGSTOP)",
+        "for pid in children(warden, 'moorage_template'): os.kill(pid, signal.SIGSTOP)",
+        "for pid in children(warden, 'moorage_template')[:1]: os.kill(pid, signal.SIGSTOP)",
     ],
     ids=["the warden", "template and spares", "one of them"],
 )

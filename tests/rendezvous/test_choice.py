@@ -14,17 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.errors import UsageError
+from moorage.kinds import kind_of
 from moorage.rendezvous import choice
-from moorage.rendezvous.choice import (
-    check,
-    choose,
-    dialect_of,
-    known_as,
-    make,
-    registers,
-    spare,
-    ways,
-)
+from moorage.rendezvous.choice import decide, dialect_of, known_as, make, registers
 from moorage.rendezvous.memory import Memory
 
 IPYKERNEL = ("/opt/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -41,6 +33,10 @@ class Spec:
     protocol_version: str = ""
     resource_dir: Path | None = None
 
+    @property
+    def kind(self):
+        return kind_of(self.argv, self.display_name)
+
 
 @pytest.fixture(autouse=True)
 def remembered(tmp_path, monkeypatch):
@@ -53,9 +49,12 @@ def remembered(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (Spec(IPYKERNEL), ("ipc",)),
-        (Spec(IPYKERNEL, protocol_version="5.5"), ("ipc",)),  # ipykernel 7.2 says so and does not register
-        (Spec(IPYKERNEL, protocol_version="5.6"), ("handshake", "ipc")),
+        (Spec(IPYKERNEL), ("ipc", "hold")),
+        (
+            Spec(IPYKERNEL, protocol_version="5.5"),
+            ("ipc", "hold"),
+        ),  # ipykernel 7.2 says so and does not register
+        (Spec(IPYKERNEL, protocol_version="5.6"), ("handshake", "ipc", "hold")),
         (Spec(XPYTHON), ("handshake", "hold")),
         (Spec(("/opt/bin/xpython", "-f", "x")), ("handshake", "hold")),
         (Spec(ARK), ("handshake", "hold")),
@@ -83,32 +82,64 @@ def remembered(tmp_path, monkeypatch):
     ids=str,
 )
 def test_auto(spec, expected):
-    assert ways(spec) == expected
-    assert choose(spec) == expected[0]
+    assert decide(spec) == expected
+
+
+PATH = {"moorage": {"rendezvous": "ipc"}}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ports are held on Linux")
 @pytest.mark.parametrize(
-    ("spec", "wanted", "expected"),
+    ("spec", "given", "expected"),
     [
-        (Spec(IPYKERNEL), "auto", ("hold",)),
-        (Spec(IPYKERNEL, protocol_version="5.6"), "auto", ("hold",)),
-        (Spec(IPYKERNEL), "ipc", ()),
-        (Spec(IPYKERNEL, metadata={"moorage": {"rendezvous": "ipc"}}), "auto", ()),
-        (Spec(), "auto", ()),
+        (Spec(IPYKERNEL), (), ("ipc", "hold")),
+        (Spec(IPYKERNEL, metadata=PATH), (), ("ipc",)),
+        (Spec(IPYKERNEL), ("own network",), ("ipc",)),
+        (Spec(), ("own network",), ("ipc",)),
+        (Spec(ARK), ("own network",), ("ipc",)),
+        (Spec(IPYKERNEL), ("another user",), ("ipc",)),
+        (Spec(IPYKERNEL), ("another user", "own network"), ("ipc",)),
+        (Spec(XPYTHON), ("another user",), ("hold",)),
+        (Spec(metadata={"moorage": {"rendezvous": "self-bind"}}), ("another user",), ("hold",)),
+        (Spec(IPYKERNEL), ("fixed addresses",), ("ipc", "hold")),
+        (Spec(XPYTHON), ("fixed addresses",), ("hold",)),
+        (Spec(IPYKERNEL), ("ports alone",), ("hold",)),
+        (Spec(IPYKERNEL, protocol_version="5.6"), ("ports alone",), ("handshake", "hold")),
+        (Spec(IPYKERNEL, protocol_version="5.6"), ("ports alone", "fixed addresses"), ("hold",)),
+        (Spec(XPYTHON), ("ports alone",), ("handshake", "hold")),
+        (Spec(XPYTHON), ("sockets alone",), ("ipc",)),
+        (Spec(), (), ("hold",)),
     ],
     ids=str,
 )
-def test_ports_are_left_where_ipc_was_not_asked_for(spec, wanted, expected):
-    assert spare(spec, wanted, ways(spec, wanted)) == expected
+def test_what_else_bears_on_it(spec, given, expected):
+    assert decide(spec, "auto", given) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "way", "says"),
+    [
+        *(("own network", way, "with isolation") for way in ("handshake", "self-bind", "hold")),
+        *(("another user", way, "for a kernel of another user") for way in ("handshake", "self-bind")),
+        *(("fixed addresses", way, "with the address") for way in ("handshake", "self-bind")),
+    ],
+)
+def test_what_is_insisted_on_and_cannot_be_is_told(condition, way, says):
+    with pytest.raises(UsageError, match=f"the {way} rendezvous cannot be used {says}"):
+        decide(Spec(IPYKERNEL), way, [condition])
+
+
+def test_insisting_on_sockets_counts_where_ports_are_expected():
+    assert decide(Spec(IPYKERNEL), "ipc", ["ports alone"]) == ("ipc",)
+    assert decide(Spec(IPYKERNEL), "hold", ["sockets alone"]) == ("ipc",)
 
 
 def test_what_worked_is_remembered(remembered):
     remembered.remember(known_as(Spec(XPYTHON)), "registers")
-    assert ways(Spec(XPYTHON)) == ("handshake",)
+    assert decide(Spec(XPYTHON)) == ("handshake",)
     remembered.remember(known_as(Spec(XPYTHON)), "does not register")
-    assert ways(Spec(XPYTHON)) == ("hold",)
-    assert ways(Spec(XPYTHON), "handshake") == ("handshake",), "a required rendezvous is used"
+    assert decide(Spec(XPYTHON)) == ("hold",)
+    assert decide(Spec(XPYTHON), "handshake") == ("handshake",), "a required rendezvous is used"
 
 
 def test_a_kernelspec_that_was_mended_is_tried_anew(remembered, tmp_path):
@@ -116,11 +147,11 @@ def test_a_kernelspec_that_was_mended_is_tried_anew(remembered, tmp_path):
     file.write_text("{}")
     spec = Spec(protocol_version="5.6", resource_dir=tmp_path)
     remembered.remember(known_as(spec), "does not register")
-    assert ways(spec) == ("hold",)
-    assert ways(replace(spec, metadata={"env": "corrected"})) == ("handshake", "hold")
-    assert ways(replace(spec, protocol_version="5.7")) == ("handshake", "hold")
+    assert decide(spec) == ("hold",)
+    assert decide(replace(spec, metadata={"env": "corrected"})) == ("handshake", "hold")
+    assert decide(replace(spec, protocol_version="5.7")) == ("handshake", "hold")
     os.utime(file, ns=(1, 1))
-    assert ways(spec) == ("handshake", "hold")
+    assert decide(spec) == ("handshake", "hold")
 
 
 @pytest.mark.parametrize(
@@ -142,15 +173,13 @@ def test_the_dialect(spec, dialect):
 
 @pytest.mark.parametrize("way", ["ipc", "hold", "self-bind", "handshake"])
 def test_what_is_insisted_on(way):
-    assert choose(Spec(IPYKERNEL), way) == way
+    assert decide(Spec(IPYKERNEL), way) == (way,)
 
 
 @pytest.mark.parametrize(("argv", "way"), [(XPYTHON, "ipc"), (XPYTHON, "self-bind"), ((), "self-bind")])
 def test_what_cannot_work_is_refused_before_anything_is_done(argv, way):
-    with pytest.raises(UsageError):
-        check(argv, way)
-    with pytest.raises(UsageError):
-        choose(Spec(argv), way)
+    with pytest.raises(UsageError, match=f"cannot use the {way} rendezvous"):
+        decide(Spec(argv), way)
 
 
 @pytest.mark.anyio
@@ -169,4 +198,4 @@ async def test_ark_is_given_its_own_form_of_file(directory):
 def test_any_kernelspec_gets_one(version, metadata):
     spec = Spec(protocol_version=version, metadata=metadata)
     registers(spec)
-    assert ways(spec)
+    assert decide(spec)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from contextlib import closing
 
 import pytest
 
 from moorage import kernelside
-from moorage.errors import DeadlineExceeded, ProtocolError
+from moorage.errors import DeadlineExceeded, LaunchError, ProtocolError
 from moorage.rendezvous.files import read_connection_file, write_connection_file
 from moorage.rendezvous.handshake import HandshakeRendezvous
 from moorage.rendezvous.registration import shared_registrar
@@ -42,6 +43,20 @@ async def test_the_file_is_private_and_asks_for_registration(meeting):
     assert not set(content(meeting)) & set(PORTS)
     assert content(meeting)["kernel_name"] == "some"
     Terms.from_dict(content(meeting))
+
+
+async def test_a_kernel_may_listen_at_another_address_than_it_registers_at(directory):
+    there = HandshakeRendezvous(directory, b"secret", ip="127.0.0.2", registration_ip="127.0.0.1")
+    with closing(there):
+        terms = Terms.from_dict(content(there))
+        assert (terms.ip, terms.registration_ip) == ("127.0.0.2", "127.0.0.1")
+        await register(there.connection_file)
+        assert (await there.addresses()).ip == "127.0.0.2"
+    with pytest.raises(LaunchError, match="has one address"):
+        HandshakeRendezvous(
+            directory, b"secret", dialect="posit", ip="127.0.0.2", registration_ip="127.0.0.1"
+        )
+    assert list(directory.iterdir()) == []
 
 
 async def test_the_kernel_registers_and_others_can_attach(meeting):

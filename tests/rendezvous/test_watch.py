@@ -55,6 +55,16 @@ async def test_cancelling_is_safe_and_nothing_stays_open(directory, way):
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+async def test_one_that_lingers_closes_its_descriptor_a_moment_later(directory):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    async with DirectoryWatch(directory, lingers=True) as watch, asyncio.timeout(10):
+        (directory / "a").touch()
+        await watch.changed()
+    async with asyncio.timeout(60):
+        while len(list(Path("/proc/self/fd").iterdir())) > before:
+            await asyncio.sleep(0)
+
+
 async def test_a_directory_that_is_not_there_is_looked_at_again(directory):
     async with DirectoryWatch(directory / "absent") as watch, asyncio.timeout(10):
         await watch.changed()

@@ -19,6 +19,7 @@ from moorage.discovery import (
     kernelspec_provider,
 )
 from moorage.discovery import running as runs
+from moorage.discovery.cache import NamedPlace
 from moorage.testing import check_provider
 
 SPEC = KernelSpec("box", (sys.executable, "{connection_file}"), "Box", "box", provider="my")
@@ -62,6 +63,7 @@ def test_a_small_one_conforms_whether_made_or_to_be_made():
         ([spec(name="a\nb")], "printed"),
         ([spec(argv=())], "a command"),
         ([spec(argv=("x",))], "the connection file"),
+        ([spec(place=NamedPlace("the box"))], "how addresses are agreed on"),
         ([spec(language="")], "a language"),
         ([spec(resource_dir=Path("/nowhere/at/all"))], "resource folders"),
         ([replace(BOX, stale=True)], "stale"),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from moorage.cli.complaints import FAILED, OK
-from moorage.cli.stdio import json_text
-from moorage.cli.table import plain
 from moorage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage kernels check``."""
     import asyncio
 
-    from moorage.cli.table import Screen
+    from moorage.cli.table import Screen, plain
     from moorage.testing.kernel import check_kernel
 
     if options.starts < 0:
@@ -79,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
 
 def check_lines(check: Check, screen: Screen) -> list[str]:
     """Return one check as lines: its outcome, its name, and why."""
+    from moorage.cli.table import plain
+
     lines = [f"{screen.styled(f'{check.outcome:<7}', _STYLES[check.outcome])}  {check.name}"]
     if check.why:
         lines.append(
@@ -89,6 +88,8 @@ def check_lines(check: Check, screen: Screen) -> list[str]:
 
 def summary(verdict: Verdict, seconds: float, screen: Screen) -> str:
     """Return the verdict in a sentence."""
+    from moorage.cli.table import plain
+
     counts = {name: sum(each.outcome == name for each in verdict.checks) for name in _STYLES}
     outcome = "conforms" if verdict.passed else "does not conform"
     style = _STYLES["ok" if verdict.passed else "FAIL"]
@@ -100,6 +101,9 @@ def summary(verdict: Verdict, seconds: float, screen: Screen) -> str:
 
 def document(verdict: Verdict, seconds: float) -> str:
     """Return the verdict as JSON."""
+    from dataclasses import asdict
+
+    from moorage.cli.stdio import json_text
     from moorage.version import __version__
 
     checks = [{**asdict(each), "outcome": each.outcome} for each in verdict.checks]

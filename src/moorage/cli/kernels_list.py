@@ -77,6 +77,7 @@ def show_remarks(listing: Listing) -> None:
 def show(types: list[KernelType]) -> None:
     """Print the table, and below it what it would take to launch the rest."""
     from moorage.cli.table import DIM, YELLOW, Column, Screen, lines, short_path
+    from moorage.kinds import NO_KERNEL
 
     screen = Screen.of(sys.stdout)
     columns = [
@@ -86,16 +87,19 @@ def show(types: list[KernelType]) -> None:
         Column("RENDEZVOUS", 10),
         Column("FROM", 12, "front"),
     ]
+    if elsewhere := any(each.spec.place is not None for each in types):
+        columns.append(Column("PLACE", 12))
     rows, styles = [], []
     for each in types:
         spec = each.spec
         # The name of a kernelspec has kernels/NAME in it already; its folder stands nowhere else.
         where = short_path(each.where.removesuffix(f"/kernels/{spec.name}"))
-        rows.append([spec.called, spec.display_name, spec.language or "-", rendezvous(each) or "-", where])
+        told = [spec.called, spec.display_name, spec.language or "-", each.rendezvous() or "-", where]
+        rows.append([*told, each.runs_on] if elsewhere else told)
         style = DIM if each.stale else YELLOW if each.lack else ""
-        styles.append([style, style, style, style, DIM])
+        styles.append([style, style, style, style, DIM, style][: len(columns)])
     if not rows:
-        print("No kernel is installed here. Try: pip install ipykernel")
+        print(NO_KERNEL)
         return
     print("\n".join(lines(columns, rows, screen, styles)))
     lacking = [each for each in types if each.lack is not None]
@@ -117,13 +121,6 @@ def needs(kernel_type: KernelType, screen: Screen) -> list[str]:
     if lack.do.startswith("Type: "):
         return [*needed, "    " + plain(lack.do.removeprefix("Type: "))]
     return [*needed, screen.wrapped(plain(sentence(lack.do)), 4)] if lack.do else needed
-
-
-def rendezvous(kernel_type: KernelType) -> str:
-    """Return how moorage would agree on addresses with it; empty where it cannot be launched."""
-    from moorage.rendezvous.choice import choose
-
-    return "" if kernel_type.lack is not None or not kernel_type.spec.argv else choose(kernel_type.spec)
 
 
 def to_json(types: list[KernelType], listing: Listing) -> JsonObject:
@@ -148,7 +145,8 @@ def about(kernel_type: KernelType) -> JsonObject:
         "display_name": spec.display_name,
         "language": spec.language,
         "where": kernel_type.where,
-        "rendezvous": rendezvous(kernel_type) or None,
+        "place": kernel_type.runs_on,
+        "rendezvous": kernel_type.rendezvous(),
         "launchable": lack is None,
         "why": None if lack is None else lack.why,
         "do": None if lack is None else lack.do,

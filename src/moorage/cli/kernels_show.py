@@ -60,7 +60,6 @@ def everything(kernel_type: KernelType) -> JsonObject:
         "activated_as": None if activation is None else activation.kind,
         "interrupt_mode": spec.interrupt_mode,
         "protocol_version": spec.protocol_version or None,
-        "launched_by": "a process of this machine" if spec.launcher is None else kernel_type.spec.provider,
         "logos": {name: str(path) for name, path in kernel_type.logos().items()},
         "metadata": redacted(spec.metadata),
     }
@@ -82,7 +81,7 @@ def show(kernel_type: KernelType, document: JsonMapping) -> None:
         ("rendezvous", document["rendezvous"]),
         ("interrupt", f"by {document['interrupt_mode']}"),
         ("protocol", document["protocol_version"]),
-        ("launched by", document["launched_by"]),
+        ("place", document["place"]),
         ("resources", document["resource_dir"] and short_path(document["resource_dir"])),
         ("logos", ", ".join(document["logos"])),
         ("metadata", json.dumps(document["metadata"], ensure_ascii=False) if document["metadata"] else ""),

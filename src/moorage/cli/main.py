@@ -20,7 +20,7 @@ from moorage.version import __version__
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from moorage.cli import doctor, isolate, kernels, render, run
+    from moorage.cli import doctor, isolate, kernels, proxy, render, run, temp
 
     parser = Parser(
         prog="moorage",
@@ -33,6 +33,8 @@ def build_parser() -> Parser:
     kernels.add_parser(verbs)
     run.add_parser(verbs)
     isolate.add_parser(verbs)
+    temp.add_parser(verbs)
+    proxy.add_parser(verbs)
     doctor.add_parser(verbs)
     return parser
 

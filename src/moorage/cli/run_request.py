@@ -156,8 +156,7 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
 
 def _types() -> str:
     from moorage.discovery.kernelspec import names
+    from moorage.kinds import NO_KERNEL
 
     known = names()
-    return (
-        f"Here are: {', '.join(known[:12])}" if known else "No kernel is installed: try pip install ipykernel"
-    )
+    return f"Here are: {', '.join(known[:12])}" if known else NO_KERNEL

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
@@ -13,13 +15,16 @@ from moorage.cli.complaints import FAILED, INTERRUPTED, OK
 from moorage.cli.presses import presses
 from moorage.cli.run_request import RunRequest
 from moorage.cli.stdio import json_text
-from moorage.cli.terminal import Terminal
+from moorage.cli.terminal import QuestionOver, Terminal
 from moorage.errors import DeadlineExceeded, KernelDied, MoorageError, UsageError
 from moorage.json_types import JsonObject
 from moorage.kernel.client import ExecutionError, Result
+from moorage.kernel.interruption import Interruption
 from moorage.kernel.outputs import OutputArea
-from moorage.kernel.quirks import arguments
+from moorage.kernel.standstill import advice
+from moorage.kinds import giving_arguments
 from moorage.notebooks.show import ansi
+from moorage.plan.lifecycle import Running, Status
 from moorage.version import __version__
 from moorage.wire.messages import Message
 
@@ -68,6 +73,7 @@ class _Cell:
             "seconds": None if result is None else round(result.seconds, 6),
             "execution_count": self.area.execution_count,
             "outputs": self.area.outputs,
+            "complete": None if result is None else result.complete,
             "error": None if result is None or result.error is None else _plain(result.error),
         }
 
@@ -81,6 +87,21 @@ def _plain(error: ExecutionError) -> JsonObject:
     }
 
 
+@contextmanager
+def _end_of(kernel: AnyKernel | None) -> Iterator[int | None]:
+    """Yield a descriptor that becomes readable at the end of the kernel's process; None: there is none."""
+    process = None if kernel is None else kernel.process
+    descriptor = None
+    if sys.platform == "linux" and process is not None:
+        with suppress(OSError):
+            descriptor = os.pidfd_open(process.pid)
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 class Conversation:
     """One run: a kernel, the code, and this terminal."""
 
@@ -92,7 +113,9 @@ class Conversation:
         self._kernel: AnyKernel | None = None
         self._forked: JsonObject = {"forked": None, "not_forked": None}
         self._interrupts = 0
-        self._timed_out = False
+        self._stopped = ""
+        self._end: Interruption | None = None
+        self._until: float | None = None
 
     async def run(self) -> int:
         """Run it all and return the exit code."""
@@ -132,6 +155,7 @@ class Conversation:
 
                     why = not_forked(kernel.process)  # type: ignore[arg-type]  # launched here: it has a handle
                     self._forked = {"forked": not why, "not_forked": why or None}
+                kernel.subscribe(self._on_status)
                 try:
                     await self._execute(kernel)
                 except KernelDied as error:
@@ -164,32 +188,38 @@ class Conversation:
         )
 
     async def _execute(self, kernel: AnyKernel) -> None:
+        """Run the code; interrupt it at the deadline, and leave its kernel where that does not help."""
         deadline = self._request.timeout or None
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(deadline, self._end_for_deadline, kernel) if deadline else None
+        self._until = monotonic() + deadline if deadline else None
         try:
-            async with asyncio.timeout(deadline + _GRACE if deadline else None):
-                await self._give_arguments(kernel)
-                for source in self._request.cells:
-                    result = await self._one(kernel, source)
-                    if result.status != "ok" or self._interrupts:
-                        break
-                for _ in range(_LOOKS if self._cells and not self._timed_out else 0):
-                    await kernel.client.flush(self._cells_receive)
+            async with asyncio.timeout(None) as patience:
+                with Interruption(kernel, _GRACE, lambda: patience.reschedule(0)) as end:
+                    self._end = end
+                    if deadline is not None:
+                        end.begin_after(deadline)
+                    await self._run_cells(kernel, end)
         except TimeoutError:
-            self._timed_out = True
-        finally:
-            if timer is not None:
-                timer.cancel()
+            if not self._timed_out:
+                raise
         if self._timed_out:
-            raise DeadlineExceeded(f"the code did not end within {deadline:g} s")
+            why = f"Its kernel is {self._stopped}" if self._stopped else ""
+            raise DeadlineExceeded(f"the code did not end within {deadline:g} s", why=why)
+
+    async def _run_cells(self, kernel: AnyKernel, end: Interruption) -> None:
+        await self._give_arguments(kernel)
+        for source in self._request.cells:
+            result = await self._one(kernel, source)
+            if result.status != "ok" or self._interrupts:
+                break
+        for _ in range(_LOOKS if self._cells and not end.begun else 0):
+            await kernel.client.flush(self._cells_receive)
 
     async def _give_arguments(self, kernel: AnyKernel) -> None:
         """Give the code the arguments that were typed behind its file, in ``sys.argv``."""
         argv = self._request.argv
         if str((kernel.info.get("language_info") or {}).get("name")) == "python":
             if len(argv) > 1 or (argv and self._request.existing is None):
-                await kernel.client.execute(arguments(argv), silent=True, store_history=False)
+                await kernel.client.execute(giving_arguments(argv), silent=True, store_history=False)
         elif len(argv) > 1:
             raise UsageError(
                 f"{' '.join(argv[1:])} cannot be given to this kernel",
@@ -213,17 +243,25 @@ class Conversation:
     def _answer(self, prompt: str, hidden: bool) -> str | None:  # noqa: FBT001 - the signature of a provider
         """Ask in the terminal, in the loop's thread: nothing else is to be done meanwhile."""
         try:
-            return self._terminal.ask(prompt, hidden=hidden)
-        except KeyboardInterrupt:
+            with _end_of(self._kernel) as end:
+                return self._terminal.ask(prompt, hidden=hidden, until=self._until, end=end)
+        except (KeyboardInterrupt, QuestionOver):
             return None
         except EOFError:
             raise MoorageError(
                 "the code asks for input and there is none", why="Standard input has ended"
             ) from None
 
-    def _end_for_deadline(self, kernel: AnyKernel) -> None:
-        self._timed_out = True
-        kernel.interrupt()
+    @property
+    def _timed_out(self) -> bool:
+        return self._end is not None and self._end.begun
+
+    def _on_status(self, status: Status) -> None:
+        """Tell when the kernel is found stopped, and when it goes on."""
+        if isinstance(status, Running) and status.stopped != self._stopped:
+            self._stopped = status.stopped
+            how = f"is {status.stopped}: {advice(status.stopped, status.pid)}"
+            self._terminal.note(f"[the kernel {how if status.stopped else 'goes on'}]")
 
     def _on_interrupt(self, cancel: Callable[[], object]) -> None:
         self._interrupts += 1

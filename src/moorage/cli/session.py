@@ -8,28 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from moorage.cli.complaints import complain
 from moorage.cli.stdio import json_text, raw
 from moorage.errors import MoorageError, OutputError
 from moorage.notebooks.events import Event, FilesWritten
-from moorage.notebooks.output.named import write_named
-from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.request import RenderRequest, requested
-from moorage.notebooks.planning.settings import RenderSettings
 from moorage.notebooks.planning.targets import has_index
 from moorage.notebooks.run import Report, carry_out
-from moorage.notebooks.show.presenter import Presenter
 from moorage.notebooks.show.progress import choose_presenter
 from moorage.notebooks.show.record import RunRecord
-from moorage.notebooks.show.results import exit_code, to_json, to_junit
+from moorage.notebooks.show.results import exit_code
 from moorage.notebooks.show.sink import Sink
 from moorage.notebooks.unexpected import unexpected
-from moorage.process.warden.process import WardenProcess
 from moorage.process.warden.shared import shared_warden
 from moorage.tasks import every
 from moorage.version import __version__
+
+if TYPE_CHECKING:
+    from moorage.notebooks.planning.settings import RenderSettings
+    from moorage.notebooks.show.presenter import Presenter
+    from moorage.process.warden.process import WardenProcess
 
 _TICK_SECONDS = 0.125
 
@@ -168,6 +168,7 @@ class Files:
 
     def index(self, path: Path) -> None:
         """Write the index of all pages."""
+        from moorage.notebooks.output.writer import Writer
         from moorage.notebooks.show.report import write_index
 
         write = Writer(self._report.out_dir, overwrite=self._overwrite).write
@@ -175,6 +176,8 @@ class Files:
 
     def junit(self, path: Path) -> None:
         """Write the results for a CI system."""
+        from moorage.notebooks.show.results import to_junit
+
         name = Path(self._record.plan.root).name or "moorage"
         self._named(
             path, to_junit(self._report.outcomes, self._report.seconds, name=name, started=self._began)
@@ -182,6 +185,8 @@ class Files:
 
     def json(self, path: Path) -> None:
         """Write the results as JSON; ``-`` is stdout."""
+        from moorage.notebooks.show.results import to_json
+
         content = to_json(self._report.outcomes, self._report.seconds, __version__)
         text = json_text(content) + "\n"
         if path != Path("-"):
@@ -200,6 +205,8 @@ class Files:
         return []
 
     def _named(self, path: Path, data: bytes) -> None:
+        from moorage.notebooks.output.named import write_named
+
         write_named(path, data, overwrite=self._overwrite)
 
     def _about(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -60,5 +59,7 @@ def raw(stream: Stream) -> Stream:
 
 def json_text(document: object) -> str:
     """Return a document of ``--json``; its texts hold nothing that a terminal or a runner would act on."""
+    import json
+
     # Outside of strings JSON has no number sign, and within it may be escaped.
     return json.dumps(document, indent=1).replace("\x7f", "\\u007f").replace("##", "#\\u0023")

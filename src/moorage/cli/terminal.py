@@ -9,6 +9,7 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from time import monotonic
 from typing import TextIO
 
 from moorage.cli.presses import Presses
@@ -18,6 +19,10 @@ from moorage.kernel.outputs import traceback_of
 from moorage.notebooks.show import ansi
 from moorage.notebooks.show.sink import LAST_WORDS, Sink
 from moorage.wire.messages import Message
+
+
+class QuestionOver(Exception):
+    """Nothing waits for the answer any more: a deadline passed, or the kernel that asked has ended."""
 
 
 class Outlet:
@@ -165,18 +170,25 @@ class Terminal:
         """Write a note to standard error."""
         self._err.write(ansi.shown(text, runner=self._runner) + "\n")
 
-    def ask(self, prompt: str, *, hidden: bool) -> str:
+    def ask(self, prompt: str, *, hidden: bool, until: float | None = None, end: int | None = None) -> str:
         """Ask and return the answer.
+
+        Args:
+            prompt: shown before it.
+            hidden: show nothing of what is typed.
+            until: time of :func:`time.monotonic` up to which an answer is waited for.
+            end: descriptor that becomes readable when what asked has ended.
 
         Raises:
             EOFError: there is none.
             KeyboardInterrupt: Ctrl-C.
+            QuestionOver: that time is over, or what asked has ended.
         """
         hidden = hidden and self._stdin.isatty()
         asked = self._err if self._quiet or hidden else self._out
         asked.write(prompt)
         with _without_echo(self._stdin) if hidden else nullcontext():
-            line = self._line()
+            line = self._line(until, end)
         if hidden:
             asked.write("\n")
         if not line:
@@ -184,28 +196,32 @@ class Terminal:
         self._mid_line = False
         return line.rstrip("\n")
 
-    def _line(self) -> str:
+    def _line(self, until: float | None, end: int | None) -> str:
         """Wait for a line of standard input, which nothing else reads; meanwhile hand on what was written."""
+        presses = None if self._presses is None else self._presses.fileno()
+        wakes = [each for each in (end, presses) if each is not None]
         try:
             descriptor = self._stdin.fileno()
         except (OSError, ValueError, AttributeError):
             return self._stdin.readline()
         while b"\n" not in self._typed:
             behind = [outlet for outlet in {self._out, self._err} if outlet.behind]
-            sources = [descriptor] if self._presses is None else [descriptor, self._presses.fileno()]
-            ready = select.select(sources, behind, [])[0]
+            patience = None if until is None else max(0.0, until - monotonic())
+            ready = select.select([descriptor, *wakes], behind, [], patience)[0]
             for outlet in behind:
                 outlet.flush()
-            if self._presses is not None and self._presses.fileno() in ready:
+            if self._presses is not None and presses in ready:
                 self._presses.handle_pending()
                 raise KeyboardInterrupt
+            if end in ready or (until is not None and monotonic() >= until):
+                raise QuestionOver
             if descriptor in ready:
                 typed = os.read(descriptor, 1 << 16)
                 self._typed += typed
                 if not typed:
                     break
-        line, end, self._typed = self._typed.partition(b"\n")
-        return (line + end).decode(self._stdin.encoding or "utf-8", "replace")
+        line, mark, self._typed = self._typed.partition(b"\n")
+        return (line + mark).decode(self._stdin.encoding or "utf-8", "replace")
 
     def _bundle(self, data: object) -> None:
         if not isinstance(data, dict):

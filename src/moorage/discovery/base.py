@@ -4,10 +4,14 @@ A provider is found by the entry point group ``moorage.providers``. The entry po
 :class:`Provider`, or a function without arguments that returns one::
 
     def look(around):
-        spec = KernelSpec("box", ("box-kernel", "{connection_file}"), "Box", "box", provider="my")
+        command = ("box-kernel", "{connection_file}")
+        spec = KernelSpec("box", command, "Box", "box", provider="my", place=Box("box.example.org"))
         return [KernelType(spec, where="the box")]
 
     provider = from_blocking("my", look)
+
+``Box`` is a :class:`moorage.places.base.Place`, see docs/how-to/places.md. Without one the kernels are
+processes of this machine.
 """
 
 from __future__ import annotations
@@ -18,10 +22,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import MoorageError
 from moorage.tasks import in_thread
+
+if TYPE_CHECKING:
+    from moorage.rendezvous.base import Way
 
 T = TypeVar("T")
 
@@ -44,8 +52,8 @@ class KernelType:
     """Something that can be launched.
 
     Attributes:
-        spec: command, variables, names and how it is launched; ``spec.provider`` names the provider that
-            found it.
+        spec: command, variables, names and the place where it runs; ``spec.provider`` names the provider
+            that found it.
         where: for people: the folder, environment or machine it comes from.
         lack: why it cannot be launched now; None when it can.
         attach: connection file of a kernel that runs already, for attaching to; None for what is launched.
@@ -62,6 +70,27 @@ class KernelType:
     def name(self) -> str:
         """Its full name, ``provider/name``."""
         return self.spec.kernel_type
+
+    @property
+    def runs_on(self) -> str:
+        """Where its kernels run, for people: ``this machine``, or what its place is called."""
+        return "this machine" if self.spec.place is None else self.spec.place.name
+
+    def rendezvous(self) -> Way | None:
+        """Return how its kernels and moorage would agree on addresses.
+
+        Returns:
+            None where it cannot be launched, or its place does not say.
+        """
+        if self.lack is not None or not self.spec.argv:
+            return None
+        if self.spec.place is None:
+            from moorage.rendezvous.choice import decide
+
+            return decide(self.spec)[0]
+        with suppress(MoorageError):
+            return self.spec.place.ways(self.spec, "auto")[0]
+        return None
 
     def logos(self) -> dict[str, Path]:
         """Return the pictures in its resource folder by their names without suffix (``logo-64x64``)."""

@@ -1,7 +1,8 @@
 """What slow providers found last, kept for the lists of every program of this user.
 
 One file for each provider, written whole; whatever cannot be read counts as never written. Variables of
-kernelspecs are left out, because they may hold secrets: what is kept can be listed, not launched.
+kernelspecs are left out, because they may hold secrets, and of a place its name is kept: what is kept can be
+listed, not launched.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moorage.discovery.base import KernelType, Lack
 from moorage.discovery.kernelspec import KernelSpec
+from moorage.errors import LaunchError
 from moorage.json_types import JsonObject
 from moorage.regular import read_regular
 
-_FORMAT = 1
+if TYPE_CHECKING:
+    from moorage.places.base import Workspace
+    from moorage.rendezvous.base import Choice, Way
+    from moorage.rendezvous.choice import DescribedKernel
+
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedListing:
     """An answer of earlier.
 
     Attributes:
@@ -33,6 +41,32 @@ class Kept:
 
     at: float
     types: tuple[KernelType, ...]
+
+
+@dataclass(frozen=True)
+class NamedPlace:
+    """A place of which the name is known and nothing else: kernels are not launched there, nor anywhere else.
+
+    Attributes:
+        name: what it is called in messages.
+    """
+
+    name: str
+
+    def ways(self, kernel: DescribedKernel, wanted: Choice) -> tuple[Way, ...]:  # noqa: ARG002 - a place's
+        """Raise LaunchError."""
+        raise self._unknown()
+
+    def open(self) -> AbstractAsyncContextManager[Workspace]:
+        """Raise LaunchError."""
+        raise self._unknown()
+
+    def _unknown(self) -> LaunchError:
+        return LaunchError(
+            f"nothing can be launched on {self.name}",
+            why="It is an earlier answer of its provider that named it",
+            do="Launch the kernel type by its name: then the provider is asked again",
+        )
 
 
 class Cache:
@@ -50,14 +84,14 @@ class Cache:
         """Return the file of one provider."""
         return self.folder / f"{provider}.json"
 
-    def load(self, provider: str) -> Kept | None:
+    def load(self, provider: str) -> CachedListing | None:
         """Return what a provider found last; None when nothing is known or can be made sense of."""
         try:
             content = json.loads(read_regular(self.path(provider)))
             if content["format"] != _FORMAT:
                 return None
             types = tuple(_to_type(each, provider) for each in content["types"])
-            return Kept(float(content["at"]), types)
+            return CachedListing(float(content["at"]), types)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
@@ -100,6 +134,7 @@ def _to_dict(kernel_type: KernelType) -> JsonObject:
         "metadata": dict(spec.metadata),
         "resource_dir": None if spec.resource_dir is None else str(spec.resource_dir),
         "protocol_version": spec.protocol_version,
+        "place": None if spec.place is None else spec.place.name,
         "where": kernel_type.where,
         "lack": None if lack is None else [lack.why, lack.do],
     }
@@ -110,7 +145,7 @@ def _to_type(found: JsonObject, provider: str) -> KernelType:
     texts = [found["name"], found["display_name"], found["language"], found["where"], *words]
     if not isinstance(words, list) or not all(isinstance(each, str) for each in texts):
         raise TypeError("not what was written here")
-    resources = found["resource_dir"]
+    resources, place = found["resource_dir"], found["place"]
     lack = found["lack"]
     spec = KernelSpec(
         name=found["name"],
@@ -122,6 +157,7 @@ def _to_type(found: JsonObject, provider: str) -> KernelType:
         resource_dir=None if resources is None else Path(resources),
         protocol_version=str(found["protocol_version"]),
         provider=provider,
+        place=None if place is None else NamedPlace(str(place)),
     )
     lacking = None if lack is None else Lack(str(lack[0]), str(lack[1]))
     return KernelType(spec, where=found["where"], lack=lacking, stale=True)

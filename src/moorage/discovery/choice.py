@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from moorage.directory import working_directory
 from moorage.discovery import finder
-from moorage.discovery.installs import COMMANDS, advice
 from moorage.discovery.kernelspec import KernelSpec, find_by_language, get
 from moorage.errors import KernelTypeNotFound
+from moorage.kinds import INSTALL_COMMANDS, install_advice
 
 if TYPE_CHECKING:
     from moorage.discovery.base import KernelType
@@ -65,13 +65,13 @@ def choose_kernel(
         return spec, "" if named is None else _reason(named, spec)
     if (found := _nearest(language or "python", directory)) is not None:
         return found, _reason(named, found)
-    do = advice(_language(language))
+    do = install_advice(_language(language))
     if missing is not None and named is not None:
         # With near names, which take a look at all providers; unless a broken kernel.json is the reason.
         try:
             return finder.find(named, directory=directory), ""
         except KernelTypeNotFound as error:
-            if error.why or error.do == do or _language(language) not in COMMANDS:
+            if error.why or error.do == do or _language(language) not in INSTALL_COMMANDS:
                 raise
             raise KernelTypeNotFound(error.what, why=error.do, do=do) from None
     raise KernelTypeNotFound(f"no kernel for {language or 'python'} is here", do=do)

@@ -8,7 +8,6 @@ beyond a moment: the types of a slow provider are shown as they were last known,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from moorage.discovery.base import Around, KernelType
     from moorage.discovery.listing import Finder, Listing
 
-__all__ = ["Finder", "Listing", "entered", "find", "find_type", "launchable", "list_types", "resolve"]
+__all__ = ["Finder", "Listing", "find", "find_type", "launchable", "list_types", "resolve"]
 
 _SECONDS = 60.0
 """How long a provider may take to say what one name means."""
 
 
 def find(name: str, *, directory: Path | None = None) -> KernelSpec:
-    """Return the kernel type called ``name``, launchable as a process of this machine.
+    """Return the kernel type called ``name``, which can be launched as things are.
 
     Args:
         name: ``python3``, ``spec/ir``, ``env/.venv`` ...
@@ -56,18 +55,6 @@ async def resolve(name: str, *, directory: Path | None = None) -> KernelSpec:
     from moorage.tasks import in_thread
 
     return await in_thread(lambda: find(name, directory=directory), name=f"find {name}")
-
-
-async def entered(spec: KernelSpec, base: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment a kernel starts in, given the surrounding one.
-
-    Scripts of a conda environment run beside the loop. Cancelling abandons them.
-    """
-    if spec.activation is None:
-        return spec.environment(base)
-    from moorage.tasks import in_thread
-
-    return await in_thread(lambda: spec.environment(base), name=f"enter {spec.name}")
 
 
 def find_type(name: str, *, directory: Path | None = None) -> KernelType:
@@ -162,16 +149,18 @@ def _not_found(name: str, around: Around) -> KernelTypeNotFound:
     why = ""
     if slash and provider not in OWN and provider not in installed():
         why = f"No provider is called {provider}"
+    from moorage.kinds import NO_KERNEL, install_advice
+
     if _is_environment(name, around):
         do = f"Did you mean env/{name}?"
     elif wanted in {"python", "python3"} and wanted not in known:
-        do = "Type: pip install ipykernel"
+        do = install_advice("python")
     elif near:
         do = f"Did you mean {' or '.join(near)}?"
     elif known:
         do = f"Here are: {', '.join(dict.fromkeys(known.values()))}"
     else:
-        do = "No kernel is installed here: try pip install ipykernel"
+        do = NO_KERNEL
     return KernelTypeNotFound(f"no kernel type is called {name}", why=why, do=do)
 
 

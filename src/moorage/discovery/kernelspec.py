@@ -11,8 +11,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Literal
@@ -20,16 +21,13 @@ from typing import TYPE_CHECKING, Literal
 from moorage.command import python_module
 from moorage.errors import KernelTypeNotFound
 from moorage.json_types import JsonMapping
-from moorage.kinds import IPYKERNEL, IPYKERNEL_ARGUMENTS, IPYKERNEL_METADATA
+from moorage.kinds import IPYKERNEL, IPYKERNEL_ARGUMENTS, IPYKERNEL_METADATA, NO_KERNEL, Kind, kind_of
 from moorage.regular import read_regular
 
 if TYPE_CHECKING:
     # What only listing and other providers need costs the launch of a kernelspec nothing.
     from moorage.discovery.activation import Activation
-    from moorage.process.base import Launcher
-
-LauncherMaker = Callable[["Launcher"], "Launcher"]
-"""Given the launcher of this machine, returns the one for a kernel type: around it, or instead of it."""
+    from moorage.places.base import Place
 
 NATIVE = "python3"
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
@@ -51,7 +49,7 @@ class KernelSpec:
         resource_dir: folder with logos, or None for the built-in type.
         provider: the name of the provider that found it.
         activation: the environment it runs in, entered before it starts; None for the surrounding one.
-        launcher: makes what starts it, from the launcher of this machine; None for a plain process.
+        place: where it runs; None for this machine, as the launch says.
     """
 
     name: str
@@ -65,12 +63,17 @@ class KernelSpec:
     protocol_version: str = ""
     provider: str = "spec"
     activation: Activation | None = None
-    launcher: LauncherMaker | None = field(default=None, compare=False, repr=False)
+    place: Place | None = field(default=None, repr=False)
 
     @property
     def kernel_type(self) -> str:
         """The full name of this kernel type."""
         return f"{self.provider}/{self.name}"
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What is known about kernels of its kind."""
+        return kind_of(self.argv, self.display_name)
 
     @property
     def called(self) -> str:
@@ -308,7 +311,7 @@ def find(name: str, environ: Mapping[str, str] = os.environ) -> KernelSpec:
     elif known:
         advice = f"Here are: {', '.join(known)}"
     else:
-        advice = "No kernel is installed here: try pip install ipykernel"
+        advice = NO_KERNEL
     raise KernelTypeNotFound(f"no kernel type is called {name}", do=advice)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from moorage.directory import working_directory
 from moorage.discovery.base import Around, KernelType
-from moorage.discovery.cache import Cache, Kept
+from moorage.discovery.cache import Cache, CachedListing
 from moorage.discovery.entries import OWN, Load, ask, in_daemon_thread, installed
 from moorage.discovery.settings import DiscoverySettings, load_settings
 from moorage.errors import MoorageError
@@ -93,8 +93,8 @@ class Finder:
         self._cache = Cache() if cache is None else cache
         self._providers = providers
         self._lock = threading.Lock()
-        self._answers: dict[str, Future[Kept]] = {}
-        self._last: dict[str, Kept] = {}
+        self._answers: dict[str, Future[CachedListing]] = {}
+        self._last: dict[str, CachedListing] = {}
 
     def survey(self, patience: float = PATIENCE) -> Listing:
         """Return all kernel types here. Blocks; see :meth:`list_types`."""
@@ -125,7 +125,7 @@ class Finder:
                 await asyncio.wait([asyncio.wrap_future(each) for each in futures], timeout=left)
         return self._listing(answers)
 
-    def _ask(self) -> dict[str, Future[Kept]]:
+    def _ask(self) -> dict[str, Future[CachedListing]]:
         """Start asking the providers that are not being asked already."""
         with self._lock:
             if self._providers is None:
@@ -138,7 +138,7 @@ class Finder:
                     )
             return dict(self._answers)
 
-    def _listing(self, answers: Mapping[str, Future[Kept]]) -> Listing:
+    def _listing(self, answers: Mapping[str, Future[CachedListing]]) -> Listing:
         types: list[KernelType] = []
         remarks: list[Remark] = []
         for name, future in answers.items():
@@ -153,15 +153,17 @@ class Finder:
             types += kept.types if kept is not None else ()
         return Listing(tuple(filter(self._settings.lists, types)), tuple(remarks))
 
-    def _before(self, name: str) -> Kept | None:
+    def _before(self, name: str) -> CachedListing | None:
         """Return what a provider answered before, marked stale."""
         kept = self._last.get(name) or self._cache.load(name)
         if kept is None:
             return None
-        return Kept(kept.at, tuple(replace(each, stale=True) for each in kept.types))
+        return CachedListing(kept.at, tuple(replace(each, stale=True) for each in kept.types))
 
 
-def _waits(answers: Mapping[str, Future[Kept]], patience: float) -> list[tuple[list[Future[Kept]], float]]:
+def _waits(
+    answers: Mapping[str, Future[CachedListing]], patience: float
+) -> list[tuple[list[Future[CachedListing]], float]]:
     """Return what to wait for in turn, each with the seconds it may have from the beginning."""
     ours = [future for name, future in answers.items() if name in OWN]
     return [(list(answers.values()), patience), (ours, max(patience, FOLDERS))]
@@ -174,17 +176,17 @@ def _settings(directory: Path) -> DiscoverySettings:
         return DiscoverySettings()
 
 
-def _answering(load: Load, around: Around, cache: Cache) -> Callable[[], Kept]:
+def _answering(load: Load, around: Around, cache: Cache) -> Callable[[], CachedListing]:
     """Return what a provider's thread does: import it, ask it, and keep the answer of a slow one."""
 
-    def answer() -> Kept:
+    def answer() -> CachedListing:
         provider = load()
         if provider.slow:
             kept = cache.load(provider.name)
             if kept is not None and 0 <= time.time() - kept.at < FRESH:
-                return Kept(kept.at, tuple(replace(each, stale=False) for each in kept.types))
+                return CachedListing(kept.at, tuple(replace(each, stale=False) for each in kept.types))
         types = ask(provider, around)
-        kept = Kept(time.time(), types)
+        kept = CachedListing(time.time(), types)
         if provider.slow:
             cache.save(provider.name, types, kept.at)
         return kept
@@ -192,7 +194,7 @@ def _answering(load: Load, around: Around, cache: Cache) -> Callable[[], Kept]:
     return answer
 
 
-def _lateness(kept: Kept | None) -> str:
+def _lateness(kept: CachedListing | None) -> str:
     if kept is None:
         return "has not answered yet; list again in a moment"
     return f"has not answered yet; shown is what it found {ago(time.time() - kept.at)} ago"

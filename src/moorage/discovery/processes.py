@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from moorage.process import listening, procfs
+from moorage.process import listening, procfs, standstill
 from moorage.process.warden import private_directory
 
 assert sys.platform == "linux", "other systems have no such /proc"
@@ -154,3 +154,8 @@ def began(pid: int) -> float | None:
 def memory(pid: int) -> int | None:
     """Return the resident memory of a process and its descendants in bytes; None when it has ended."""
     return procfs.resident(pid)
+
+
+def held(pid: int) -> str:
+    """Return what holds a process still, in words; empty where nothing does."""
+    return standstill.look(pid)

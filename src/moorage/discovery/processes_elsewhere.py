@@ -21,6 +21,11 @@ def named_files() -> dict[Path, int]:
     return {}
 
 
+def held(_pid: int) -> str:
+    """Return nothing."""
+    return ""
+
+
 def listener(_transport: str, _ip: str, _port: int, _named: int | None) -> int | None:
     """Return None: the process that listens is not known here."""
     return None

@@ -50,11 +50,12 @@ class RunningKernel:
         connection_file: absolute.
         kernel_name: from the file or the command line; empty where neither has it.
         info: its addresses; the key is in it.
-        alive: whether something that speaks ZMTP listens at its heartbeat.
+        alive: whether something that speaks ZMTP listens at its heartbeat, or a process that is stopped.
         pid: of its process; None where that cannot be known, or it has ended.
         age: seconds since its process began, else since its file was written.
         memory: resident bytes of it and its descendants; None where the pid is not known.
         owner: ``moorage``, ``jupyter`` or ``other``: whose place the file lies in.
+        stopped: what holds its process still, in words; empty where nothing does, as far as that is known.
     """
 
     id: str
@@ -66,6 +67,7 @@ class RunningKernel:
     age: float
     memory: int | None
     owner: str
+    stopped: str = ""
 
 
 def running(around: Around | None = None) -> list[RunningKernel]:
@@ -206,10 +208,13 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         return None
     if info is None:
         return None
-    alive = _answers(info)
-    pid = processes.listener(info.transport, _reachable(info.ip), info.hb_port, pid) if alive else None
-    if pid is not None and _belongs(pid, path, info) is False:
-        alive, pid = False, None
+    greeting = _greeting(info)
+    listens = greeting is not None
+    pid = processes.listener(info.transport, _reachable(info.ip), info.hb_port, pid) if listens else None
+    stopped = "" if pid is None else processes.held(pid)
+    alive = greeting == _ZMTP or bool(stopped)
+    if not alive or (pid is not None and _belongs(pid, path, info) is False):
+        alive, pid, stopped = False, None, ""
     began = None if pid is None else processes.began(pid)
     return RunningKernel(
         id=_id(path),
@@ -221,6 +226,7 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         age=max(0.0, time.time() - (began or status.st_mtime)),
         memory=None if pid is None else processes.memory(pid),
         owner=_owner(path),
+        stopped=stopped,
     )
 
 
@@ -296,21 +302,23 @@ def _owner(path: Path) -> str:
     return "jupyter" if path.name.startswith("kernel-") else "other"
 
 
-def _answers(info: ConnectionInfo) -> bool:
-    """Tell whether a kernel listens at its heartbeat."""
+def _greeting(info: ConnectionInfo) -> bytes | None:
+    """Return what is said at once at a kernel's heartbeat; None where nothing listens."""
     family = socket.AF_INET6 if ":" in info.ip else socket.AF_INET
     address: tuple[str, int] | str = (_reachable(info.ip), info.hb_port)
     if info.transport == "ipc":
         if not hasattr(socket, "AF_UNIX"):
-            return False
+            return None
         family, address = socket.AF_UNIX, f"{info.ip}-{info.hb_port}"
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(_GREETING_SECONDS)
             probe.connect(address)
-            return probe.recv(1) == _ZMTP
+            with suppress(TimeoutError):
+                return probe.recv(1)
+            return b""
     except (OSError, ValueError, TypeError):  # the last two: what stands in the file is no address
-        return False
+        return None
 
 
 def _reachable(ip: str) -> str:

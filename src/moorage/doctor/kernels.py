@@ -14,9 +14,9 @@ from moorage.doctor.finding import Finding, refused
 from moorage.errors import MoorageError
 from moorage.kernel.kernel import not_forked
 from moorage.kernel.launch import launch
+from moorage.kinds import install_advice
 from moorage.process.base import LocalSpec
-from moorage.process.template.client import obstacle
-from moorage.rendezvous.choice import choose
+from moorage.process.template.key import obstacle
 
 _PATIENCE = 5.0
 """Seconds that slow providers get: more than in a list, which has to appear at once."""
@@ -60,7 +60,7 @@ async def kernels(*, start: bool, timeout: float) -> AsyncIterator[KernelFinding
             yield looked_at(kernel_type)
     if not types:
         says = "no kernel type is found here"
-        yield KernelFinding(Finding("kernels", "fail", says, "Type: pip install ipykernel"))
+        yield KernelFinding(Finding("kernels", "fail", says, install_advice("python")))
     for remark in listing.remarks:
         says = f"the provider {remark.provider} {remark.text}"
         yield KernelFinding(Finding(remark.provider, "warn" if remark.broken else "ok", says))
@@ -71,7 +71,7 @@ def looked_at(kernel_type: KernelType) -> KernelFinding:
     spec, lack = kernel_type.spec, kernel_type.lack
     if lack is not None:
         return KernelFinding(Finding(spec.called, "warn", lack.why, lack.do), spec.display_name)
-    return KernelFinding(Finding(spec.called, "ok", ""), spec.display_name, choose(spec))
+    return KernelFinding(Finding(spec.called, "ok", ""), spec.display_name, kernel_type.rendezvous())
 
 
 async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # noqa: ASYNC109 - for both steps
@@ -103,6 +103,8 @@ async def started(kernel_type: KernelType, timeout: float) -> KernelFinding:  # 
 
 async def _unforked(spec: KernelSpec, timeout: float) -> str:  # noqa: ASYNC109 - as above
     """Return why a kernel type is not forked, or an empty string; tried only where it might be."""
+    if spec.place is not None:
+        return f"it runs on {spec.place.name}"
     if why := obstacle(LocalSpec(tuple(spec.argv), "/", dict(os.environ))):
         return why
     async with launch(spec, timeout=timeout, fork=True) as kernel:

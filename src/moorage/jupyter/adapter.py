@@ -5,7 +5,8 @@
 (JEP 66) can start that kernel. Given a registration file, it holds five ports, starts the kernel with them,
 and reports them once the kernel answers; it passes signals on, and ends as the kernel ends. The kernel is a
 child of a warden of its own: whatever happens to the adapter, nothing stays behind. Given an ordinary
-connection file, it becomes the kernel.
+connection file, it becomes the kernel, unless the kernel type says how its processes are to be started. A
+kernel type that runs elsewhere, or has a network of its own, has no ports to report, and is refused.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,12 +27,12 @@ from moorage.discovery.finder import find
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied, MoorageError, UsageError
 from moorage.exit_status import ExitStatus
-from moorage.kernel.client import Client
-from moorage.process.base import LocalSpec
+from moorage.jupyter.placing import adapted
+from moorage.kernel.zmq_client import zmq_client
+from moorage.places.here import Here
+from moorage.process.base import Handle, LocalSpec
 from moorage.process.explain import explain
-from moorage.process.kernel_directory import make_directory
 from moorage.process.warden.client import Warden
-from moorage.process.warden.launched import ChildEnded, ChildLaunch, ChildPending, ChildRefused
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.tasks import beside
@@ -56,22 +57,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spec = find(options.type)
         if MODULE in spec.argv:
             raise UsageError(f"{options.type} is an adapter itself", do="Name the kernel type it stands for")
+        place = adapted(spec)
         terms = kernelside.terms(options.file)
-        if terms is None:
+        if terms is None and place.plain:
             _become(spec, options.file.absolute())
-        status = asyncio.run(stand_in(spec, options.file, terms))
+        status = asyncio.run(stand_in(spec, place, options.file.absolute(), terms))
     except (MoorageError, OSError) as error:
         sys.exit(f"error: {error}")
     _end_like(status)
 
 
-async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> ExitStatus:
-    """Start a kernel at ports that are held for it, register them, and wait for its end.
+async def stand_in(spec: KernelSpec, place: Here, file: Path, terms: kernelside.Terms | None) -> ExitStatus:
+    """Start a kernel, register it where that is asked for, and wait for its end.
 
     Args:
         spec: the kernel's kernelspec.
-        file: the registration file.
-        terms: its content.
+        place: how it runs on this machine.
+        file: the registration file, or the connection file that the kernel is given as it is.
+        terms: what the registration file holds, by which the kernel gets ports that are held for it; None
+            for the other.
 
     Returns:
         How the kernel ended. Cancelling ends it and all that it has started.
@@ -80,41 +84,39 @@ async def stand_in(spec: KernelSpec, file: Path, terms: kernelside.Terms) -> Exi
         LaunchError: it cannot be started, or there are no ports.
         DeadlineExceeded, ProtocolError: the registration is not acknowledged, or makes no sense.
     """
-    async with Warden.open() as warden:
-        directory = make_directory(warden)
-        with closing(HoldRendezvous(directory, terms.key, spec.name, terms.ip)) as held:
-            info = await held.addresses()
-            content = {**info.to_dict(), "signature_scheme": terms.signature_scheme}
+    async with AsyncExitStack() as stack:
+        warden = await stack.enter_async_context(Warden.open())
+        workspace = await stack.enter_async_context(replace(place, warden=warden).open())
+        held = None
+        if terms is not None:
+            held = HoldRendezvous(workspace.directory, terms.key, spec.name, terms.ip)
+            stack.callback(held.close)
+            content = {**(await held.addresses()).to_dict(), "signature_scheme": terms.signature_scheme}
             write_connection_file(held.connection_file, content)
-            # The warden is the parent that ipykernel watches.
-            env = spec.environment({**os.environ, "JPY_PARENT_PID": str(warden.pid)})
-            process = LocalSpec(spec.command(held.connection_file), str(Path.cwd()), env)
-            launched = warden.spawn(process, 1, 2, lambda: None)
-            for name in _PASSED_ON:
-                signum = getattr(signal, name)
-                asyncio.get_running_loop().add_signal_handler(signum, warden.signal, launched.id, signum)
-            await launched.until(lambda: not isinstance(launched.state, ChildPending))
-            if isinstance(launched.state, ChildRefused):
-                raise explain(process, launched.state.stage, launched.state.number)
-            if await _answers(info, launched):
-                held.answered()
-                ports = {name: getattr(info, name) for name in PORTS}
-                await asyncio.to_thread(kernelside.register, file, ports)
-            await launched.until(lambda: isinstance(launched.state, ChildEnded))
-            assert isinstance(launched.state, ChildEnded)
-            return launched.state.status
+        # The warden is the parent that ipykernel watches.
+        env = await workspace.enter(spec, {**os.environ, "JPY_PARENT_PID": str(warden.pid)})
+        argv = spec.command(file if held is None else held.connection_file)
+        process = replace(workspace.process(None, env), argv=argv, echo=(1, 2))
+        handle = await stack.enter_async_context(workspace.launch(process))
+        for name in _PASSED_ON:
+            signum = getattr(signal, name)
+            asyncio.get_running_loop().add_signal_handler(signum, handle.send_signal, signum)
+        if held is not None and await _answers(info := await held.addresses(), handle):
+            held.answered()
+            await asyncio.to_thread(kernelside.register, file, {name: getattr(info, name) for name in PORTS})
+        return await handle.wait()
 
 
-async def _answers(info: ConnectionInfo, launched: ChildLaunch) -> bool:
+async def _answers(info: ConnectionInfo, handle: Handle) -> bool:
     """Wait until the kernel answers; False when it has ended instead.
 
     A registration means that the ports are bound, and clients count on that: jupyter_client's takes a
     heartbeat that is missing at first for the kernel's death.
     """
-    client = Client(info, secrets.token_hex(8), lambda: secrets.token_hex(16))
+    client = zmq_client(info).client
 
     async def watch() -> None:
-        await launched.until(lambda: isinstance(launched.state, ChildEnded))
+        await handle.wait()
         client.fail(KernelDied("the kernel ended while starting"), for_good=True)
 
     async with client, beside(watch(), name="watch the kernel"):

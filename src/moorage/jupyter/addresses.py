@@ -2,198 +2,180 @@
 
 jupyter_client's manager is made to choose the addresses itself. So what a rendezvous has chosen is set as if
 the manager's caller had requested it, and the manager writes its connection file, with all that it adds.
+Where a kernel sees its addresses otherwise than its clients do, it is given a file of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
-from jupyter_client.multikernelmanager import MultiKernelManager
 
-from moorage.errors import UsageError
+from moorage.discovery.kernelspec import KernelSpec
 from moorage.json_types import JsonObject
+from moorage.jupyter.requested import Requested, set_addresses
+from moorage.kernel.deadline import Deadline
 from moorage.kernel.portal import Portal
-from moorage.places.here import ways_for
-from moorage.process.kernel_directory import Owner, hand_over, private_directory
+from moorage.places.base import Agreement, Place, Workspace, found_here
+from moorage.places.here import Here
+from moorage.process.environment import changed
+from moorage.process.kernel_directory import Owner
 from moorage.process.local import shared_warden
-from moorage.rendezvous.base import Choice, Rendezvous, Way
-from moorage.rendezvous.choice import DescribedKernel, check, make, spare, ways
+from moorage.rendezvous.base import LOOPBACK, Choice, Way
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous, hold_port
 from moorage.rendezvous.watch import DirectoryWatch
-from moorage.wire.connection import PORTS, ConnectionInfo
+from moorage.wire.connection import PORTS, SOCKETS, ConnectionInfo, Endpoint
 
 # Seconds between two tries to connect to a kernel at the ports in its file, at first and at most.
 _SOON, _LATER = 0.005, 0.1
-_SCHEME = "hmac-sha256"
+_PATIENCE = 60.0
+"""Seconds that a place may take for what comes before a kernel's process."""
+# The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
+_ZMTP = b"\xff"
 
 
 @dataclass(frozen=True)
-class Requested:
-    """What a manager's caller requested, before any address is chosen.
+class Asked:
+    """What kernel is to be agreed with, where and how.
 
     Attributes:
-        transport, ip: as the manager has them.
-        ports: by trait name; 0 for those that moorage chooses.
-        tcp: ports were requested, or other clients will expect them.
-        path: the path of its Unix sockets was requested.
+        kernel: its kernel type.
+        place: where it runs.
+        way: how to agree.
+        wanted: the configured rendezvous.
     """
 
-    transport: str
-    ip: str
-    ports: dict[str, int]
-    tcp: bool
-    path: bool
-
-    @classmethod
-    def of(cls, manager: KernelManager) -> Requested:
-        """Read it off a manager that has not started its kernel yet."""
-        section = manager._find_my_config(manager.config)  # noqa: SLF001 - whether it was configured
-        ports = {name: int(getattr(manager, name)) for name in PORTS}
-        ip_default = manager._ip_default()  # noqa: SLF001 - likewise
-        named = manager.ip != ip_default or any(port > 0 for port in ports.values())
-        # A server's kernels are what others attach to, some of them through tunnels: they stay where
-        # the server shows them. A tool's own kernel has no other client.
-        served = isinstance(manager.parent, MultiKernelManager)
-        return cls(
-            transport=manager.transport,
-            ip=manager.ip,
-            ports=ports,
-            tcp=manager.transport == "tcp" and (named or served or "transport" in section or "ip" in section),
-            path=manager.transport == "ipc" and (named or "ip" in section),
-        )
-
-    def restore(self, manager: KernelManager) -> None:
-        """Set the manager's addresses as they were."""
-        _set(manager, self.transport, self.ip, self.ports)
-
-    def choices(
-        self, manager: KernelManager, kernel: DescribedKernel, wanted: Choice, owner: Owner
-    ) -> tuple[Way, ...]:
-        """Return how to agree with the kernel: the first, and what to try should it not register after all.
-
-        Args:
-            manager: the kernel's.
-            kernel: its kernelspec.
-            wanted: the configured rendezvous.
-            owner: the user whose kernel it is; None where it is ours.
-
-        Raises:
-            UsageError: the configured rendezvous cannot work.
-        """
-        if self.transport == "ipc":
-            return ("ipc",)
-        check(kernel.argv, wanted)
-        found = ways(kernel, wanted)
-        if wanted != "auto" and not self._may_choose(manager, found):
-            raise UsageError(
-                f"the {wanted} rendezvous cannot be used with the address this kernel was given",
-                do="Leave out MoorageProvisioner.rendezvous, or the address, or the encryption",
-            )
-        if wanted == "auto":
-            kept = tuple(way for way in found if way == "hold" or self._may_choose(manager, (way,)))
-            kept = tuple(way for way in kept if way != "ipc" or not self.tcp) or ("hold",)
-            return ways_for(owner, kept, wanted)
-        return ways_for(owner, found, wanted)
-
-    def fallback(self, kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
-        """Return how to agree where Unix sockets cannot be used; nothing where they were requested."""
-        return () if self.transport == "ipc" else spare(kernel, wanted, tries)
-
-    def _may_choose(self, manager: KernelManager, found: Sequence[Way]) -> bool:
-        """Whether nothing was requested that a kernel which chooses its own ports cannot have."""
-        if not set(found) & {"handshake", "self-bind"}:
-            return True
-        return (
-            self.ip == "127.0.0.1"
-            and not any(self.ports.values())
-            and manager.session.signature_scheme == _SCHEME
-            and bool(manager.session.key)
-            and getattr(manager, "transport_encryption", "disabled") == "disabled"
-        )
+    kernel: KernelSpec
+    place: Place
+    way: Way
+    wanted: Choice
 
 
 class Addresses:
-    """The agreement between one manager and its kernel, from the first start to the last shutdown."""
+    """The agreement between one manager and its kernel, from the first start to the last shutdown.
+
+    Attributes:
+        workspace: what the kernel has of its place.
+        listens: ports inside it at which the kernel will listen, as far as a way has to be led to them.
+    """
 
     def __init__(
         self,
         portal: Portal,
         requested: Requested,
+        asked: Asked,
         block: AbstractAsyncContextManager[object],
-        directory: Path,
-        chosen: Rendezvous | None,
-        owner: Owner,
+        workspace: Workspace,
+        agreement: Agreement | None,
     ) -> None:
         """Made by :func:`agree`."""
+        self.workspace = workspace
+        self.listens = () if agreement is None else agreement.listens
+        self._owner = _owner(asked.place)
         self._portal = portal
         self._requested = requested
+        self._asked = asked
+        self._here = isinstance(asked.place, Here)
         self._block = block
-        self.owner = owner
-        self._directory, self._chosen = directory, chosen
-        self._handed_over = False
+        self._agreement = agreement
+        self._inside: ConnectionInfo | None = None
         self._info: ConnectionInfo | None = None
+        self._own_file: Path | None = None
         self._held: dict[int, socket.socket] = {}
         self._guarded: list[Path] = []
 
     @property
     def file(self) -> Path | None:
-        """The connection file of a kernel that has yet to choose; None when the addresses are known."""
-        return self._chosen.connection_file if self._chosen and self._info is None else None
+        """The connection file of a kernel that its manager's is not for, as the kernel sees it.
+
+        None where the manager knows the addresses before the kernel starts, and the kernel reads the same
+        file.
+        """
+        if self._agreement is None or (self._here and self._info is not None):
+            return None
+        return self._agreement.connection_file
 
     @property
-    def way(self) -> Way | None:
-        """The rendezvous; None where every address was requested."""
-        return self._chosen.way if self._chosen else None
+    def settled(self) -> bool:
+        """Whether the kernel is told where to listen, and does not tell it."""
+        return self._info is not None or self._way in (None, "hold", "ipc")
 
-    @property
-    def usable(self) -> bool:
-        """Whether the addresses still exist: a warden that was killed takes its directory along."""
-        return self._chosen is None or self._directory.is_dir()
+    def obstacle(self, place: Place) -> str:
+        """Return why they cannot be those of the kernel's next process, or an empty string.
 
-    def file_for_owner(self, manager: KernelManager) -> Path:
-        """Return the connection file for a kernel of another user, which cannot read the manager's.
+        Args:
+            place: where that is to run.
+        """
+        if not self.workspace.directory.is_dir():  # a warden that was killed takes it along
+            return "its private directory is gone"
+        return "" if _owner(place) == self._owner else "another user cannot use the former ones"
+
+    def file_of_its_own(self, manager: KernelManager) -> Path | None:
+        """Return the connection file for a kernel that cannot use the one its manager has written.
+
+        That of another user cannot read it, and one in a network namespace has other addresses. None for
+        every other kernel.
 
         Raises:
-            OSError: the files cannot be given away; only root may.
+            OSError: it cannot be written.
         """
-        file = self._directory / "kernel.json"
-        if not self._handed_over:  # once: from then on what is there is that user's doing
-            write_connection_file(file, json.loads(Path(manager.connection_file).read_bytes()))
-            hand_over(self._directory, self.owner)
-            self._handed_over = True
-        return file
+        if self._owner is None and self._inside == self._info:
+            return None
+        if self._own_file is None:  # once: from then on what is there is another user's doing
+            file = self.workspace.directory / "kernel.json"
+            content = json.loads(Path(manager.connection_file).read_bytes())
+            if self._inside is not None:
+                content |= {name: getattr(self._inside, name) for name in ("transport", "ip", *PORTS)}
+            write_connection_file(file, content)
+            self._own_file = file
+        return self._own_file
 
-    def write_into(self, manager: KernelManager) -> None:
-        """Set the manager's transport, address and ports; what it calls random ports are none.
+    async def prepare(self, manager: KernelManager, given: Mapping[str, str] | None) -> Mapping[str, str]:
+        """Prepare for a process, which may bind what is held, and return its environment.
 
-        A process is about to be started: it may bind what is held.
+        The manager's transport, address and ports are set; what it calls random ports are none.
+
+        Args:
+            manager: the kernel's.
+            given: the environment that its caller wants, by what this process has; None for that.
+
+        Raises:
+            LaunchError, OSError: the kernel's file cannot be written any more.
+            DeadlineExceeded: the place does not do its part.
         """
-        if self._chosen is not None and self.way != "handshake":  # there the next process keeps its addresses
-            self._chosen.renew()
+        work = self._prepared(given)
+        # This machine has nothing that belongs to a loop; another place may have connections.
+        around = await (work if self._here else self._portal.reach(work))
         if self._info is not None:
             ports = {name: getattr(self._info, name) for name in PORTS}
-            _set(manager, self._info.transport, self._info.ip, ports)
+            set_addresses(manager, self._info.transport, self._info.ip, ports)
         # Else a restarter would ask for new ones and cut off every connected client.
         manager._random_port_names = []  # noqa: SLF001 - there is no other way to say so
+        return around
 
     async def chosen(self) -> JsonObject:
         """Wait for the addresses a kernel chooses; returns the connection information that the manager takes.
 
         In the portal's loop. Cancelling is safe.
+
+        Raises:
+            LaunchError: no way leads to them.
         """
-        assert self._chosen is not None
+        assert self._agreement is not None
         named = {name: port for name, port in self._requested.ports.items() if port > 0}
-        self._info = info = replace(await self._chosen.addresses(), **named)  # type: ignore[arg-type]  # ports all
-        self._hold(info.ip, list(named.values()))
+        self._inside = replace(await self._agreement.rendezvous.addresses(), **named)  # type: ignore[arg-type]  # ports all
+        self._info = info = await found_here(self.workspace, self._inside)
+        self._hold(info, list(named.values()))
         ports = {name: getattr(info, name) for name in PORTS}
         key, scheme = info.key, info.signature_scheme
         return {"transport": info.transport, "ip": info.ip, "key": key, "signature_scheme": scheme, **ports}
@@ -201,26 +183,47 @@ class Addresses:
     async def listening(self, manager: KernelManager) -> bool:
         """Wait until a process listens at every address. In the portal's loop; cancelling is safe."""
         ports = [int(getattr(manager, name)) for name in PORTS]
-        if manager.transport == "ipc":
+        if self._info is not None and (not self._here or self._info != self._inside):
+            for name in SOCKETS:
+                await _tried(_greets, self._info.endpoint(name))
+        elif manager.transport == "ipc":
             await _sockets([Path(f"{manager.ip}-{port}") for port in ports])
         else:
+            ip = LOOPBACK if manager.ip == "0.0.0.0" else manager.ip  # noqa: S104 - asked for
             for port in ports:
-                await _accepting("127.0.0.1" if manager.ip == "0.0.0.0" else manager.ip, port)  # noqa: S104 - asked for
-        if self._chosen is not None:
-            self._chosen.answered()
+                await _tried(_accepts, Endpoint("tcp", ip, port))
+        if self._agreement is not None:
+            self._agreement.rendezvous.answered()
         return True
 
     def hold(self) -> None:
         """Hold what the kernel itself had chosen, now that it is gone, for its next process."""
-        if self._info is None or self._info.transport != "tcp" or self.way == "hold":
-            return
-        self._hold(self._info.ip, [getattr(self._info, name) for name in PORTS])
+        if self._info is not None and self._way != "hold":
+            self._hold(self._info, [getattr(self._info, name) for name in PORTS])
 
-    def _hold(self, ip: str, ports: Sequence[int]) -> None:
+    @property
+    def _way(self) -> Way | None:
+        """The rendezvous; None where every address was requested."""
+        return self._agreement.rendezvous.way if self._agreement else None
+
+    async def _prepared(self, given: Mapping[str, str] | None) -> Mapping[str, str]:
+        # One that has registered keeps its addresses: its next process is told them.
+        if self._agreement is not None and self._way != "handshake":
+            self._agreement.rendezvous.renew()
+        # Elsewhere the way to them may be led only when the kernel has a process.
+        if self._here and self._agreement is not None and self._info is None and self.settled:
+            await self.chosen()
+        base = changed(self.workspace.environment, _changes(given))
+        async with _in_time(self._asked):
+            return await self.workspace.enter(self._asked.kernel, base)
+
+    def _hold(self, info: ConnectionInfo, ports: Sequence[int]) -> None:
+        if not self._here or info.transport != "tcp":
+            return
         for port in set(ports) - self._held.keys():
             # One that a child of the kernel or a faster process uses is reported by the next kernel.
             with suppress(OSError):
-                self._held[port] = hold_port(ip, port)
+                self._held[port] = hold_port(info.ip, port)
 
     async def guard(self, manager: KernelManager) -> None:
         """Have the warden delete the manager's connection file should this process be killed.
@@ -233,7 +236,7 @@ class Addresses:
             await self._portal.reach(_guard(path, guarded=True))
 
     async def end(self, manager: KernelManager) -> None:
-        """Release all addresses, and set the manager's as they were."""
+        """Release all addresses, end what is left in the workspace, and set the manager's as they were."""
         while self._guarded:
             await self._portal.reach(_guard(self._guarded.pop(), guarded=False))
         while self._held:
@@ -242,57 +245,71 @@ class Addresses:
         self._requested.restore(manager)
 
 
-async def agree(
-    portal: Portal,
-    manager: KernelManager,
-    requested: Requested,
-    way: Way,
-    kernel: DescribedKernel,
-    owner: Owner = None,
-) -> Addresses:
+async def agree(portal: Portal, manager: KernelManager, requested: Requested, asked: Asked) -> Addresses:
     """Prepare the rendezvous of a manager's kernel.
 
     Args:
-        portal: in its loop the rendezvous is prepared.
+        portal: in its loop the kernel's workspace is open.
         manager: a jupyter_client.KernelManager.
         requested: what its caller requested.
-        way: how to agree.
-        kernel: its kernelspec.
-        owner: the user whose kernel it is; None where it is ours.
+        asked: the kernel, its place and how to agree.
 
     Raises:
-        LaunchError: ports or paths cannot be had.
+        LaunchError: ports or paths cannot be had, or the place has no workspace to give.
+        DeadlineExceeded: the place does not do its part.
     """
-    key, name = manager.session.key, manager.kernel_name
-
-    def prepare(directory: Path) -> Rendezvous | None:
-        if requested.path:
-            return None
-        if way == "hold":
-            return HoldRendezvous(directory, key, name, ip=requested.ip)
-        return make(way, directory, key, name, kernel)
-
-    block = _private_rendezvous(prepare, owner)
-    directory, chosen = await portal.step_in(block)
-    agreement = Addresses(portal, requested, block, directory, chosen, owner)
-    if way in ("hold", "ipc") and chosen is not None:
-        await portal.reach(agreement.chosen())
-    return agreement
+    block = _opened(requested, asked, manager.session.key)
+    workspace, agreement = await portal.step_in(block)
+    return Addresses(portal, requested, asked, block, workspace, agreement)
 
 
 @asynccontextmanager
-async def _private_rendezvous(
-    prepare: Callable[[Path], Rendezvous | None], owner: Owner
-) -> AsyncIterator[tuple[Path, Rendezvous | None]]:
-    """Own the private directory and the rendezvous in it."""
-    async with shared_warden() as warden:
-        with private_directory(warden, owner) as directory:
-            chosen = prepare(directory)
-            try:
-                yield directory, chosen
-            finally:
-                if chosen is not None:
-                    chosen.close()
+async def _opened(
+    requested: Requested, asked: Asked, key: bytes
+) -> AsyncIterator[tuple[Workspace, Agreement | None]]:
+    """Own the kernel's workspace and the rendezvous in it."""
+    async with AsyncExitStack() as stack:
+        async with _in_time(asked):
+            workspace = await stack.enter_async_context(asked.place.open())
+            agreement = await _agreed(workspace, requested, asked, key)
+        try:
+            yield workspace, agreement
+        finally:
+            if agreement is not None:
+                agreement.rendezvous.close()
+
+
+def _owner(place: Place) -> Owner:
+    return place.owner() if isinstance(place, Here) else None
+
+
+async def _agreed(workspace: Workspace, requested: Requested, asked: Asked, key: bytes) -> Agreement | None:
+    if requested.path:
+        return None
+    if isinstance(asked.place, Here) and asked.way == "hold" and requested.ip != LOOPBACK:
+        held = HoldRendezvous(workspace.directory, key, asked.kernel.called, ip=requested.ip)
+        return Agreement(held, held.connection_file)
+    return await workspace.agree(asked.way, asked.kernel, asked.wanted, key)
+
+
+def _in_time(asked: Asked) -> AbstractAsyncContextManager[None]:
+    """Cancel what a place does in the block when it takes too long."""
+    kernel = asked.kernel.kernel_type
+    return Deadline(_PATIENCE, kernel).covering(
+        f"{asked.place.name} was not ready for the kernel {kernel}",
+        why="It neither did what was asked of it nor refused to",
+        do="See whether it can be reached",
+    )
+
+
+def _changes(given: Mapping[str, str] | None) -> dict[str, str | None]:
+    """Return by what an environment differs from this process's, but for the name of the kernel's parent."""
+    if given is None:
+        return {}
+    gone: dict[str, str | None] = {name: None for name in os.environ if name not in given}
+    found = gone | {name: value for name, value in given.items() if os.environ.get(name) != value}
+    found.pop("JPY_PARENT_PID", None)
+    return found
 
 
 async def _guard(path: Path, *, guarded: bool) -> None:
@@ -316,27 +333,38 @@ def _is_socket(path: Path) -> bool:
         return False
 
 
-async def _accepting(ip: str, port: int) -> None:
-    """Wait until connections are accepted, which no event announces: try, and try again less often."""
+async def _tried(work: Callable[[Endpoint], Awaitable[bool]], endpoint: Endpoint) -> None:
+    """Wait until something is so at an address, which no event announces: try, and try again less often."""
     pause = _SOON
-    while not await _accepts(ip, port):
+    while not await work(endpoint):
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await asyncio.Event().wait()
         pause = min(pause * 1.5, _LATER)
 
 
-async def _accepts(ip: str, port: int) -> bool:
+async def _accepts(endpoint: Endpoint) -> bool:
+    """Tell whether connections are accepted."""
     with socket.socket() as probe:
         probe.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(probe, (ip, port))
+            await asyncio.get_running_loop().sock_connect(probe, (endpoint.ip, endpoint.port))
         except OSError:
             return False
         return True
 
 
-def _set(manager: KernelManager, transport: str, ip: str, ports: dict[str, int]) -> None:
-    manager.transport, manager.ip = transport, ip
-    for name, port in ports.items():
-        setattr(manager, name, port)
+async def _greets(endpoint: Endpoint) -> bool:
+    """Tell whether ZeroMQ answers: what leads to a kernel accepts connections before the kernel does."""
+    if sys.platform == "win32":  # it has no sockets with a path, and nothing is launched there
+        return await _accepts(endpoint)
+    loop = asyncio.get_running_loop()
+    sockets, tcp = endpoint.transport == "ipc", (endpoint.ip, endpoint.port)
+    family = socket.AF_UNIX if sockets else socket.AF_INET6 if ":" in endpoint.ip else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setblocking(False)
+        try:
+            await loop.sock_connect(probe, endpoint.path if sockets else tcp)
+            return await loop.sock_recv(probe, 1) == _ZMTP
+        except OSError:
+            return False

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from moorage.discovery.kernelspec import KernelSpec, user_data_directory
 from moorage.errors import MissingExtra, OutputError, UsageError
-from moorage.kinds import IPYKERNEL_METADATA
+from moorage.jupyter.placing import adapted
+from moorage.kinds import IPYKERNEL_METADATA, install_advice
 from moorage.regular import read_regular
 
 PROTOCOL = "5.6"
@@ -66,7 +67,7 @@ def kernelspec_of_ipykernel(display_name: str = "") -> NewKernelspec:
         MissingExtra: there is no ipykernel.
     """
     if importlib.util.find_spec("ipykernel") is None:
-        raise MissingExtra("ipykernel is not installed here", do="Type: pip install ipykernel")
+        raise MissingExtra("ipykernel is not installed here", do=install_advice("python"))
     content = {
         "argv": [sys.executable, "-m", "moorage.jupyter.ipykernel", "-f", "{connection_file}"],
         "display_name": display_name or "Python 3 (moorage)",
@@ -81,10 +82,11 @@ def kernelspec_of_adapter(spec: KernelSpec, display_name: str = "") -> NewKernel
     """Return the kernelspec of an adapter that registers on behalf of a kernel type.
 
     Raises:
-        UsageError: it is an adapter itself.
+        UsageError: it is an adapter itself, or no launcher would find its kernels.
     """
     if "moorage.jupyter.adapter" in spec.argv:
         raise UsageError(f"{spec.name} is an adapter itself", do="Name the kernel type it stands for")
+    adapted(spec)
     # The adapted kernelspec names its own provisioner; how it is signalled and shown is the kernel's.
     metadata = {name: value for name, value in spec.metadata.items() if name != "kernel_provisioner"}
     command = [sys.executable, "-m", "moorage.jupyter.adapter", "--type", spec.kernel_type]

@@ -1,4 +1,4 @@
-"""A kernel's process with the methods of subprocess.Popen, as Jupyter's tools use it; a warden is its parent.
+"""A kernel's process with the methods of subprocess.Popen, as Jupyter's tools use it; its place starts it.
 
 It is owned by a block in the portal's loop, where nothing stops between two calls of a synchronous tool.
 """
@@ -16,12 +16,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field, replace
 from typing import IO, Protocol, Self, TypeVar
 
-from moorage.errors import WardenLost
+from moorage.errors import UsageError, WardenLost
 from moorage.exit_status import ExitStatus
 from moorage.kernel.portal import Portal
-from moorage.process.base import KILL, Handle, Launcher, LocalSpec
-from moorage.process.local import Fork, LocalLauncher, Warden, shared_warden
-from moorage.process.warden.client import end_outliving
+from moorage.process.base import KILL, Handle, Launcher, LaunchSpec, LocalSpec
 from moorage.tasks import Work, before_end, beside
 
 T = TypeVar("T")
@@ -46,11 +44,13 @@ class Streams:
         stdin: descriptor for the kernel's standard input; None for /dev/null.
         echo: where its stdout and its stderr go besides being kept.
         files: the caller's ends, by name.
+        said: one of them is to be what it is not by itself.
     """
 
     stdin: int | None = None
     echo: tuple[int | None, int | None] = (None, None)
     files: dict[str, IO[bytes]] = field(default_factory=dict)
+    said: bool = False
     _ours: list[int] = field(default_factory=list)
 
     @classmethod
@@ -62,7 +62,7 @@ class Streams:
         Raises:
             OSError: no descriptors are left.
         """
-        streams = cls()
+        streams = cls(said=any(each not in (None, subprocess.DEVNULL) for each in (stdin, stdout, stderr)))
         try:
             streams._take(stdin, stdout, stderr)
         except BaseException:
@@ -217,34 +217,32 @@ class KernelProcess:
 
 async def start(
     portal: Portal,
-    spec: LocalSpec,
+    launcher: Launcher,
+    spec: LaunchSpec,
     streams: Streams,
     *,
-    fork: Fork,
     on_end: Callable[[ExitStatus], None],
-    launcher: Callable[[Launcher], Launcher] | None = None,
 ) -> KernelProcess:
     """Start a kernel's process.
 
     Args:
         portal: in its loop the process is owned.
-        spec: the process; its standard streams are those of ``streams``.
+        launcher: starts it: the kernel's workspace.
+        spec: the process. A :class:`~moorage.process.base.LocalSpec` gets the standard streams; the output of
+            any other is kept alone.
         streams: its standard streams; those ends that are the kernel's are closed.
-        fork: as in :func:`moorage.launch`.
         on_end: called in the portal's thread with how it ended, before any waiter is woken.
-        launcher: makes what starts it, from the launcher of this machine.
 
     Raises:
         LaunchError, WardenLost: it cannot be started.
+        UsageError: its streams were said, and its place gives it none.
 
     Cancelling leaves nothing behind.
     """
-    made = launcher or _unchanged
     ended: Future[int] = Future()
     ended.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
-    whole = replace(spec, stdin=streams.stdin, echo=streams.echo)
-    block = _owned(whole, lambda warden: made(LocalLauncher(warden, fork=fork)), ended, on_end)
     try:
+        block = _owned(launcher, _with_streams(spec, streams), ended, on_end)
         handle = await portal.step_in(block)
     except BaseException:
         for file in streams.files.values():
@@ -257,41 +255,31 @@ async def start(
 
 @asynccontextmanager
 async def _owned(
-    spec: LocalSpec,
-    launcher: Callable[[Warden], Launcher],
-    ended: Future[int],
-    on_end: Callable[[ExitStatus], None],
+    launcher: Launcher, spec: LaunchSpec, ended: Future[int], on_end: Callable[[ExitStatus], None]
 ) -> AsyncIterator[Handle]:
     """Own the process; ``ended`` is set when it has ended, at the latest when the block is left."""
-    async with shared_warden() as warden:
-        # ipykernel watches that process, and without this explains Ctrl-C on stdout.
-        env = {**spec.env, "JPY_PARENT_PID": str(warden.pid)}
-        handle = None
-        try:
-            async with (
-                launcher(warden).launch(replace(spec, env=env)) as handle,
-                beside(_report(handle, ended, on_end), name=f"watch {handle.pid}"),
-            ):
-                yield handle
-        finally:
-            if not ended.done():
-                ended.set_result(_code(None if handle is None else handle.exit_status))
+    handle = None
+    try:
+        async with (
+            launcher.launch(spec) as handle,
+            beside(_report(handle, ended, on_end), name=f"watch {handle.pid}"),
+        ):
+            yield handle
+    finally:
+        if not ended.done():
+            ended.set_result(_code(None if handle is None else handle.exit_status))
 
 
-async def end_lasting(kernel: str) -> None:
-    """Kill what has outlived restarts of a kernel that has ended for good, and wait until all of it is gone.
-
-    Args:
-        kernel: as in :class:`moorage.process.base.LocalSpec`.
-
-    In the portal's loop. Cancelling stops the waiting, not the killing.
-    """
-    async with shared_warden() as warden:
-        await end_outliving(warden, kernel)
-
-
-def _unchanged(launcher: Launcher) -> Launcher:
-    return launcher
+def _with_streams(spec: LaunchSpec, streams: Streams) -> LaunchSpec:
+    if isinstance(spec, LocalSpec):
+        return replace(spec, stdin=streams.stdin, echo=streams.echo)
+    if streams.said:
+        raise UsageError(
+            "the kernel cannot be given standard streams",
+            why="It runs on a place that gives its processes none, and keeps what they write",
+            do="Leave out stdin, stdout and stderr",
+        )
+    return spec
 
 
 async def _called(function: Callable[[], T]) -> T:

@@ -16,10 +16,12 @@ class Activity:
 
     Attributes:
         own_sessions: of the clients whose requests are this process's own.
+        told_to_end: whether the kernel has said that a client, of whichever program, asked it to end.
     """
 
     def __init__(self) -> None:
         self.own_sessions: set[str] = set()
+        self.told_to_end = False
         self._under_way: dict[str, bool] = {}  # by request: whether it is one of ours
         self._settled = asyncio.Event()
         self._settled.set()
@@ -45,6 +47,8 @@ class Activity:
 
     def handle(self, message: Message) -> None:
         """Take in an iopub message."""
+        if message.msg_type == "shutdown_reply":
+            self.told_to_end = not message.content.get("restart")
         if message.msg_type != "status":
             return
         own = message.parent_header.get("session") in self.own_sessions
@@ -60,6 +64,7 @@ class Activity:
     def forget(self) -> None:
         """Drop what a process was at that another has replaced."""
         self._under_way.clear()
+        self.told_to_end = False
         self._look()
 
     def _look(self) -> None:

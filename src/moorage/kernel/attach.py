@@ -21,11 +21,16 @@ from moorage.errors import (
     ProtocolError,
     UsageError,
 )
-from moorage.kernel.client import Client, InputProvider, Receiver, Result
-from moorage.kernel.found import WatchedKernel, watched
-from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output
-from moorage.kernel.shown import shown
-from moorage.plan.lifecycle import Status
+from moorage.kernel.client import Client
+from moorage.kernel.found import Seen, WatchedKernel, watched
+from moorage.kernel.quirks import (
+    ends_by_shell,
+    interrupt_mode,
+    preparation_for_another,
+    published_elsewhere,
+)
+from moorage.kernel.standstill import advice
+from moorage.kernel.supervised import SupervisedKernel
 from moorage.process.base import ExitStatus
 from moorage.regular import read_regular
 from moorage.tasks import beside
@@ -34,6 +39,7 @@ from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
 if sys.platform == "linux":
+    from moorage.process import procfs, standstill
     from moorage.process.listening import at_path, at_port
     from moorage.process.observed import named_by
 
@@ -47,59 +53,19 @@ _NEWBORN = 0.5
 _SETTLES = 0.25
 
 
-class AttachedKernel:
+class AttachedKernel(SupervisedKernel):
     """A running kernel that belongs to another program.
 
     Attributes:
-        spec: its kernelspec, as far as it is known.
-        client: speaks to it.
-        info: its ``kernel_info_reply``.
-        connection_file: its connection file.
         process: what listens at its address; None where that is not on this machine or not to be seen.
-        supervisor: watches it; see :meth:`~moorage.kernel.supervisor.Supervisor.subscribe`.
     """
 
     def __init__(self, spec: KernelSpec, path: Path, found: WatchedKernel, info: dict[str, Any]) -> None:
         """Made by :func:`attach`; ``info`` is the kernel's ``kernel_info_reply``."""
-        self.spec = spec
-        self.client = found.client
-        self.info = info
-        self.connection_file = path
+        super().__init__(spec, path, found.supervisor, found.client, info)
         self.process = found.process
-        self.supervisor = found.supervisor
-
-    def __repr__(self) -> str:
-        return shown(type(self).__name__, self.spec.called, self.status)
-
-    @property
-    def status(self) -> Status:
-        """What is true of the kernel now; its pid is 0 where its process is not on this machine."""
-        return self.supervisor.status
-
-    async def execute(
-        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
-    ) -> Result:
-        """Run code and wait for its end.
-
-        Args:
-            code: what to run.
-            receive: called with every message of the execution as it comes, beside the collection in the
-                result; what it raises is raised here.
-            stdin: answers ``input()``, given the prompt and whether it is a password; without it ``input()``
-                is an error in the kernel. It returns None when it has interrupted the kernel instead.
-
-        Returns:
-            The outputs, the status and the seconds it took. Code that raises is no exception here:
-            ``raise_for_error()`` of the result makes one of it.
-
-        Raises:
-            KernelDied: the kernel's process ended meanwhile.
-            UsageError: the kernel's block has ended.
-
-        Cancelling stops the wait, not the kernel: :meth:`interrupt` does that.
-        """
-        late = late_output(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
+        own = found.supervisor.clients.activity.own_sessions
+        found.client.published = published_elsewhere(spec, info, own)
 
     def interrupt(self) -> None:
         """Interrupt what runs, of whichever client. Returns at once.
@@ -114,9 +80,9 @@ class AttachedKernel:
         if (
             process is not None
             and process.is_named
-            and interrupt_mode(self.spec.interrupt_mode, self.info) == "signal"
+            and interrupt_mode(self.spec, self.info) == "signal"
             # What a kernel without a kernelspec wants is not known: SIGINT ends one that does not expect it.
-            and (self.spec.argv or process.catches(signal.SIGINT))
+            and (self.spec.argv or _catches(process.pid, signal.SIGINT))
             and process.try_signal(signal.SIGINT)
         ):
             return
@@ -213,6 +179,7 @@ async def attach(
     Cancelling detaches.
     """
     path, info = await asyncio.to_thread(_resolved, where)
+    pid: int | None = None
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(timeout):
@@ -232,9 +199,9 @@ async def attach(
                 pid = found.pid or found.starting
                 kernel = await stack.enter_async_context(_speaking(info, path, pid))
         except TimeoutError:
+            why, do = _silence(pid)
             raise DeadlineExceeded(
-                f"the kernel of {path} did not answer within {timeout:g} s",
-                why="It may be busy with something, or out of reach",
+                f"the kernel of {path} did not answer within {timeout:g} s", why=why, do=do
             ) from None
         yield kernel
 
@@ -246,7 +213,10 @@ async def _speaking(info: ConnectionInfo, path: Path, pid: int | None) -> AsyncI
         if busy:
             found.supervisor.clients.activity.begin_unknown()
         spec = _spec(info, told)
-        found.supervisor.answer(ends_by_shell=ends_by_shell(spec.argv, told))
+        found.supervisor.answer(ends_by_shell=ends_by_shell(spec, told))
+        if _is_moored(found.process) and (code := preparation_for_another(told)):
+            message = messages.execute_request(code, silent=True, store_history=False)
+            found.client.request("shell", message)  # before all that is asked of it here
         yield AttachedKernel(spec, path, found, told)
 
 
@@ -316,12 +286,29 @@ def _look(info: ConnectionInfo, path: Path) -> _Found:
         return _Found()
 
 
+def _silence(pid: int | None) -> tuple[str, str]:
+    """Return why a kernel may not answer, and what to do about it."""
+    if sys.platform == "linux" and pid is not None and (why := standstill.look(pid)):
+        return f"Its process {pid} is {why}", advice(why, pid)
+    return "It may be busy with something, or out of reach", ""
+
+
 def _gone(path: Path) -> KernelDied:
     return KernelDied(
         f"the kernel of {path} is gone",
         why="No process listens at its address, and no process was started with this file",
         do="The file was left behind: delete it",
     )
+
+
+def _is_moored(process: Seen | None) -> bool:
+    """Tell whether a process descends from a launch of moorage's, as far as that is to be seen."""
+    return sys.platform == "linux" and process is not None and bool(procfs.marker(process.pid))
+
+
+def _catches(pid: int, signum: int) -> bool:
+    """Tell whether a process has a handler of its own for a signal."""
+    return sys.platform == "linux" and standstill.catches(pid, signum)
 
 
 def _spec(info: ConnectionInfo, told: dict[str, Any]) -> KernelSpec:

@@ -12,91 +12,47 @@ It works where a loop already runs in the calling thread, as in a notebook; see 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.kernel import kernel as asynchronous_kernel
 from moorage.kernel import launch as asynchronous
 from moorage.kernel.blocking_attach import AttachedKernel, Process, attach
-from moorage.kernel.client import Client, InputProvider, Receiver, Result
+from moorage.kernel.blocking_supervised import BlockingKernel
+from moorage.kernel.options import LaunchOptions, spelled_out_as
 from moorage.kernel.portal import Portal, entered, portal
 from moorage.kernel.shown import shown
-from moorage.places.base import Place
-from moorage.plan.lifecycle import Status
-from moorage.process.base import ExitStatus, Isolate
-from moorage.process.environment import Changes
-from moorage.process.local import Fork
-from moorage.process.options import ProcessOptions
-from moorage.rendezvous.base import Choice, Way
+from moorage.process.base import ExitStatus
+from moorage.rendezvous.base import Way
 
 __all__ = ["AttachedKernel", "Kernel", "Process", "StartedKernel", "attach", "launch", "portal", "start"]
 
 
-class Kernel:
+class Kernel(BlockingKernel[asynchronous_kernel.Kernel]):
     """A running kernel that belongs to the block it was launched in.
 
     Any thread may use it, several at once too. Callbacks are called in a thread of moorage's: there what
     returns at once may be called, such as :meth:`interrupt`, and what waits is a UsageError.
 
     Attributes:
-        spec: its kernelspec.
-        info: its ``kernel_info_reply``.
         rendezvous: how addresses were agreed on: ``ipc``, ``hold``, ``self-bind`` or ``handshake``.
-        connection_file: for other clients.
     """
 
     def __init__(self, kernel: asynchronous_kernel.Kernel, through: Portal) -> None:
         """Made by :func:`launch`."""
-        self._kernel = kernel
-        self._portal = through
-        self.spec: KernelSpec = kernel.spec
-        self.info: dict[str, Any] = kernel.info
+        super().__init__(kernel, through)
         self.rendezvous: Way = kernel.rendezvous
-        self.connection_file: Path = kernel.connection_file
 
     def __repr__(self) -> str:
         return shown(type(self).__name__, self.spec.called, self.status, self.rendezvous)
 
     @property
-    def client(self) -> Client:
-        """The asynchronous client; it belongs to the loop in moorage's thread."""
-        return self._kernel.client
-
-    @property
-    def status(self) -> Status:
-        """What is true of the kernel now."""
-        return self._kernel.status
-
-    @property
     def process(self) -> Process:
         """The kernel's process: its pid, memory and output; after a restart another one."""
         return Process(self._kernel.process, self._portal)
-
-    def execute(
-        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
-    ) -> Result:
-        """Run code and wait for its end.
-
-        Args:
-            code: what to run.
-            receive: called with every message of the execution as it comes, in moorage's thread.
-            stdin: answers ``input()``, given the prompt and whether it is a password; without it ``input()``
-                is an error in the kernel. It returns None when it has interrupted the kernel instead.
-
-        Returns:
-            The outputs, the status and the seconds it took. Code that raises is no exception here:
-            ``raise_for_error()`` of the result makes one of it.
-
-        Raises:
-            KernelDied: the kernel's process ended meanwhile.
-            UsageError: the kernel's block has ended.
-            KeyboardInterrupt: the wait was interrupted; the kernel goes on: :meth:`interrupt` stops it.
-        """
-        return self._portal.run(self._kernel.execute(code, receive=receive, stdin=stdin))
 
     def interrupt(self) -> None:
         """Interrupt what runs, by signal or by message as the kernelspec wants it. Returns at once."""
@@ -152,20 +108,10 @@ class StartedKernel(Kernel):
         self._portal.leave(self._block, None)
 
 
-@contextmanager
+@spelled_out_as(asynchronous.launch)
 def launch(
-    kernel_type: str | KernelSpec = "python3",
-    *,
-    cwd: str | Path | None = None,
-    env: Changes | None = None,
-    rendezvous: Choice = "auto",
-    kernel_args: Sequence[str] = (),
-    timeout: float = 60.0,
-    fork: Fork = "auto",
-    isolate: Isolate = "none",
-    process: ProcessOptions | None = None,
-    place: Place | None = None,
-) -> Iterator[Kernel]:
+    kernel_type: str | KernelSpec = "python3", **options: Unpack[LaunchOptions]
+) -> AbstractContextManager[Kernel]:
     """Launch a kernel that lives as long as the ``with`` block.
 
     Args:
@@ -180,9 +126,12 @@ def launch(
         isolate: ``net`` gives it a network namespace of its own.
         process: user, group, umask, limits and descriptors, where they are not to be this process's.
         place: where it runs; default is this machine, as the three before say.
+        restarts: how often within a minute it is started again if it dies, or a
+            :class:`moorage.RestartPolicy`; None for never.
 
-    Yields:
-        The kernel, ready. Leaving the block ends it and everything it started.
+    Returns:
+        A block, to be entered by ``with``: it yields the kernel, ready. Leaving it ends the kernel and
+        everything that it started.
 
     Raises:
         KernelTypeNotFound: there is no such kernel type.
@@ -194,35 +143,25 @@ def launch(
 
     Ctrl-C while it starts or ends kills it.
     """
-    block = asynchronous.launch(
-        kernel_type,
-        cwd=cwd,
-        env=env,
-        rendezvous=rendezvous,
-        kernel_args=kernel_args,
-        timeout=timeout,
-        fork=fork,
-        isolate=isolate,
-        process=process,
-        place=place,
-    )
+    return _launched(_block(kernel_type, options))
+
+
+def _block(
+    kernel_type: str | KernelSpec, options: LaunchOptions
+) -> AbstractAsyncContextManager[asynchronous_kernel.Kernel]:
+    if "warden" in options:  # it belongs to another loop
+        raise TypeError("launch() got an unexpected keyword argument 'warden'")
+    return asynchronous.launch(kernel_type, **options)
+
+
+@contextmanager
+def _launched(block: AbstractAsyncContextManager[asynchronous_kernel.Kernel]) -> Iterator[Kernel]:
     with entered(block) as (kernel, through):
         yield Kernel(kernel, through)
 
 
-def start(
-    kernel_type: str | KernelSpec = "python3",
-    *,
-    cwd: str | Path | None = None,
-    env: Changes | None = None,
-    rendezvous: Choice = "auto",
-    kernel_args: Sequence[str] = (),
-    timeout: float = 60.0,
-    fork: Fork = "auto",
-    isolate: Isolate = "none",
-    process: ProcessOptions | None = None,
-    place: Place | None = None,
-) -> StartedKernel:
+@spelled_out_as(asynchronous.launch)
+def start(kernel_type: str | KernelSpec = "python3", **options: Unpack[LaunchOptions]) -> StartedKernel:
     """Start a kernel without a block, for a REPL or a notebook.
 
     Args:
@@ -237,6 +176,8 @@ def start(
         isolate: ``net`` gives it a network namespace of its own.
         process: user, group, umask, limits and descriptors, where they are not to be this process's.
         place: where it runs; default is this machine, as the three before say.
+        restarts: how often within a minute it is started again if it dies, or a
+            :class:`moorage.RestartPolicy`; None for never.
 
     Returns:
         The kernel, ready. It ends with its ``close()``; without that, with this process, however that ends.
@@ -251,17 +192,6 @@ def start(
 
     Ctrl-C while it starts kills it.
     """
-    block = asynchronous.launch(
-        kernel_type,
-        cwd=cwd,
-        env=env,
-        rendezvous=rendezvous,
-        kernel_args=kernel_args,
-        timeout=timeout,
-        fork=fork,
-        isolate=isolate,
-        process=process,
-        place=place,
-    )
+    block = _block(kernel_type, options)
     through = portal()
     return StartedKernel(through.enter(block), through, block)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from moorage.discovery.kernelspec import KernelSpec
 from moorage.kernel import attach as asynchronous
-from moorage.kernel.client import Client, InputProvider, Receiver, Result
+from moorage.kernel.blocking_supervised import BlockingKernel
 from moorage.kernel.kernel import not_forked
 from moorage.kernel.portal import Portal, entered
-from moorage.kernel.shown import shown
-from moorage.plan.lifecycle import Status
 from moorage.process.base import ExitStatus, Handle
 
 
@@ -67,65 +64,18 @@ class Process:
         return self._portal.run(self._handle.wait())
 
 
-class AttachedKernel:
+class AttachedKernel(BlockingKernel[asynchronous.AttachedKernel]):
     """A running kernel that was started elsewhere; it goes on when the block ends.
 
     Any thread may use it, several at once too. Callbacks are called in a thread of moorage's: there what
     returns at once may be called, such as :meth:`interrupt`, and what waits is a UsageError.
-
-    Attributes:
-        spec: its kernelspec, without a command where it is not installed here.
-        info: its ``kernel_info_reply``.
-        connection_file: the file it was found by.
     """
-
-    def __init__(self, kernel: asynchronous.AttachedKernel, through: Portal) -> None:
-        """Made by :func:`attach`."""
-        self._kernel = kernel
-        self._portal = through
-        self.spec: KernelSpec = kernel.spec
-        self.info: dict[str, Any] = kernel.info
-        self.connection_file: Path = kernel.connection_file
-
-    def __repr__(self) -> str:
-        return shown(type(self).__name__, self.spec.called, self.status)
-
-    @property
-    def client(self) -> Client:
-        """The asynchronous client; it belongs to the loop in moorage's thread."""
-        return self._kernel.client
-
-    @property
-    def status(self) -> Status:
-        """What is true of the kernel now; its pid is 0 where its process is not on this machine."""
-        return self._kernel.status
 
     @property
     def process(self) -> Process | None:
         """What listens at the kernel's address; None where that is not on this machine or not to be seen."""
         process = self._kernel.process
         return None if process is None else Process(process, self._portal)
-
-    def execute(
-        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
-    ) -> Result:
-        """Run code and wait for its end.
-
-        Args:
-            code: what to run.
-            receive: called with every message of the execution as it comes, in moorage's thread.
-            stdin: answers ``input()``, given the prompt and whether it is a password; without it ``input()``
-                is an error in the kernel.
-
-        Returns:
-            The outputs, the status and the seconds it took.
-
-        Raises:
-            KernelDied: the kernel ended meanwhile.
-            UsageError: the kernel's block has ended.
-            KeyboardInterrupt: the wait was interrupted; the kernel goes on: :meth:`interrupt` stops it.
-        """
-        return self._portal.run(self._kernel.execute(code, receive=receive, stdin=stdin))
 
     def interrupt(self) -> None:
         """Interrupt what runs, whichever client began it. Returns at once."""

@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
 
 from moorage.errors import MoorageError, ProtocolError, UsageError
 from moorage.kernel.late_output import LateOutput
+from moorage.kernel.outbox import Outbox
 from moorage.kernel.outputs import OutputArea
 from moorage.kernel.published import Published, lost
-from moorage.kernel.request import InputProvider, Receiver, Request, finished, give_up_idle, only_flushes
-from moorage.kernel.result import ExecutionError, Result, error_of
-from moorage.kernel.transport import Connect, LineReceiver
-from moorage.kernel.zmq_transport import ZmqTransport
+from moorage.kernel.readiness import Readiness
+from moorage.kernel.request import InputProvider, Receiver, Request, finished, only_flushes
+from moorage.kernel.result import ExecutionError, Result, error_of, result_of
+from moorage.kernel.transport import Transport
 from moorage.wire import messages
-from moorage.wire.codec import Signer
-from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel, Message
 from moorage.wire.session import Session
 
@@ -31,8 +29,6 @@ __all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "
 
 # How many finished requests are still known, so that late output finds its cell; with each its outputs.
 _REMEMBERED = 256
-# When a kernel that does not answer is asked once more (s), doubling up to the second; the first one later.
-_ASK_AGAIN, _ASK_AGAIN_MOST, _ASK_FIRST_AGAIN = 1.0, 10.0, 5.0
 # How long a kernel's last messages may take to arrive (s) once its process is known to have ended.
 _LAST_WORDS = 0.25
 # How long after its reply the idle of a request may come (s) before it is asked for: publishers drop some.
@@ -46,34 +42,22 @@ _IOPUB_STUCK = 15.0
 class Client:
     """Speaks to one kernel. Use as ``async with``; all methods belong to the loop it was entered in."""
 
-    def __init__(
-        self,
-        info: ConnectionInfo,
-        session_id: str,
-        new_id: Callable[[], str],
-        *,
-        on_line: LineReceiver | None = None,
-        connect: Connect = ZmqTransport,
-    ) -> None:
+    def __init__(self, transport: Transport, session: Session) -> None:
         """Describe the conversation; nothing is opened before ``async with``.
 
         Args:
-            info: the kernel's addresses and key.
-            session_id: names this client to the kernel.
-            new_id: makes message ids that never repeat.
-            on_line: told of the line, see :meth:`moorage.kernel.transport.Transport.on_line`.
-            connect: makes the transport.
+            transport: carries the messages; the client enters and leaves it.
+            session: makes, signs and checks them.
         """
-        self._session = Session(Signer(info.key, info.signature_scheme), session_id, new_id)
-        self._transport = connect(info, session_id.encode(), self._on_frames)
-        if on_line is not None:
-            self._transport.on_line(on_line)
+        self._session = session
+        self._transport = transport
+        transport.on_frames(self._on_frames)
+        self._outbox = Outbox(self._session, self._transport)
         self._requests: OrderedDict[str, Request] = OrderedDict()
         self._asked: Message | None = None
         self._listeners: list[Receiver] = []
-        self._welcomed = asyncio.Event()
-        self._shown = asyncio.Event()
-        self._answered = False
+        self._asked_calls: list[Callable[[], None]] = []
+        self._readiness = Readiness(self._ask)
         self._heard = 0.0  # when iopub brought its latest message, by the monotonic clock
         self._ended: BaseException | None = None
         self.published: Published | None = None
@@ -101,22 +85,51 @@ class Client:
         Args:
             error: what is raised where a request is awaited.
             for_good: fail every later request, too: the kernel is gone.
-            replaced: another process is about to take the kernel's place: it is to get none of them.
+            replaced: another process is about to take the kernel's place: once it is :meth:`ready` it gets
+                those that are asked from now on.
         """
         if replaced:
-            self._transport.drop_unsent()
+            self._outbox.hold()
         if for_good:
             error = self._ended = self._ended or error
         for request in self._requests.values():
-            request.fail(error)
+            if for_good or not self._outbox.holds(request.message):
+                request.fail(error)
+
+    async def drop_unsent(self) -> None:
+        """Forget a process of which nothing is left: what it was sent reaches no other one.
+
+        Cancelling is safe.
+        """
+        await self._transport.drop_unsent()
+        if self.published is not None:
+            self.published.forget()
 
     async def receive_rest(self) -> None:
         """Take in what the kernel said before its process ended. Cancelling is safe."""
         await self._transport.receive_rest(_LAST_WORDS)
 
-    def listen(self, receive: Receiver) -> None:
-        """Call ``receive`` with every iopub message, whatever caused it, before its request sees it."""
+    def listen(self, receive: Receiver, *, asked: Callable[[], None] | None = None) -> Callable[[], None]:
+        """Call ``receive`` with every iopub message, whatever caused it, before its request sees it.
+
+        Args:
+            receive: called with the message.
+            asked: called when a request has been sent.
+
+        Returns:
+            What ends that; calling it again changes nothing.
+        """
         self._listeners.append(receive)
+        if asked is not None:
+            self._asked_calls.append(asked)
+
+        def end() -> None:
+            if receive in self._listeners:
+                self._listeners.remove(receive)
+                if asked is not None:
+                    self._asked_calls.remove(asked)
+
+        return end
 
     def request(
         self,
@@ -141,23 +154,32 @@ class Client:
             ProtocolError: what listens at its address is no kernel.
             UsageError: the block of the kernel, and so of this client, has ended.
         """
+        return self._request(channel, request, receive, stdin)
+
+    def _request(
+        self,
+        channel: Channel,
+        request: messages.Request,
+        receive: Receiver | None = None,
+        stdin: InputProvider | None = None,
+        *,
+        ahead: bool = False,
+    ) -> Request:
         if self._ended is not None:
             raise self._ended
-        kind, content = request
-        date = datetime.now(UTC).isoformat()
-        message = self._session.request(channel, kind, content, date=date)
-        entry = Request(message, receive, stdin)
-        self._transport.send(channel, self._session.pack(message))
-        self._requests[message.header.msg_id] = entry
+        entry = Request(self._outbox.send(channel, request, ahead=ahead), receive, stdin)
+        self._requests[entry.message.header.msg_id] = entry
         self._forget_old()
+        for call in self._asked_calls:
+            call()
         return entry
+
+    def _ask(self, channel: Channel, receive: Receiver) -> Request:
+        return self._request(channel, messages.kernel_info_request(), receive, ahead=True)
 
     def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
         """Send a message that has no reply, such as ``input_reply`` or ``comm_msg``."""
-        kind, content = message
-        date = datetime.now(UTC).isoformat()
-        packed = self._session.request(channel, kind, content, date=date, parent=parent)
-        self._transport.send(channel, self._session.pack(packed))
+        self._outbox.send(channel, message, parent)
 
     async def execute(
         self,
@@ -204,33 +226,27 @@ class Client:
             allow_stdin=stdin is not None,
             stop_on_error=False,  # what is sent after an interrupt is to be run
         )
+        if self.published is not None:
+            self.published.begin(self)
         began, request = monotonic(), self.request("shell", message, take, stdin)
         reply, seconds = (await request.done).content, monotonic() - began
         if late_output is not None:
             await late_output.end(self, take)
         complete = not await lost(self, self.published, request, take)  # it may add a line to the outputs
-        return Result(
-            complete=complete,
-            outputs=area.outputs,
-            status=str(reply.get("status", "ok")),
-            error=error_of(reply),
-            seconds=seconds,
-            execution_count=area.execution_count or reply.get("execution_count"),
-            expressions=reply.get("user_expressions") or {},
-        )
+        return result_of(reply, area, seconds, complete=complete)
 
     async def ready(
-        self, moved_to: ConnectionInfo | None = None, *, channel: Channel = "shell"
+        self,
+        *,
+        channel: Channel = "shell",
+        prepare: Callable[[Mapping[str, Any]], str | None] | None = None,
     ) -> dict[str, Any]:
         """Wait until the kernel answers and its iopub broadcasts are proven to reach us.
 
-        The proof is ``iopub_welcome`` (JEP 65), or a status caused by one of our own requests. Where a
-        reply came without either, the subscription was late: the kernel is asked again, at growing
-        intervals.
-
         Args:
-            moved_to: connect there first, if that is elsewhere: the kernel has been started again.
             channel: where to ask; on ``control`` many kernels answer while they compute.
+            prepare: returns code to run silently, before all that was asked of the kernel while it was being
+                started again; called with the answer.
 
         Returns:
             The content of the kernel's ``kernel_info_reply``.
@@ -238,31 +254,12 @@ class Client:
         Raises:
             KernelDied: the kernel's process ended first. Cancelling is safe.
         """
-        if moved_to is not None:
-            self._transport.move(moved_to)
-        # A new one: what was true of the process before a restart proves nothing.
-        heard = self._welcomed = asyncio.Event()
-        ask_again, patience = _ASK_AGAIN if self._answered else _ASK_FIRST_AGAIN, 0.02
-        questions: list[Request] = []
-        while True:
-            asked = self.request(channel, messages.kernel_info_request(), lambda _: heard.set())
-            questions.append(asked)
-            try:
-                async with asyncio.timeout(ask_again):
-                    info = (await asyncio.shield(asked.reply)).content  # late, it still ends the request
-            except TimeoutError:
-                ask_again = min(2 * ask_again, _ASK_AGAIN_MOST)
-                continue
-            try:
-                async with asyncio.timeout(patience):
-                    await heard.wait()
-            except TimeoutError:
-                patience = min(2 * patience, 1.0)
-                continue
-            for question in questions:
-                give_up_idle(question)
-            self._answered = True
-            return info
+        info = await self._readiness.proven(channel)
+        if prepare is not None and (code := prepare(info)):
+            message = messages.execute_request(code, silent=True, store_history=False)
+            await self._request("shell", message, ahead=True).done
+        self._outbox.release()
+        return info
 
     async def flush(self, receive: Receiver | None = None) -> None:
         """Wait until everything the kernel has published so far has arrived.
@@ -274,23 +271,6 @@ class Client:
         request = self.request("shell", messages.kernel_info_request(), receive)
         only_flushes(request)  # a kernel that is interrupted as it answers keeps its reply
         await request.done
-
-    async def shown(self, seconds: float) -> bool:
-        """Wait for output of the kernel, whatever caused it, since this was last asked.
-
-        Args:
-            seconds: how long.
-
-        Returns:
-            False when there was none. Cancelling is safe.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._shown.wait()
-        except TimeoutError:
-            return False
-        finally:
-            self._shown.clear()
 
     def _forget_old(self) -> None:
         while len(self._requests) > _REMEMBERED:
@@ -352,7 +332,7 @@ class Client:
     def _on_iopub(self, message: Message) -> None:
         self._heard = monotonic()
         try:
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 listener(message)
         finally:
             # A listener that raises is told of by the loop, and costs the request nothing.
@@ -360,9 +340,7 @@ class Client:
 
     def _on_published(self, message: Message) -> None:
         if message.msg_type == "iopub_welcome":
-            self._welcomed.set()
-        elif message.msg_type != "status":
-            self._shown.set()
+            self._readiness.welcome()
         request = self._requests.get(message.parent_id)
         if request is None:
             return

@@ -8,7 +8,6 @@ process ends. The heartbeat is not used: a kernel with one thread owes an echo f
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,9 +17,10 @@ from typing import NamedTuple, Protocol
 from moorage.errors import KernelDied, MoorageError
 from moorage.kernel.client import Client
 from moorage.kernel.supervisor import Supervisor
+from moorage.kernel.zmq_client import zmq_client
 from moorage.plan.lifecycle import Stopping
 from moorage.process.base import ExitStatus, Handle, LaunchSpec, ProcessId
-from moorage.tasks import beside
+from moorage.tasks import beside, result_of
 from moorage.wire.connection import ConnectionInfo
 
 if sys.platform == "linux":
@@ -42,10 +42,6 @@ class Seen(Handle, Protocol):
     @property
     def is_named(self) -> bool:
         """Whether its command names the connection file: then it is the kernel, and no go-between."""
-        ...
-
-    def catches(self, signum: int) -> bool:
-        """Tell whether the process has a handler of its own for a signal."""
         ...
 
     def try_signal(self, signum: int) -> bool:
@@ -107,7 +103,7 @@ class Line:
         Raises:
             KernelDied: nothing listens at its address any more.
         """
-        return await asyncio.shield(self._ended)
+        return await result_of(self._ended)
 
     def send_signal(self, signum: int) -> None:
         """Do nothing: it is out of reach."""
@@ -183,16 +179,16 @@ async def watched(info: ConnectionInfo, pid: int | None, path: Path) -> AsyncIte
             )
             stack.callback(line.close)
         assert handle is not None
-        receiver = line.changed if line else lambda _: None
-        session = secrets.token_hex(8)
-        client = Client(info, session, lambda: secrets.token_hex(16), on_line=receiver)
+        client, transport, session = zmq_client(info)
+        if line is not None:
+            transport.on_line(line.changed)
         supervisor = Supervisor(path.name, NOTHING, FoundLauncher(handle), owned=False, silent=_NOT_OURS)
         await stack.enter_async_context(client)
         await stack.enter_async_context(beside(supervisor.keep(), name=f"look at {path.name}"))
         if process is not None and line is not None:
             await stack.enter_async_context(beside(_go_between(process, line), name=f"look at {pid}"))
         await supervisor.started()
-        supervisor.clients.attach(client, session)
+        stack.enter_context(supervisor.clients.attached(client, session))
         yield WatchedKernel(supervisor, process, client)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import KernelDied
-from moorage.kernel.client import Client, InputProvider, Receiver, Result
+from moorage.kernel.client import Client
 from moorage.kernel.deadline import Deadline
-from moorage.kernel.quirks import ends_by_shell, interrupt_mode, late_output, preparation, published
+from moorage.kernel.quirks import ends_by_shell, interrupt_mode, preparation, published
 from moorage.kernel.shown import shown
+from moorage.kernel.supervised import SupervisedKernel
 from moorage.kernel.supervisor import Supervisor
-from moorage.plan.lifecycle import Exited, Lost, Status
+from moorage.plan.lifecycle import Exited, Lost, Registering, Restarting, Starting, Status
 from moorage.process.base import ExitStatus, Handle
 from moorage.rendezvous.base import Rendezvous
 from moorage.tasks import before_end
@@ -22,16 +23,11 @@ from moorage.wire import messages
 from moorage.wire.connection import ConnectionInfo
 
 
-class Kernel:
+class Kernel(SupervisedKernel):
     """A running kernel that belongs to the block it was launched in.
 
     Attributes:
-        spec: its kernelspec.
-        client: speaks to it; others may be attached beside.
-        info: its ``kernel_info_reply``.
         rendezvous: how its addresses were agreed on.
-        connection_file: by which other programs reach it.
-        supervisor: watches its process; see :meth:`~moorage.kernel.supervisor.Supervisor.subscribe`.
     """
 
     def __init__(
@@ -43,62 +39,29 @@ class Kernel:
         info: dict[str, Any],
     ) -> None:
         """Made by :func:`moorage.launch`; ``info`` is the kernel's ``kernel_info_reply``."""
-        self.spec = spec
-        self.client = client
-        self.info = info
+        super().__init__(spec, rendezvous.connection_file, supervisor, client, info)
         self.rendezvous = rendezvous.way
-        self.connection_file = rendezvous.connection_file
-        self.supervisor = supervisor
-        self._rendezvous = rendezvous
-        client.published = published(spec.argv, info)
+        client.published = published(spec, info, supervisor.clients.activity.own_sessions)
 
     def __repr__(self) -> str:
         return shown(type(self).__name__, self.spec.called, self.status, self.rendezvous)
-
-    @property
-    def status(self) -> Status:
-        """What is true of the kernel now."""
-        return self.supervisor.status
 
     @property
     def process(self) -> Handle:
         """The kernel's process: pid, memory, output, whether it was forked; after a restart another one."""
         return self.supervisor.handle
 
-    async def execute(
-        self, code: str, *, receive: Receiver | None = None, stdin: InputProvider | None = None
-    ) -> Result:
-        """Run code and wait for its end.
-
-        Args:
-            code: what to run.
-            receive: called with every message of the execution as it comes, beside the collection in the
-                result; what it raises is raised here.
-            stdin: answers ``input()``, given the prompt and whether it is a password; without it ``input()``
-                is an error in the kernel. It returns None when it has interrupted the kernel instead.
-
-        Returns:
-            The outputs, the status and the seconds it took. Code that raises is no exception here:
-            ``raise_for_error()`` of the result makes one of it.
-
-        Raises:
-            KernelDied: the kernel's process ended meanwhile.
-            UsageError: the kernel's block has ended.
-
-        Cancelling stops the wait, not the kernel: :meth:`interrupt` does that.
-        """
-        late = late_output(self.spec.argv, self.info)
-        return await self.client.execute(code, receive=receive, stdin=stdin, late_output=late)
-
     def interrupt(self) -> None:
         """Interrupt what runs, by signal or by message as the kernel wants it. Returns at once.
 
         Where nothing runs nothing is sent: IRkernel may die of a signal then, and others lose what they
-        are asked next.
+        are asked next. Nothing runs in a process that has yet to answer.
         """
         if not (self.client.busy or self.supervisor.clients.activity.busy):
             return
-        if interrupt_mode(self.spec.interrupt_mode, self.info) == "message":
+        if isinstance(self.status, Starting | Registering | Restarting):
+            return
+        if interrupt_mode(self.spec, self.info) == "message":
             self.client.request("control", messages.interrupt_request())
         else:
             self.supervisor.handle.send_signal(signal.SIGINT)
@@ -129,14 +92,12 @@ class Kernel:
             StartDeath: the new kernel ended before it answered.
             DeadlineExceeded: it did not answer in time.
             KernelDied: it had ended already, or is being ended.
+
+        Cancelling stops the wait, not the restart.
         """
         deadline = Deadline(timeout, self.spec.kernel_type)
         self.supervisor.restart()
-        if self.client.published is not None:
-            self.client.published.forget()
-        await deadline.started(self.supervisor)
-        addresses = await agreed(self._rendezvous, self.supervisor, deadline)
-        await ready(self.spec, self.client, self.supervisor, deadline, addresses)
+        await deadline.answered(self.supervisor)
 
 
 def not_forked(handle: Handle) -> str:
@@ -174,7 +135,6 @@ async def ready(
     client: Client,
     supervisor: Supervisor,
     deadline: Deadline,
-    addresses: ConnectionInfo,
 ) -> dict[str, Any]:
     """Wait until the kernel has answered and is prepared; returns its ``kernel_info_reply``.
 
@@ -184,12 +144,23 @@ async def ready(
     """
     try:
         async with asyncio.timeout_at(deadline.at):
-            info = await client.ready(addresses)
-            if code := preparation(info):
-                await client.execute(code, silent=True, store_history=False)
+            info = await client.ready(prepare=preparation)
     except KernelDied:
         raise supervisor.start_death() from None
     except TimeoutError:
         raise deadline.passed(supervisor) from None
-    supervisor.answer(ends_by_shell=ends_by_shell(spec.argv, info))
+    supervisor.answer(ends_by_shell=ends_by_shell(spec, info))
     return info
+
+
+async def greet_again(spec: KernelSpec, rendezvous: Rendezvous, supervisor: Supervisor) -> None:
+    """Have all clients speak to a process that was started again, and tell the supervisor of its answer.
+
+    Raises:
+        MoorageError: it cannot be spoken to. Cancelling is safe.
+    """
+    supervisor.clients.move(await rendezvous.addresses())
+    info: dict[str, Any] = {}
+    for number, client in enumerate(supervisor.clients):
+        info = await client.ready(prepare=None if number else preparation)
+    supervisor.answer(ends_by_shell=ends_by_shell(spec, info))

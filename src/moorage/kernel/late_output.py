@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 import msgspec
@@ -21,6 +23,9 @@ from moorage.wire.messages import Message
 # A kernel that has printed nothing for so long (s) will not print its mark either: a notebook may have put
 # something else in the place of what prints.
 _NO_MARK = 1.0
+_NO_OUTPUT = frozenset({"status", "iopub_welcome"})
+
+_Shown = Callable[[float], Awaitable[bool]]
 
 
 class LateOutput(Struct, frozen=True):
@@ -49,15 +54,16 @@ class LateOutput(Struct, frozen=True):
             KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
         """
         last = monotonic() + self.most
-        if self.mark and await self._marked(client, receive, last):
-            return
-        while (began := monotonic()) < last:
-            await client.flush(receive)
-            # A busy machine delays the pipe as it delays the answer.
-            if not await client.shown(max(self.quiet, 4 * (monotonic() - began))):
+        with _listening(client) as shown:
+            if self.mark and await self._marked(client, receive, last, shown):
                 return
+            while (began := monotonic()) < last:
+                await client.flush(receive)
+                # A busy machine delays the pipe as it delays the answer.
+                if not await shown(max(self.quiet, 4 * (monotonic() - began))):
+                    return
 
-    async def _marked(self, client: Asking, receive: Receiver, last: float) -> bool:
+    async def _marked(self, client: Asking, receive: Receiver, last: float, shown: _Shown) -> bool:
         """Print a mark and wait for it; False when it does not come."""
         token = f"[{secrets.token_hex(8)}]"
         seen = asyncio.Event()
@@ -74,6 +80,28 @@ class LateOutput(Struct, frozen=True):
         code = messages.execute_request(self.mark.replace("{}", token), silent=True, store_history=False)
         reply = await client.request("shell", code, take).done
         while reply.content.get("status") == "ok" and not seen.is_set() and monotonic() < last:
-            if not await client.shown(_NO_MARK):
+            if not await shown(_NO_MARK):
                 break
         return seen.is_set()
+
+
+@contextmanager
+def _listening(client: Asking) -> Iterator[_Shown]:
+    """Listen to a client's kernel; yields what waits for output of it, whatever caused that."""
+    came = asyncio.Event()
+
+    async def shown(seconds: float) -> bool:
+        """Wait for output since this was last asked, no longer than so many seconds; False when none came."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await came.wait()
+        except TimeoutError:
+            return False
+        finally:
+            came.clear()
+
+    end = client.listen(lambda message: came.set() if message.msg_type not in _NO_OUTPUT else None)
+    try:
+        yield shown
+    finally:
+        end()

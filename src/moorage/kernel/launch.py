@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from moorage.discovery.kernelspec import KernelSpec
     from moorage.kernel.kernel import Kernel
     from moorage.places.base import Place
-    from moorage.process.base import Isolate
+    from moorage.plan.restart import RestartPolicy
+    from moorage.process.base import Fork, Isolate
     from moorage.process.environment import Changes
     from moorage.process.options import ProcessOptions
-    from moorage.process.template.client import Fork
     from moorage.process.warden.client import Warden
     from moorage.rendezvous.base import Choice
 
@@ -34,6 +34,7 @@ def launch(
     isolate: Isolate = "none",
     process: ProcessOptions | None = None,
     place: Place | None = None,
+    restarts: RestartPolicy | int | None = None,
 ) -> AbstractAsyncContextManager[Kernel]:
     """Launch a kernel that lives as long as the ``async with`` block.
 
@@ -50,7 +51,11 @@ def launch(
         isolate: ``net`` gives it a network namespace of its own, in which nothing is but a loopback.
         process: user, group, umask, limits and descriptors, where they are not to be this process's. Such a
             kernel is never forked from a template.
-        place: where it runs; default is this machine, as the four before say.
+        place: where it runs; default is where its kernel type says, else this machine, as the four before
+            say.
+        restarts: how often within a minute it is started again if it dies, or a
+            :class:`moorage.RestartPolicy`; None for never. It counts once the kernel has answered, and no end
+            that was asked for is a death.
 
     Returns:
         A block, to be entered by ``async with``: it yields the kernel, proven to hear and to be heard.
@@ -72,6 +77,7 @@ def launch(
         "env": env,
         "rendezvous": rendezvous,
         "kernel_args": tuple(kernel_args),
+        "restarts": restarts,
         "timeout": timeout,
     }
     return _launched(kernel_type, place, here, options)
@@ -84,6 +90,7 @@ class _Options(TypedDict):
     env: Changes | None
     rendezvous: Choice
     kernel_args: tuple[str, ...]
+    restarts: RestartPolicy | int | None
     timeout: float
 
 
@@ -91,9 +98,10 @@ class _Options(TypedDict):
 async def _launched(
     kernel_type: str | KernelSpec, place: Place | None, here: Mapping[str, Any], options: _Options
 ) -> AsyncIterator[Kernel]:
+    named = place is not None or (not isinstance(kernel_type, str) and kernel_type.place is not None)
     # A warden takes 30 ms to come up, and as long takes what is imported here: once in a process.
-    with warden_ahead(wanted=here["warden"] is None and place is None):
-        from moorage.kernel.starting import place_of, started  # noqa: PLC0415 - see above
+    with warden_ahead(wanted=here["warden"] is None and not named):
+        from moorage.kernel.starting import asked_place, started  # noqa: PLC0415 - see above
 
-        async with started(kernel_type, place_of(place, **here), **options) as kernel:
+        async with started(kernel_type, asked_place(place, **here), **options) as kernel:
             yield kernel

@@ -12,52 +12,28 @@ from __future__ import annotations
 import asyncio
 import difflib
 import itertools
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, assert_never
+from typing import TYPE_CHECKING, Any, Unpack, assert_never
 
 from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import LaunchError, MoorageError, UsageError
-from moorage.kernel.kernel import Kernel
 from moorage.kernel.launch import launch
-from moorage.kinds import kind_of
-from moorage.places.here import absolute
+from moorage.kernel.options import LoopOptions
+from moorage.kinds import READ_AT_START, WARM_EXPRESSIONS, moving
+from moorage.places.here import Here, absolute
 from moorage.plan import clock
 from moorage.plan import pool as plan
 from moorage.plan.pool import Spare, Wish
 from moorage.process.environment import Changes, checked
-from moorage.process.template.client import early
+from moorage.process.template.key import early
 from moorage.tasks import beside
 
 if TYPE_CHECKING:
-    from moorage.places.base import Place
-    from moorage.process.base import Isolate
-    from moorage.process.options import ProcessOptions
-    from moorage.process.template.client import Fork
-    from moorage.process.warden.client import Warden
-    from moorage.rendezvous.base import Choice
-
-# Run unseen in an ipykernel before it is given out: first cell and result cost three times the second ones.
-_WARM = {"warm": "1"}
-
-# Puts a kernel that runs already where its user wants it, and leaves no name behind.
-_MOVE = """\
-(lambda os, sys, cwd, env: (
-    os.chdir(cwd),
-    [os.environ.pop(name, None) if value is None else os.environ.update({{name: value}})
-     for name, value in env.items()],
-    __import__("time").tzset() if "TZ" in env else None,
-    setattr(sys.modules["tempfile"], "tempdir", None) if "tempfile" in sys.modules else None,
-    (lambda dh: dh.__setitem__(slice(None), [type(dh[0])(os.getcwd())]))(get_ipython().user_ns["_dh"]),
-))(__import__("os"), __import__("sys"), *__import__("json").loads({said!r}))
-"""
-
-
-# Beginnings of variables that a kernel reads as it starts, or that name folders to what does.
-_STARTED = ("IPYTHON", "JUPYTER", "XDG_")
+    from moorage.kernel.kernel import Kernel
+    from moorage.wire.messages import Message
 
 
 class Pool:
@@ -117,9 +93,11 @@ class Pool:
             try:
                 if cwd is not None or env:
                     await _move(place.kernel, cwd, env)
+                self._settle(place)
                 yield place.kernel
             finally:
                 place.left.set()
+                self._feed(plan.Settled(place.spare))
                 await place.gone.wait()
             if place.error is not None:
                 raise place.error
@@ -162,9 +140,11 @@ class Pool:
 
     def _movable(self, env: Changes) -> bool:
         """Whether a kernel that runs can be put into other surroundings so that no one can tell."""
-        python = kind_of(self.spec.argv).application and self.spec.language == "python"
-        read = self._reads & env.keys() or [name for name in env if name.startswith(_STARTED)]
-        return python and not read and not early(dict.fromkeys(env, ""))
+        if not isinstance(self._options.get("place") or self.spec.place or Here(), Here):
+            return False  # what a directory is called there, the place alone knows
+        ipython = self.spec.kind.has_ipython(self.spec.language)
+        read = self._reads & env.keys() or [name for name in env if name.startswith(READ_AT_START)]
+        return ipython and not read and not early(dict.fromkeys(env, ""))
 
     def _moves(self, kernel: Kernel, env: Changes) -> bool:
         """Whether this kernel's interpreter has read none of these variables as it started."""
@@ -194,16 +174,26 @@ class Pool:
         else:
             given.set_result(place)
 
+    def _settle(self, place: _Place) -> None:
+        """Have its replacement started once the kernel has answered the first request of its user."""
+
+        def receive(message: Message) -> None:
+            if message.content.get("execution_state") == "idle":
+                end()
+                self._loop.call_soon(self._feed, plan.Settled(place.spare))
+
+        end = place.kernel.client.listen(receive)
+
     async def _keep(self, spare: Spare) -> None:
         """Start a kernel, and keep it until its user leaves it or it dies before."""
         place = None
         try:
             async with launch(self.spec, **self._options) as kernel:
-                place = self._ready[spare] = _Place(kernel)
-                if kind_of(kernel.spec.argv).application:
-                    # In a shell this might be a program of the user's.
-                    code = "pass" if self.spec.language == "python" else ""
-                    await kernel.client.execute(code, silent=True, store_history=False, expressions=_WARM)
+                place = self._ready[spare] = _Place(spare, kernel)
+                if (code := self.spec.kind.warm_up(self.spec.language)) is not None:
+                    await kernel.client.execute(
+                        code, silent=True, store_history=False, expressions=WARM_EXPRESSIONS
+                    )
                 self._feed(plan.SpareReady(spare))
                 async with beside(self._watch(spare, place), name=f"watch {spare}"):
                     await place.left.wait()
@@ -232,7 +222,8 @@ def _closed() -> MoorageError:
 class _Place:
     """A kernel of the pool, and what becomes of it."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, spare: Spare, kernel: Kernel) -> None:
+        self.spare = spare
         self.kernel = kernel
         self.left = asyncio.Event()
         self.error: Exception | None = None
@@ -242,8 +233,7 @@ class _Place:
 async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
     """Change a running ipykernel's directory and environment, and those of its restarts."""
     where = "." if cwd is None else absolute(cwd)
-    code = _MOVE.format(said=json.dumps([where, dict(env)]))
-    result = await kernel.client.execute(code, silent=True, store_history=False)
+    result = await kernel.client.execute(moving(where, env), silent=True, store_history=False)
     if result.error is not None:
         raise LaunchError(
             f"the kernel {kernel.spec.kernel_type} cannot be put into {where!r}",
@@ -252,24 +242,9 @@ async def _move(kernel: Kernel, cwd: str | Path | None, env: Changes) -> None:
     kernel.supervisor.relocate(None if cwd is None else where, env)
 
 
-class LaunchOptions(TypedDict, total=False):
-    """What :func:`pool` hands on to :func:`moorage.launch`."""
-
-    cwd: str | Path | None
-    env: Changes | None
-    rendezvous: Choice
-    kernel_args: Sequence[str]
-    timeout: float
-    warden: Warden | None
-    fork: Fork
-    isolate: Isolate
-    process: ProcessOptions | None
-    place: Place | None
-
-
 @asynccontextmanager
 async def pool(
-    kernel_type: str | KernelSpec = "python3", *, size: int = 1, **options: Unpack[LaunchOptions]
+    kernel_type: str | KernelSpec = "python3", *, size: int = 1, **options: Unpack[LoopOptions]
 ) -> AsyncIterator[Pool]:
     """Keep kernels ready for as long as the ``async with`` block lasts.
 
@@ -277,7 +252,7 @@ async def pool(
         kernel_type: a name (``python3``, ``spec/ir``) or a kernelspec.
         size: how many are ready when none is taken.
         **options: for each of the kernels: ``cwd``, ``env``, ``rendezvous``, ``kernel_args``, ``timeout``,
-            ``fork``, ``isolate``, ``process``, ``place`` and ``warden`` mean what they mean to
+            ``fork``, ``isolate``, ``process``, ``place``, ``restarts`` and ``warden`` mean what they mean to
             ``moorage.launch``, but that ``fork`` is True unless it is given.
 
     Yields:
@@ -290,7 +265,7 @@ async def pool(
     Leaving or cancelling the block ends every kernel of the pool.
     """
     for name in options:
-        if name not in (known := LaunchOptions.__annotations__):
+        if name not in (known := LoopOptions.__annotations__):
             near = difflib.get_close_matches(name, [*known, "size"], n=2)
             do = f"Did you mean {' or '.join(near)}?" if near else f"Known are size, {', '.join(known)}"
             raise UsageError(f"moorage.pool has no option {name}", do=do)

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from moorage.errors import UsageError
+from moorage.tasks import result_of
 
 T = TypeVar("T")
 
@@ -141,7 +142,7 @@ class Portal:
         if self._process == os.getpid() and block in self._blocks:
             # It goes on when the caller is cancelled: what is half left would be left for ever.
             left = asyncio.run_coroutine_threadsafe(self._step_out(block), self._loop)
-            await asyncio.shield(asyncio.wrap_future(left))
+            await result_of(asyncio.wrap_future(left))
 
     async def _step_out(self, block: Any) -> None:
         if block in self._blocks:

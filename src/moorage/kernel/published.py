@@ -1,24 +1,25 @@
 """Whether all that a kernel published has arrived: ZeroMQ's publishers drop what they cannot send in time.
 
-A kernel of ipykernel's application class is started so that its publisher drops nothing. Of others, two
-things can be held against what arrived:
+A kernel of ipykernel's application class is started so that its publisher drops nothing. Of others, and of
+those that another program started, two things can be held against what arrived:
 
-- **numbers**: ``jupyter_client.session.Session`` ends each message id with a number, one higher each time;
+- **numbers**: see :mod:`moorage.kernel.message_numbers`;
 - **counts**: xeus-python is asked how many characters and displays it has published.
 
 A publisher drops only what exceeds a thousand waiting messages, and those thousand arrive: after fewer
 messages nothing is asked.
 
-Source: ZMQ_SNDHWM in zmq_setsockopt(3); ``Session.msg_id`` in jupyter_client.
+Source: ZMQ_SNDHWM in zmq_setsockopt(3).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from moorage.kernel.request import Asking, Receiver, Request, lost_note
+from moorage.kernel.request import Asking, Receiver, Request, finished, lost_note
 from moorage.wire.messages import Message, execute_request
 
 MANY = 500
@@ -34,6 +35,14 @@ class Published(Protocol):
 
     def forget(self) -> None:
         """Begin anew: the kernel's process has been replaced."""
+        ...
+
+    def begin(self, client: Asking) -> None:
+        """Take note that the next request runs code: what others made the kernel publish before is theirs.
+
+        Args:
+            client: the request is about to be sent on it.
+        """
         ...
 
     async def missing(self, client: Asking) -> int:
@@ -71,62 +80,28 @@ async def lost(
     return request.lost or missing > 0
 
 
-class Numbers:
-    """For kernels that number their messages; of others nothing is ever found missing."""
-
-    def __init__(self) -> None:
-        self._heard = 0
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin with the next message."""
-        self._sender = ""
-        self._first = self._last = -1
-        self._seen = 0
-
-    def handle(self, message: Message) -> None:
-        """Count a message, and note the highest number of its sender."""
-        self._heard += message.channel == "iopub"
-        sender, _, digits = message.header.msg_id.rpartition("_")
-        # The number of digits is bounded: what comes from a kernel may be anything.
-        if not sender or not digits.isdecimal() or len(digits) > 15:
-            return
-        if sender != self._sender:
-            if self._sender and message.msg_type != "status":
-                return  # a child process has a sender of its own
-            self._sender, self._first, self._last, self._seen = sender, int(digits), -1, 0
-        self._last = max(self._last, int(digits))
-        self._seen += 1
-
-    async def missing(self, client: Asking) -> int:
-        """Return how many numbers lack their message."""
-        heard, self._heard = self._heard, 0
-        if heard >= MANY and self._count():
-            await client.flush()  # on another channel one may still be on its way
-        gap = self._count() if heard >= MANY else 0
-        if self._sender:
-            self._first, self._seen = self._last + 1, 0
-        return gap
-
-    def _count(self) -> int:
-        return max(0, self._last - self._first + 1 - self._seen) if self._sender else 0
-
-
 class Counts:
     """For kernels that can be asked what they have published."""
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, *, shared: bool = False) -> None:
         """Describe the kernel.
 
         Args:
             question: an expression whose value is a pair: characters and displays published so far.
+            shared: it has published before it was listened to, and does so for other clients: it is asked
+                before each request, too, unless it turns out that it does not count.
         """
-        self._question = question
+        self._question = execute_request(
+            "", silent=True, store_history=False, user_expressions={"published": question}
+        )
+        self._shared = shared
         self.forget()
 
     def forget(self) -> None:
         """Begin at zero."""
         self._heard = self._characters = self._displays = self._known = 0
+        self._before = (0, 0)  # how much more had been published than had arrived when the request began
+        self._counts = True
 
     def handle(self, message: Message) -> None:
         """Count what is shown."""
@@ -139,21 +114,45 @@ class Counts:
         elif message.msg_type in {"display_data", "update_display_data"}:
             self._displays += 1
 
+    def begin(self, client: Asking) -> None:
+        """Ask where other clients may have made it publish, and do not wait."""
+        if not self._shared or not self._counts:
+            return
+        arrived = (0, 0)
+
+        def mark(message: Message) -> None:
+            nonlocal arrived
+            if message.msg_type == "status":  # its idle comes behind all that it counts
+                arrived = (self._characters, self._displays)
+
+        def take(done: asyncio.Future[Message]) -> None:
+            if not finished(done):
+                return
+            told = _answer(done.result())
+            self._counts, self._known = told is not None, 0
+            if told is not None:
+                self._before = (told[0] - arrived[0], told[1] - arrived[1])
+
+        client.request("shell", self._question, mark).done.add_done_callback(take)
+
     async def missing(self, client: Asking) -> int:
         """Ask the kernel, and return how many characters and displays are missing."""
         heard, self._heard = self._heard, 0
-        if heard < MANY:
+        if heard < MANY or not self._counts:
             return 0
-        question = execute_request(
-            "", silent=True, store_history=False, user_expressions={"published": self._question}
-        )
-        reply = await client.request("shell", question).done
-        told = _pair((reply.content.get("user_expressions") or {}).get("published"))
+        told = _answer(await client.request("shell", self._question).done)
         if told is None:
             return 0
-        gap = max(0, told[0] - self._characters) + max(0, told[1] - self._displays)
+        characters = told[0] - self._characters - self._before[0]
+        gap = max(0, characters) + max(0, told[1] - self._displays - self._before[1])
         new, self._known = gap - self._known, gap
         return max(0, new)
+
+
+def _answer(reply: Message) -> tuple[int, int] | None:
+    """Read what the question gave; None where the kernel does not count."""
+    expressions = reply.content.get("user_expressions")
+    return _pair(expressions.get("published")) if isinstance(expressions, Mapping) else None
 
 
 def _pair(answer: Any) -> tuple[int, int] | None:

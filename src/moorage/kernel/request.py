@@ -31,8 +31,8 @@ class Asking(Protocol):
         """Wait until everything the kernel has published so far has arrived."""
         ...
 
-    async def shown(self, seconds: float) -> bool:
-        """Wait for output of the kernel since this was last asked; False when there was none."""
+    def listen(self, receive: Receiver) -> Callable[[], None]:
+        """Call ``receive`` with every iopub message; returns what ends that."""
         ...
 
 

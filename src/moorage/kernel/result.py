@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from moorage.errors import CodeFailed
-from moorage.kernel.outputs import Output, traceback_of
+from moorage.kernel.outputs import Output, OutputArea, traceback_of
 
 _SHOWN = 80
 """Characters of an exception's text in a ``repr``."""
@@ -108,6 +108,26 @@ def _line(error: ExecutionError) -> str:
 def _joined(text: object) -> str:
     """Return the text of an output, which notebooks may hold as a list of lines."""
     return "".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
+def result_of(reply: Mapping[str, Any], area: OutputArea, seconds: float, *, complete: bool) -> Result:
+    """Return what came of an execution.
+
+    Args:
+        reply: the content of its ``execute_reply``.
+        area: its outputs.
+        seconds: how long it took.
+        complete: whether all outputs are there.
+    """
+    return Result(
+        outputs=area.outputs,
+        status=str(reply.get("status", "ok")),
+        error=error_of(reply),
+        seconds=seconds,
+        execution_count=area.execution_count or reply.get("execution_count"),
+        expressions=reply.get("user_expressions") or {},
+        complete=complete,
+    )
 
 
 def error_of(reply: Mapping[str, Any]) -> ExecutionError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from signal import Signals
 
-from moorage.plan.lifecycle import Exited, Status
+from moorage.plan.lifecycle import Exited, Running, Status
 
 
 def shown(kind: str, called: str, status: Status, rendezvous: str = "") -> str:
@@ -23,6 +23,8 @@ def shown(kind: str, called: str, status: Status, rendezvous: str = "") -> str:
 
 def described(status: Status) -> str:
     """Return a status in words, such as ``running`` or ``ended with exit code 3``."""
+    if isinstance(status, Running) and status.stopped:
+        return status.stopped
     if not isinstance(status, Exited):
         return type(status).__name__.lower()
     if status.cause == "code" and status.code is not None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from typing import Literal
 
 from moorage.discovery.running import RunningKernel
 from moorage.errors import MoorageError
-from moorage.kernel.client import Client
+from moorage.kernel.zmq_client import zmq_client
 from moorage.wire.messages import kernel_info_request
 
-ExecutionState = Literal["idle", "busy", "unknown"]
+ExecutionState = Literal["idle", "busy", "stopped", "unknown"]
 
 _ANSWER_SECONDS = 0.5
 """Seconds for an answer: a kernel that has nothing to do answers within milliseconds."""
@@ -25,8 +24,8 @@ async def execution_states(kernels: Sequence[RunningKernel]) -> dict[str, Execut
         kernels: living ones.
 
     Returns:
-        By id: ``idle``; ``busy`` where no answer came in half a second; ``unknown`` where it could not be
-        asked. Cancelling is safe.
+        By id: ``idle``; ``busy`` where no answer came in half a second; ``stopped`` where its process is
+        stopped; ``unknown`` where it could not be asked. Cancelling is safe.
     """
     async with asyncio.TaskGroup() as group:
         tasks = {each.id: group.create_task(_state(each)) for each in kernels}
@@ -34,8 +33,10 @@ async def execution_states(kernels: Sequence[RunningKernel]) -> dict[str, Execut
 
 
 async def _state(kernel: RunningKernel) -> ExecutionState:
+    if kernel.stopped:
+        return "stopped"
     try:
-        async with Client(kernel.info, secrets.token_hex(8), lambda: secrets.token_hex(16)) as client:
+        async with zmq_client(kernel.info).client as client:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.request("shell", kernel_info_request()).reply
     except TimeoutError:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import assert_never
 
 from moorage.errors import KernelDied, MoorageError, StartDeath, WardenLost
 from moorage.kernel.clients import Clients
+from moorage.kernel.standstill import standstill_of
+from moorage.kinds import SAID_ALWAYS
 from moorage.plan import clock, lifecycle
-from moorage.plan.lifecycle import Lifecycle, Status
+from moorage.plan.lifecycle import Exited, Lifecycle, Restarting, Starting, Status
+from moorage.plan.restart import RestartPolicy
 from moorage.process.base import KILL, ExitStatus, Handle, Launcher, LaunchSpec
 from moorage.process.environment import Changes, changed
 from moorage.process.explain import few_descriptors
+from moorage.tasks import beside, result_of
 
-_SAID_ALWAYS = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption."
+_SILENT = "started again, it did not answer in time, and was killed"
 
 
 class Supervisor:
@@ -37,6 +42,8 @@ class Supervisor:
         answered: Callable[[], None] = lambda: None,
         owned: bool = True,
         silent: str = "",
+        restarts: RestartPolicy | None = None,
+        greet: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Describe the process; :meth:`keep` starts it.
 
@@ -49,6 +56,9 @@ class Supervisor:
             answered: called when the process has answered.
             owned: it is ended when nothing watches it any more.
             silent: why a process that has died without a word has said none.
+            restarts: when it is started again if it dies; None for never.
+            greet: proves that a process that was started again hears and is heard, and calls :meth:`answer`.
+                Cancelled where the process ends before.
         """
         self._renew = renew
         self._answered = answered
@@ -59,13 +69,19 @@ class Supervisor:
         self._owned = owned
         self._silent = silent
         self._loop = asyncio.get_running_loop()
-        self._lifecycle = Lifecycle(self._loop.time())
+        self._greet = greet
+        self._lifecycle = Lifecycle(self._loop.time(), restarts)
         self._started: asyncio.Future[Handle] = self._loop.create_future()
         self._ended: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._due = asyncio.Event()  # there is to be another process, or none any more
         self._processes: list[Handle] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._subscribers: list[Callable[[Status], None]] = []
-        self.clients = Clients(lambda: self.start_death() if self._ended.done() else None)
+        self.clients = Clients(
+            lambda: self.start_death() if self._ended.done() else None,
+            lambda: standstill_of(self._processes[-1]) if self._processes else "",
+            lambda why: self._feed(lifecycle.StoodStill(why)),
+        )
         self._ended.add_done_callback(lambda _: self._disarm())
 
     @property
@@ -100,7 +116,7 @@ class Supervisor:
         Raises:
             LaunchError, WardenLost: there never will be one.
         """
-        return await asyncio.shield(self._started)
+        return await result_of(self._started)
 
     async def wait(self) -> ExitStatus:
         """Wait until the process has ended for good. Cancelling is safe.
@@ -108,7 +124,7 @@ class Supervisor:
         Raises:
             WardenLost: it cannot be known any more.
         """
-        return await asyncio.shield(self._ended)
+        return await result_of(self._ended)
 
     def answer(self, *, ends_by_shell: bool = False) -> None:
         """Take note that the kernel hears and is heard.
@@ -150,13 +166,9 @@ class Supervisor:
             KernelDied: it has ended or is being ended, and stays so.
         """
         self._feed(lifecycle.RestartRequested())
-        self.clients.activity.forget()
-        if not isinstance(self.status, lifecycle.Restarting | lifecycle.Starting):
+        if not isinstance(self.status, Restarting | Starting):
             raise KernelDied("the kernel cannot be restarted", why="It has ended or is about to")
-        if self._started.done():
-            self._started = self._loop.create_future()
-        error = MoorageError("the kernel was restarted while a request was under way")
-        self.clients.fail(error, replaced=True)
+        self._await_another(_restarted())
 
     async def keep(self) -> None:
         """Run the process, and again for every restart, until it ends for good.
@@ -166,7 +178,10 @@ class Supervisor:
         """
         try:
             while await self._run():
-                pass
+                await self._due.wait()
+                self._due.clear()
+                if isinstance(self.status, Exited):
+                    break
         except MoorageError as error:
             self._give_up(error)
         except asyncio.CancelledError as error:
@@ -185,7 +200,8 @@ class Supervisor:
         exit_status = self.handle.exit_status or ExitStatus()
         output = self.handle.output()
         return StartDeath(
-            f"the kernel {self._kernel_type} died while starting: {exit_status.describe()}",
+            f"the kernel {self._kernel_type} died while starting: "
+            f"{exit_status.describe()}{_gave_up(self.status)}",
             why=last_words(output) or "It said nothing",
             do=few_descriptors(),
             exit_status=exit_status,
@@ -193,7 +209,10 @@ class Supervisor:
         )
 
     async def _run(self) -> bool:
-        """Run the process once; True when it is to run again."""
+        """Run the process once, until nothing of it is left; True when another may take its place."""
+        again = bool(self._processes)
+        if again:
+            await self.clients.drop_unsent()
         self._renew()
         async with self._launcher.launch(self._spec) as handle:
             self._processes[:] = [handle]
@@ -201,19 +220,41 @@ class Supervisor:
             if not self._started.done():
                 self._started.set_result(handle)
             try:
-                exit_status = await handle.wait()
+                async with self._greeted(handle, again=again):
+                    exit_status = await handle.wait()
                 if isinstance(self.status, lifecycle.Running):
                     # What the kernel said before it died may still be on its way.
                     await self.clients.receive_rest()
             except asyncio.CancelledError:
                 if self._owned:  # the block is left: it ends here, and what still waits for it is told
-                    self._on_exit(await handle.kill(), handle.output())
+                    exit_status = await handle.kill()
+                    if not isinstance(self.status, Restarting):
+                        self.stop(at_once=True)
+                    self._on_exit(exit_status, handle.output())
                 raise
-            return self._on_exit(exit_status, handle.output())
+            self._on_exit(exit_status, handle.output())
+        return not isinstance(self.status, Exited)
 
-    def _feed(self, event: lifecycle.Event) -> bool:
-        """Give the machine an event and carry out what it says; True when the process is to run again."""
-        again = False
+    @asynccontextmanager
+    async def _greeted(self, handle: Handle, *, again: bool) -> AsyncIterator[None]:
+        """Greet a process that was started again, for as long as the block lasts."""
+        if self._greet is None or not again:
+            yield
+            return
+        greet = self._greet
+
+        async def work() -> None:
+            try:
+                await greet()
+            except Exception:
+                handle.send_signal(KILL)  # with the process ends the block, which raises this
+                raise
+
+        async with beside(work(), name=f"greet {self._kernel_type}"):
+            yield
+
+    def _feed(self, event: lifecycle.Event) -> None:
+        """Give the machine an event and carry out what it says."""
         before = self.status
         commands = self._lifecycle.handle(event, self._loop.time())
         if self.status is not before:
@@ -230,37 +271,60 @@ class Supervisor:
                     # The leader falls; leaving the launcher's block takes the rest of the tree.
                     self.handle.send_signal(KILL)
                 case lifecycle.Launch():
-                    again = True
+                    self._due.set()
                 case clock.WakeAt(at):
                     self._timers.append(self._loop.call_at(at, self._feed, clock.Tick()))
                 case _:
                     assert_never(command)
-        return again
+        if isinstance(self.status, Exited) and not self._ended.done():
+            self._end(self.status)
 
     def _notify(self, call: Callable[[Status], None], status: Status) -> None:
         if call in self._subscribers:
             call(status)
 
-    def _on_exit(self, exit_status: ExitStatus, output: str) -> bool:
-        again = self._feed(
-            lifecycle.Died(exit_status.code, exit_status.signal, exit_status.out_of_memory, output)
+    def _on_exit(self, exit_status: ExitStatus, output: str) -> None:
+        announced = self.clients.activity.told_to_end
+        self._feed(
+            lifecycle.Died(exit_status.code, exit_status.signal, exit_status.out_of_memory, output, announced)
         )
-        if not again:
-            error = KernelDied(
-                f"the kernel died: {exit_status.describe()}",
-                why=last_words(output) or self._silent,
-                exit_status=exit_status,
-                output=output,
-            )
-            self.clients.fail(error, for_good=True)
-            self._ended.set_result(exit_status)
-            if not self._started.done():  # told to end while it was being restarted
-                self._started.set_exception(error)
-                self._started.exception()  # raised where it is awaited, if it is
-        return again
+        if isinstance(self.status, Restarting) and (death := self.status.death) is not None:
+            pause = (self.status.at or 0.0) - death.since
+            when = f" in {pause:.3g} s" if pause else ""
+            how = _SILENT if death.cause == "deadline" else exit_status.describe()
+            self._await_another(self._death(f"{how}; it is restarted{when}", restarting=True))
+
+    def _await_another(self, error: MoorageError) -> None:
+        """Have nothing that was asked of one process concern the next one."""
+        if self._started.done():
+            self._started = self._loop.create_future()
+        self.clients.fail(error, replaced=True)
+
+    def _end(self, status: Exited) -> None:
+        """Tell all that wait that the kernel has ended for good."""
+        exit_status = self.handle.exit_status or ExitStatus(status.code, status.signal)
+        silent = status.gave_up and status.cause == "deadline"
+        error = self._death(f"{_SILENT if silent else exit_status.describe()}{_gave_up(status)}")
+        self.clients.fail(error, for_good=True)
+        self._ended.set_result(exit_status)
+        self._due.set()
+        if not self._started.done():  # told to end while it was being restarted
+            self._started.set_exception(error)
+            self._started.exception()  # raised where it is awaited, if it is
+
+    def _death(self, how: str, *, restarting: bool = False) -> KernelDied:
+        output = self.handle.output()
+        return KernelDied(
+            f"the kernel died: {how}",
+            why=last_words(output) or self._silent,
+            exit_status=self.handle.exit_status,
+            output=output,
+            restarting=restarting,
+        )
 
     def _disarm(self) -> None:
         """Let go of the timers: each keeps all that is here until it is due, clients and what they heard."""
+        self.clients.standstill.close()
         while self._timers:
             self._timers.pop().cancel()
 
@@ -273,10 +337,19 @@ class Supervisor:
                 future.exception()  # raised where it is awaited, if it is
 
 
+def _restarted() -> MoorageError:
+    return MoorageError("the kernel was restarted while a request was under way")
+
+
+def _gave_up(status: Status) -> str:
+    reason = status.gave_up if isinstance(status, Exited) else ""
+    return f", and is not started again: {reason}" if reason else ""
+
+
 def last_words(output: str, most: int = 2000) -> str:
     """Return the end of a process's output, fit for an error message.
 
     Without what every ipykernel says that is told to use TCP: it explains no end.
     """
-    text = "\n".join(line for line in output.splitlines() if not line.startswith(_SAID_ALWAYS)).strip()
+    text = "\n".join(line for line in output.splitlines() if not line.startswith(SAID_ALWAYS)).strip()
     return text if len(text) <= most else "…" + text[-most:]

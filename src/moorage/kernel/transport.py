@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
 FrameReceiver = Callable[[Channel, list[bytes]], None]
 """Called with channel and frames of every message, in the loop's thread."""
 LineReceiver = Callable[[bool], None]
 """Called when the line is cut (False) or there again (True)."""
-Connect = Callable[[ConnectionInfo, bytes, FrameReceiver], "Transport"]
-"""Makes a transport from a kernel's addresses, its client's identity, and what takes the messages."""
 
 
 class Transport(Protocol):
@@ -26,12 +23,15 @@ class Transport(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def move(self, info: ConnectionInfo) -> None:
-        """Connect to other addresses of the same kernel."""
+    def on_frames(self, receive: FrameReceiver) -> None:
+        """Have ``receive`` called with every message; to be called before the transport is entered."""
         ...
 
-    def drop_unsent(self) -> None:
-        """Deliver nothing of what was sent and has not arrived: another process takes the place."""
+    async def drop_unsent(self) -> None:
+        """Deliver nothing of what was sent and has not arrived: another process is about to take the place.
+
+        It returns when nothing of it can arrive any more. Cancelling is safe.
+        """
         ...
 
     def on_line(self, receive: LineReceiver) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -48,18 +49,16 @@ class ZmqTransport:
     pending events are looked at once more, or a message would wait for the next one.
     """
 
-    def __init__(self, info: ConnectionInfo, identity: bytes, receive: FrameReceiver) -> None:
+    def __init__(self, info: ConnectionInfo, identity: bytes) -> None:
         """Describe the connection; nothing is opened before ``async with``.
 
         Args:
             info: the kernel's addresses.
-            identity: routing id of this client, the same on shell and stdin so that the kernel's
-                input requests find their way.
-            receive: called with channel and frames for every message, in the loop's thread.
+            identity: routing id of this client.
         """
         self._info = info
         self._identity = identity
-        self._receive = receive
+        self._receivers: list[FrameReceiver] = []
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self._monitors: list[zmq.Socket[bytes]] = []
         self._hung_up = asyncio.Event()
@@ -76,15 +75,12 @@ class ZmqTransport:
         context.set(zmq.MAX_SOCKETS, _MOST_SOCKETS)
         keys = _curve_keys(self._info)
         try:
-            for channel, kind in _KINDS.items():
-                self._open(context, loop, channel, kind, keys)
-        except zmq.ZMQError as error:
+            with _descriptors_told():
+                for channel, kind in _KINDS.items():
+                    self._open(context, loop, channel, kind, keys)
+        except MoorageError:
             self._close()
-            raise MoorageError(
-                "no more connections to kernels can be opened",
-                why=str(error),
-                do="Raise `ulimit -n` or run fewer kernels at once",
-            ) from error
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,22 +102,37 @@ class ZmqTransport:
             self._info = info
             self._connect()
 
-    def drop_unsent(self) -> None:
+    async def drop_unsent(self) -> None:
         """Connect anew to the same addresses: what was not delivered yet never is.
+
+        libzmq closes a socket in threads of its own, and until it has come to that it goes on connecting and
+        sends what waits there: on a busy machine to whatever listens at the address by then. So their end is
+        waited for; it takes 0.1 ms on an idle one. Cancelling is safe.
 
         Raises:
             MoorageError: no descriptors are left.
         """
-        if self._sockets:
+        if not self._sockets:
+            return
+        ends: list[_SocketEnd] = []
+        try:
+            with _descriptors_told():
+                ends += (_SocketEnd(self._sockets[channel]) for channel in _KINDS if channel != "iopub")
             self._close()
             self._connect()
+            for end in ends:
+                await end.come()
+        finally:
+            for end in ends:
+                end.close()
 
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
         while self._sockets:
-            _, socket = self._sockets.popitem()
+            channel, socket = self._sockets.popitem()
             loop.remove_reader(int(socket.FD))
-            socket.disable_monitor()
+            if channel == "iopub":
+                socket.disable_monitor()
             socket.close()
         while self._monitors:
             monitor = self._monitors.pop()
@@ -155,6 +166,10 @@ class ZmqTransport:
         socket.connect(self._info.url(channel))
         loop.add_reader(int(socket.FD), self._drain, channel)
         loop.call_soon(self._drain, channel)
+
+    def on_frames(self, receive: FrameReceiver) -> None:
+        """Call ``receive`` with channel and frames of every message, in the loop's thread."""
+        self._receivers.append(receive)
 
     def on_line(self, receive: LineReceiver) -> None:
         """Call ``receive`` with False when the kernel hangs up, with True when a peer is there (again).
@@ -208,8 +223,7 @@ class ZmqTransport:
                 event = monitor.recv_multipart(zmq.NOBLOCK)[0]
             except zmq.Again:
                 return
-            # A zmq_event_t: the event's number in the machine's byte order, and a value.
-            there = int.from_bytes(event[:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            there = _kind_of(event) == zmq.EVENT_HANDSHAKE_SUCCEEDED
             if there:
                 self._hung_up.clear()
             else:
@@ -231,10 +245,90 @@ class ZmqTransport:
                 except zmq.Again:
                     again = False
                     return
-                self._receive(channel, frames)
+                for receive in self._receivers:
+                    receive(channel, frames)
         finally:
             if again:
                 asyncio.get_running_loop().call_soon(self._drain, channel)
+
+
+@contextmanager
+def _descriptors_told() -> Iterator[None]:
+    """Say what to do where libzmq has no descriptors left."""
+    try:
+        yield
+    except zmq.ZMQError as error:
+        raise MoorageError(
+            "no more connections to kernels can be opened",
+            why=str(error),
+            do="Raise `ulimit -n` or run fewer kernels at once",
+        ) from error
+
+
+class _SocketEnd:
+    """The moment when nothing is left of a socket in libzmq's threads.
+
+    A monitor's last event comes as the socket is destroyed, after everything that may send for it.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        """Watch a socket that is about to be closed."""
+        address = f"inproc://end-{next(_ends)}"
+        socket.monitor(address, zmq.EVENT_MONITOR_STOPPED)
+        # Not asyncio's, whatever the socket is.
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(socket.context.underlying)
+        self._monitor = context.socket(zmq.PAIR)
+        self._monitor.linger = 0
+        self._monitor.connect(address)
+        self._come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def come(self) -> None:
+        """Wait for it. Cancelling is safe."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(int(self._monitor.FD), self._look)
+        loop.call_soon(self._look)
+        await self._come
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if not self._monitor.closed:
+            asyncio.get_running_loop().remove_reader(int(self._monitor.FD))
+            self._monitor.close()
+
+    def _look(self) -> None:
+        while not self._monitor.closed and not self._come.done():
+            try:
+                event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
+            except zmq.Again:
+                return
+            if _kind_of(event) == zmq.EVENT_MONITOR_STOPPED:
+                self._come.set_result(None)
+
+
+async def close_now(socket: zmq.Socket[bytes]) -> None:
+    """Close a socket, and wait until nothing of it is left in libzmq's threads: what it holds is never sent.
+
+    Without the wait a thread that gets no processor for a while sends it to whatever listens by then.
+    Cancelling is safe.
+    """
+    try:
+        end = _SocketEnd(socket)
+    except zmq.ZMQError:  # no descriptors are left
+        socket.close(linger=0)
+        return
+    try:
+        socket.close(linger=0)
+        await end.come()
+    finally:
+        end.close()
+
+
+_ends = itertools.count()
+
+
+def _kind_of(event: bytes) -> int:
+    """Return the number of a monitor's event: a zmq_event_t has it first, in the machine's byte order."""
+    return int.from_bytes(event[:2], sys.byteorder)
 
 
 def _curve_keys(info: ConnectionInfo) -> tuple[bytes, bytes] | None:

@@ -1,8 +1,8 @@
 """This machine, and a network namespace of it.
 
 Unix sockets with a path cross network namespaces, TCP does not. So ipykernel and the kernels built on it get
-ipc as ever. Every other kernel listens on TCP inside, at ports that nothing else can have taken: the
-namespace is new and they lie above what the system hands out. A relay leads from Unix sockets to them.
+ipc as ever. Every other kernel, and every server, listens on TCP inside, and a relay leads from Unix sockets
+to the ports that it is known to listen at.
 """
 
 from __future__ import annotations
@@ -10,29 +10,26 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from moorage.directory import working_directory
-from moorage.errors import UsageError
-from moorage.kinds import kind_of
-from moorage.places.base import Route
-from moorage.process.base import Isolate, Launcher, LocalSpec
+from moorage.errors import LaunchError, UsageError
+from moorage.places.base import Agreement, PlacedKernel
+from moorage.process.base import Fork, Handle, Isolate, Launcher, LaunchSpec, LocalSpec
 from moorage.process.kernel_directory import Owner, hand_over, private_directory
-from moorage.process.local import Fork, LocalLauncher
+from moorage.process.local import LocalLauncher
 from moorage.process.netns.launcher import IsolatedLauncher, Relay
 from moorage.process.options import ProcessOptions
 from moorage.process.warden.client import Warden, end_outliving
 from moorage.process.warden.shared import shared_warden
 from moorage.rendezvous import choice
-from moorage.rendezvous.base import LOOPBACK, Choice, Rendezvous, Way
-from moorage.rendezvous.choice import DescribedKernel
-from moorage.rendezvous.files import write_connection_file
-from moorage.wire.connection import PORTS
-
-FIRST_PORT = 61_001
-"""Above the ephemeral range of a new namespace, which ends at 60999."""
+from moorage.rendezvous.base import LOOPBACK, Choice, Way
+from moorage.rendezvous.choice import Condition, DescribedKernel
+from moorage.rendezvous.ipc import socket_prefix
+from moorage.tasks import in_thread
+from moorage.wire.connection import Endpoint
 
 # What a surrounding kernel or server says to *its* kernels: untrue for those launched here.
 _NOT_INHERITED = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
@@ -46,7 +43,7 @@ class Here:
         fork: fork kernels from a template with their imports done, where that can be done (Linux, ipykernel
             and kernels built on it): True always, False never, ``auto`` from the second one alike on.
         isolate: ``net`` gives each kernel a network namespace of its own, in which nothing is but a loopback.
-        options: user, group, umask, limits and descriptors, where they are not to be this process's. Such a
+        process: user, group, umask, limits and descriptors, where they are not to be this process's. Such a
             kernel is never forked from a template.
         warden: the parent of the kernels; None for the one that all launches of the running loop share.
         wrap: makes what starts the kernels, from the launcher of this machine.
@@ -54,19 +51,52 @@ class Here:
 
     fork: Fork = "auto"
     isolate: Isolate = "none"
-    options: ProcessOptions | None = None
+    process: ProcessOptions | None = None
     warden: Warden | None = None
     wrap: Callable[[Launcher], Launcher] | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "this machine" if self.isolate == "none" else "a network namespace of this machine"
+
     def ways(self, kernel: DescribedKernel, wanted: Choice) -> tuple[Way, ...]:
         """Return how to agree with a kernel on addresses; see :class:`moorage.places.base.Place`."""
-        choice.check(kernel.argv, wanted)
-        crossing = choice_within(self.isolate, wanted)
-        if (owner := self._owner()) is not None:
-            # One way alone: a second try would write where that user has been let in.
-            return ways_for(owner, choice.ways(kernel, crossing), wanted)[:1]
-        tries = choice.ways(kernel, crossing)
-        return tries + choice.spare(kernel, crossing, tries)
+        return choice.decide(kernel, wanted, self.conditions())
+
+    def conditions(self) -> frozenset[Condition]:
+        """Return what of its fields bears on how addresses are agreed on."""
+        found: dict[Condition, bool] = {
+            "own network": self.isolate == "net",
+            "another user": self.owner() is not None,
+        }
+        return frozenset(name for name, given in found.items() if given)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a process that is started otherwise would miss nothing of it."""
+        return self.isolate == "none" and self.process is None and self.wrap is None
+
+    def joined(self, other: Here) -> Here:
+        """Return what both say of this machine; where both say how kernels are started this one counts.
+
+        Args:
+            other: what a kernel type says.
+
+        Raises:
+            UsageError: they differ in what the kernel gets.
+        """
+        default, found = Here(), {}
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            nothing = getattr(default, field.name)
+            if nothing not in (mine, theirs) and mine != theirs and field.name not in ("fork", "warden"):
+                raise UsageError(
+                    f"the launch and the kernel type want different things of this machine: {field.name}",
+                    do=f"Leave {field.name} out",
+                )
+            found[field.name] = theirs if mine == nothing else mine
+        return Here(**found)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[LocalWorkspace]:
@@ -80,24 +110,26 @@ class Here:
             warden = self.warden
             if warden is None:
                 warden = await stack.enter_async_context(shared_warden())
-            owner = self._owner()
+            owner = self.owner()
             directory = stack.enter_context(private_directory(warden, owner))
             name = f"kernel-{secrets.token_hex(8)}"
             stack.push_async_callback(end_outliving, warden, name)
             yield LocalWorkspace(self, warden, owner, directory, name)
 
-    def _owner(self) -> Owner:
-        return None if self.options is None else self.options.owner()
+    def owner(self) -> Owner:
+        """Return the user and the group whose kernels they are; None where they are ours."""
+        return None if self.process is None else self.process.owner()
 
 
 class LocalWorkspace:
-    """What one kernel has of this machine: see :class:`moorage.places.base.Workspace`."""
+    """What one kernel or server has of this machine: see :class:`moorage.places.base.Workspace`."""
 
-    ip = LOOPBACK
+    listen_ip = LOOPBACK
 
     def __init__(self, place: Here, warden: Warden, owner: Owner, directory: Path, name: str) -> None:
         """Made by :meth:`Here.open`."""
-        self.directory = directory
+        self.directory = self.mount = directory
+        self._given_away = False
         self._place = place
         self._warden = warden
         self._owner = owner
@@ -110,78 +142,83 @@ class LocalWorkspace:
         # ipykernel watches that process, and without this explains Ctrl-C on stdout.
         return inherited | {"JPY_PARENT_PID": str(self._warden.pid)}
 
+    async def enter(self, kernel: PlacedKernel, base: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment that a kernel type starts in. Cancelling abandons scripts."""
+        return await entered(kernel, base)
+
     def process(self, cwd: str | Path | None, env: Mapping[str, str]) -> LocalSpec:
         """Describe the kernel's process but for its command."""
         return LocalSpec(
-            argv=(), cwd=absolute(cwd or "."), env=env, kernel=self._name, options=self._place.options
+            argv=(), cwd=absolute(cwd or "."), env=env, kernel=self._name, process=self._place.process
         )
 
-    async def route(self, kernel: DescribedKernel, wanted: Choice, rendezvous: Rendezvous) -> Route:
-        """Prepare one start of the kernel; see :class:`moorage.places.base.Workspace`."""
+    async def agree(self, way: Way, kernel: PlacedKernel, wanted: Choice, key: bytes) -> Agreement:
+        """Prepare a kernel's agreement on addresses; see :class:`moorage.places.base.Workspace`."""
+        if self._isolated and wanted != "ipc" and not kernel.kind.application:
+            from moorage.rendezvous.own_network import OwnNetworkRendezvous  # noqa: PLC0415 - few need it
+
+            socket_prefix(self.directory)
+            inside = OwnNetworkRendezvous(self.directory, key, kernel.called)
+            return Agreement(inside, inside.connection_file, inside.ports)
+        rendezvous = choice.make(way, self.directory, key, kernel.called, kernel, ip=self.listen_ip)
+        return Agreement(rendezvous, rendezvous.connection_file)
+
+    def launch(self, spec: LaunchSpec) -> AbstractAsyncContextManager[Handle]:
+        """Start a process; see :class:`moorage.places.base.Workspace`.
+
+        Raises:
+            LaunchError, WardenLost: it cannot be started.
+            IsolationError: this machine gives no network namespace.
+        """
+        self._give_away()
         launcher: Launcher = LocalLauncher(self._warden, fork=self._place.fork)
         if self._place.wrap is not None:
             launcher = self._place.wrap(launcher)
-        if self._place.isolate == "none":
-            result = Route(launcher, rendezvous.connection_file)
-        else:
-            result = await _isolated(launcher, kernel, wanted, rendezvous)
-        hand_over(self.directory, self._owner)
-        return result
+        if self._isolated:
+            ways_in = {Path(self._way_in(port).path): port for port in spec.listens}
+            launcher = IsolatedLauncher(launcher, Relay(ways_in) if ways_in else None)
+        return launcher.launch(spec)
+
+    async def reach(self, endpoint: Endpoint) -> Endpoint:
+        """Return where clients find what listens: where it does, or at the way into its namespace."""
+        return self._way_in(endpoint.port) if self._isolated and endpoint.transport == "tcp" else endpoint
+
+    @property
+    def _isolated(self) -> bool:
+        return self._place.isolate == "net"
+
+    def _way_in(self, port: int) -> Endpoint:
+        return Endpoint("ipc", str(self.directory / "k"), port)
+
+    def _give_away(self) -> None:
+        """Give the directory to the user whose process is about to start, once.
+
+        Raises:
+            LaunchError: this process may not.
+        """
+        if self._given_away:
+            return
+        self._given_away = True
+        try:
+            hand_over(self.directory, self._owner)
+        except OSError as error:
+            raise LaunchError(
+                "the private directory cannot be given to another user",
+                why=error.strerror or str(error),
+                do="Run it as root, or leave user and group out",
+            ) from error
+
+
+async def entered(kernel: PlacedKernel, base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment a kernel of this machine starts in, given the surrounding one.
+
+    Scripts of a conda environment run beside the loop. Cancelling abandons them.
+    """
+    if kernel.activation is None:
+        return kernel.environment(base)
+    return await in_thread(lambda: kernel.environment(base), name=f"enter {kernel.name}")
 
 
 def absolute(path: str | Path) -> str:
     """Return a path of this machine from the root on, by the working directory where it is relative."""
     return str(path if Path(path).is_absolute() else working_directory() / path)
-
-
-def choice_within(isolate: Isolate, wanted: Choice) -> Choice:
-    """Return the rendezvous to ask for: what is wanted, but ipc where there is isolation.
-
-    Raises:
-        UsageError: the one wanted cannot cross: its addresses would mean nothing outside.
-    """
-    if isolate == "none":
-        return wanted
-    if wanted not in ("auto", "ipc"):
-        raise UsageError(
-            f"the {wanted} rendezvous cannot be used with isolation",
-            why="TCP does not lead into a network namespace, Unix sockets do",
-            do="Leave --rendezvous out, or choose ipc",
-        )
-    return "ipc"
-
-
-def ways_for(owner: Owner, tries: tuple[Way, ...], wanted: Choice) -> tuple[Way, ...]:
-    """Return the ways to agree with a kernel of another user: those in which nothing is read from its files.
-
-    Args:
-        owner: that user; None where the kernel is this user's.
-        tries: the ways that suit the kernel.
-        wanted: what the caller insists on.
-
-    Raises:
-        UsageError: the one insisted on is none of them.
-    """
-    if owner is None:
-        return tries
-    if wanted in ("self-bind", "handshake"):
-        raise UsageError(
-            f"the {wanted} rendezvous cannot be used for a kernel of another user",
-            do="Leave --rendezvous out, or choose ipc or hold",
-        )
-    return (tries[-1] if tries[-1] in ("ipc", "hold") else "hold",)
-
-
-async def _isolated(
-    launcher: Launcher, kernel: DescribedKernel, wanted: Choice, rendezvous: Rendezvous
-) -> Route:
-    """Prepare a start in a namespace, by an ipc rendezvous; ``wanted`` ipc gives any kernel Unix sockets."""
-    file = rendezvous.connection_file
-    if wanted == "ipc" or kind_of(kernel.argv).application:
-        return Route(IsolatedLauncher(launcher), file)
-    outside = await rendezvous.addresses()
-    ports = {name: FIRST_PORT + number for number, name in enumerate(PORTS)}
-    relay = Relay({Path(f"{outside.ip}-{getattr(outside, name)}"): ports[name] for name in PORTS})
-    inside = file.with_name("inside.json")
-    write_connection_file(inside, {**outside.to_dict(), **ports, "transport": "tcp", "ip": LOOPBACK})
-    return Route(IsolatedLauncher(launcher, relay), inside)

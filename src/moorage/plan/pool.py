@@ -4,19 +4,23 @@
 event      when                                     what follows
 =========  =======================================  =====================================
 Resized    at the beginning, or later               Start what is missing; nothing is ended
-Wanted     one is ready                             Give it, Start another
-Wanted     none is                                  Start one more; the wish waits
+Wanted     one is ready                             Give it; its replacement is put off
+Settled    its replacement was put off              Start it
+Wanted     none is                                  Start one more, and all that were put off; the wish waits
 Ready      a wish waits                             Give it to the oldest
 Ready      no wish waits                            it is kept
 Failed     a wish waits                             Refuse the oldest; back-off
 Failed     no wish waits                            back-off
 Died       it was ready, and not given away         back-off, then another is started
 Withdrawn  its wish waits                           forgotten; what was started for it stays
-Tick       a back-off is over                       Start what is missing
+Tick       a back-off or a putting off is over      Start what is missing
 =========  =======================================  =====================================
 
 A wish is answered by the next one that gets ready, whichever wish that was started for. Starts that fail in
 a row are tried again after half a second, a second, and so on up to thirty; for a wish one starts at once.
+
+A start takes a processor while the first request of the one just given out needs it. So it waits until that
+request is answered (Settled), a quarter of a second at most, unless a wish waits: then none is put off.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import NewType, assert_never
 
 from msgspec import Struct
 
+from moorage.plan.backoff import pause
 from moorage.plan.clock import Tick, WakeAt
 
 Spare = NewType("Spare", int)
@@ -35,6 +40,8 @@ Wish = NewType("Wish", int)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between starts that fail in a row."""
+PUT_OFF = 0.25
+"""Seconds that the start of a replacement is put off at most."""
 
 
 class Resized(Struct, frozen=True):
@@ -67,13 +74,19 @@ class Failed(Struct, frozen=True):
     spare: Spare
 
 
+class Settled(Struct, frozen=True):
+    """One that was given out has answered its first request, or was left."""
+
+    spare: Spare
+
+
 class SpareDied(Struct, frozen=True):
     """One that was ready has ended."""
 
     spare: Spare
 
 
-Event = Resized | Wanted | Withdrawn | SpareReady | Failed | SpareDied | Tick
+Event = Resized | Wanted | Withdrawn | SpareReady | Failed | Settled | SpareDied | Tick
 
 
 class StartSpare(Struct, frozen=True):
@@ -108,6 +121,7 @@ class PoolPlan:
         self._starting: set[Spare] = set()
         self._ready: deque[Spare] = deque()
         self._waiting: deque[Wish] = deque()
+        self._unsettled: dict[Spare, float] = {}  # given out, and until when its replacement is put off
         self._failures = 0
         self._closed_until = 0.0
 
@@ -124,11 +138,8 @@ class PoolPlan:
             now: time in seconds, on any clock that never goes back.
         """
         match event:
-            case Resized(size):
-                self._size = size
-                return self._fill(now)
-            case Tick():
-                return self._fill(now)
+            case Resized() | Settled() | Tick():
+                return self._changed(event, now)
             case Wanted(wish):
                 return self._wanted(wish, now)
             case Withdrawn(wish):
@@ -140,9 +151,20 @@ class PoolPlan:
             case _:
                 assert_never(event)
 
+    def _changed(self, event: Resized | Settled | Tick, now: float) -> list[Command]:
+        match event:
+            case Resized(size):
+                self._size = size
+            case Settled(spare):
+                self._unsettled.pop(spare, None)
+        return self._fill(now)
+
     def _wanted(self, wish: Wish, now: float) -> list[Command]:
         if self._ready:
-            return [Give(self._ready.popleft(), wish), *self._fill(now)]
+            spare = self._ready.popleft()
+            self._unsettled[spare] = now + PUT_OFF
+            return [Give(spare, wish), *self._fill(now), WakeAt(now + PUT_OFF)]
+        self._unsettled.clear()
         self._waiting.append(wish)
         return [self._start() for _ in range(len(self._waiting) - len(self._starting))] + self._fill(now)
 
@@ -172,16 +194,17 @@ class PoolPlan:
         return refused + self._pause(now)
 
     def _pause(self, now: float) -> list[Command]:
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
         self._failures += 1
-        self._closed_until = now + pause
+        self._closed_until = now + pause(FIRST_PAUSE, LONGEST_PAUSE, self._failures)
         return [WakeAt(self._closed_until)]
 
     def _fill(self, now: float) -> list[Command]:
         """Start what is missing, unless a back-off delays it."""
         if now < self._closed_until:
             return []
-        missing = self._size + len(self._waiting) - len(self._ready) - len(self._starting)
+        self._unsettled = {spare: until for spare, until in self._unsettled.items() if until > now}
+        coming = len(self._ready) + len(self._starting) + len(self._unsettled)
+        missing = self._size + len(self._waiting) - coming
         return [self._start() for _ in range(missing)]
 
     def _start(self) -> StartSpare:

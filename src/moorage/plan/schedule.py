@@ -13,6 +13,7 @@ A pure machine: events and the time go in, commands come out. The rules:
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import assert_never
@@ -176,6 +177,9 @@ class Skipped(Struct, frozen=True):
 
 Status = Waiting | JobReady | JobRunning | JobEnded | Skipped
 
+_Place = tuple[bool, tuple[int, float, int], str, int]
+"""Where a job stands in the line: whether it never ran, its rank; its name, the number of its start."""
+
 
 def ordered(jobs: Iterable[Job]) -> tuple[str, ...]:
     """Return the ids, every job after what it needs; raise UsageError where that cannot be."""
@@ -224,6 +228,8 @@ class Schedule:
         self._status: dict[str, Status] = {
             job.id: Waiting(job.needs) if job.needs else JobReady(1) for job in given
         }
+        # What is ready, first in line first.
+        self._line = sorted(self._place(job.id, 1) for job in given if not job.needs)
         self._running: dict[str, JobRunning] = {}  # those in _status, for speed
         self._held = 1 if tokens else limits.jobs
         self._wish = 0
@@ -284,7 +290,7 @@ class Schedule:
             raise ValueError(f"{event.id} finished without running")  # noqa: TRY004 - out of turn
         del self._running[event.id]
         if not event.ok and event.died and status.attempt <= job.retries and self._stopped is None:
-            self._status[event.id] = JobReady(status.attempt + 1)
+            self._join_line(event.id, status.attempt + 1)
             yield Retry(event.id, status.attempt + 1, event.reason)
             return
         self._status[event.id] = JobEnded(event.ok, status.attempt)
@@ -294,7 +300,9 @@ class Schedule:
                 waiting = self._status[later]
                 if isinstance(waiting, Waiting):
                     unmet = waiting.unmet - {event.id}
-                    self._status[later] = Waiting(unmet) if unmet else JobReady(1)
+                    self._status[later] = Waiting(unmet)
+                    if not unmet:
+                        self._join_line(later, 1)
             return
         cause = f"{event.id}, which {'died' if event.died else 'failed'}"
         yield from self._skip(self._after(event.id), f"needs {cause}")
@@ -314,23 +322,27 @@ class Schedule:
     def _skip(self, names: list[str], reason: str) -> Iterator[Command]:
         for name in names:
             match self._status[name]:
-                case JobReady(attempt) if attempt > 1:  # it ran, and will not be tried again
-                    self._status[name] = JobEnded(ok=False, attempts=attempt - 1)
-                case Waiting() | JobReady():
+                case JobReady(attempt):
+                    self._leave_line(name, attempt)
+                    # One that ran, and will not be tried again, has not been skipped.
+                    ended = JobEnded(ok=False, attempts=attempt - 1)
+                    self._status[name] = Skipped(reason) if attempt == 1 else ended
+                case Waiting():
                     self._status[name] = Skipped(reason)
                 case JobRunning() | JobEnded() | Skipped():
                     continue
             self._open -= 1
             yield Skip(name, reason)
 
-    def _line(self) -> list[tuple[Job, int]]:
-        """Return what could start, with its attempt, first in line first."""
-        ready = [
-            (self._jobs[name], each.attempt)
-            for name, each in self._status.items()
-            if isinstance(each, JobReady)
-        ]
-        return sorted(ready, key=lambda each: (each[1] == 1, self._rank[each[0].id]))
+    def _place(self, name: str, attempt: int) -> _Place:
+        return (attempt == 1, self._rank[name], name, attempt)
+
+    def _join_line(self, name: str, attempt: int) -> None:
+        self._status[name] = JobReady(attempt)
+        insort(self._line, self._place(name, attempt))
+
+    def _leave_line(self, name: str, attempt: int) -> None:
+        del self._line[bisect_left(self._line, self._place(name, attempt))]
 
     def _free_slots(self) -> int:
         return self._held - sum(each.slots for each in self._running.values())
@@ -348,20 +360,24 @@ class Schedule:
         return self._free_memory is None or self._free_memory >= max(job.memory, self._limits.floor)
 
     def _fill(self, now: float) -> Iterator[Command]:
-        line = self._line()
-        for job, attempt in line:
-            if not self._memory_fits(job):
-                continue
-            if self._width(job) <= self._free_slots():
+        at = 0
+        while at < len(self._line):
+            _, _, name, attempt = self._line[at]
+            fits = self._memory_fits(job := self._jobs[name])
+            if fits and self._width(job) <= self._free_slots():
                 yield self._start(job, attempt, self._width(job), now)
-            elif not self._tokens:
+            elif fits and not self._tokens:
                 break
-        if line and not self._running:  # only tokens can be this short: go on with those there are
-            yield self._start(*line[0], self._held, now)
+            else:
+                at += 1
+        if self._line and not self._running:  # only tokens can be this short: go on with those there are
+            _, _, name, attempt = self._line[0]
+            yield self._start(self._jobs[name], attempt, self._held, now)
 
     def _start(self, job: Job, attempt: int, slots: int, now: float) -> StartJob:
         taken = {each.worker for each in self._running.values()}
         worker = next(number for number in range(len(taken) + 1) if number not in taken)
+        self._leave_line(job.id, attempt)
         self._status[job.id] = self._running[job.id] = JobRunning(attempt, worker, slots, now)
         if self._free_memory is not None:  # until it is measured again, count what was promised since
             self._free_memory = max(0, self._free_memory - job.memory)
@@ -373,7 +389,8 @@ class Schedule:
             return
         useful = self._held - self._free_slots()
         if self._begun:
-            useful += sum(self._width(job) for job, _ in self._line() if self._memory_fits(job))
+            ready = (self._jobs[name] for _, _, name, _ in self._line)
+            useful += sum(self._width(job) for job in ready if self._memory_fits(job))
         target = max(1, min(useful, self._limits.jobs))
         if self._held > target:
             surplus, self._held = self._held - target, target

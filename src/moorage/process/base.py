@@ -22,6 +22,9 @@ ProcessId = NewType("ProcessId", str)
 """Names one launch; unlike a pid it is never used again."""
 Isolate = Literal["none", "net"]
 """What a process has for itself: nothing, or a network."""
+Fork = Literal["auto", "made", True, False]
+"""Whether to fork a kernel from a template: always where it can be done, never, from the second launch alike
+on, or (``made``) where a template has proven itself already, for a caller that would not wait for one."""
 
 if sys.platform == "win32":
     KILL = signal.SIGTERM  # os.kill ends a process at once by it, there is no other
@@ -41,6 +44,8 @@ class LaunchSpec:
         keep_output: how many bytes of stdout and of stderr to keep (the newest).
         kernel: names the kernel whose process this is, through all its restarts; empty for none. A child
             with ``MOORAGE_OUTLIVES=restart`` in its environment belongs to it, not to the process.
+        listens: TCP ports at which it is to listen, as far as they are known before it starts. A place that
+            has to lead clients to them does so.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +53,7 @@ class LaunchSpec:
     env: Mapping[str, str] = field(repr=False)
     keep_output: int = 64 * 1024
     kernel: str = ""
+    listens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,15 @@ class LocalSpec(LaunchSpec):
         echo: descriptors that also get what it writes to stdout and to stderr; None for none.
             They are duplicated, too.
         isolate: ``net`` for a network namespace of its own, see :mod:`moorage.process.netns.enter`.
-        options: user, group, limits and more where they differ from the launcher's; None for its own.
+        process: user, group, limits and more where they differ from the launcher's; None for its own.
+        fork: whether to fork it, where that is not as the launcher has it; None for as the launcher has it.
     """
 
     stdin: int | None = None
     echo: tuple[int | None, int | None] = (None, None)
     isolate: Isolate = "none"
-    options: ProcessOptions | None = None
+    process: ProcessOptions | None = None
+    fork: Fork | None = None
 
 
 def local(spec: LaunchSpec) -> LocalSpec:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moorage.errors import LaunchError, UsageError
+from moorage.kinds import DESCRIPTORS
 from moorage.process.netns import probe
 from moorage.regular import open_regular
 
 if TYPE_CHECKING:
     from moorage.process.base import LocalSpec
-
-_DESCRIPTORS = 128  # an ipykernel has opened 62 once it is up
 
 
 def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageError:
@@ -40,11 +39,16 @@ def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageErro
         case "user" | "rlimits":
             told = _confined(spec, stage, number)
         case _:
-            told = _exhausted(number)
+            told = exhausted(number)
     return LaunchError(what, **told)
 
 
-def _exhausted(number: int) -> dict[str, str]:
+def exhausted(number: int) -> dict[str, str]:
+    """Return why there is no room for a process, and what to do about it, as ``why`` and ``do``.
+
+    Args:
+        number: the errno that says so.
+    """
     match number:
         case errno.EBADF:
             return {"why": "a descriptor that it was to be given is not open", "do": "Open it first"}
@@ -86,8 +90,8 @@ def _program(spec: LocalSpec, program: str, number: int) -> dict[str, str]:
 
 
 def _not_executable(spec: LocalSpec, path: str) -> tuple[str, str]:
-    if spec.options is not None and spec.options.user is not None:
-        return f"the user {spec.options.user} may not execute it", f"Let that user reach and execute {path}"
+    if spec.process is not None and spec.process.user is not None:
+        return f"the user {spec.process.user} may not execute it", f"Let that user reach and execute {path}"
     return "it is not executable", f"Try `chmod +x {path}`"
 
 
@@ -97,8 +101,8 @@ def _confined(spec: LocalSpec, stage: str, number: int) -> dict[str, str]:
             "why": f"its limits cannot be set: {os.strerror(number)}",
             "do": "Only root may raise a hard limit, and no soft limit may be above it",
         }
-    assert spec.options is not None
-    named = ("user", spec.options.user), ("group", spec.options.group), ("groups", spec.options.extra_groups)
+    assert spec.process is not None
+    named = ("user", spec.process.user), ("group", spec.process.group), ("groups", spec.process.extra_groups)
     wanted = " and ".join(f"{kind} {name}" for kind, name in named if name is not None)
     return {
         "why": f"this process may not start one of {wanted}: {os.strerror(number)}",
@@ -148,7 +152,7 @@ def few_descriptors() -> str:
     import resource  # noqa: PLC0415 - not there on Windows
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if not 0 <= soft < _DESCRIPTORS:
+    if not 0 <= soft < DESCRIPTORS:
         return ""
     needs = "about what a kernel needs to start"
     return f"The limit on open files is {soft}, {needs}: raise it with `ulimit -n 1024`"

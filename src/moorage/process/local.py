@@ -15,7 +15,7 @@ from moorage.process.capture import Capture
 from moorage.process.explain import explain
 from moorage.process.ipykernel_patches.arguments import unbounded
 from moorage.process.shadow import check_shadow
-from moorage.process.template.client import Fork, Template, template_for
+from moorage.process.template.client import Template, template_for
 from moorage.process.warden.client import Warden
 from moorage.process.warden.launched import (
     ChildEnded,
@@ -28,14 +28,14 @@ from moorage.process.warden.launched import (
 from moorage.process.warden.shared import shared_warden
 
 if sys.platform == "linux":
-    from moorage.process import procfs
+    from moorage.process import procfs, standstill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from moorage.process.base import ExitStatus, LaunchSpec, LocalSpec, ProcessId
+    from moorage.process.base import ExitStatus, Fork, LaunchSpec, LocalSpec, ProcessId
 
-__all__ = ["Fork", "LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
+__all__ = ["LocalHandle", "LocalLauncher", "Warden", "shared_warden"]
 
 _log = logging.getLogger("moorage.launch")
 
@@ -51,8 +51,11 @@ class LocalHandle:
         start_reads: environment variables that its interpreter's start-up code reads; None if unknown.
     """
 
-    def __init__(self, warden: Warden, launched: ChildLaunch, pid: int, capture: Capture) -> None:
+    def __init__(
+        self, warden: Warden, launched: ChildLaunch, pid: int, capture: Capture, file: str = ""
+    ) -> None:
         self.not_forked = ""
+        self._file = file
         self.start_reads: frozenset[str] | None = None
         self._warden = warden
         self._launched = launched
@@ -119,6 +122,12 @@ class LocalHandle:
             return procfs.resident(self._pid)
         return None
 
+    def standstill(self) -> str:
+        """Return what holds it still, in words; empty where it runs, or has ended."""
+        if sys.platform == "linux" and self.exit_status is None:
+            return standstill.look(self._pid, self._file)
+        return ""
+
 
 class LocalLauncher:
     """Starts processes on this machine.
@@ -147,21 +156,23 @@ class LocalLauncher:
         spec = local(spec)
         capture = Capture(asyncio.get_running_loop(), spec.keep_output)
         try:
-            template = template_for(self._warden, spec, self._fork)
+            template = template_for(self._warden, spec, self._fork if spec.fork is None else spec.fork)
             launched = None if isinstance(template, str) else await self._forked(spec, capture, template)
-            forked = launched is not None
-            if launched is None:
+            number = _refused(launched)
+            forked = launched is not None and number is None
+            if launched is None or not forked:
                 launched = await self._begin(spec, capture)
             try:
                 state = launched.state
                 if isinstance(state, ChildRefused):
                     raise explain(spec, state.stage, state.number)
                 assert isinstance(state, ChildRunning | ChildEnded)
-                handle = LocalHandle(self._warden, launched, state.pid, capture)
+                file = next((word for word in spec.argv if word.endswith(".json")), "")
+                handle = LocalHandle(self._warden, launched, state.pid, capture, file)
                 if isinstance(template, str):
                     handle.not_forked = template
                 else:
-                    handle.not_forked = "" if forked else template.refusal(spec)
+                    handle.not_forked = "" if forked else template.refusal(spec, number or 0)
                     handle.start_reads = frozenset(template.reads) if forked else None
                 yield handle
             finally:
@@ -180,12 +191,11 @@ class LocalLauncher:
         return launched
 
     async def _forked(self, spec: LocalSpec, capture: Capture, template: Template) -> ChildLaunch | None:
-        """Have it forked, and wait until it runs or is refused; None when it is to be spawned instead."""
+        """Have it forked, and wait until it runs or is refused; None where its template was silent."""
         launched, births = self._spawn(spec, capture, template), template.births
         try:
             while not await _answered(launched, template.patience):
                 if template.births == births:
-                    _log.warning("a template forks nothing any more: it is killed")
                     template.give_up()
                     await self._end(launched)
                     return None
@@ -193,9 +203,7 @@ class LocalLauncher:
         except BaseException:
             await self._end(launched)
             raise
-        if isinstance(launched.state, ChildRefused) and launched.state.stage == "template":
-            return None
-        template.births += 1
+        template.births += _refused(launched) is None
         return launched
 
     def _spawn(self, spec: LocalSpec, capture: Capture, template: Template | None) -> ChildLaunch:
@@ -223,6 +231,12 @@ class LocalLauncher:
             _log.warning("%s cannot be killed: a process sleeps uninterruptibly", launched.id)
         if cancelled is not None:
             raise cancelled
+
+
+def _refused(launched: ChildLaunch | None) -> int | None:
+    """Return the errno of a launch that its template refused, and that is to be spawned; None for others."""
+    state = None if launched is None else launched.state
+    return state.number if isinstance(state, ChildRefused) and state.stage == "template" else None
 
 
 async def _answered(launched: ChildLaunch, seconds: float) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from moorage.process import procfs
+from moorage.process import procfs, standstill
 from moorage.process.base import ExitStatus, ProcessId
+from moorage.tasks import result_of
 
 assert sys.platform == "linux", "other systems have no pidfds"
 
@@ -76,7 +77,7 @@ class ObservedProcess:
 
     async def wait(self) -> ExitStatus:
         """Wait for its end. Any number of tasks may wait; cancelling one disturbs no other."""
-        return await asyncio.shield(self._ended)
+        return await result_of(self._ended)
 
     def send_signal(self, signum: int) -> None:
         """Send a signal as :meth:`try_signal` does, and do not ask whether it may be."""
@@ -104,15 +105,6 @@ class ObservedProcess:
             return False
         return procfs.send(self._process, signum)
 
-    def catches(self, signum: int) -> bool:
-        """Tell whether the process has a handler of its own for a signal."""
-        try:
-            lines = procfs.read(f"/proc/{self.pid}/status").splitlines()
-        except OSError:
-            return False
-        caught = next((line.split()[1] for line in lines if line.startswith(b"SigCgt:")), b"0")
-        return bool(int(caught, 16) >> (signum - 1) & 1)
-
     async def kill(self) -> ExitStatus:
         """SIGKILL the process and its group, and wait until it is gone. What it started may live on."""
         self.send_signal(signal.SIGKILL)
@@ -125,6 +117,10 @@ class ObservedProcess:
     def memory(self) -> int | None:
         """Return the resident memory of the process and its descendants now, in bytes; None when it ended."""
         return None if self._ended.done() else procfs.resident(self.pid)
+
+    def standstill(self) -> str:
+        """Return what holds it still, in words; empty where it runs, or has ended."""
+        return "" if self._ended.done() else standstill.look(self.pid)
 
     def ended(self) -> None:
         """Take note of the end, which the pidfd has told of."""

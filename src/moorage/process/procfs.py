@@ -14,7 +14,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator
 
 assert sys.platform == "linux", "other systems have no such /proc"
 
@@ -192,22 +192,30 @@ def kill_marked(launches: Container[str]) -> None:
             outwait(process, 0.1)
 
 
-def resident(pid: int) -> int | None:
-    """Return the resident memory of a process and its descendants in bytes, None when it is gone.
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and its descendants.
 
     Children are followed through /proc/PID/task/TID/children: a few files for a small family, where a scan
     of the whole process table would cost milliseconds.
     """
-    total = 0
-    known = False
     left = [pid]
     while left:
-        one = left.pop()
+        yield (one := left.pop())
+        try:
+            for task in os.listdir(f"/proc/{one}/task"):
+                left.extend(map(int, read(f"/proc/{one}/task/{task}/children").split()))
+        except (OSError, ValueError):
+            continue  # it has ended meanwhile
+
+
+def resident(pid: int) -> int | None:
+    """Return the resident memory of a process and its descendants in bytes, None when it is gone."""
+    total = 0
+    known = False
+    for one in family(pid):
         try:
             total += int(read(f"/proc/{one}/statm").split()[1]) * _PAGE
             known = True
-            for task in os.listdir(f"/proc/{one}/task"):
-                left.extend(map(int, read(f"/proc/{one}/task/{task}/children").split()))
         except (OSError, IndexError, ValueError):
             continue
     return total if known else None

@@ -9,12 +9,15 @@ from moorage.wire.connection import ConnectionInfo
 
 Way = Literal["handshake", "self-bind", "hold", "ipc"]
 LOOPBACK = "127.0.0.1"
-"""Where kernel and clients meet by TCP, unless the kernel's place has another address."""
+"""Where a kernel listens by TCP, and where it registers, unless its place says otherwise."""
 Choice = Literal["auto", "handshake", "self-bind", "hold", "ipc"]
 
 
 class Rendezvous(Protocol):
-    """One kernel's agreement on addresses, for as long as the kernel lives (restarts included)."""
+    """One kernel's agreement on addresses, for as long as the kernel lives (restarts included).
+
+    They are addresses as the kernel sees them; its place knows where they are found from here.
+    """
 
     @property
     def way(self) -> Way:

@@ -20,7 +20,8 @@ else on libzmq.
 
 ``metadata.handshake: false`` rules the handshake out, and ``metadata.moorage.dialect`` names the dialect. A
 kernel that was to register and did not is started once more by what fits it otherwise, and remembered.
-Where Unix sockets cannot be used, ports are held instead (:func:`spare`).
+Where Unix sockets cannot be used, ports are held instead. Where the kernel runs, whose it is and what its
+clients expect can rule a way out (:data:`EXCLUDED`). :func:`decide` puts all of it together.
 
 5.6, not 5.5 as in JEP 66: ipykernel 7.2 has 5.5 and does not register.
 """
@@ -31,20 +32,53 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from moorage.errors import LaunchError, UsageError
 from moorage.json_types import JsonMapping
-from moorage.kinds import kind_of
+from moorage.kinds import Kind
 from moorage.rendezvous.base import LOOPBACK, Choice, Rendezvous, Way
 from moorage.rendezvous.hold import HoldRendezvous
 from moorage.rendezvous.ipc import IpcRendezvous
 from moorage.rendezvous.memory import memory
 from moorage.rendezvous.self_bind import SelfBindRendezvous
 from moorage.wire.registration import Dialect
+
+Condition = Literal["own network", "another user", "fixed addresses", "ports alone", "sockets alone"]
+"""What bears on the choice beside the kernel itself:
+
+- ``own network``: it has a network of its own, and TCP does not lead there;
+- ``another user``: it is that user's, so nothing is read from what it writes;
+- ``fixed addresses``: they are to be known before it starts: some were named, or what is said is encrypted;
+- ``ports alone``: its clients expect TCP;
+- ``sockets alone``: the path of its Unix sockets was named.
+"""
+
+EXCLUDED: Mapping[Condition, frozenset[Way]] = {
+    "own network": frozenset({"handshake", "self-bind", "hold"}),
+    "another user": frozenset({"handshake", "self-bind"}),
+    "fixed addresses": frozenset({"handshake", "self-bind"}),
+    "ports alone": frozenset({"ipc"}),
+    "sockets alone": frozenset({"handshake", "self-bind", "hold"}),
+}
+"""Which ways each rules out. What is left of those that suit a kernel is taken; else ports are held."""
+
+_REFUSED: Mapping[Condition, tuple[str, str, str]] = {
+    "own network": (
+        "with isolation",
+        "TCP does not lead into a network namespace, Unix sockets do",
+        "Leave --rendezvous out, or choose ipc",
+    ),
+    "another user": ("for a kernel of another user", "", "Leave --rendezvous out, or choose ipc or hold"),
+    "fixed addresses": (
+        "with the address this kernel was given",
+        "",
+        "Leave out MoorageProvisioner.rendezvous, or the address, or the encryption",
+    ),
+}
 
 
 class DescribedKernel(Protocol):
@@ -58,6 +92,11 @@ class DescribedKernel(Protocol):
     @property
     def display_name(self) -> str:
         """What it is called."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What is known about kernels of its kind."""
         ...
 
     @property
@@ -81,23 +120,77 @@ def dialect_of(kernel: DescribedKernel) -> Dialect:
     named = _ours(kernel).get("dialect")
     if named in ("docs", "posit"):
         return "posit" if named == "posit" else "docs"
-    return kind_of(kernel.argv, kernel.display_name).dialect
+    return kernel.kind.dialect
 
 
-def ways(kernel: DescribedKernel, wanted: Choice = "auto") -> tuple[Way, ...]:
-    """Return how to agree with a kernel: the first, and what to try should it not register after all.
+def decide(
+    kernel: DescribedKernel, wanted: Choice = "auto", given: Collection[Condition] = ()
+) -> tuple[Way, ...]:
+    """Return how to agree with a kernel: the first way, and what to try should that one fail.
+
+    The second is tried where the first was a handshake and the kernel does not register after all, or ipc and
+    no Unix sockets can be had.
 
     Args:
         kernel: its kernelspec.
-        wanted: ``auto``, or one that the caller insists on, which :func:`check` has found possible.
+        wanted: ``auto``, or one that the caller insists on.
+        given: what else bears on it.
+
+    Raises:
+        UsageError: the one insisted on cannot work here, with this kernel or under these conditions.
     """
+    if "sockets alone" in given:
+        return ("ipc",)
     if wanted != "auto":
+        insist(wanted, kernel.kind, given, PurePath(kernel.argv[0]).name if kernel.argv else "")
         return (wanted,)
     named: Any = _ours(kernel).get("rendezvous")
-    if named in get_args(Way):
-        return ways(kernel, named)
+    named = named if named in get_args(Way) else None
+    suits = _suits(kernel) if named is None else (named,)
+    excluded = frozenset[Way]().union(*(EXCLUDED[each] for each in given))
+    kept = tuple(way for way in suits if way not in excluded)
+    if not kept or "ipc" in excluded.intersection(suits):
+        kept += ("ipc" if "hold" in excluded else "hold",)
+    # A second try would write where the other user has been let in.
+    spare = named is None and sys.platform == "linux" and "another user" not in given
+    return (*kept, "hold") if spare and kept[-1] == "ipc" and "hold" not in excluded else kept
+
+
+def insist(wanted: Choice, kind: Kind, given: Collection[Condition] = (), program: str = "") -> None:
+    """Make sure that a rendezvous which the caller insists on can work.
+
+    Args:
+        wanted: it; nothing is insisted on by ``auto``.
+        kind: of the kernel.
+        given: what else bears on it. ``ports alone`` does not: the caller knows its clients.
+        program: what the kernel's command starts, for the message.
+
+    Raises:
+        UsageError: it cannot work on this system, with this kernel or under these conditions.
+    """
+    if wanted == "self-bind" and not kind.application:
+        raise UsageError(
+            f"{program or 'an empty command'} cannot use the self-bind rendezvous",
+            why="Only ipykernel and kernels built on it write the ports they chose into their file",
+            do="Use --rendezvous hold, or leave it out",
+        )
+    if wanted == "ipc" and kind.short_addresses:
+        raise UsageError(
+            f"{program} cannot use the ipc rendezvous",
+            why="xeus reads its own address back into 31 bytes, and the private directory's is longer",
+            do="Leave --rendezvous out",
+        )
+    if wanted == "hold" and sys.platform != "linux":
+        raise UsageError("the hold rendezvous is known to work on Linux only", do="Leave --rendezvous out")
+    for condition, (with_what, why, do) in _REFUSED.items():
+        if condition in given and wanted in EXCLUDED[condition]:
+            raise UsageError(f"the {wanted} rendezvous cannot be used {with_what}", why=why, do=do)
+
+
+def _suits(kernel: DescribedKernel) -> tuple[Way, ...]:
+    """Return what suits a kernel where nothing else bears on it."""
     otherwise: Way = "hold"
-    if kind_of(kernel.argv).application:
+    if kernel.kind.application:
         otherwise = "ipc" if os.name == "posix" else "self-bind"
     if not registers(kernel):
         return (otherwise,)
@@ -108,18 +201,6 @@ def ways(kernel: DescribedKernel, wanted: Choice = "auto") -> tuple[Way, ...]:
             return (otherwise,)
         case "unknown":
             return ("handshake", otherwise)
-
-
-def spare(kernel: DescribedKernel, wanted: Choice, tries: Sequence[Way]) -> tuple[Way, ...]:
-    """Return what to try where Unix sockets cannot be used: held ports, unless ipc was requested.
-
-    Args:
-        kernel: its kernelspec.
-        wanted: as for :func:`ways`.
-        tries: what is tried before.
-    """
-    asked = wanted != "auto" or _ours(kernel).get("rendezvous") in get_args(Way)
-    return ("hold",) if sys.platform == "linux" and not asked and tries[-1] == "ipc" else ()
 
 
 def known_as(kernel: DescribedKernel) -> tuple[str, ...]:
@@ -137,45 +218,13 @@ def known_as(kernel: DescribedKernel) -> tuple[str, ...]:
     return (*kernel.argv, kernel.protocol_version, said, changed)
 
 
-def choose(kernel: DescribedKernel, wanted: Choice = "auto") -> Way:
-    """Return how to agree with a kernel at first; see :func:`ways`.
-
-    Raises:
-        UsageError: the one insisted on cannot work on this system or with this kernel.
-    """
-    check(kernel.argv, wanted)
-    return ways(kernel, wanted)[0]
-
-
 def registers(kernel: DescribedKernel) -> bool:
     """Tell whether a kernelspec says, or its program is known for it, that the kernel registers."""
     said = kernel.metadata.get("handshake")
     if isinstance(said, bool):
         return said
-    known = kind_of(kernel.argv, kernel.display_name).registers
+    known = kernel.kind.registers
     return known or _version(kernel.protocol_version) >= (5, 6)
-
-
-def check(argv: Sequence[str], wanted: Choice) -> None:
-    """Make sure that a required rendezvous can work.
-
-    Raises:
-        UsageError: it cannot work on this system or with this kernel.
-    """
-    if wanted == "self-bind" and not kind_of(argv).application:
-        raise UsageError(
-            f"{PurePath(argv[0]).name if argv else 'an empty command'} cannot use the self-bind rendezvous",
-            why="Only ipykernel and kernels built on it write the ports they chose into their file",
-            do="Use --rendezvous hold, or leave it out",
-        )
-    if wanted == "ipc" and kind_of(argv).short_addresses:
-        raise UsageError(
-            f"{PurePath(argv[0]).name} cannot use the ipc rendezvous",
-            why="xeus reads its own address back into 31 bytes, and the private directory's is longer",
-            do="Leave --rendezvous out",
-        )
-    if wanted == "hold" and sys.platform != "linux":
-        raise UsageError("the hold rendezvous is known to work on Linux only", do="Leave --rendezvous out")
 
 
 def make(
@@ -186,6 +235,8 @@ def make(
     kernel: DescribedKernel | None = None,
     *,
     ip: str = LOOPBACK,
+    registration_ip: str | None = None,
+    mount: Path | None = None,
 ) -> Rendezvous:
     """Prepare the rendezvous for one kernel, in a running loop.
 
@@ -195,36 +246,31 @@ def make(
         key: signing key.
         kernel_name: recorded in the connection file.
         kernel: its kernelspec, for what is particular to it.
-        ip: the address at which kernel and clients meet by TCP.
+        ip: the address at which the kernel listens by TCP.
+        registration_ip: the address of this machine at which it registers; None for the same.
+        mount: the path by which it sees the directory; None for the same.
 
     Raises:
         LaunchError: ports or paths cannot be had.
     """
     try:
-        return _made(way, directory, key, kernel_name, kernel, ip)
+        if way == "ipc":
+            return IpcRendezvous(directory, key, kernel_name, mount=mount)
+        if way == "handshake":
+            from moorage.rendezvous.handshake import HandshakeRendezvous  # noqa: PLC0415 - few kernels need it
+
+            dialect = "docs" if kernel is None else dialect_of(kernel)
+            return HandshakeRendezvous(
+                directory, key, kernel_name, dialect=dialect, ip=ip, registration_ip=registration_ip
+            )
+        made = HoldRendezvous if way == "hold" else SelfBindRendezvous
+        return made(directory, key, kernel_name, ip)
     except OSError as error:
         raise LaunchError(
             f"no connection file can be written in {directory}",
             why=error.strerror or str(error),
             do="Make room there, or set XDG_RUNTIME_DIR or TMPDIR to another folder of yours",
         ) from error
-
-
-def _made(
-    way: Way, directory: Path, key: bytes, kernel_name: str, kernel: DescribedKernel | None, ip: str
-) -> Rendezvous:
-    match way:
-        case "ipc":
-            return IpcRendezvous(directory, key, kernel_name)
-        case "self-bind":
-            return SelfBindRendezvous(directory, key, kernel_name, ip)
-        case "hold":
-            return HoldRendezvous(directory, key, kernel_name, ip)
-        case "handshake":
-            from moorage.rendezvous.handshake import HandshakeRendezvous  # noqa: PLC0415 - few kernels need it
-
-            dialect = "docs" if kernel is None else dialect_of(kernel)
-            return HandshakeRendezvous(directory, key, kernel_name, dialect=dialect, ip=ip)
 
 
 def _ours(kernel: DescribedKernel) -> JsonMapping:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from moorage.errors import LaunchError
 from moorage.rendezvous.base import LOOPBACK, Way
 from moorage.rendezvous.files import check_directory, read_connection_file, write_connection_file
 from moorage.rendezvous.registration import shared_registrar
@@ -36,6 +37,7 @@ class HandshakeRendezvous:
         *,
         dialect: Dialect = "docs",
         ip: str = LOOPBACK,
+        registration_ip: str | None = None,
     ) -> None:
         """Await a kernel and write its registration file; in a running loop.
 
@@ -44,12 +46,20 @@ class HandshakeRendezvous:
             key: signing key, not empty.
             kernel_name: recorded in the file for lists of running kernels.
             dialect: in which the kernel registers.
-            ip: the address of this machine at which it registers.
+            ip: the address that the kernel shall bind.
+            registration_ip: the address of this machine at which it registers; None for the same.
 
         Raises:
-            LaunchError: no port is free to register at.
+            LaunchError: no port is free to register at, or the two addresses cannot be told in this dialect.
             ProtocolError: the key is empty.
         """
+        self._registration_ip = ip if registration_ip is None else registration_ip
+        if dialect == "posit" and ip != self._registration_ip:
+            raise LaunchError(
+                "a kernel of the posit dialect cannot register there",
+                why=f"It has one address, not {ip} to listen at and {registration_ip} to register at",
+                do="Use --rendezvous hold, or ipc",
+            )
         self.connection_file = directory / "kernel.json"
         self._key = key
         self._kernel_name = kernel_name
@@ -60,7 +70,7 @@ class HandshakeRendezvous:
         self._info: ConnectionInfo | None = None
         self._watch = DirectoryWatch(directory)
         self._stack = ExitStack()
-        self._registrar = self._stack.enter_context(shared_registrar(ip))
+        self._registrar = self._stack.enter_context(shared_registrar(self._registration_ip))
         try:
             self._await()
         except BaseException:
@@ -106,7 +116,8 @@ class HandshakeRendezvous:
         self._kernel_id = secrets.token_hex(16)
         terms = Terms(
             dialect=self._dialect,
-            registration_ip=self._ip,
+            ip=self._ip,
+            registration_ip=self._registration_ip,
             registration_port=self._registrar.port,
             key=self._key,
             kernel_id=self._kernel_id,

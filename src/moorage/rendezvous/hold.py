@@ -16,8 +16,7 @@ from pathlib import Path
 
 from moorage.errors import LaunchError
 from moorage.rendezvous.base import LOOPBACK, Way
-from moorage.rendezvous.files import write_again, write_connection_file
-from moorage.wire.connection import ConnectionInfo
+from moorage.rendezvous.told import ToldRendezvous
 
 
 def hold_port(ip: str = LOOPBACK, port: int = 0) -> socket.socket:
@@ -67,7 +66,7 @@ def port_of(held: socket.socket) -> int:
     return int(held.getsockname()[1])
 
 
-class HoldRendezvous:
+class HoldRendezvous(ToldRendezvous):
     """Addresses held for a kernel that takes its ports from its connection file."""
 
     way: Way = "hold"
@@ -88,29 +87,17 @@ class HoldRendezvous:
         try:
             self._held.extend(hold_port(ip) for _ in range(5))
         except OSError as error:
-            self.close()
+            self._release()
             raise LaunchError(
                 "no five free ports could be taken for the kernel",
                 why=str(error),
                 do="Run fewer kernels at once (-j), or use --rendezvous ipc, which needs no ports",
             ) from error
-        shell, iopub, stdin, control, heartbeat = (port_of(held) for held in self._held)
-        self._info = ConnectionInfo(
-            transport="tcp",
-            ip=ip,
-            shell_port=shell,
-            iopub_port=iopub,
-            stdin_port=stdin,
-            control_port=control,
-            hb_port=heartbeat,
-            key=key,
-            kernel_name=kernel_name,
-        )
-        self.connection_file = directory / "kernel.json"
         try:
-            write_connection_file(self.connection_file, self._info.to_dict())
+            ports = [port_of(held) for held in self._held]
+            super().__init__(directory, key, kernel_name, transport="tcp", ip=ip, ports=ports)
         except OSError:
-            self.close()
+            self._release()
             raise
 
     def renew(self) -> None:
@@ -121,7 +108,7 @@ class HoldRendezvous:
         Raises:
             LaunchError: it cannot be written any more.
         """
-        write_again(self.connection_file, self._info.to_dict())
+        super().renew()
         for held in self._held:
             share(held, True)
 
@@ -130,13 +117,11 @@ class HoldRendezvous:
         for held in self._held:
             share(held, False)
 
-    async def addresses(self) -> ConnectionInfo:
-        """Return the addresses; they are known from the start."""
-        return self._info
-
     def close(self) -> None:
         """Let go of the ports and remove the connection file."""
+        self._release()
+        super().close()
+
+    def _release(self) -> None:
         while self._held:
             self._held.pop().close()
-        if hasattr(self, "connection_file"):
-            self.connection_file.unlink(missing_ok=True)

@@ -11,81 +11,66 @@ from contextlib import closing
 from pathlib import Path
 
 from moorage.errors import LaunchError
-from moorage.rendezvous.base import Way
-from moorage.rendezvous.files import write_again, write_connection_file
-from moorage.wire.connection import ConnectionInfo
+from moorage.rendezvous.told import ToldRendezvous
 
 # sockaddr_un.sun_path is 108 bytes on Linux and 104 on macOS, with a terminating zero; "-5" is the suffix.
 LONGEST_PREFIX = 100
+# What stands for ports: one of each socket.
+_NUMBERS = (1, 2, 3, 4, 5)
 
 
 class NoSockets(LaunchError):
     """No Unix socket can be bound in a private directory; another rendezvous needs none."""
 
 
-class IpcRendezvous:
+class IpcRendezvous(ToldRendezvous):
     """Addresses that are paths in a private directory."""
 
-    way: Way = "ipc"
-
-    def __init__(self, directory: Path, key: bytes, kernel_name: str = "") -> None:
+    def __init__(
+        self, directory: Path, key: bytes, kernel_name: str = "", *, mount: Path | None = None
+    ) -> None:
         """Write the connection file.
 
         Args:
             directory: an existing private directory, used by this kernel alone.
             key: signing key.
             kernel_name: recorded in the file for lists of running kernels.
+            mount: the path by which the kernel sees the directory; None for the same.
 
         Raises:
             NoSockets: the path is too long for a Unix socket, or the file system holds none.
         """
-        prefix = str(directory / "k")
-        if len(prefix.encode()) > LONGEST_PREFIX:
-            raise NoSockets(
-                f"the directory {directory} is too deep for Unix sockets",
-                why=f"a socket path holds at most {LONGEST_PREFIX} bytes here",
-                do="Set XDG_RUNTIME_DIR to a shorter path, or use --rendezvous hold",
-            )
-        _prove(Path(f"{prefix}-1"))
-        self._info = ConnectionInfo(
-            transport="ipc",
-            ip=prefix,
-            shell_port=1,
-            iopub_port=2,
-            stdin_port=3,
-            control_port=4,
-            hb_port=5,
-            key=key,
-            kernel_name=kernel_name,
-        )
-        self.connection_file = directory / "kernel.json"
-        write_connection_file(self.connection_file, self._info.to_dict())
-
-    def renew(self) -> None:
-        """Write the file again should its directory have gone; the addresses stay as they are.
-
-        Raises:
-            LaunchError: it cannot be written any more.
-        """
-        write_again(self.connection_file, self._info.to_dict())
-
-    def answered(self) -> None:
-        """Nothing is to be done: no other process is given these addresses."""
-
-    async def addresses(self) -> ConnectionInfo:
-        """Return the addresses; they are known from the start."""
-        return self._info
+        self._prefix = socket_prefix(directory)
+        ip = self._prefix if mount is None else _short_enough(mount)
+        super().__init__(directory, key, kernel_name, transport="ipc", ip=ip, ports=_NUMBERS)
 
     def close(self) -> None:
         """Remove the kernel's sockets, which libzmq leaves behind when a kernel is killed."""
-        for port in range(1, 6):
-            Path(f"{self._info.ip}-{port}").unlink(missing_ok=True)
-        self.connection_file.unlink(missing_ok=True)
+        for port in _NUMBERS:
+            Path(f"{self._prefix}-{port}").unlink(missing_ok=True)
+        super().close()
 
 
-def refused(output: str) -> bool:
-    """Tell whether a kernel that died says that it could not bind its Unix sockets, as pyzmq puts it."""
-    return "ipc://" in output or "ZMQError" in output
+def socket_prefix(directory: Path) -> str:
+    """Return the path that ``-NUMBER`` is added to for each Unix socket in a private directory.
+
+    Raises:
+        NoSockets: none can be bound there.
+    """
+    prefix = _short_enough(directory)
+    _prove(Path(f"{prefix}-1"))
+    return prefix
+
+
+def _short_enough(directory: Path) -> str:
+    prefix = str(directory / "k")
+    if len(prefix.encode()) > LONGEST_PREFIX:
+        raise NoSockets(
+            f"the directory {directory} is too deep for Unix sockets",
+            why=f"a socket path holds at most {LONGEST_PREFIX} bytes here",
+            do="Set XDG_RUNTIME_DIR to a shorter path, or use --rendezvous hold",
+        )
+    return prefix
 
 
 def _prove(path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from moorage.tasks import in_thread
+
 _IN_NONBLOCK = os.O_NONBLOCK if hasattr(os, "O_NONBLOCK") else 0
 _IN_CLOEXEC = os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else 0
 _CLOSE_WRITE, _MOVED_TO, _CREATE = 0x008, 0x080, 0x100
@@ -24,9 +26,16 @@ class DirectoryWatch:
     Use it as ``async with``, look first, then wait: changes since entering are never missed.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Watch ``directory``, which must exist."""
+    def __init__(self, directory: Path, *, lingers: bool = False) -> None:
+        """Watch ``directory``, which must exist.
+
+        Args:
+            directory: which.
+            lingers: whether the descriptor is closed beside the loop, a moment after the block is left: the
+                system waits for all its processors in that, 30 to 150 ms where they are busy.
+        """
         self._directory = directory
+        self._lingers = lingers
         self._descriptor = -1
         self._changed = asyncio.Event()
 
@@ -41,8 +50,11 @@ class DirectoryWatch:
     ) -> None:
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            if self._lingers:
+                in_thread(lambda: os.close(descriptor), name="close a watch")
+            else:
+                os.close(descriptor)
 
     def _readable(self) -> None:
         try:

@@ -24,7 +24,7 @@ from moorage.kernel.request import Request
 from moorage.process.base import KILL, LaunchSpec
 from moorage.process.local import LocalLauncher, Warden, shared_warden
 from moorage.rendezvous.base import Way
-from moorage.rendezvous.choice import choose, registers
+from moorage.rendezvous.choice import decide, registers
 from moorage.testing.snippets import LANGUAGES, Snippets
 from moorage.testing.storm import Storm, job_of, start_in_storm
 from moorage.testing.talk import Talk
@@ -158,7 +158,7 @@ class _Checking:
         if way == "handshake" and not registers(self._spec):
             raise NotTried("its kernelspec does not say that it registers")
         try:
-            choose(self._spec, way)
+            decide(self._spec, way)
         except UsageError as error:
             raise NotTried(error.why or error.what) from None
         async with launch(self._spec, rendezvous=way, fork=False, timeout=LONGEST / 3) as kernel:
@@ -248,7 +248,7 @@ async def _running(spec: KernelSpec, folder: Path) -> AsyncIterator[Kernel]:
 
 def _asked_to_end(kernel: Kernel) -> Request:
     """Ask a kernel to end as moorage does: one built on ipykernel may hang for ten seconds on control."""
-    channel: Channel = "shell" if ends_by_shell(kernel.spec.argv, kernel.info) else "control"
+    channel: Channel = "shell" if ends_by_shell(kernel.spec, kernel.info) else "control"
     return kernel.client.request(channel, messages.shutdown_request(restart=False))
 
 

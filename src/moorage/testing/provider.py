@@ -71,8 +71,9 @@ def _of_types(types: Sequence[KernelType]) -> list[Check]:
     deaf = [
         each.name
         for each in launched
-        if each.spec.launcher is None and not any("{connection_file}" in word for word in each.spec.argv)
+        if each.spec.place is None and not any("{connection_file}" in word for word in each.spec.argv)
     ]
+    lost = [each.name for each in launched if each.spec.place is not None and each.rendezvous() is None]
     mute = [each.name for each in launched if not each.spec.language or not each.spec.display_name]
     silent = [each.name for each in types if each.lack is not None and not each.lack.why]
     gone = [each.name for each in types if each.spec.resource_dir and not each.spec.resource_dir.is_dir()]
@@ -82,6 +83,7 @@ def _of_types(types: Sequence[KernelType]) -> list[Check]:
         _none(odd, "names can be printed and typed"),
         _none(nothing, "what can be launched has a command"),
         _none(deaf, "a command is given the connection file"),
+        _none(lost, "a place says how addresses are agreed on there"),
         _none(mute, "what can be launched has a language and a display name"),
         _none(silent, "what cannot be launched says why"),
         _none(gone, "resource folders are there"),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from moorage.json_types import JsonObject
-from moorage.kernel.client import Client
 from moorage.kernel.kernel import Kernel
 from moorage.kernel.request import Request
+from moorage.kernel.zmq_client import zmq_client
 from moorage.rendezvous.files import read_connection_file
+from moorage.tasks import result_of
 from moorage.testing.snippets import MANY, TEXT, Snippets
 from moorage.testing.trial import NotTried, Unmet, expect
 from moorage.wire import messages
@@ -126,7 +126,7 @@ class Talk:
             if message.msg_type == "iopub_welcome":
                 welcomed.set()
 
-        second = Client(info, "second", lambda: secrets.token_hex(16))
+        second = zmq_client(info).client
         second.listen(listen)
         async with second:
             await second.ready()
@@ -328,7 +328,7 @@ class Talk:
         self._kernel.interrupt()
         try:
             async with asyncio.timeout(_STOPS):
-                reply = (await asyncio.shield(asked.done)).content
+                reply = (await result_of(asked.done)).content
         except TimeoutError:
             await self._kernel.restart()
             expect(False, f"it still ran {_STOPS:g} s later, and was restarted")

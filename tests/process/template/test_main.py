@@ -10,10 +10,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from moorage.process.template import main
+from moorage.process.template.key import TemplateKey, entry
 from moorage.process.warden.process import payload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates need Linux")
@@ -38,14 +40,17 @@ class Running:
     """A template under a subreaper, as it has one in its warden."""
 
     def __init__(self, env=None) -> None:
+        key = TemplateKey((sys.executable, "-Xfrozen_modules=off"), (), "/")
+        env = {**os.environ, "PYTHONPATH": FORKING, "ONLY": "the template's", **(env or {})}
+        argv, surroundings = entry(key, env)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", REAPER, sys.executable, "-Xfrozen_modules=off", SCRIPT, "-" * 512],
+                [sys.executable, "-c", REAPER, *argv],
                 stdin=theirs,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": FORKING, "ONLY": "the template's", **(env or {})},
+                env=surroundings,
             )
 
     def ask(self, *, fds=4, **spec):
@@ -80,6 +85,13 @@ def running():
         one.end()
 
 
+DESCRIPTORS = """
+import json, os
+links = {number: f"/proc/self/fd/{number}" for number in sorted(os.listdir("/proc/self/fd"), key=int)}
+print(json.dumps({number: os.readlink(link) for number, link in links.items() if os.path.exists(link)}))
+"""
+
+
 def wanted(code, **rest):
     argv = [sys.executable, "-m", "ipykernel_launcher", code]
     return {"argv": argv, "cwd": "/", "env": {"MINE": "1"}, **rest}
@@ -95,10 +107,22 @@ def test_it_forks_what_it_is_asked_for_and_ends_with_its_socket(running):
 
 
 def test_a_kernel_has_no_descriptor_but_its_own(running):
-    code = (
-        "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1], os.readlink('/proc/self/fd/0'))"
-    )
-    assert running().ask(**wanted(code))[1] == b"[0, 1, 2] /dev/null\n"
+    told = json.loads(running().ask(**wanted(DESCRIPTORS))[1])
+    libffi = [number for number, where in told.items() if "libffi" in where]  # ctypes has one in some systems
+    assert [*told] == ["0", "1", "2", *libffi]
+    assert told["0"] == "/dev/null"
+
+
+def test_a_kernel_has_what_libffi_maps_from(running, tmp_path):
+    library = tmp_path / "libffi.so.8"
+    library.write_bytes(b"\x7fELF")
+    start = f"import os; os.open({str(library)!r}, os.O_RDONLY)"
+    (tmp_path / "sitecustomize.py").write_text(start)
+    one = running(PYTHONPATH=f"{FORKING}{os.pathsep}{tmp_path}")
+    for _ in range(2):
+        report, said = one.ask(**wanted(DESCRIPTORS))
+        assert report.startswith(b"pid ")
+        assert str(library) in json.loads(said).values()
 
 
 def test_what_cannot_be_is_reported(running):
@@ -164,58 +188,43 @@ def test_without_ipykernel_it_says_so_and_ends(running, tmp_path):
 
 
 class TestPieces:
-    def test_descriptors_come_with_their_packet(self):
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs:
-            assert main.waiting(theirs) == 0
-            socket.send_fds(ours, [b"fork"], [0, 1])
-            assert main.waiting(theirs) == 1
-            packet, fds = main.receive(theirs)
-            assert (packet, len(fds)) == (b"fork", 2)
-            for fd in fds:
-                os.close(fd)
-            assert not main.over(theirs)
-            ours.close()
-            assert main.over(theirs)
-
-    def test_descriptors_are_shut_from_one_on(self):
+    def test_all_descriptors_are_shut_but_some(self):
         code = (
             "import os, sys; sys.path.insert(0, sys.argv[1])\nimport main as template\n"
-            "highest = os.dup2(0, 900)\ntemplate.shut(4)\n"
-            "print(sorted(map(int, os.listdir('/proc/self/fd'))))"
+            "highest = os.dup2(0, 900)\ntemplate.shut({0, 1, 2, highest})\n"
+            "print(sorted(map(int, os.listdir('/proc/self/fd')))[:3], os.fstat(900).st_rdev > 0)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, str(Path(SCRIPT).parent)], capture_output=True, check=True, text=True
         )
-        assert done.stdout == "[0, 1, 2, 3]\n"
+        assert done.stdout == "[0, 1, 2] True\n"
 
     def test_its_own_command_line(self):
         assert main.command()[0] in (os.fsencode(sys.orig_argv[0]), os.fsencode(sys.executable))
 
+    def test_a_refusal_is_reported_and_costs_nothing_where_nothing_hears_it(self):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        template = SimpleNamespace(_channel=theirs)
+        with ours, theirs:
+            for heard in (b"template 11", None):
+                hear, report = os.pipe()
+                socket.send_fds(ours, [b"fork"], [0, 1, 2, report])
+                os.close(report)
+                if heard is None:
+                    os.close(hear)
+                main.TemplateServer.refuse(template, 11)
+                if heard is not None:
+                    assert os.read(hear, 100) == heard
+                    assert os.read(hear, 100) == b""
+                    os.close(hear)
+            socket.send_fds(ours, [b"fork"], [0])
+            main.TemplateServer.refuse(template, 11)
+            ours.close()
+            with pytest.raises(SystemExit):
+                main.TemplateServer.refuse(template, 11)
+
     def test_bytes_that_are_no_text(self):
         assert main.raw("caf\udce9") == b"caf\xe9"
-
-    def test_what_is_not_there_is_not_preloaded(self, monkeypatch):
-        monkeypatch.setattr(main, "PRELOAD", ("json", "no_such_module_here"))
-        main.preload()
-        monkeypatch.setattr(main, "PRELOAD", ("no_such_module_here",))
-        with pytest.raises(ImportError):
-            main.preload()
-
-
-def test_a_template_has_no_thread_no_loop_and_no_numbers_library():
-    code = f"""
-import sys, os
-sys.path.insert(0, {str(Path(SCRIPT).parent)!r})
-import main
-main.preload(); main.load("ipykernel_patches/forked").patch(); main.warm()
-import zmq, asyncio
-print(len(os.listdir("/proc/self/task")), zmq.Context._instance, asyncio.events._get_running_loop())
-print([name for name in ("numpy", "matplotlib", "pandas", "scipy", "torch", "uuid1") if name in sys.modules])
-import uuid; print(uuid._node, sys.modules["tempfile"]._name_sequence)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines() == ["1 None None", "[]", "None None"]
 
 
 def test_signals_are_as_python_sets_them(running):

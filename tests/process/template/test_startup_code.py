@@ -137,6 +137,18 @@ def test_what_is_left_behind_is_seen():
         assert bool(left) == bool(done.stdout.strip())
 
 
+def test_what_libffi_has_opened_of_itself_is_no_trace(tmp_path):
+    library = tmp_path / "libffi.so.8.1.2"
+    library.write_bytes(b"")
+    code = (
+        f"import os, sys; sys.path.insert(0, {FOLDER!r}); import startup_code\n"
+        "file = open(sys.argv[1]); own = os.dup(0)\n"
+        "print(startup_code.left(own) or file.fileno() in startup_code.of_libraries())"
+    )
+    command = [sys.executable, "-c", code, str(library)]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == "True\n"
+
+
 def test_the_environment_is_that_of_the_start():
     code = "import os, sys; sys.path.insert(0, sys.argv[1]); import startup_code; os.environ['MINE'] = 'b'\n"
     code += "print(startup_code.initial() == dict(os.environb, MINE=b'a') or startup_code.initial()[b'MINE'])"

@@ -26,7 +26,7 @@ system = pytest.mark.skipif(not os.access(PYTHON, os.X_OK), reason=f"there is no
 
 async def found(launcher, code, **options):
     """Run code with options; returns what it prints, which is JSON."""
-    spec = LocalSpec((PYTHON, "-I", "-S", "-c", code), "/", {}, options=ProcessOptions(**options))
+    spec = LocalSpec((PYTHON, "-I", "-S", "-c", code), "/", {}, process=ProcessOptions(**options))
     async with launcher.launch(spec) as handle:
         await handle.wait()
         return json.loads(handle.output())
@@ -83,7 +83,7 @@ async def test_no_right_is_regained(launcher):
 async def test_it_still_dies_with_its_warden(launcher, warden, alive, until):
     # The system forgets that wish when a process becomes another user's.
     code = "import time; print(1, flush=True); time.sleep(600)"
-    spec = LocalSpec((PYTHON, "-c", code), "/", {}, options=ProcessOptions(user="nobody"))
+    spec = LocalSpec((PYTHON, "-c", code), "/", {}, process=ProcessOptions(user="nobody"))
     async with launcher.launch(spec) as handle:
         await until(lambda: handle.output() == "1\n")
         os.kill(warden.pid, 9)
@@ -134,13 +134,13 @@ async def test_a_program_closed_to_that_user_is_told(launcher, tmp_path):
     program = tmp_path / "closed"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
-    spec = LocalSpec((str(program),), "/", {}, options=ProcessOptions(user="nobody"))
+    spec = LocalSpec((str(program),), "/", {}, process=ProcessOptions(user="nobody"))
     with pytest.raises(LaunchError, match="the user nobody may not execute it"):
         async with launcher.launch(spec):
             pass
 
 
 def test_a_refused_user_is_told():
-    spec = LocalSpec(("x",), "/", {}, options=ProcessOptions(user="daemon", group="sys"))
+    spec = LocalSpec(("x",), "/", {}, process=ProcessOptions(user="daemon", group="sys"))
     told = str(explain(spec, "user", errno.EPERM))
     assert "may not start one of user daemon and group sys: Operation not permitted" in told

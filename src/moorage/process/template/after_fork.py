@@ -8,12 +8,12 @@ of what is put right, and of what cannot be, stands in docs/design/0006-template
 from __future__ import annotations
 
 import atexit
-import builtins
 import contextlib
 import ctypes
 import gc
 import importlib.machinery
 import io
+import opcode
 import os
 import sys
 import threading
@@ -24,12 +24,14 @@ assert sys.platform == "linux", "templates need the warden, and /proc"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     Environment = dict[bytes, bytes]
 
 MARKER = b"MOORAGE_LAUNCH"
 PR_SET_MM, PR_SET_MM_MAP = 35, 14
+
+_kept: list[object] = []
 
 
 class _Map(ctypes.Structure):
@@ -133,7 +135,7 @@ def surround(argv: list[bytes], env: Environment, before: Before) -> None:
     words = [os.fsdecode(word) for word in argv]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = words
-    sys.argv[:] = words[words.index("-m") + 1 :]
+    sys.argv[:] = ["-m", *words[words.index("-m") + 2 :]]  # as long as runpy looks for the module
     if not isolated():
         sys.path.insert(0, os.getcwd())
 
@@ -165,30 +167,54 @@ def forget() -> None:
     if (logging := sys.modules.get("logging")) is not None:
         nanoseconds = isinstance(vars(logging)["_startTime"], int)  # from Python 3.13 on
         vars(logging)["_startTime"] = time.time_ns() if nanoseconds else time.time()
-    main = types.ModuleType("__main__")
-    vars(main)["__builtins__"] = builtins
-    sys.modules["__main__"] = main
 
 
-def end(code: object, ours: set[str]) -> None:
-    """End a kernel without taking the whole interpreter apart, where no one could tell the difference.
+def end_quickly(ours: set[str], kept: object) -> None:
+    """Have this kernel end without taking the whole interpreter apart, where nothing tells the difference.
 
-    Returns when something is there that might: an extension module with an end of its own, a strange code.
+    An interpreter that ends calls ``threading._shutdown`` before all else. Only where the outermost frame has
+    returned by then, so that the exit status is 0, the end is ours: an error or a SystemExit has an end as
+    ever.
+
+    Args:
+        ours: names of the modules that the template held.
+        kept: what shall live as long as the kernel: to free it would copy the pages it is on.
+    """
+    pid, shutdown, outermost = os.getpid(), vars(threading)["_shutdown"], sys._getframe()  # noqa: SLF001 - documented
+    while outermost.f_back is not None:
+        outermost = outermost.f_back
+
+    def shut_down() -> None:
+        if os.getpid() == pid and returned(outermost):
+            end(ours, shutdown)
+        shutdown()
+
+    _kept.append(kept)
+    vars(threading)["_shutdown"] = shut_down
+
+
+def returned(frame: types.FrameType) -> bool:
+    """Whether a frame's code is over, and not for an error: its last instruction is a return."""
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_")
+
+
+def end(ours: set[str], shutdown: Callable[[], None]) -> None:
+    """End this process; return when something is there that could tell the difference: an extension module.
+
     Threads are waited for, exit functions run, what the user and his modules made is destroyed as ever, and
     what was written reaches its file.
 
     Args:
-        code: of the SystemExit.
         ours: names of the modules that the template held.
+        shutdown: what waits for threads.
     """
     theirs = [module for name, module in sys.modules.items() if name not in ours and module is not None]
     compiled = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     if any(str(getattr(module, "__file__", "")).endswith(compiled) for module in theirs):
         return
-    if code is not None and not isinstance(code, int):
-        return
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - what an interpreter ends with
-    atexit._run_exitfuncs()  # noqa: SLF001 - what an interpreter ends with
+    shutdown()
+    with contextlib.suppress(BaseException):  # told already; before Python 3.10 the last one comes here, too
+        atexit._run_exitfuncs()  # noqa: SLF001 - what an interpreter ends with
     destroy([sys.modules["__main__"], *reversed(theirs)])
     for one in gc.get_objects():  # the user's: the template's objects are frozen
         if isinstance(one, io.IOBase):
@@ -198,7 +224,7 @@ def end(code: object, ours: set[str]) -> None:
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
-    os._exit((code or 0) & 0xFF)
+    os._exit(0)
 
 
 def destroy(modules: Iterable[types.ModuleType]) -> None:

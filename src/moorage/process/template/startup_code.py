@@ -55,26 +55,44 @@ def initial() -> dict[bytes, bytes]:
     return {name: value for name, _, value in reversed(entries)}  # the first of a name counts
 
 
-def left(own: int) -> str:
+def opened() -> dict[int, str]:
+    """Return this process's descriptors, each with what it leads to."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # by which this list was read
+    return found
+
+
+def of_libraries() -> set[int]:
+    """Return the descriptors that stay open as long as their library is loaded: libffi's of its own file.
+
+    With static trampolines (https://github.com/libffi/libffi/blob/master/src/tramp.c), which newer Debians
+    have, it opens that file when ctypes is imported, and maps from the number when a callback is made.
+    """
+    return {number for number, where in opened().items() if os.path.basename(where).startswith("libffi")}
+
+
+def left(own: int, code: str = "start-up code") -> str:
     """Return what start-up code has left in this process that no fork would have, or an empty string.
 
     Args:
         own: the one descriptor beyond 0, 1 and 2 that is known.
+        code: what to call that code.
     """
     if len(os.listdir("/proc/self/task")) > 1:
-        return "start-up code has started a thread"
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            where = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # by which this list was read
-        if int(name) > 2 and int(name) != own and where != f"/proc/{os.getpid()}/fd":
-            return f"start-up code has opened {where}"
+        return f"{code} has started a thread"
+    known = {0, 1, 2, own, *of_libraries()}
+    for number, where in opened().items():
+        if number not in known and where != f"/proc/{os.getpid()}/fd":
+            return f"{code} has opened {where}"
     if sys.gettrace() or sys.getprofile() or tools():
-        return "start-up code traces what runs"
+        return f"{code} traces what runs"
     timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
     if any(any(signal.getitimer(each)) for each in timers):
-        return "start-up code has set a timer"
+        return f"{code} has set a timer"
     return ""
 
 

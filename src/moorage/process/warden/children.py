@@ -266,8 +266,8 @@ def become(
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != warden:  # it died before its death could be watched
             os._exit(127)
-        options = spec.get("options")
-        passed = options["pass_fds"] if options else []
+        process = spec.get("process")
+        passed = process["pass_fds"] if process else []
         streams = len(fds) - len(passed)
         for number, fd in zip((1, 2, 0), fds[1:streams], strict=False):
             os.dup2(fd, number)
@@ -282,8 +282,8 @@ def become(
         os.chdir(raw(spec["cwd"]))
         if spec.get("isolate") == "net":
             enter.enter()
-        if options:
-            confine.enter(options, prctl)
+        if process:
+            confine.enter(process, prctl)
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # another user's process has lost it
             if os.getppid() != warden:
                 os._exit(127)

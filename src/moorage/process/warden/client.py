@@ -141,11 +141,11 @@ class Warden:
         Raises:
             WardenLost: the warden is gone.
             OSError: no descriptors are left, or those to be passed on are not open.
-            UsageError: its options name what there is not.
+            UsageError: its user, group or limits name what there is not.
         """
         launched = self._launch(on_exit)
         text = described(spec)
-        passed = [] if text["options"] is None else text["options"]["pass_fds"]
+        passed = [] if text["process"] is None else text["process"]["pass_fds"]
         whole = payload(json.dumps(text).encode())
         try:
             more = [*([] if spec.stdin is None else [spec.stdin]), *passed]
@@ -263,12 +263,12 @@ async def end_outliving(warden: Warden, kernel: str) -> None:
 
 
 def described(spec: LocalSpec, **more: str) -> dict[str, Any]:
-    """Return what a payload says: arguments, directory, environment with ``more`` variables, options."""
+    """Return what a payload says: arguments, directory, environment with ``more`` variables, user, limits."""
     env = {_text(key): _text(value) for key, value in spec.env.items()}
     argv = [_text(part) for part in spec.argv]
-    options = None if spec.options is None else spec.options.to_dict()
+    process = None if spec.process is None else spec.process.to_dict()
     text = {"argv": argv, "cwd": _text(spec.cwd), "env": env | more}
-    return {**text, "isolate": spec.isolate, "options": options}
+    return {**text, "isolate": spec.isolate, "process": process}
 
 
 def _text(path: str) -> str:

@@ -1,7 +1,8 @@
 """In a forked child: become another user, within limits, with the descriptors that were passed on.
 
-Loaded by the warden by its path, without the package. What is asked for is described in
-:mod:`moorage.process.options`. Source: credentials(7), capabilities(7).
+Loaded by wardens and keepers by its path, without the package: standard library only, from Python 3.9 on.
+What is asked for is described in :mod:`moorage.process.options`. Source: credentials(7), capabilities(7),
+setreuid(2).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import os
 import sys
 
-assert sys.platform == "linux", "the warden needs subreapers and pidfds"
+assert sys.platform != "win32", "it has no fork"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,36 +53,40 @@ def pass_on(numbers: Sequence[int], received: Sequence[int], report: int) -> int
         above = max(numbers) + 1
         moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in received]
         report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, above)
-        for number, fd in zip(numbers, moved, strict=True):
+        for number, fd in zip(numbers, moved):  # noqa: B905 - strict needs Python 3.10
             os.dup2(fd, number)
     except OSError as error:
         raise ConfineRefused("descriptors", error.errno or 0) from None
     return report
 
 
-def enter(options: dict[str, Any], prctl: Any) -> None:
+def enter(process: dict[str, Any], prctl: Any) -> None:
     """Take on limits, groups and user, for good: nothing that this process executes gets back what it had.
 
     Args:
-        options: of the payload.
-        prctl: the C library's.
+        process: of the payload.
+        prctl: the C library's; None where it has none.
 
     Raises:
         Refused: a step was refused.
     """
-    limit(options["rlimits"])
-    if options["umask"] is not None:
-        os.umask(options["umask"])
-    user, group, groups = options["user"], options["group"], options["groups"]
+    limit(process["rlimits"])
+    if process["umask"] is not None:
+        os.umask(process["umask"])
+    user, group, groups = process["user"], process["group"], process["groups"]
+    if user is not None:
+        # os.execvpe loads it to look at PATH, and the other user may not read this Python's library.
+        import warnings  # noqa: F401, PLC0415 - few launches need it
     try:
         if groups is not None and set(groups) != set(os.getgroups()):
             os.setgroups(groups)
         if group is not None:
-            os.setresgid(group, group, group)
+            os.setregid(group, group)  # the saved one, too
         if user is not None:
-            os.setresuid(user, user, user)
+            os.setreuid(user, user)
             # What a launcher that is not root had may be in this set, and would survive exec.
-            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+            if prctl is not None:
+                prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     except OSError as error:
         raise ConfineRefused("user", error.errno or 0) from None
 

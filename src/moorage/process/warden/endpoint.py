@@ -34,14 +34,14 @@ the time, because this process may have been stopped meanwhile together with its
 
 
 class Follower(Protocol):
-    """What reads descriptors of its own in the link's loop, for as long as the warden lives."""
+    """What reads descriptors of its own in the link's loop, until the warden ends or is gone."""
 
     def watch(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Read in that loop from now on, and in no other; None: in none."""
         ...
 
     def abandon(self) -> None:
-        """Close the descriptors; called in no loop, in a fork too."""
+        """Close the descriptors, which no loop reads any more; called again, and in a fork too."""
         ...
 
 
@@ -168,9 +168,7 @@ class Link:
         cancelled = None
         if not self._dead:
             self._flush()
-            self._closing = True
-            with suppress(OSError):
-                self.process.channel.shutdown(socket.SHUT_WR)
+            self._begin_end()
             done, cancelled = await outlast(self._ended.wait, END)
             if not done:
                 self.process.popen.kill()
@@ -188,9 +186,7 @@ class Link:
 
         It is killed then.
         """
-        self._closing = True
-        with suppress(OSError):  # it may be gone
-            self.process.channel.shutdown(socket.SHUT_WR)
+        self._begin_end()
         self.process.end(END)
         self._die()
         self._release()
@@ -201,10 +197,21 @@ class Link:
         for follower in self._followers:
             follower.abandon()
 
+    def _begin_end(self) -> None:
+        self._closing = True
+        self._let_go()
+        with suppress(OSError):  # it may be gone
+            self.process.channel.shutdown(socket.SHUT_WR)
+
+    def _let_go(self) -> None:
+        """Have followers know that what the warden launched ends with it, and not by itself."""
+        for follower in self._followers:
+            follower.watch(None)
+            follower.abandon()
+
     def _release(self) -> None:
         self.process.release()
-        for follower in self._followers:
-            follower.abandon()
+        self._let_go()
         self._tidy()
 
     def _put(self, message: dict[str, Any], fds: Sequence[int]) -> bool:
@@ -282,6 +289,7 @@ class Link:
         if self._dead:
             return
         self._dead = True
+        self._let_go()
         while self._receive_one():  # what it still said
             pass
         for _, fds in self._queue:

@@ -7,7 +7,7 @@ was tried, stands in docs/design/0002-warden.md.
 
 One packet is one JSON object. moorage says ``{"do": ...}``:
 
-    spawn id stdin passed  + descriptors: payload (argv, cwd, env, options as JSON), stdout, stderr, stdin if
+    spawn id stdin passed  + descriptors: payload (argv, cwd, env, process as JSON), stdout, stderr, stdin if
                          true, and so many that are passed on
     expect id            + descriptor: a child that a template forks; it says there its process id
     signal id signum     to the process group and the process
