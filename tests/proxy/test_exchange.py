@@ -8,7 +8,7 @@ import pytest
 
 from moorage.proxy.settings import ProxySettings
 from moorage.proxy.visitor import Visitor
-from proxy.rig import UPGRADE, Rig, dead, echo, mirror, origin, proxied, read_head, saying
+from proxy.rig import UPGRADE, Rig, Visit, dead, echo, mirror, origin, proxied, read_head, saying
 
 pytestmark = pytest.mark.anyio
 GET = b"GET /x?secret HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -287,6 +287,48 @@ async def test_a_websocket_without_a_route_opens_nothing() -> None:
     async with proxied() as rig:
         said = await rig.ask(UPGRADE)
         assert said == b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def unanswered(visit: Visit) -> None:
+    """See that nothing is answered while the proxy goes on to serve others."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await visit.reader.read(1)
+
+
+@pytest.mark.parametrize("rest", [b"def", b"def" + GET])
+async def test_an_error_waits_for_the_rest_of_the_body(rest: bytes) -> None:
+    async with proxied() as rig:
+        visit = await rig.connect()
+        visit.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        await unanswered(visit)
+        visit.send(rest)
+        answer = await visit.answer()
+        assert (answer.status, answer.fields["connection"]) == (404, "close")
+        assert await visit.closed()
+        await visit.close()
+        await rig.settled(visitor=0)
+
+
+async def test_an_error_waits_for_no_end_of_what_is_no_body() -> None:
+    async with proxied() as rig:
+        visit = await rig.connect()
+        visit.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3")
+        await unanswered(visit)
+        visit.send(b"nonsense\r\n")
+        assert (await visit.answer()).status == 404
+        assert await visit.closed()
+        await visit.close()
+
+
+async def test_an_error_does_not_wait_long_for_a_body() -> None:
+    async with proxied() as rig:
+        visit = await rig.connect()
+        visit.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        answer = await visit.answer()
+        assert (answer.status, answer.fields["connection"]) == (404, "close")
+        assert await visit.closed()
+        await visit.close()
 
 
 async def test_error_pages_of_another_server() -> None:

@@ -162,7 +162,7 @@ async def expired(rig: Rig, *, idle: bool) -> None:
     assert only.idle is idle
     assert only.deadline > 0
     core.now = only.deadline
-    only.deadline -= 1000.0
+    only.deadline = 1e-6  # the clock itself may be as young as the machine
     core.tick()
 
 

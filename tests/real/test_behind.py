@@ -178,7 +178,8 @@ def serving(command: Command, temp: Temp, front: Callable[[Path, int], list[str]
     folder = command.runtime / "front"
     folder.mkdir()
     with (folder / "said").open("wb") as said:
-        process = command.launch(front(folder, temp.port), stdout=said, stderr=said)
+        own = {"XDG_CONFIG_HOME": str(folder)}  # Caddy saves there what it was told
+        process = command.launch(front(folder, temp.port), env=own, stdout=said, stderr=said)
         try:
             behind = Behind(temp, folder)
             ready = until(lambda: behind.answers() or process.poll() is not None, DEADLINE)
@@ -217,4 +218,6 @@ def test_a_cell_runs_and_cookies_are_secure(
         assert visit.ask(
             "PUT", "/api/contents/a.txt", {"type": "file", "format": "text", "content": "a" * 3_000_000}
         )
-        assert behind.ask("POST", "/start", "token=x&to=", Origin="https://other.example.org")[0] >= 400
+        foreign = {"Origin": "https://other.example.org"}
+        for _ in range(50):  # the body comes behind its head, and the page that refuses it comes whole
+            assert behind.ask("POST", "/start", "token=x&to=", **foreign)[0] == 403

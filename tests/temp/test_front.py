@@ -8,14 +8,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from yarl import URL
 
 from moorage.temp.addresses import trusted_network
-from moorage.temp.front import host_name
+from moorage.temp.front import FORM_BYTES, host_name
 from moorage.temp.record import ServerRecord, read_record
+from proxy.rig import Visit
 from temp.rig import PATIENCE, TOY, Rig, service, toy
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +94,23 @@ async def test_requests_of_other_sites_change_nothing() -> None:
         async with rig.browser() as bob:
             assert (await bob.press(Origin="http://evil.example")).status == 403
             assert len(rig.left()) == 1
+
+
+@pytest.mark.parametrize("size", [11, FORM_BYTES + 1])
+async def test_what_is_refused_is_read_first(size: int) -> None:
+    async with service() as rig, rig.browser() as ann:
+        url = urlsplit(ann.origin)
+        visit = Visit(*await asyncio.open_connection(url.hostname, url.port))
+        for path in ("/start", "/user/nothing/api/contents"):
+            head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nOrigin: http://evil.example\r\n"
+            visit.send(f"{head}Content-Length: {size}\r\n\r\n".encode())
+            for _ in range(2):
+                await asyncio.sleep(0.01)  # the head alone arrives, and then a part
+                visit.send(b"x" * (size // 2))
+            visit.send(b"x" * (size % 2))
+            answer = await visit.answer()
+            assert (answer.status, answer.fields["connection"]) == (403, "keep-alive")
+        await visit.close()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -35,8 +35,8 @@ class VisitorSide(Protocol):
     def finished(self, *, keep: bool) -> None:
         """Go on to the next request, or close once everything is sent."""
 
-    def last_answer(self, message: bytes) -> None:
-        """Send the last bytes, and close once they are read."""
+    def last_answer(self, message: bytes, unread: Body | None = None) -> None:
+        """Send the last bytes once the rest of a body is there, and close once they are read."""
 
     def give_up(self) -> bytes:
         """Become a mere transport, and return what it had read ahead."""
@@ -253,4 +253,4 @@ class Exchange:
             self.gate.go_on(CONNECTING | UPSTREAM_FULL)
             self._visitor.finished(keep=True)
         else:
-            self._visitor.last_answer(message)
+            self._visitor.last_answer(message, self.body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import cast
 
@@ -23,6 +24,9 @@ from moorage.wire.http_body import Body, request_body
 
 LINGER_SECONDS = 2.0
 """How long a visitor that still sends may take to read why it is refused."""
+BODY_SECONDS = 2.0
+"""How long an error of the proxy's own waits for the rest of a body: proxies on the way (Caddy for one) cut
+an answer off that comes before they have sent everything."""
 _CR = 13
 HEALTH_PATH = b"/_chp_healthz"
 
@@ -37,8 +41,8 @@ class Visitor(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_buffer", "_core", "_draining", "_exchange", "_full", "_gate", "_reader", "_reading",
-        "_redirect_to", "_tls", "_writer", "deadline", "transport",
+        "_buffer", "_core", "_draining", "_exchange", "_full", "_gate", "_last", "_reader", "_reading",
+        "_redirect_to", "_tls", "_unread", "_writer", "deadline", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -56,6 +60,8 @@ class Visitor(asyncio.Protocol):
         self._reading = False  # requests that came before their turn are read
         self._full = False  # it does not take what was sent
         self._draining = False  # it is closed as soon as it has read the last answer
+        self._unread: Body | None = None  # what is read before the last answer is sent
+        self._last = b""
 
     @property
     def idle(self) -> bool:
@@ -88,6 +94,7 @@ class Visitor(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             if self._draining:
+                self._drop(data)
                 return
             if self._full:
                 self._buffer += data
@@ -138,7 +145,9 @@ class Visitor(asyncio.Protocol):
         """End what it waits for: it is late, or it is idle and descriptors are short."""
         self.deadline = 0.0
         exchange = self._exchange
-        if self.idle or self._draining or (exchange is not None and exchange.responding):
+        if self._unread is not None:
+            self.last_answer(self._last)
+        elif self.idle or self._draining or (exchange is not None and exchange.responding):
             self.transport.abort()
         elif exchange is None or exchange.body is not None:
             self._refuse(408)
@@ -157,13 +166,18 @@ class Visitor(asyncio.Protocol):
         if self._buffer:
             self._read_pipelined()
 
-    def last_answer(self, message: bytes) -> None:
+    def last_answer(self, message: bytes, unread: Body | None = None) -> None:
         """Send the last bytes, and close once they are read: closing at once would reset the connection."""
         self._exchange = None
         self._draining, self._buffer = True, b""
+        self._unread = unread
         if self.transport.is_closing():
             return
         self._gate.go_on(CONNECTING | PIPELINED | UPSTREAM_FULL)
+        if unread is not None:
+            self._last = message
+            self.deadline = self._core.now + BODY_SECONDS
+            return
         self.transport.write(message)
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -263,6 +277,16 @@ class Visitor(asyncio.Protocol):
         host = b"https://" + host_name(request.fields.host)
         port = b"" if self._redirect_to == HTTPS_PORT else b":%d" % self._redirect_to
         self.last_answer(redirection(request.method, host + port + request.target))
+
+    def _drop(self, data: bytes) -> None:
+        """Read a body that goes nowhere; send the last answer when it is there."""
+        if self._unread is None:
+            return
+        with suppress(RefusedHead):  # it is no body: it will not end
+            self._unread.take(data)
+            if not self._unread.done:
+                return
+        self.last_answer(self._last)
 
     def _keep_part(self, data: bytes) -> None:
         """Keep a part of a head; a deadline runs from its first byte."""

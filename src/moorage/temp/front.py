@@ -33,6 +33,10 @@ HANDING_OUT = 1.0
 """Seconds for which an answer is held back that a spare is just being handed out for."""
 OFTEN, SELDOM = 5, 30
 """Seconds between looks at a place in the queue: at the front of it, and far behind."""
+FORM_BYTES = 64 * 1024
+"""So long may a form be."""
+UNREAD_BYTES = 64 * 1024 * 1024
+"""So much of a body that is no form is read and dropped: a browser may still save to a server that ended."""
 _RETRY = {"Retry-After": "60"}
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -65,7 +69,7 @@ class Front:
 
     def application(self) -> web.Application:
         """Return what serves it."""
-        application = web.Application(middlewares=[self._guarded], client_max_size=64 * 1024)
+        application = web.Application(middlewares=[self._guarded], client_max_size=FORM_BYTES)
         application.on_response_prepare.append(_unnamed)
         application.router.add_get("/", self._front)
         application.router.add_get("/spawn", self._front)
@@ -274,6 +278,7 @@ class Front:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answer for hosts of this service alone, and take forms of its own pages alone."""
+        await _take_body(request)
         host = request.headers.get("Host", "")
         origin = request.headers.get("Origin")
         if self._hosts and host_name(host) not in self._hosts:
@@ -291,6 +296,18 @@ class Front:
 async def _unnamed(_: web.Request, answer: web.StreamResponse) -> None:
     """Leave out which library and which Python answer: an attacker alone has use for that."""
     answer.headers.pop("Server", None)
+
+
+async def _take_body(request: web.Request) -> None:
+    """Read a form, or drop what is none: some proxies on the way cut off an answer that comes before that."""
+    if request.content_length is not None and request.content_length <= FORM_BYTES:
+        await request.read()
+        return
+    dropped = 0
+    async for part in request.content.iter_any():
+        dropped += len(part)
+        if dropped > UNREAD_BYTES:
+            return
 
 
 def host_name(host: str) -> str:
