@@ -42,7 +42,7 @@ NEEDS_POSIX = frozenset(
         *(f"keeper.{name}" for name in ("found", "kept", "link", "start", "tidy")),
         *(f"keeper.process.{name}" for name in ("begin", "charge", "door", "links", "main", "output")),
         *(f"keeper.process.{name}" for name in ("record", "server", "tree")),
-        *(f"temp.{name}" for name in ("archive", "front", "handing_out", "offering", "overlay")),
+        *(f"temp.{name}" for name in ("admin", "archive", "front", "handing_out", "offering", "overlay")),
         *(f"temp.{name}" for name in ("processes", "remaining")),
         *(f"temp.{name}" for name in ("running", "server", "service", "watching")),
         *("temp.template.choice", "temp.template.process", "cli.temp_run"),

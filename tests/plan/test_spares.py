@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from moorage.plan.spares import FIRST_PAUSE, LONGEST_PAUSE, Spares
+from moorage.plan.census import CensusRow
+from moorage.plan.spares import FIRST_PAUSE, LONGEST_PAUSE, AllSpares, Spares
+from moorage.plan.visits import OfferTerms
 
 
 def test_as_many_as_are_wanted_and_no_more_at_once_than_may_be() -> None:
@@ -73,3 +75,44 @@ def test_the_next_one_is_put_off_after_a_hand_out_but_not_again_and_again() -> N
     assert not spares.due(0, 10.0)
     spares.take(10.9)
     assert spares.due(0, 11.0)
+
+
+def wanted(spares: AllSpares) -> dict[str, int]:
+    return {offer: each.wanted for offer, each in spares.items()}
+
+
+def test_the_spares_of_all_offers() -> None:
+    spares = AllSpares(1, 9)
+    assert wanted(spares) == {"": 1}
+    spares.change({"a": OfferTerms(spares=1), "b": OfferTerms(spares=2)})
+    assert (spares.of("c"), wanted(spares), len(spares)) == (None, {"a": 1, "b": 2}, 0)
+    for offer, name in (("a", "p"), ("b", "q"), ("b", "r")):
+        spares.of(offer).begun(name)
+    spares.answered("q")
+    spares.answered("x")
+    assert (spares.ready, spares.newest, list(spares)) == (("q",), "r", ["p", "r", "q"])
+    assert spares.newest_too_many is None
+    assert spares.end("p")
+    assert not spares.end("p")
+    assert spares.ending == {"p": "a"}
+    assert list(spares.rows()) == [
+        CensusRow("r", "starting", "b", spare=True),
+        CensusRow("q", "ready", "b", spare=True),
+        CensusRow("p", "ending", "a", spare=True),
+    ]
+    spares.ended("p", 0.0)
+    spares.ended("r", 0.0)
+    assert (spares.ending, list(spares)) == ({}, ["q"])
+
+
+def test_how_many_are_kept_of_each_offer_outlives_their_terms() -> None:
+    spares = AllSpares(1, 9)
+    spares.keep(0)
+    assert not any(wanted(spares).values())
+    spares.change({"a": OfferTerms(spares=1), "b": OfferTerms(spares=2)})
+    assert not any(wanted(spares).values())
+    spares.keep(3)
+    assert wanted(spares) == {"a": 3, "b": 3}
+    spares.of("a").begun("p")
+    spares.keep(0)
+    assert spares.newest_too_many == "p"

@@ -11,10 +11,12 @@ from moorage.plan.spares import PUT_OFF
 from moorage.plan.visitors import REMEMBERED, Visitors
 from moorage.plan.visits import (
     Admit,
+    DrainChanged,
     EndAsked,
     EndServer,
     HandOut,
     InQueue,
+    LimitsChanged,
     NextStep,
     OffersChanged,
     OfferTerms,
@@ -293,6 +295,91 @@ def test_a_browser_with_two_names_is_the_one_that_has_something() -> None:
     assert visitors.known(["a", "b", "c"]) == "b"
     assert visitors.known(["a", "c"]) == "a"
     assert visitors.known([]) is None
+
+
+# -- steering --------------------------------------------------------------------------------------
+
+
+def test_more_capacity_lets_in_what_waits() -> None:
+    visitors = after(*WAITS)
+    assert visitors.handle(LimitsChanged(capacity=3), 1.0) == []
+    assert visitors.limits.capacity == 3
+    assert visitors.handle(NextStep("4"), 1.0) == [StartServer("4", "ann")]
+    assert visitors.handle(NextStep("5"), 1.0) == []
+
+
+def test_less_capacity_ends_spares_and_no_visitors_server() -> None:
+    visitors = Visitors(4, 2, 9)
+    for name in "pq":
+        visitors.handle(NextStep(name), 0.0)
+        visitors.handle(ServerAnswered(name), 0.0)
+    visitors.handle(ServerWanted("ann", "1"), 0.0)
+    visitors.handle(SpareChecked("p"), 0.0)
+    visitors.handle(ServerWanted("bob", "2"), 0.0)
+    visitors.handle(NextStep("r"), 9.0)
+    visitors.handle(LimitsChanged(capacity=1), 9.0)
+    assert visitors.handle(NextStep("s"), 9.0) == [EndServer("r", MANY)]
+    assert visitors.handle(NextStep("s"), 9.0) == []
+    assert (visitors.standing("ann"), visitors.running) == (ServerReady("p", 0.0), 3)
+    assert visitors.handle(ServerWanted("cy", "3"), 9.0) == []
+    assert visitors.standing("cy") == InQueue(9.0)
+    for gone in "rp":
+        visitors.handle(ServerEnded(gone, "x"), 9.0)
+        assert visitors.handle(NextStep("t"), 99.0) == []  # one is left, and there may be one
+    visitors.handle(ServerEnded("q", "x"), 9.0)
+    assert visitors.handle(ServerEnded("2", "x"), 9.0) == []
+
+
+def test_a_visitor_gets_no_spare_that_is_over_the_capacity() -> None:
+    visitors = after(*SPARE_READY, ServerWanted("b", "1"), SpareChecked("p"), capacity=3, spares=1)
+    visitors.handle(NextStep("q"), 9.0)
+    visitors.handle(ServerAnswered("q"), 9.0)
+    visitors.handle(LimitsChanged(capacity=1), 9.0)
+    visitors.handle(ServerWanted("ann", "2"), 9.0)
+    assert visitors.handle(NextStep("3"), 9.0) == [EndServer("q", MANY)]
+    assert visitors.standing("ann") == InQueue(9.0)
+
+
+def test_more_and_fewer_spares() -> None:
+    visitors = Visitors(5, 0, 9)
+    assert visitors.handle(NextStep("p"), 0.0) == []
+    visitors.handle(LimitsChanged(spares=2), 0.0)
+    assert [visitors.handle(NextStep(name), 0.0) for name in "pqr"] == [
+        [StartServer("p", None)], [StartServer("q", None)], []
+    ]  # fmt: skip
+    assert visitors.limits.capacity == 5
+    visitors.handle(LimitsChanged(spares=1), 0.0)
+    assert visitors.handle(NextStep("r"), 0.0) == [EndServer("q", MANY)]
+    assert visitors.handle(NextStep("r"), 0.0) == []
+
+
+def test_no_new_visitors_are_let_in_while_it_drains() -> None:
+    visitors = Visitors(3, 1, 9)
+    visitors.handle(ServerWanted("ann", "1"), 0.0)
+    visitors.handle(NextStep("p"), 0.0)
+    visitors.handle(DrainChanged(True), 0.0)
+    assert (visitors.draining, visitors.has_room("")) == (True, False)
+    assert visitors.handle(NextStep("q"), 0.0) == [EndServer("p", "no new visitors are let in")]
+    visitors.handle(ServerEnded("p", "x"), 0.0)
+    assert visitors.handle(NextStep("q"), 99.0) == []
+    assert visitors.handle(ServerWanted("bob", "2"), 0.0) == []
+    assert visitors.standing("bob") is None
+    assert visitors.handle(ServerAnswered("1"), 0.0) == [Admit("1", "ann")]  # it was on its way
+    visitors.handle(ServerEnded("1", "x"), 0.0)
+    assert visitors.handle(ServerWanted("ann", "2"), 0.0) == []
+    visitors.handle(DrainChanged(False), 0.0)
+    assert visitors.handle(ServerWanted("ann", "2"), 0.0) == [StartServer("2", "ann")]
+    assert visitors.handle(NextStep("q"), 99.0) == [StartServer("q", None)]
+
+
+def test_the_queue_stands_still_while_it_drains() -> None:
+    visitors = after(*WAITS, ServerWanted("dan", "4"), DrainChanged(True))
+    visitors.handle(ServerEnded("1", "x"), 2.0)
+    assert visitors.handle(NextStep("5"), 2.0) == []
+    assert visitors.handle(ServerWanted("dan", "6", "another"), 2.0) == []
+    assert names(visitors, "ann", "dan") == [(1, 2), (2, 2)]
+    visitors.handle(DrainChanged(False), 2.0)
+    assert visitors.handle(NextStep("7"), 2.0) == [StartServer("7", "ann")]
 
 
 # -- ends ------------------------------------------------------------------------------------------

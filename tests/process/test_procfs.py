@@ -106,3 +106,15 @@ def test_the_counter_is_found_in_both_versions_of_control_groups(monkeypatch, tm
 def test_a_counter_that_cannot_be_read_counts_nothing():
     assert procfs.oom_kills(None) == 0
     assert procfs.oom_kills("/no/such/file") == 0
+
+
+def test_proportional_memory_counts_what_a_process_has_started():
+    held = "import sys; x = bytearray(50_000_000); print(1, flush=True); sys.stdin.read()"
+    line = [sys.executable, "-c", held]
+    before = procfs.proportional(os.getpid())
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert 50_000_000 < procfs.proportional(child.pid) <= procfs.resident(child.pid)
+        assert procfs.proportional(os.getpid()) > before + 40_000_000
+        child.communicate()
+    assert procfs.proportional(1 << 30) is None

@@ -10,8 +10,10 @@ import signal
 import threading
 import zipfile
 
+import msgspec
 import pytest
 
+from moorage.plan.clock import Tick
 from temp.rig import PATIENCE, Browser, service
 
 pytestmark = pytest.mark.anyio
@@ -42,8 +44,9 @@ async def test_the_time_counts_down_and_then_it_is_over() -> None:
         assert 3000 < said["seconds"] <= 3600
         assert (said["told"], said["idle"]) == (600.0, False)
         assert "It ends in 59 min." in (await ann.get("/server")).text
-        rig.service.visitors.max_age = 0.01
-        rig.service.turn()
+        limits = rig.service.visitors.limits
+        rig.service.visitors.limits = msgspec.structs.replace(limits, max_age=0.01)
+        rig.service.handle(Tick())
         await rig.emptied()
         assert (await time_left(ann, server))["ended"] == "its time was over"
         assert "Your last server has ended: its time was over." in (await ann.get(f"/user/{server}/x")).text

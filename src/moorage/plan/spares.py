@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from moorage.plan.backoff import pause
-from moorage.plan.visits import ServerId
+from moorage.plan.census import CensusRow
+from moorage.plan.visits import UNNAMED, OfferName, OfferTerms, ServerId
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after which a spare is started again, where the ones before could not be."""
@@ -100,3 +101,90 @@ class Spares:
         """
         under_way = starting + len(self._starting)
         return len(self) < self.wanted and under_way < self._at_once and now >= self._not_before
+
+
+class AllSpares:
+    """The spares of all offers, and those of them that are being ended.
+
+    Args:
+        wanted: how many are kept ready as long as there are no offers.
+        at_once: of how many servers the start may be under way when one more spare is started.
+    """
+
+    def __init__(self, wanted: int, at_once: int) -> None:
+        self.ending: dict[ServerId, OfferName] = {}
+        self._at_once = at_once
+        self._each: int | None = None
+        self._by_offer = {UNNAMED: Spares(wanted, at_once)}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_offer.values()))
+
+    def __iter__(self) -> Iterator[ServerId]:
+        for spares in self._by_offer.values():
+            yield from spares
+
+    def items(self) -> Iterator[tuple[OfferName, Spares]]:
+        """Yield each offer with its spares."""
+        yield from self._by_offer.items()
+
+    def of(self, offer: OfferName) -> Spares | None:
+        """Return the spares of an offer; None where there is no such offer."""
+        return self._by_offer.get(offer)
+
+    @property
+    def ready(self) -> tuple[ServerId, ...]:
+        """Those that answer."""
+        return tuple(server for spares in self._by_offer.values() for server in spares.ready)
+
+    @property
+    def newest(self) -> ServerId:
+        """The newest one of the offer that has most; there must be one."""
+        return max(self._by_offer.values(), key=len).newest
+
+    @property
+    def newest_too_many(self) -> ServerId | None:
+        """One that is not wanted any more."""
+        return next(filter(None, (spares.newest_too_many for spares in self._by_offer.values())), None)
+
+    def rows(self) -> Iterator[CensusRow]:
+        """Yield what is told of each, also of those that are being ended."""
+        for offer, spares in self._by_offer.items():
+            for server in spares:
+                yield CensusRow(server, "ready" if server in spares.ready else "starting", offer, spare=True)
+        for server, offer in self.ending.items():
+            yield CensusRow(server, "ending", offer, spare=True)
+
+    def answered(self, server: ServerId) -> None:
+        """One that was on its way answers; of another server nothing follows."""
+        for spares in self._by_offer.values():
+            spares.answered(server)
+
+    def end(self, server: ServerId) -> bool:
+        """Take one out that is being ended; tell whether it was one."""
+        offer = next((offer for offer, spares in self._by_offer.items() if server in spares), None)
+        if offer is not None:
+            self._by_offer[offer].drop(server)
+            self.ending[server] = offer
+        return offer is not None
+
+    def ended(self, server: ServerId, now: float) -> None:
+        """Take one out that has ended; of another server nothing follows."""
+        for spares in self._by_offer.values():
+            if server in spares:
+                spares.ended(server, now)
+        self.ending.pop(server, None)
+
+    def change(self, terms: Mapping[OfferName, OfferTerms]) -> None:
+        """Have none but of other offers; those of before must have been taken out."""
+        each = self._each
+        self._by_offer = {
+            name: Spares(offer.spares if each is None else each, self._at_once)
+            for name, offer in terms.items()
+        }
+
+    def keep(self, each: int) -> None:
+        """Keep so many ready of each offer, whatever its terms say."""
+        self._each = each
+        for spares in self._by_offer.values():
+            spares.wanted = each

@@ -11,6 +11,7 @@ ServerWanted    spares of other offers fill it      EndServer, of one; the visit
 ServerWanted    as many as the capacity, or as the  nothing: the visitor is in the queue
                 limit of the offer, run
 ServerWanted    its address has as many as it may   nothing: the visitor still has none
+ServerWanted    no new visitors are let in          nothing: the visitor still has none, or its place
 VisitorCame     it is in the queue                  nothing: it keeps its place
 QueueLeft       it is in the queue                  nothing: the visitor has none
 Tick            a visitor in the queue was silent   nothing: the visitor has none
@@ -28,8 +29,11 @@ ServerEnded     it was ready                        ShutOut; its visitor has non
 NextStep        there is room for the first that    HandOut or StartServer
                 waits, or another offer's spare     EndServer, of that spare
 NextStep        there are too many spares           EndServer, of the newest
+NextStep        no new visitors are let in          EndServer, of a spare; the queue stands still
 NextStep        there are too few, and room         StartServer without a visitor
 OffersChanged   whenever                            EndServer, of all spares; what visitors have stays
+LimitsChanged   whenever                            nothing: NextStep ends spares that are too many
+DrainChanged    whenever                            nothing: NextStep ends all spares, and starts none
 ==============  ==================================  ===========================================
 
 A server counts until it has ended, be it a spare or a visitor's. What became of the last one of a visitor is
@@ -41,17 +45,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
+from msgspec.structs import replace
+
+from moorage.plan.census import Census, row_of
 from moorage.plan.clock import Tick
-from moorage.plan.spares import Spares
+from moorage.plan.spares import AllSpares
 from moorage.plan.visits import (
-    UNNAMED,
     Admit,
     Command,
+    DrainChanged,
     EndAsked,
     EndServer,
     Event,
     HandOut,
     InQueue,
+    LimitsChanged,
     NextStep,
     OfferName,
     OffersChanged,
@@ -74,10 +82,12 @@ from moorage.plan.visits import (
     StartServer,
     VisitorCame,
     VisitorId,
+    VisitorLimits,
 )
 from moorage.plan.waiting_line import LAPSE, WaitingLine
 
 REMEMBERED = 1000
+NEEDED = "its place is needed for another offer"
 
 
 class Visitors:
@@ -94,15 +104,12 @@ class Visitors:
     def __init__(
         self, capacity: int, spares: int = 0, at_once: int = 1, per_address: int = 0, max_age: float = 0.0
     ) -> None:
-        self.capacity = capacity
-        self.per_address = per_address
-        self.max_age = max_age
-        self._at_once = at_once
+        self.limits = VisitorLimits(capacity, per_address, max_age)
+        self.draining = False
         self._terms: Mapping[OfferName, OfferTerms] = {}
-        self._spares = {UNNAMED: Spares(spares, at_once)}
+        self._spares = AllSpares(spares, at_once)
         self._standing: dict[VisitorId, Standing] = {}
         self._owners: dict[ServerId, VisitorId] = {}  # of servers that have not ended
-        self._ending_spares: set[ServerId] = set()
         self._line = WaitingLine()
         self._called: set[VisitorId] = set()  # got one after they had waited, and have not come since
         self._addresses: dict[VisitorId, str] = {}  # of those that have one, or had
@@ -111,21 +118,27 @@ class Visitors:
     @property
     def running(self) -> int:
         """How many servers have not ended, spares among them."""
-        return len(self._owners) + self._all_spares + len(self._ending_spares)
+        return len(self._owners) + len(self._spares) + len(self._spares.ending)
 
     @property
     def ready_spares(self) -> tuple[ServerId, ...]:
         """Spares that answer."""
-        return tuple(server for spares in self._spares.values() for server in spares.ready)
+        return self._spares.ready
 
-    @property
-    def _all_spares(self) -> int:
-        return sum(map(len, self._spares.values()))
+    def census(self) -> Census:
+        """Return all servers that have not ended, and how many visitors wait."""
+        owned = (
+            row_of(self._standing[visitor], self._chosen[visitor], self.address(visitor))
+            for visitor in self._owners.values()
+        )
+        rows = (*filter(None, owned), *self._spares.rows())
+        return Census(rows, len(self._line), sum(spares.wanted for _, spares in self._spares.items()))
 
     def has_room(self, offer: OfferName) -> bool:
         """Tell whether a visitor more that chooses an offer gets a server without waiting for an end."""
-        taken = len(self._owners) + len(self._ending_spares) + len(self._line)
-        return taken < self.capacity and self._is_within(offer, len(self._of(offer, self._line)))
+        taken = len(self._owners) + len(self._spares.ending) + len(self._line)
+        room = not self.draining and taken < self.limits.capacity
+        return room and self._is_within(offer, len(self._of(offer, self._line)))
 
     def known(self, names: Sequence[VisitorId]) -> VisitorId | None:
         """Return under which of its names a visitor has something, or had; else the first of them, if any."""
@@ -135,7 +148,7 @@ class Visitors:
         """Tell whether an address has as many as it may."""
         there = (*self._owners.values(), *self._line)
         has = sum(self._addresses.get(visitor) == address for visitor in there)
-        return bool(self.per_address and address) and has >= self.per_address
+        return bool(self.limits.per_address and address) and has >= self.limits.per_address
 
     def address(self, visitor: VisitorId) -> str:
         """Return the address that a visitor counts for; empty for none."""
@@ -181,8 +194,8 @@ class Visitors:
                 out = self._end(server, why)
             case NextStep(server):
                 out = self._next(server, now)
-            case OffersChanged(terms):
-                out = self._change(terms)
+            case OffersChanged() | LimitsChanged() | DrainChanged():
+                out = self._steer(event)
             case _:
                 assert_never(event)
         return out
@@ -190,6 +203,8 @@ class Visitors:
     def _wanted(self, wanted: ServerWanted, now: float) -> list[Command]:
         visitor, offer = wanted.visitor, wanted.offer
         has = self._standing.get(visitor)
+        if self.draining:
+            return []
         if isinstance(has, InQueue) and self._chosen[visitor] != offer:
             self._line.leave(visitor)  # and waits for this one, or gets it
         elif isinstance(has, OnTheWay | ServerReady) or self.refuses(wanted.address):
@@ -201,12 +216,7 @@ class Visitors:
             return self._get(visitor, wanted.server, now)
         self._standing[visitor] = InQueue(now)
         self._line.join(visitor, now)
-        return self._give_way() if room else []
-
-    def _give_way(self) -> list[Command]:
-        """End a spare whose place is needed for another offer."""
-        most = max(self._spares.values(), key=len)
-        return self._end(most.newest, "its place is needed for another offer")
+        return self._end(self._spares.newest, NEEDED) if room else []
 
     def _handle_waiting(self, event: VisitorCame | QueueLeft | Tick, now: float) -> list[Command]:
         match event:
@@ -235,20 +245,22 @@ class Visitors:
             has = self._standing.get(visitor)
             if isinstance(has, ServerReady) and now - has.since > LAPSE:
                 out += self._end(has.server, "its visitor did not come when it was ready")
-        for server, visitor in self._owners.items() if self.max_age else ():
+        max_age = self.limits.max_age
+        for server, visitor in self._owners.items() if max_age else ():
             has = self._standing[visitor]
-            if isinstance(has, ServerReady) and now - has.since >= self.max_age:
+            if isinstance(has, ServerReady) and now - has.since >= max_age:
                 out += self._end(server, "its time was over")
         return out
 
     def _at_hand(self, offer: OfferName) -> bool:
         """Tell whether a server of an offer can be had at once: a spare of it, or a place that is free."""
-        return bool(self._spares.get(offer)) or self.running < self.capacity
+        return bool(self._spares.of(offer)) or self.running < self.limits.capacity
 
     def _get(self, visitor: VisitorId, server: ServerId, now: float) -> list[Command]:
         """Get a server for a visitor; there is room."""
         offer = self._chosen[visitor]
-        taken = self._spares[offer].take(now) if offer in self._spares else None
+        spares = self._spares.of(offer)
+        taken = None if spares is None else spares.take(now)
         if taken is None:
             self._owners[server] = visitor
             self._standing[visitor] = ServerStarting(server, now)
@@ -263,9 +275,10 @@ class Visitors:
 
     def _adopt(self, adopted: ServerAdopted, now: float) -> list[Command]:
         visitor, server = adopted.visitor, adopted.server
-        if visitor is None:
-            self._spares[adopted.offer].begun(server)
-        else:
+        spares = self._spares.of(adopted.offer)
+        if visitor is None and spares is not None:
+            spares.begun(server)
+        elif visitor is not None:
             self._owners[server] = visitor
             self._chosen[visitor] = adopted.offer
             self._addresses[visitor] = adopted.address
@@ -273,9 +286,7 @@ class Visitors:
         return []
 
     def _answered(self, server: ServerId, now: float) -> list[Command]:
-        if (spares := self._spares_with(server)) is not None:
-            spares.answered(server)
-            return []
+        self._spares.answered(server)
         visitor = self._owners.get(server)
         has = None if visitor is None else self._standing[visitor]
         if visitor is None or not isinstance(has, ServerStarting):
@@ -294,9 +305,7 @@ class Visitors:
         return [Admit(server, visitor)]
 
     def _ended(self, server: ServerId, why: str, said: str, now: float) -> list[Command]:
-        if (spares := self._spares_with(server)) is not None:
-            spares.ended(server, now)
-        self._ending_spares.discard(server)
+        self._spares.ended(server, now)
         visitor = self._owners.pop(server, None)
         if visitor is None:
             return []
@@ -313,9 +322,7 @@ class Visitors:
         return [ShutOut(server)] if isinstance(has, ServerReady) else []
 
     def _end(self, server: ServerId, why: str) -> list[Command]:
-        if (spares := self._spares_with(server)) is not None:
-            spares.drop(server)
-            self._ending_spares.add(server)
+        if self._spares.end(server):
             return [EndServer(server, why)]
         visitor = self._owners.get(server)
         has = None if visitor is None else self._standing[visitor]
@@ -325,22 +332,44 @@ class Visitors:
         out: list[Command] = [ShutOut(server)] if isinstance(has, ServerReady) else []
         return [*out, EndServer(server, why)]
 
+    def _steer(self, event: OffersChanged | LimitsChanged | DrainChanged) -> list[Command]:
+        match event:
+            case OffersChanged(terms):
+                return self._change(terms)
+            case LimitsChanged(capacity, spares):
+                if capacity is not None:
+                    self.limits = replace(self.limits, capacity=capacity)
+                if spares is not None:
+                    self._spares.keep(spares)
+            case DrainChanged(draining):
+                self.draining = draining
+            case _:
+                assert_never(event)
+        return []
+
     def _next(self, server: ServerId, now: float) -> list[Command]:
+        crowded = self.draining or self.running - len(self._spares.ending) > self.limits.capacity
+        if crowded and self._spares:
+            why = "no new visitors are let in" if self.draining else "it is a spare too many"
+            return self._end(self._spares.newest, why)
+        return [] if self.draining else self._next_for_visitors(server, now)
+
+    def _next_for_visitors(self, server: ServerId, now: float) -> list[Command]:
         wanting = [visitor for visitor in self._line if self._is_within(self._chosen[visitor])]
         for visitor in wanting:
             if self._at_hand(self._chosen[visitor]):
                 self._line.leave(visitor)
                 self._called.add(visitor)
                 return self._get(visitor, server, now)
-        if self._all_spares and len(self._ending_spares) < len(wanting):
-            return self._give_way()
-        for spares in self._spares.values():
-            if (excess := spares.newest_too_many) is not None:
-                return self._end(excess, "it is a spare too many")
-        if self.running >= self.capacity or wanting:
-            return []
+        if self._spares and len(self._spares.ending) < len(wanting):
+            return self._end(self._spares.newest, NEEDED)
+        if (excess := self._spares.newest_too_many) is not None:
+            return self._end(excess, "it is a spare too many")
+        return [] if self.running >= self.limits.capacity or wanting else self._next_spare(server, now)
+
+    def _next_spare(self, server: ServerId, now: float) -> list[Command]:
         under_way = sum(isinstance(has, ServerStarting) for has in self._standing.values())
-        under_way += sum(spares.starting for spares in self._spares.values())
+        under_way += sum(spares.starting for _, spares in self._spares.items())
         for offer, spares in self._spares.items():
             open_places = self._is_within(offer, len(self._of(offer, self._line)) + len(spares))
             if open_places and spares.due(under_way - spares.starting, now):
@@ -350,18 +379,14 @@ class Visitors:
 
     def _change(self, terms: Mapping[OfferName, OfferTerms]) -> list[Command]:
         """Take in other offers: a spare of before is not what they say now."""
-        all_spares = [server for spares in self._spares.values() for server in spares]
-        out = [command for server in all_spares for command in self._end(server, "offers have changed")]
+        changed = "offers have changed"
+        out = [command for server in tuple(self._spares) for command in self._end(server, changed)]
         self._terms = terms
         for visitor in self._line:
             if terms and self._chosen[visitor] not in terms:  # the visitor chooses anew
                 self._leave(visitor)
-        self._spares = {name: Spares(each.spares, self._at_once) for name, each in terms.items()}
+        self._spares.change(terms)
         return out
-
-    def _spares_with(self, server: ServerId) -> Spares | None:
-        """Return the spares among which a server is; None where it is none."""
-        return next((spares for spares in self._spares.values() if server in spares), None)
 
     def _forget_oldest(self) -> None:
         gone = [visitor for visitor, has in self._standing.items() if isinstance(has, ServerGone)]

@@ -25,6 +25,20 @@ class OfferTerms(Struct, frozen=True):
     spares: int = 0
 
 
+class VisitorLimits(Struct, frozen=True):
+    """What holds for all visitors.
+
+    Attributes:
+        capacity: how many servers there may be at once, spares among them.
+        per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
+        max_age: seconds after which a server is ended that was handed out; 0 for never.
+    """
+
+    capacity: int
+    per_address: int = 0
+    max_age: float = 0.0
+
+
 class ServerWanted(Struct, frozen=True):
     """A visitor wants a server.
 
@@ -116,6 +130,24 @@ class OffersChanged(Struct, frozen=True):
     terms: Mapping[OfferName, OfferTerms]
 
 
+class LimitsChanged(Struct, frozen=True):
+    """There may be more servers from now on, or fewer; what visitors have stays.
+
+    Attributes:
+        capacity: how many there may be at once; None for as many as before.
+        spares: how many are kept ready of each offer, whatever its terms say; None for as many as before.
+    """
+
+    capacity: int | None = None
+    spares: int | None = None
+
+
+class DrainChanged(Struct, frozen=True):
+    """No new visitors are let in from now on, or they are again; what visitors have stays."""
+
+    draining: bool
+
+
 Event = (
     ServerWanted
     | VisitorCame
@@ -128,6 +160,8 @@ Event = (
     | EndAsked
     | NextStep
     | OffersChanged
+    | LimitsChanged
+    | DrainChanged
 )
 
 

@@ -21,6 +21,7 @@ from moorage.json_types import JsonObject
 from moorage.plan.proxying import PrefixRoute
 from moorage.plan.routes import Segments, prefix_segments, shown_prefix
 from moorage.proxy.core import ProxyCore
+from moorage.proxy.exposition import CONTENT_TYPE
 from moorage.wire.acceptor_messages import AcceptorReport
 from moorage.wire.http import RefusedHead
 
@@ -149,11 +150,15 @@ class MetricsPage:
     def application(self) -> web.Application:
         """Return it for aiohttp to serve."""
         application = web.Application()
-        application.router.add_get("/metrics", self._page)
+        self.add_to(application.router)
         return application
 
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Take over its address."""
+        router.add_get("/metrics", self._page)
+
     async def _page(self, _: web.Request) -> web.Response:
-        return web.Response(text=await self._render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(text=await self._render(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _timestamp(text: str) -> float:

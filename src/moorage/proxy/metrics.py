@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from moorage.proxy.core import ProxyCore
+from moorage.proxy.exposition import Labels, family, single
 from moorage.proxy.limits import open_descriptors
 from moorage.wire.acceptor_messages import AcceptorReport
 
@@ -40,27 +41,15 @@ def render(report: AcceptorReport, routes: int) -> str:
         routes: how many there are.
     """
     counts = {(name, status): count for name, status, count in report.counts}
-    parts = [
-        _family(
-            name,
-            "counter",
-            (
-                ((("status", str(status)),), count)
-                for (kind, status), count in sorted(counts.items())
-                if kind == key
-            ),
-        )
-        for key, name in _STATUSES.items()
-    ]
-    parts += [_family(name, "counter", [((), counts.get((key, 0), 0))]) for key, name in _TOTALS.items()]
+    parts = [family(name, "counter", _HELP[name], _by_status(counts, key)) for key, name in _STATUSES.items()]
+    parts += [single(name, "counter", _HELP[name], counts.get((key, 0), 0)) for key, name in _TOTALS.items()]
     sockets = {
         "visitor": report.kinds.get("visitor", 0),
         "upstream_idle": report.idle,
         "upstream": report.kinds.get("upstream", 0) - report.idle,
     }
-    parts.append(
-        _family("moorage_sockets", "gauge", (((("kind", kind),), count) for kind, count in sockets.items()))
-    )
+    by_kind = (((("kind", kind),), count) for kind, count in sockets.items())
+    parts.append(family("moorage_sockets", "gauge", _HELP["moorage_sockets"], by_kind))
     gauges = {
         "moorage_websockets": report.kinds.get("websocket", 0),
         "moorage_routes": routes,
@@ -68,8 +57,14 @@ def render(report: AcceptorReport, routes: int) -> str:
         "moorage_descriptors_limit": report.limit,
         "moorage_descriptors_for_sockets": report.room,
     }
-    parts += [_family(name, "gauge", [((), value)]) for name, value in gauges.items()]
+    parts += [single(name, "gauge", _HELP[name], value) for name, value in gauges.items()]
     return "".join(parts)
+
+
+def _by_status(counts: Mapping[tuple[str, int], int], key: str) -> list[tuple[Labels, float]]:
+    return [
+        ((("status", str(status)),), count) for (kind, status), count in sorted(counts.items()) if kind == key
+    ]
 
 
 def report_of(core: ProxyCore) -> AcceptorReport:
@@ -98,11 +93,3 @@ def summed(reports: Iterable[AcceptorReport]) -> AcceptorReport:
         limit, room = limit + each.limit, room + each.room
     lines = tuple((name, status, count) for (name, status), count in counts.items())
     return AcceptorReport(lines, dict(kinds), idle, descriptors, limit, room)
-
-
-def _family(name: str, kind: str, samples: Iterable[tuple[tuple[tuple[str, str], ...], int]]) -> str:
-    lines = [f"# HELP {name} {_HELP[name]}\n# TYPE {name} {kind}\n"]
-    for labels, value in samples:
-        inside = ",".join(f'{key}="{text}"' for key, text in labels)
-        lines.append(f"{name}{{{inside}}} {value}\n" if inside else f"{name} {value}\n")
-    return "".join(lines)

@@ -120,7 +120,7 @@ class Front:
         has = self._service.ask(visitor, wanted.offer, self._address(request))
         if isinstance(has, SpareTaken):  # it is there in a moment: the page that waits is left out
             has = await self._service.settled(visitor, HANDING_OUT)
-        if isinstance(has, OnTheWay | ServerReady):
+        if isinstance(has, OnTheWay | ServerReady) or self._service.visitors.draining:
             return self._onwards(request, visitor, wanted)
         page = self._pages.message(
             "There are as many servers for your address as there may be",
@@ -146,7 +146,10 @@ class Front:
             return self._onwards(request, visitor, wanted)
         place, waiting = self._service.visitors.place(visitor)
         seconds = min(OFTEN + place // 10, SELDOM)
-        page = self._pages.queue(self._identity.form_token(visitor), wanted, place, waiting, seconds)
+        stands = self._service.visitors.draining
+        page = self._pages.queue(
+            self._identity.form_token(visitor), wanted, place, waiting, seconds, stands=stands
+        )
         return _page(page, HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": str(seconds)})
 
     async def _ready(self, request: web.Request) -> web.Response:
@@ -242,14 +245,16 @@ class Front:
         last: object,
         status: HTTPStatus = HTTPStatus.OK,
     ) -> web.Response:
+        visitors = self._service.visitors
         choices = [
-            Choice(offer, full=not self._service.visitors.has_room(offer.name))
+            Choice(offer, full=not visitors.has_room(offer.name))
             for offer in self._service.offers.values()
             if wanted.offer in {UNNAMED, offer.name}
         ]
         full = all(choice.full for choice in choices)
         gone = last if isinstance(last, ServerGone) else None
-        page = self._pages.front(self._identity.form_token(visitor), wanted, gone, choices)
+        token = self._identity.form_token(visitor)
+        page = self._pages.front(token, wanted, gone, choices, drained=visitors.draining)
         answer = _page(page, HTTPStatus.SERVICE_UNAVAILABLE if full and status == HTTPStatus.OK else status)
         if full:
             answer.headers.update(_RETRY)

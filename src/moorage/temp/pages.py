@@ -17,6 +17,8 @@ from moorage.version import __version__
 
 _FULL = "All servers that fit here are in use. You can wait for one in the queue."
 _JOIN = "Join the queue"
+_DRAINED = "No new visitors are let in at the moment. Visitors with a server keep it."
+_STANDS = "No new visitors are let in at the moment. You keep your place."
 _FULL_CHOICE = "All servers of it are in use now."
 _SEVERAL = "Choose what opens, in a server for you with a copy of all files."
 _TEMPORARY = (
@@ -45,7 +47,15 @@ class FrontPages:
         self._frame = Path(__file__).with_name("page.html").read_text("utf-8")
         self._style = stylesheet() + Path(__file__).with_name("style.css").read_text("utf-8")
 
-    def front(self, token: str, wanted: Wish, last: ServerGone | None, choices: Sequence[Choice]) -> str:
+    def front(
+        self,
+        token: str,
+        wanted: Wish,
+        last: ServerGone | None,
+        choices: Sequence[Choice],
+        *,
+        drained: bool = False,
+    ) -> str:
         """Return the page with a button for each choice.
 
         Args:
@@ -53,19 +63,25 @@ class FrontPages:
             wanted: what opens in the server.
             last: what became of the visitor's last server.
             choices: one at least.
+            drained: whether no new visitors are let in; then there is no button, and the page looks again by
+                itself.
         """
         full = all(choice.full for choice in choices)
         one = choices[0] if len(choices) == 1 else None
         told = [] if last is None else [self._last(last)]
-        told += [_FULL] if full else []
+        told += [_DRAINED] if drained else [_FULL] if full else []
         verdict = " ".join(told) or (_offered(one.offer) if one else _SEVERAL)
         retry = last is not None and not last.answered
-        main = self._one(one, token, wanted, retry) if one else self._several(choices, token, wanted)
+        if drained:
+            main = '<div class="panel"><p>This page looks again every minute.</p></div>'
+        else:
+            main = self._one(one, token, wanted, retry) if one else self._several(choices, token, wanted)
         if last is not None and last.said:
             label = "What the server said last"
             main += f'<pre class="said" tabindex="0" aria-label="{label}">{_text(last.said)}</pre>'
         title = f"Open {wanted.file}" if wanted.file else one.offer.title if one else self._title
-        return self._page(title, verdict, main, trouble=last is not None or full)
+        head = f'\n<meta http-equiv="refresh" content="60;url={_text(wanted.link)}">' if drained else ""
+        return self._page(title, verdict, main, head=head, trouble=last is not None or full)
 
     def _one(self, choice: Choice, token: str, wanted: Wish, retry: bool) -> str:  # noqa: FBT001 - private
         server = choice.offer.settings.command.called
@@ -104,7 +120,9 @@ class FrontPages:
         head = f'\n<meta http-equiv="refresh" content="0;url={_text(go_on)}">'
         return self._page("Your server is starting", "It takes a few seconds.", main, head=head)
 
-    def queue(self, token: str, wanted: Wish, place: int, waiting: int, seconds: int) -> str:
+    def queue(
+        self, token: str, wanted: Wish, place: int, waiting: int, seconds: int, *, stands: bool = False
+    ) -> str:
         """Return the page of a visitor in the queue; it asks again by itself.
 
         Args:
@@ -113,6 +131,7 @@ class FrontPages:
             place: from 1 on.
             waiting: how many wait.
             seconds: after which it asks again.
+            stands: whether no visitor is let in at the moment.
         """
         again = f"/queue?{wanted.query}"
         behind = f"{_visitors(place - 1)} before you" if place > 1 else "You are next"
@@ -123,9 +142,8 @@ class FrontPages:
             f"{self._form('/end', 'Leave the queue', token, wanted, quiet=True)}</div>"
         )
         head = f'\n<meta http-equiv="refresh" content="{seconds};url={_text(again)}">'
-        return self._page(
-            f"Place {place} in the queue", "All servers that fit here are in use.", main, head=head
-        )
+        verdict = _STANDS if stands else "All servers that fit here are in use."
+        return self._page(f"Place {place} in the queue", verdict, main, head=head)
 
     def silent(self) -> str:
         """Return the page for a server that does not answer; it asks for the same address again by itself."""

@@ -53,6 +53,11 @@ class ServerProcess:
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id, as far as it is known."""
+        return self.kept.pid
+
     async def ended(self) -> str:
         """Wait for its end and return how it ended, in words. Cancelling stops the waiting."""
         try:

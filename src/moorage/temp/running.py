@@ -16,10 +16,12 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 from aiohttp import web
 
 from moorage.errors import MoorageError
+from moorage.plan.clock import Tick
 from moorage.proxy.listening import bind_unix, remove_socket_file
 from moorage.proxy.server import open_proxy
 from moorage.proxy.settings import ProxySettings
 from moorage.tasks import every
+from moorage.temp.admin import AdminApi
 from moorage.temp.front import Front
 from moorage.temp.identity import Identity, read_key
 from moorage.temp.offering import Offering
@@ -28,7 +30,9 @@ from moorage.temp.processes import ServerProcesses
 from moorage.temp.server import kind_of
 from moorage.temp.service import Service
 from moorage.temp.state import opened
+from moorage.temp.statistics import ServiceCounts
 from moorage.temp.template.choice import open_templates
+from moorage.wire.temp_admin import SOCKET
 
 log = logging.getLogger("moorage.temp")
 
@@ -66,14 +70,17 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
             templates.prepare(*kind_of(offer.settings))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         processes = ServerProcesses(settings.state / "kept", settings.lease, templates)
-        service = Service(settings, offers, identity, proxy, processes, tasks)
+        counts = ServiceCounts()
+        service = Service(settings, offers, identity, proxy, processes, tasks, counts)
         stack.callback(service.close)
         front = Front(service, identity, pages, settings)
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
+        admin = AdminApi(service, proxy, counts)
+        await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
         proxy.add_route("/", f"unix:{path}")
         await service.adopt()
-        stack.enter_context(every(TURN, service.turn))
+        stack.enter_context(every(TURN, lambda: service.handle(Tick())))
         stack.enter_context(every(LOOK, service.watch.check_spares))
         if settings.idle:
             stack.enter_context(every(min(settings.idle / 4, LOOK), service.watch.end_idle))
@@ -87,11 +94,18 @@ async def _site(application: web.Application, path: Path) -> AsyncIterator[None]
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await web.SockSite(runner, bind_unix(str(path))).start()
+        await web.SockSite(runner, _private(path)).start()
         yield
     finally:
         await runner.cleanup()
         remove_socket_file(str(path))
+
+
+def _private(path: Path) -> socket.socket:
+    """Return a bound socket that no other user may open, whatever its directory allows."""
+    bound = bind_unix(str(path))
+    path.chmod(0o600)
+    return bound
 
 
 async def read_again(offering: Offering, service: Service) -> None:

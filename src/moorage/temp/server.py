@@ -39,10 +39,12 @@ class Serving:
     Args:
         record: how it is reached.
         home: its private directory.
+        pid: of its process, as far as it is known.
     """
 
     record: ServerRecord
     home: Home
+    pid: int | None = None
 
     @property
     def landing(self) -> str:
@@ -109,7 +111,9 @@ async def run_server(
                         answered()
                         answers(serving)
 
-                    return await _attend(process, Serving(record, home), settings.start_timeout, told)
+                    return await _attend(
+                        process, Serving(record, home, process.pid), settings.start_timeout, told
+                    )
     except MoorageError as error:
         return ServerOutcome(str(error))
 
@@ -129,7 +133,7 @@ async def resume_server(
     directory = settings.state / "servers" / server
     async with _removed(directory), held(process):
         home = read_home(directory)
-        return await _attend(process, Serving(record, home), settings.start_timeout, answers)
+        return await _attend(process, Serving(record, home, process.pid), settings.start_timeout, answers)
 
 
 def _record(server: ServerId, owner: Owner, settings: TempSettings, target: str) -> ServerRecord:

@@ -17,7 +17,6 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import OutputError, sentence
 from moorage.plan.admission import Admission
-from moorage.plan.clock import Tick
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import (
     Admit,
@@ -58,6 +57,7 @@ from moorage.temp.processes import FoundServers, ServerProcesses
 from moorage.temp.record import Owner, ServerRecord, read_record
 from moorage.temp.server import ServerOutcome, Serving, base_path, resume_server, run_server
 from moorage.temp.settings import TempSettings
+from moorage.temp.statistics import ServiceCounts
 from moorage.temp.watching import ServerWatch
 
 log = logging.getLogger("moorage.temp")
@@ -76,6 +76,7 @@ class Service:
         proxy: gets a route for each server that answers.
         processes: starts servers' processes, and finds those of an earlier service.
         tasks: where each server has a task.
+        counts: gets what happens to servers.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Service:
         proxy: Proxy,
         processes: ServerProcesses,
         tasks: asyncio.TaskGroup,
+        counts: ServiceCounts,
     ) -> None:
+        self._counts = counts
         self._settings = settings
         self._identity = identity
         self.visitors = Visitors(
@@ -98,11 +101,11 @@ class Service:
         self._shared_files = SharedFiles(shared_folders({**os.environ, **settings.env}), UNHASHED)
         self._serving: dict[ServerId, Serving] = {}
         self._running: dict[ServerId, asyncio.Task[ServerOutcome]] = {}
-        self.watch = ServerWatch(self.visitors, self._serving, proxy, self._handle, tasks, settings.idle)
+        self.watch = ServerWatch(self.visitors, self._serving, proxy, self.handle, tasks, settings.idle)
         self._starts = False  # others than those that visitors ask for
         self._change = asyncio.Event()
         self._offers = offers
-        self._handle(OffersChanged(terms_of(offers)))
+        self.handle(OffersChanged(terms_of(offers)))
 
     @property
     def offers(self) -> Offers:
@@ -112,7 +115,7 @@ class Service:
     @offers.setter
     def offers(self, offers: Offers) -> None:
         self._offers = offers
-        self._handle(OffersChanged(terms_of(offers)))
+        self.handle(OffersChanged(terms_of(offers)))
 
     def serving(self, visitor: VisitorId) -> Serving | None:
         """Return a visitor's server that answers; None where there is none."""
@@ -125,7 +128,7 @@ class Service:
 
     def came(self, visitor: VisitorId) -> Standing | None:
         """Take note that a visitor is there; return what it has, or had last."""
-        self._handle(VisitorCame(visitor))
+        self.handle(VisitorCame(visitor))
         return self.standing(visitor)
 
     def ask(self, visitor: VisitorId, offer: OfferName, address: str = "") -> Standing | None:
@@ -136,16 +139,16 @@ class Service:
             offer: one of those that there are now.
             address: that it comes from; empty where none counts.
         """
-        self._handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
+        self.handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
         return self.standing(visitor)
 
     def end(self, visitor: VisitorId) -> None:
         """End a visitor's server, if there is one; a visitor that waits for one leaves the queue."""
         has = self.standing(visitor)
         if isinstance(has, InQueue):
-            self._handle(QueueLeft(visitor))
+            self.handle(QueueLeft(visitor))
         elif has is not None:
-            self._handle(EndAsked(has.server, "you ended it"))
+            self.handle(EndAsked(has.server, "you ended it"))
 
     async def settled(self, visitor: VisitorId, seconds: float) -> Standing | None:
         """Wait until a visitor's server neither starts nor ends, or the time is over; return what it has.
@@ -191,17 +194,14 @@ class Service:
         if record.visitor is None and record.offer:
             return False  # what the offer says may have changed meanwhile
         if process is not None:
-            self._handle(adopted)
+            self._counts.adopted += 1
+            self.handle(adopted)
             answers = partial(self._answers, server)
             self._begin(server, partial(resume_server, server, record, self._settings, process, answers))
         elif server in found.ended and record.visitor is not None:
-            self._handle(adopted)
-            self._handle(ServerEnded(server, *found.ended[server]))
+            self.handle(adopted)
+            self.handle(ServerEnded(server, *found.ended[server]))
         return process is not None
-
-    def turn(self) -> None:
-        """Do what has become due by time alone."""
-        self._handle(Tick())
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""
@@ -224,8 +224,9 @@ class Service:
             log.warning("%s", error)
         if found is not None and server in self._serving:
             log.info("Server %s is handed out", server)
+            self._counts.handed_out += 1
             self._serving[server] = found
-            self._handle(SpareChecked(server))
+            self.handle(SpareChecked(server))
         elif (task := self._running.get(server)) is not None:
             log.info("Server %s is ended: it did not answer when it was to be handed out", server)
             task.cancel()
@@ -236,7 +237,8 @@ class Service:
         for task in self._running.values():
             task.cancel()
 
-    def _handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
+        """Take in what happened, and have done what follows."""
         for command in self.visitors.handle(event, time.monotonic()):
             self._carry_out(command)
         self._look()
@@ -246,7 +248,8 @@ class Service:
     def _carry_out(self, command: Command) -> None:
         match command:
             case StartServer(server, visitor, offer):
-                running, capacity = self.visitors.running, self._settings.capacity
+                running, capacity = self.visitors.running, self.visitors.limits.capacity
+                self._counts.started["spare" if visitor is None else "visitor"] += 1
                 kind = ("" if visitor is not None else " as a spare") + (f", of {offer}" if offer else "")
                 log.info("Server %s starts%s (%d of %d)", server, kind, running, capacity)
                 settings = self._offers[offer].settings
@@ -287,11 +290,13 @@ class Service:
         outcome = ServerOutcome("it was ended") if task.cancelled() else task.result()
         if not task.cancelled():
             log.info("Server %s has ended: %s", server, sentence(outcome.why))
-        self._serving.pop(server, None)
+        answered = self._serving.pop(server, None) is not None
+        self._counts.ended += answered or task.cancelled()
+        self._counts.failed += not answered and not task.cancelled()
         del self._running[server]
-        self._handle(ServerEnded(server, outcome.why, outcome.said))
+        self.handle(ServerEnded(server, outcome.why, outcome.said))
 
     def _answers(self, server: ServerId, serving: Serving) -> None:
         log.info("Server %s answers", server)
         self._serving[server] = serving
-        self._handle(ServerAnswered(server))
+        self.handle(ServerAnswered(server))

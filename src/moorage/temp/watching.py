@@ -23,6 +23,9 @@ from moorage.temp.time_left import TimeLeft, left, sooner
 class ServerWatch:
     """Watches the servers of one service.
 
+    Attributes:
+        serving: servers that answer.
+
     Args:
         visitors: and what they have.
         serving: servers that answer.
@@ -42,7 +45,7 @@ class ServerWatch:
         idle: float,
     ) -> None:
         self._visitors = visitors
-        self._serving = serving
+        self.serving = serving
         self._proxy = proxy
         self._end = end
         self._tasks = tasks
@@ -55,31 +58,36 @@ class ServerWatch:
         for server in self._visitors.ready_spares:
             if server not in self._asked:
                 self._asked.add(server)
-                self._tasks.create_task(self._check(server, self._serving[server]))
+                self._tasks.create_task(self._check(server, self.serving[server]))
 
     def end_idle(self) -> None:
         """Begin to look which servers have not been used for too long, and end those."""
         now = time.time()
-        self._busy = {server: at for server, at in self._busy.items() if server in self._serving}
+        self._busy = {server: at for server, at in self._busy.items() if server in self.serving}
         spares = self._visitors.ready_spares
-        for server, serving in self._serving.items():
+        for server, serving in self.serving.items():
             if (
                 server not in spares
                 and server not in self._asked
-                and self._used(server, now) < now - self._idle
+                and self.used(server, now) < now - self._idle
             ):
                 self._asked.add(server)
                 self._tasks.create_task(self._end_unless_busy(server, serving))
 
-    def _used(self, server: ServerId, now: float) -> float:
-        """Return when a server was used last, in seconds since the epoch."""
+    def used(self, server: ServerId, now: float) -> float:
+        """Return when a server was used last, in seconds since the epoch; a busy kernel is use.
+
+        Args:
+            server: that answers.
+            now: in the same seconds.
+        """
         return max(self._proxy.last_input(base_path(server)) or now, self._busy.get(server, 0.0))
 
     def time_left(self, ready: ServerReady) -> TimeLeft:
         """Return what is left of the time of a visitor's server."""
         now = time.time()
-        idle = left(self._idle, self._used(ready.server, now), now, idle=True)
-        return sooner(left(self._visitors.max_age, ready.since, time.monotonic()), idle)
+        idle = left(self._idle, self.used(ready.server, now), now, idle=True)
+        return sooner(left(self._visitors.limits.max_age, ready.since, time.monotonic()), idle)
 
     async def _end_unless_busy(self, server: ServerId, serving: Serving) -> None:
         try:

@@ -1,0 +1,195 @@
+"""The admin interface of a service: what runs, and what of it can be changed while it does.
+
+It has a Unix socket of its own, which the user of the service alone can open: there is no token.
+"""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import msgspec
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from aiohttp import web
+
+from moorage.errors import ProtocolError
+from moorage.plan.census import CensusRow
+from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, ServerId, ServerReady
+from moorage.proxy.api import MetricsPage
+from moorage.proxy.metrics import render as render_proxy
+from moorage.proxy.metrics import report_of
+from moorage.proxy.server import Proxy
+from moorage.temp.memory import ServerMemory
+from moorage.temp.metrics import render
+from moorage.temp.server import base_path
+from moorage.temp.service import Service
+from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, spares_of, visitors_of
+from moorage.version import __version__
+from moorage.wire.temp_admin import (
+    Drain,
+    Refused,
+    ServerInfo,
+    ServerList,
+    Settings,
+    Stats,
+    encode,
+    read,
+)
+
+log = logging.getLogger("moorage.temp")
+
+BODY_BYTES = 64 * 1024
+
+
+class AdminApi:
+    """The interface for one service.
+
+    Args:
+        service: that it is of.
+        proxy: of the service.
+        counts: of the service.
+    """
+
+    def __init__(self, service: Service, proxy: Proxy, counts: ServiceCounts) -> None:
+        self._service = service
+        self._proxy = proxy
+        self._counts = counts
+        self._memory = ServerMemory()
+        self._began = time.monotonic()
+
+    def application(self) -> web.Application:
+        """Return it for aiohttp to serve."""
+        application = web.Application(middlewares=[_told], client_max_size=BODY_BYTES)
+        router = application.router
+        router.add_get("/api/stats", self._get_stats)
+        router.add_get("/api/servers", self._get_servers)
+        router.add_delete("/api/servers/{server}", self._end)
+        router.add_patch("/api/settings", self._change)
+        router.add_get("/api/drain", self._get_drain)
+        router.add_post("/api/drain", self._drain)
+        router.add_delete("/api/drain", self._undo_drain)
+        MetricsPage(self._metrics).add_to(router)
+        return application
+
+    # What is told.
+
+    async def _get_stats(self, _: web.Request) -> web.Response:
+        return _json(await self._stats())
+
+    async def _stats(self) -> Stats:
+        memory = await self._measured()
+        census = self._service.visitors.census()
+        return Stats(
+            moorage=__version__,
+            pid=os.getpid(),
+            uptime=time.monotonic() - self._began,
+            draining=self._service.visitors.draining,
+            capacity=self._service.visitors.limits.capacity,
+            visitors=visitors_of(census),
+            queue=census.waiting,
+            servers=servers_of(census),
+            spares=spares_of(census),
+            counts=self._counts.now(),
+            descriptors=descriptors_of(report_of(self._proxy.core)),
+            memory=sum(memory.values()) if memory or not census.servers else None,
+        )
+
+    async def _measured(self) -> Mapping[int, int]:
+        """Return the memory of servers that answer, by process id."""
+        serving = self._service.watch.serving.values()
+        return await self._memory.of({each.pid for each in serving if each.pid is not None})
+
+    async def _get_servers(self, _: web.Request) -> web.Response:
+        memory = await self._measured()
+        rows = self._service.visitors.census().servers
+        return _json(ServerList(tuple(self._info(row, memory) for row in rows)))
+
+    def _info(self, row: CensusRow, memory: Mapping[int, int]) -> ServerInfo:
+        watch, path = self._service.watch, base_path(row.server)
+        info = ServerInfo(row.server, path, row.state, row.spare, row.offer, address=row.address)
+        serving = watch.serving.get(row.server)
+        if serving is not None:
+            size = None if serving.pid is None else memory.get(serving.pid)
+            info = msgspec.structs.replace(
+                info, called=serving.record.called, memory=size, pid=serving.pid, offer=serving.record.offer
+            )
+        if row.since is None:
+            return info
+        info = msgspec.structs.replace(info, age=time.monotonic() - row.since)
+        if row.state != "ready":
+            return info
+        now = time.time()
+        left = watch.time_left(ServerReady(row.server, row.since)).seconds
+        return msgspec.structs.replace(info, unused=max(0.0, now - watch.used(row.server, now)), left=left)
+
+    async def _metrics(self) -> str:
+        report = report_of(self._proxy.core)
+        return render_proxy(report, len(self._proxy.core.backends.table)) + render(await self._stats())
+
+    # What is changed.
+
+    async def _end(self, request: web.Request) -> web.Response:
+        server = ServerId(request.match_info["server"])
+        if not any(row.server == server for row in self._service.visitors.census().servers):
+            return _refused(HTTPStatus.NOT_FOUND, f"there is no server {server}")
+        self._service.handle(EndAsked(server, "the operator of this service ended it"))
+        return web.Response(status=HTTPStatus.ACCEPTED)
+
+    async def _change(self, request: web.Request) -> web.Response:
+        try:
+            wanted = read(await request.read(), Settings)
+        except ProtocolError as error:
+            return _refused(HTTPStatus.BAD_REQUEST, error.why)
+        capacity = self._service.visitors.limits.capacity if wanted.capacity is None else wanted.capacity
+        if capacity < 1:
+            return _refused(HTTPStatus.BAD_REQUEST, f"capacity {capacity} cannot be: it must be 1 or more")
+        if wanted.spares is not None and not 0 <= wanted.spares <= capacity:
+            why = f"it must be 0 or more, and no more than the capacity, {capacity}"
+            return _refused(HTTPStatus.BAD_REQUEST, f"spares {wanted.spares} cannot be: {why}")
+        for name, number in (("capacity", wanted.capacity), ("spares", wanted.spares)):
+            if number is not None:
+                log.info("Told to change: %s is %d now", name, number)
+        self._service.handle(LimitsChanged(wanted.capacity, wanted.spares))
+        return _json(await self._stats())
+
+    async def _get_drain(self, _: web.Request) -> web.Response:
+        return _json(Drain(self._service.visitors.draining))
+
+    async def _drain(self, _: web.Request) -> web.Response:
+        log.info("Told to drain: no new visitors are let in")
+        self._service.handle(DrainChanged(True))
+        return _json(Drain(True))
+
+    async def _undo_drain(self, _: web.Request) -> web.Response:
+        log.info("Told to drain no longer: new visitors are let in")
+        self._service.handle(DrainChanged(False))
+        return _json(Drain(False))
+
+
+@web.middleware
+async def _told(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Have what cannot be said as JSON, too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        answer = _refused(refusal.status, f"{request.method} {request.path}: {refusal.reason}")
+        if allowed := refusal.headers.get("Allow"):
+            answer.headers["Allow"] = allowed
+        return answer
+
+
+def _json(message: msgspec.Struct, status: int = HTTPStatus.OK) -> web.Response:
+    return web.Response(body=encode(message), status=status, content_type="application/json")
+
+
+def _refused(status: int, why: str) -> web.Response:
+    return _json(Refused(why), status)

@@ -1,0 +1,188 @@
+"""What the admin interface of temporary servers says and takes: JSON over HTTP, on a Unix socket."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from moorage.errors import ProtocolError
+
+T = TypeVar("T")
+
+SOCKET = "admin"
+"""Name of the socket in the state directory of a service."""
+
+
+class Servers(msgspec.Struct, frozen=True):
+    """How many servers there are, spares among them, by state."""
+
+    running: int
+    starting: int
+    ready: int
+    ending: int
+
+
+class SpareServers(msgspec.Struct, frozen=True):
+    """How many spares are kept ready, and how many there are."""
+
+    wanted: int
+    starting: int
+    ready: int
+
+
+class ServerCounts(msgspec.Struct, frozen=True):
+    """What has happened since the service began.
+
+    Attributes:
+        started: servers for a visitor that waited for it.
+        spares_started: servers before a visitor wanted one.
+        adopted: servers of an earlier service.
+        handed_out: spares that became a visitor's.
+        failed: starts after which a server never answered.
+        ended: all others that have ended.
+    """
+
+    started: int
+    spares_started: int
+    adopted: int
+    handed_out: int
+    failed: int
+    ended: int
+
+
+class Descriptors(msgspec.Struct, frozen=True):
+    """Open descriptors of the service.
+
+    Attributes:
+        open: all of them.
+        limit: how many there may be.
+        room: how many of these visitors and servers may have together.
+        visitors: connections of visitors, websockets among them.
+        servers: connections to servers that are in use.
+        unused: connections to servers that wait for a request.
+        websockets: how many there are; each has one connection of a visitor and one to a server.
+    """
+
+    open: int
+    limit: int
+    room: int
+    visitors: int
+    servers: int
+    unused: int
+    websockets: int
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """How things stand.
+
+    Attributes:
+        moorage: its version.
+        pid: of the service.
+        uptime: seconds since the service began.
+        draining: whether no new visitors are let in.
+        capacity: how many servers there may be at once.
+        visitors: how many have a server that is ready.
+        queue: how many wait until there is room.
+        servers: by state.
+        spares: among them.
+        counts: of what has happened.
+        descriptors: by kind.
+        memory: bytes that all servers take, with their kernels; None where that is not known.
+    """
+
+    moorage: str
+    pid: int
+    uptime: float
+    draining: bool
+    capacity: int
+    visitors: int
+    queue: int
+    servers: Servers
+    spares: SpareServers
+    counts: ServerCounts
+    descriptors: Descriptors
+    memory: int | None
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """One server that has not ended.
+
+    Attributes:
+        id: its name, as it stands in its URL.
+        path: of its URL.
+        state: ``starting``, ``ready`` or ``ending``.
+        spare: whether it is no visitor's.
+        offer: that it is of; empty where there is one thing alone.
+        called: what visitors know it by; empty until it answers.
+        address: that its visitor counts for; empty where none does.
+        age: seconds since it was handed out, or asked for where it is not yet; None for a spare.
+        unused: seconds since it was used last; None for what is not ready, and for a spare.
+        left: seconds until it is ended; None where no end is set.
+        memory: bytes that it takes with its kernels; None where that is not known.
+        pid: of its process; None where that is not known.
+    """
+
+    id: str
+    path: str
+    state: str
+    spare: bool
+    offer: str
+    called: str = ""
+    address: str = ""
+    age: float | None = None
+    unused: float | None = None
+    left: float | None = None
+    memory: int | None = None
+    pid: int | None = None
+
+
+class ServerList(msgspec.Struct, frozen=True):
+    """All servers that have not ended: those of visitors, then spares, each oldest first."""
+
+    servers: tuple[ServerInfo, ...]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be changed while the service runs; None for what stays.
+
+    Attributes:
+        capacity: how many servers there may be at once, spares among them.
+        spares: how many are kept ready of each offer.
+    """
+
+    capacity: int | None = None
+    spares: int | None = None
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """Whether no new visitors are let in."""
+
+    draining: bool
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a request is not carried out."""
+
+    error: str
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return the JSON of a message."""
+    return msgspec.json.encode(message)
+
+
+def read(text: bytes, kind: type[T]) -> T:
+    """Return the message of a JSON document.
+
+    Args:
+        text: of the document.
+        kind: what it must be.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"that is no {kind.__name__}", why=str(error)) from None
