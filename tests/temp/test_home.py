@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import OutputError
+from moorage.temp import home
 from moorage.temp.home import NOTICE, copy_tree, make_home, read_home
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +88,26 @@ async def test_cancelling_ends_the_copying(tmp_path: Path, content: Path) -> Non
     there = {str(path) for path in tmp_path.rglob("*")}
     await asyncio.sleep(0.05)
     assert {str(path) for path in tmp_path.rglob("*")} == there
+
+
+async def test_cancelling_twice_leaves_nothing_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, made = threading.Event(), []
+
+    def slow(*_: object) -> None:
+        go_on.wait()
+        made.append(True)
+
+    monkeypatch.setattr(home, "_make", slow)
+    task = asyncio.create_task(make_home(tmp_path / "home", None))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made
 
 
 async def test_a_copy_that_is_stopped_goes_no_further(tmp_path: Path, content: Path) -> None:

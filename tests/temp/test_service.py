@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from moorage.plan.visits import UNNAMED, InQueue, ServerGone, ServerReady, ServerStarting, VisitorId
 from moorage.temp.server import run_server
+from moorage.temp.service import Service
 from temp.rig import service, toy
 
 pytestmark = pytest.mark.anyio
@@ -75,3 +77,27 @@ async def test_a_server_without_use_is_ended() -> None:
         assert isinstance(gone, ServerGone)
         assert gone.why == "it was not used for 0.4 s"
         assert gone.answered
+
+
+async def test_a_service_that_ends_cancels_nothing_twice(monkeypatch) -> None:
+    """What is being ended has to come to its end: a second cancellation would break that off."""
+    cancelled = []
+
+    async def ends_slowly(*_: object) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                cancelled.append(2)
+            raise
+
+    async with service() as rig:
+        monkeypatch.setitem(Service.handle.__globals__, "run_server", ends_slowly)
+        rig.service.ask(ANN, UNNAMED)
+        await asyncio.sleep(0)  # a turn of the loop: it has begun
+        rig.service.end(ANN)
+        await asyncio.sleep(0)
+    assert cancelled == [1]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorage.errors import OutputError
-from moorage.tasks import in_thread
+from moorage.tasks import in_thread, reaped
 from moorage.temp.identity import write_private
 
 NOTICE = Path(__file__).with_name("notice")
@@ -101,7 +101,7 @@ async def make_home(path: Path, content: Path | None) -> Home:
         await asyncio.wait([making])
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([making])
+        await reaped(making)  # a server that is ended as it starts is cancelled again when the service ends
         raise
     try:
         making.result()

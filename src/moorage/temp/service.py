@@ -235,7 +235,8 @@ class Service:
         """End all servers; their tasks end when nothing is left of them."""
         self._starts = False
         for task in self._running.values():
-            task.cancel()
+            if not task.cancelling():  # what ends already is left to it
+                task.cancel()
 
     def handle(self, event: Event) -> None:
         """Take in what happened, and have done what follows."""
