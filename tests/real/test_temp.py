@@ -7,13 +7,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +203,27 @@ def test_a_package_is_added_for_servers_and_kernels(command: Command, tmp_path: 
 # -- a browser -------------------------------------------------------------------------------------
 
 
+class Chromium:
+    """A browser that is killed in the end: asked to close a page, it may not answer for minutes."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+        (self._pid,) = (each["id"] for each in told if each["type"] == "browser")
+
+    def new_context(self, **options: Any) -> Any:
+        made = self._browser.new_context(**options)
+        made.set_default_timeout(DEADLINE * 1000)
+        return made
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self._browser.close()
+
+
 @pytest.fixture
-def chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Chromium]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -211,8 +231,9 @@ def chromium() -> Iterator[Any]:
     words = ["--disable-gpu", "--disable-dev-shm-usage"] + (["--no-sandbox"] if os.geteuid() == 0 else [])
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=words)
-        yield browser
-        browser.close()
+        made = Chromium(browser)
+        yield made
+        made.end()
 
 
 def run_first_cell(page: Any, text: str) -> None:
@@ -226,12 +247,11 @@ def run_first_cell(page: Any, text: str) -> None:
 
 
 def test_a_browser_gets_jupyterlab_and_another_browser_another(
-    command: Command, content: Path, chromium: Any
+    command: Command, content: Path, chromium: Chromium
 ) -> None:
     with running(command, "--content", content) as temp:
         origin = f"http://127.0.0.1:{temp.port}"
         ann = chromium.new_context(java_script_enabled=True)
-        ann.set_default_timeout(DEADLINE * 1000)
         page = ann.new_page()
         page.goto(origin)
         page.keyboard.press("Tab")
@@ -245,7 +265,6 @@ def test_a_browser_gets_jupyterlab_and_another_browser_another(
         assert tab.url.split("/")[4] == hers.split("/")[4]
 
         bob = chromium.new_context(java_script_enabled=False)
-        bob.set_default_timeout(DEADLINE * 1000)
         his = bob.new_page()
         assert his.goto(hers).status == 404
         his.goto(f"{origin}/spawn/lab/tree/other.ipynb")
@@ -254,12 +273,11 @@ def test_a_browser_gets_jupyterlab_and_another_browser_another(
         his.wait_for_url("**/user/*/lab/tree/other.ipynb")
         assert his.url.split("/")[4] != hers.split("/")[4]
         assert page.goto(his.url).status == 404
-        ann.close()
-        bob.close()
+        chromium.end()
 
 
 def test_a_visitor_chooses_an_offer_with_an_environment_of_its_own(
-    command: Command, content: Path, chromium: Any, tmp_path: Path
+    command: Command, content: Path, chromium: Chromium, tmp_path: Path
 ) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     (site,) = (tmp_path / "env/lib").glob("python*/site-packages")
@@ -282,7 +300,6 @@ def test_a_visitor_chooses_an_offer_with_an_environment_of_its_own(
     """)
     with running(command, "--title", "Two courses") as temp:
         ann = chromium.new_context(viewport={"width": 400, "height": 800}, color_scheme="dark")
-        ann.set_default_timeout(DEADLINE * 1000)
         page = ann.new_page()
         page.goto(f"http://127.0.0.1:{temp.port}")
         assert page.evaluate("document.documentElement.scrollWidth") == 400
@@ -299,19 +316,18 @@ def test_a_visitor_chooses_an_offer_with_an_environment_of_its_own(
         page.wait_for_selector("text=you ended it")
         page.click("button")
         page.wait_for_url("**/user/*/lab")
-        ann.close()
+        chromium.end()
 
 
 @pytest.mark.parametrize("server", ["lab", "notebook"])
 def test_jupyter_tells_that_a_server_is_about_to_end_and_that_it_has_ended(
-    command: Command, content: Path, chromium: Any, server: str
+    command: Command, content: Path, chromium: Chromium, server: str
 ) -> None:
     if importlib.util.find_spec("notebook") is None:
         pytest.skip("Notebook is not installed")
     with running(command, "--content", content, "--server", server, "--max-age", "7200") as temp:
         origin = f"http://127.0.0.1:{temp.port}"
         ann = chromium.new_context(accept_downloads=True)
-        ann.set_default_timeout(DEADLINE * 1000)
         page = ann.new_page()
         page.goto(origin)
         said = {"seconds": 300, "told": 600, "idle": False, "ended": None}  # for two hours would be long
@@ -333,17 +349,16 @@ def test_jupyter_tells_that_a_server_is_about_to_end_and_that_it_has_ended(
         page.wait_for_selector("#moorage-notice:has-text('This server has ended: you ended it.')")
         page.click("#moorage-notice >> text=Get a new one")
         page.wait_for_selector("text=Your last server has ended: you ended it.")
-        ann.close()
+        chromium.end()
 
 
 def test_a_browser_without_script_waits_in_the_queue_and_is_let_in(
-    command: Command, content: Path, chromium: Any
+    command: Command, content: Path, chromium: Chromium
 ) -> None:
     with running(command, "--content", content, "--capacity", "1") as temp:
         origin = f"http://127.0.0.1:{temp.port}"
         temp.server()
         bob = chromium.new_context(java_script_enabled=False)
-        bob.set_default_timeout(DEADLINE * 1000)
         page = bob.new_page()
         assert page.goto(f"{origin}/spawn/lab/tree/other.ipynb").status == 503
         page.click("text=Join the queue")
@@ -352,4 +367,4 @@ def test_a_browser_without_script_waits_in_the_queue_and_is_let_in(
         token = re.search(r'name="token" value="(\w+)"', temp.ask("GET", "/server")[2])[1]
         temp.ask("POST", "/end", f"token={token}&to=")
         page.wait_for_url("**/user/*/lab/tree/other.ipynb")  # by itself
-        bob.close()
+        chromium.end()
