@@ -45,7 +45,7 @@ async def answers_within(target: Target, path: str, seconds: float) -> bool:
 
 
 async def _appeared(socket: Path) -> None:
-    async with DirectoryWatch(socket.parent, lingers=True) as watch:
+    async with DirectoryWatch(socket.parent) as watch:
         while not _exists(socket):
             await watch.changed()
 
