@@ -27,6 +27,7 @@ from moorage.plan.visits import (
     ServerEnding,
     ServerGone,
     ServerReady,
+    ServersFit,
     ServerStarting,
     ServerWanted,
     ShutOut,
@@ -186,6 +187,7 @@ def test_only_the_newest_ends_are_remembered() -> None:
 events = st.one_of(
     st.builds(ServerWanted, st.sampled_from("abc"), st.uuids().map(str)),
     st.builds(NextStep, st.uuids().map(str)),
+    st.builds(ServersFit, st.integers(0, 4)),
     st.builds(
         lambda what, n: (what, n), st.sampled_from(["answered", "checked", "ended", "end"]), st.integers(0, 5)
     ),
@@ -380,6 +382,32 @@ def test_the_queue_stands_still_while_it_drains() -> None:
     assert names(visitors, "ann", "dan") == [(1, 2), (2, 2)]
     visitors.handle(DrainChanged(False), 2.0)
     assert visitors.handle(NextStep("7"), 2.0) == [StartServer("7", "ann")]
+
+
+# -- descriptors -----------------------------------------------------------------------------------
+
+
+def test_no_more_than_fit_get_one_and_those_that_have_one_keep_it() -> None:
+    visitors = after(*READY, ServerWanted("b", "2"), capacity=4)
+    assert (visitors.limits.most, visitors.has_room("")) == (4, True)
+    assert visitors.handle(ServersFit(1), 1.0) == []
+    assert (visitors.limits.most, visitors.has_room("")) == (1, False)
+    assert visitors.handle(ServerWanted("c", "3"), 1.0) == []
+    assert visitors.handle(NextStep("4"), 1.0) == []
+    assert visitors.standing("ann") == ServerReady("s1", 1.0)
+    visitors.handle(ServersFit(3), 1.0)
+    assert visitors.handle(NextStep("4"), 1.0) == [StartServer("4", "c")]
+    visitors.handle(ServersFit(9), 1.0)
+    assert visitors.limits.most == 4
+
+
+def test_a_spare_waits_too_when_no_more_visitors_fit() -> None:
+    visitors = after(*READY, NextStep("p"), ServerAnswered("p"), capacity=4, spares=1)
+    visitors.handle(ServersFit(1), 1.0)
+    assert visitors.handle(ServerWanted("c", "3"), 1.0) == []
+    assert visitors.handle(NextStep("4"), 1.0) == []
+    visitors.handle(ServersFit(2), 1.0)
+    assert visitors.handle(NextStep("4"), 1.0) == [HandOut("p", "c")]
 
 
 # -- ends ------------------------------------------------------------------------------------------

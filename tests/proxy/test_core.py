@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from moorage.proxy.core import guarded
+from moorage.proxy.core import REST, guarded
 from moorage.proxy.settings import ProxySettings
 from proxy.rig import UPGRADE, echo, mirror, origin, proxied
 
@@ -35,6 +35,50 @@ async def test_without_room_for_a_server_a_visitor_gets_a_503() -> None:
         await two.close()
         await rig.settled(visitor=1, upstream=1)
         await one.close()
+
+
+async def test_connections_without_use_are_closed_where_descriptors_are_short() -> None:
+    async with origin(echo) as server, proxied(server.url) as rig:
+        core = rig.proxy.core
+        visits = [await rig.connect() for _ in range(3)]
+        for visit in visits[:2]:
+            visit.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            await visit.answer()
+        await rig.settled(visitor=3)
+        core.budget.room = core.budget.open + 1
+        assert core.admit()  # the kept connection to the server is enough
+        await rig.settled(visitor=3, upstream=0)
+        core.budget.room = core.budget.open
+        assert not core.admit()  # what was used just now may be used again at any moment
+        core.now += REST
+        assert core.admit()
+        assert core.budget.leaving == 2
+        await rig.settled(visitor=1)
+        assert core.budget.leaving == 0
+        for visit in visits:
+            await visit.close()
+
+
+async def test_pages_of_this_process_leave_what_is_promised() -> None:
+    settings = ProxySettings(crowded=b"a crowd")
+    async with origin(echo) as server, proxied(server.url, settings=settings) as rig:
+        budget = rig.proxy.core.budget
+        rig.proxy.add_route("/pages", server.url, pages=True)
+        visit = await rig.connect()
+        for _ in range(2):
+            visit.send(b"GET /pages HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await visit.answer()).fields["connection"] != "close"
+        await rig.settled(visitor=1, upstream=1, page=1)
+        budget.promised = budget.room - 3
+        visit.send(b"GET /pages HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await visit.answer()).status == 200  # by a kept connection
+        rig.proxy.core.backends.drop_idle(float("inf"))
+        await rig.settled(upstream=0, page=0)
+        refused = await rig.get("/pages")
+        assert (refused.status, refused.body) == (503, b"a crowd")
+        assert (refused.fields["retry-after"], refused.fields["connection"]) == ("5", "close")
+        assert (await rig.get("/x")).status == 200
+        await visit.close()
 
 
 async def test_what_goes_wrong_for_one_connection_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,6 +26,31 @@ def test_the_reserve() -> None:
     assert not budget.may_refuse()
 
 
+def test_pages_of_the_process_come_last_and_cost_both_ends() -> None:
+    budget = DescriptorBudget(128, 12)
+    budget.promised = 60
+    assert budget.has_room(100)
+    assert budget.has_room(40, pages=True)
+    assert not budget.has_room(41, pages=True)
+    budget.opening(pages=True)
+    budget.opening(pages=False)
+    assert budget.open == 3
+    budget.leaving = 2
+    assert budget.has_room(99)
+    budget.closed(pages=True)
+    budget.closed(pages=False)
+    assert budget.open == 0
+
+
+def test_what_else_is_open_makes_the_room_smaller() -> None:
+    budget = DescriptorBudget(128, 12)
+    budget.kinds["visitor"] += 10
+    budget.recount(42)
+    assert budget.room == 128 - 32 - 16
+    budget.recount(500)
+    assert budget.room == 2
+
+
 def test_open_descriptors_are_counted() -> None:
     before = open_descriptors()
     one, two = os.pipe()

@@ -9,7 +9,7 @@ ServerWanted    a spare starts                      nothing: the visitor waits f
 ServerWanted    there is room                       StartServer; its last one is forgotten
 ServerWanted    spares of other offers fill it      EndServer, of one; the visitor is in the queue
 ServerWanted    as many as the capacity, or as the  nothing: the visitor is in the queue
-                limit of the offer, run
+                limit of the offer, run, or as fit
 ServerWanted    its address has as many as it may   nothing: the visitor still has none
 ServerWanted    no new visitors are let in          nothing: the visitor still has none, or its place
 VisitorCame     it is in the queue                  nothing: it keeps its place
@@ -34,6 +34,7 @@ NextStep        there are too few, and room         StartServer without a visito
 OffersChanged   whenever                            EndServer, of all spares; what visitors have stays
 LimitsChanged   whenever                            nothing: NextStep ends spares that are too many
 DrainChanged    whenever                            nothing: NextStep ends all spares, and starts none
+ServersFit      whenever                            nothing: visitors and spares keep what they have
 ==============  ==================================  ===========================================
 
 A server counts until it has ended, be it a spare or a visitor's. What became of the last one of a visitor is
@@ -73,6 +74,7 @@ from moorage.plan.visits import (
     ServerGone,
     ServerId,
     ServerReady,
+    ServersFit,
     ServerStarting,
     ServerWanted,
     ShutOut,
@@ -127,17 +129,15 @@ class Visitors:
 
     def census(self) -> Census:
         """Return all servers that have not ended, and how many visitors wait."""
-        owned = (
-            row_of(self._standing[visitor], self._chosen[visitor], self.address(visitor))
-            for visitor in self._owners.values()
-        )
+        names = self._owners.values()
+        owned = (row_of(self._standing[each], self._chosen[each], self.address(each)) for each in names)
         rows = (*filter(None, owned), *self._spares.rows())
         return Census(rows, len(self._line), sum(spares.wanted for _, spares in self._spares.items()))
 
     def has_room(self, offer: OfferName) -> bool:
         """Tell whether a visitor more that chooses an offer gets a server without waiting for an end."""
         taken = len(self._owners) + len(self._spares.ending) + len(self._line)
-        room = not self.draining and taken < self.limits.capacity
+        room = not self.draining and taken < self.limits.most
         return room and self._is_within(offer, len(self._of(offer, self._line)))
 
     def known(self, names: Sequence[VisitorId]) -> VisitorId | None:
@@ -194,7 +194,7 @@ class Visitors:
                 out = self._end(server, why)
             case NextStep(server):
                 out = self._next(server, now)
-            case OffersChanged() | LimitsChanged() | DrainChanged():
+            case OffersChanged() | LimitsChanged() | DrainChanged() | ServersFit():
                 out = self._steer(event)
             case _:
                 assert_never(event)
@@ -245,8 +245,7 @@ class Visitors:
             has = self._standing.get(visitor)
             if isinstance(has, ServerReady) and now - has.since > LAPSE:
                 out += self._end(has.server, "its visitor did not come when it was ready")
-        max_age = self.limits.max_age
-        for server, visitor in self._owners.items() if max_age else ():
+        for server, visitor in self._owners.items() if (max_age := self.limits.max_age) else ():
             has = self._standing[visitor]
             if isinstance(has, ServerReady) and now - has.since >= max_age:
                 out += self._end(server, "its time was over")
@@ -254,7 +253,7 @@ class Visitors:
 
     def _at_hand(self, offer: OfferName) -> bool:
         """Tell whether a server of an offer can be had at once: a spare of it, or a place that is free."""
-        return bool(self._spares.of(offer)) or self.running < self.limits.capacity
+        return bool(self._spares.of(offer)) or self.running < self.limits.most
 
     def _get(self, visitor: VisitorId, server: ServerId, now: float) -> list[Command]:
         """Get a server for a visitor; there is room."""
@@ -332,7 +331,7 @@ class Visitors:
         out: list[Command] = [ShutOut(server)] if isinstance(has, ServerReady) else []
         return [*out, EndServer(server, why)]
 
-    def _steer(self, event: OffersChanged | LimitsChanged | DrainChanged) -> list[Command]:
+    def _steer(self, event: OffersChanged | LimitsChanged | DrainChanged | ServersFit) -> list[Command]:
         match event:
             case OffersChanged(terms):
                 return self._change(terms)
@@ -343,6 +342,8 @@ class Visitors:
                     self._spares.keep(spares)
             case DrainChanged(draining):
                 self.draining = draining
+            case ServersFit(number):
+                self.limits = replace(self.limits, fit=number)
             case _:
                 assert_never(event)
         return []
@@ -355,7 +356,8 @@ class Visitors:
         return [] if self.draining else self._next_for_visitors(server, now)
 
     def _next_for_visitors(self, server: ServerId, now: float) -> list[Command]:
-        wanting = [visitor for visitor in self._line if self._is_within(self._chosen[visitor])]
+        line = self._line if len(self._owners) < self.limits.most else ()
+        wanting = [visitor for visitor in line if self._is_within(self._chosen[visitor])]
         for visitor in wanting:
             if self._at_hand(self._chosen[visitor]):
                 self._line.leave(visitor)
@@ -365,22 +367,21 @@ class Visitors:
             return self._end(self._spares.newest, NEEDED)
         if (excess := self._spares.newest_too_many) is not None:
             return self._end(excess, "it is a spare too many")
-        return [] if self.running >= self.limits.capacity or wanting else self._next_spare(server, now)
+        return [] if self.running >= self.limits.most or wanting else self._next_spare(server, now)
 
     def _next_spare(self, server: ServerId, now: float) -> list[Command]:
-        under_way = sum(isinstance(has, ServerStarting) for has in self._standing.values())
-        under_way += sum(spares.starting for _, spares in self._spares.items())
+        starts = sum(isinstance(has, ServerStarting) for has in self._standing.values())
+        starts += sum(spares.starting for _, spares in self._spares.items())
         for offer, spares in self._spares.items():
             open_places = self._is_within(offer, len(self._of(offer, self._line)) + len(spares))
-            if open_places and spares.due(under_way - spares.starting, now):
+            if open_places and spares.due(starts - spares.starting, now):
                 spares.begun(server)
                 return [StartServer(server, None, offer)]
         return []
 
     def _change(self, terms: Mapping[OfferName, OfferTerms]) -> list[Command]:
         """Take in other offers: a spare of before is not what they say now."""
-        changed = "offers have changed"
-        out = [command for server in tuple(self._spares) for command in self._end(server, changed)]
+        out = [step for each in tuple(self._spares) for step in self._end(each, "offers have changed")]
         self._terms = terms
         for visitor in self._line:
             if terms and self._chosen[visitor] not in terms:  # the visitor chooses anew

@@ -32,11 +32,18 @@ class VisitorLimits(Struct, frozen=True):
         capacity: how many servers there may be at once, spares among them.
         per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
         max_age: seconds after which a server is ended that was handed out; 0 for never.
+        fit: for how many servers there are descriptors.
     """
 
     capacity: int
     per_address: int = 0
     max_age: float = 0.0
+    fit: int = 1 << 30
+
+    @property
+    def most(self) -> int:
+        """How many servers there may be: the capacity, or fewer where no more fit."""
+        return min(self.capacity, self.fit)
 
 
 class ServerWanted(Struct, frozen=True):
@@ -148,6 +155,12 @@ class DrainChanged(Struct, frozen=True):
     draining: bool
 
 
+class ServersFit(Struct, frozen=True):
+    """So many servers fit the descriptors of the service, whatever its capacity is."""
+
+    number: int
+
+
 Event = (
     ServerWanted
     | VisitorCame
@@ -162,6 +175,7 @@ Event = (
     | OffersChanged
     | LimitsChanged
     | DrainChanged
+    | ServersFit
 )
 
 

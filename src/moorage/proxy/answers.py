@@ -59,6 +59,11 @@ def read_pages(folder: Path) -> dict[int, bytes]:
     return pages
 
 
+def html(page: bytes) -> tuple[bytes, bytes]:
+    """Return a page with the lines of fields that say what it is."""
+    return b"Content-Type: text/html\r\n", page
+
+
 def answer(
     status: int,
     pages: Mapping[int, bytes],
@@ -76,10 +81,7 @@ def answer(
         without_body: the request was HEAD.
         page: lines of fields, each with CRLF at its end, and a body that was fetched elsewhere.
     """
-    fields, body = page or (
-        b"Content-Type: text/html\r\n",
-        pages.get(status) or pages.get(0) or default_page(status),
-    )
+    fields, body = page or html(pages.get(status) or pages.get(0) or default_page(status))
     if status == 503:
         fields += b"Retry-After: %d\r\n" % RETRY_SECONDS
     return _whole(status, fields, b"" if without_body else body, keep=keep, length=len(body))

@@ -31,12 +31,16 @@ class Backend(Generic[S]):
         route: the route.
         spares: how many connections are kept between requests.
         shared: files that its server need not be asked for; None for none.
+        pages: whether this very process answers, with pages.
     """
 
-    __slots__ = ("_idle", "_spares", "busy", "gone", "route", "shared")
+    __slots__ = ("_idle", "_spares", "busy", "gone", "pages", "route", "shared")
 
-    def __init__(self, route: PrefixRoute, spares: int, shared: SharedFiles | None = None) -> None:
+    def __init__(
+        self, route: PrefixRoute, spares: int, shared: SharedFiles | None = None, *, pages: bool = False
+    ) -> None:
         self.route = route
+        self.pages = pages
         self.shared = shared
         self.busy: set[Closable] = set()
         self.gone = False

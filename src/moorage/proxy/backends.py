@@ -34,6 +34,8 @@ class Backends:
         extra: JsonObject,
         admission: Admission | None = None,
         shared: SharedFiles | None = None,
+        *,
+        pages: bool = False,
     ) -> None:
         """Add a route, or change the one of this prefix; a changed target ends what is open on the old one.
 
@@ -42,6 +44,7 @@ class Backends:
             extra: has ``target``, and what its author wants to find again.
             admission: which requests may take it; None for all.
             shared: files that its server need not be asked for; None for none.
+            pages: whether this very process answers, with pages.
 
         Raises:
             UsageError: the target is none.
@@ -56,7 +59,7 @@ class Backends:
             return
         log.info("Adding route %s -> %s", shown_prefix(prefix), extra["target"])
         route = PrefixRoute(prefix, target, extra, time.time(), admission)
-        self.table.add(prefix, Backend(route, self._spares, shared))
+        self.table.add(prefix, Backend(route, self._spares, shared, pages=pages))
         if before is not None:
             before.close()
 

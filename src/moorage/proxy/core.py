@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 
 TICK = 1.0
 """Seconds between two looks at what is late: deadlines are kept as exactly as that."""
+REST = 2.0
+"""Seconds for which a connection has to be without use before it is closed because descriptors are short: a
+request that meets the end of its connection is lost to some clients."""
+UNUSED, ADMITTED, FOR_ALL = 1, 2, 3
+"""What a connection between requests was used for last: nothing yet, what its visitor alone may ask for, what
+all may. The last ones are closed first."""
 ERROR_PAGES_AT_ONCE = 32
 
 
@@ -31,8 +37,8 @@ class Expiring(Protocol):
     transport: asyncio.Transport
 
     @property
-    def idle(self) -> bool:
-        """Whether it is between requests."""
+    def idle(self) -> int:
+        """0 within a request, else what it was used for last."""
 
     def expire(self) -> None:
         """End what it waits for: its deadline is over, or it is idle and descriptors are short."""
@@ -70,18 +76,36 @@ class ProxyCore:
 
     def admit(self) -> bool:
         """Tell whether a visitor more fits, with the connection to a server that it will need."""
-        return self.budget.has_room(2) or self._make_room()
+        return self._fits(2)
 
-    def _make_room(self) -> bool:
-        """Close what is open without need, and tell whether there was any.
-
-        A closed transport gives its descriptor back at the next turn of the loop; the reserve covers that.
-        """
-        closed = self.backends.drop_idle(float("inf"))
-        idle = sorted((each for each in self.visitors if each.idle), key=lambda each: each.deadline)
-        for visitor in idle[: 1 + len(idle) // 8]:
+    def _fits(self, sockets: int, *, pages: bool = False) -> bool:
+        """Tell whether so many sockets more fit, after connections without use were closed if need be."""
+        budget = self.budget
+        if budget.has_room(sockets, pages=pages):
+            return True
+        self._let_go(self.backends.drop_idle(float("inf")))
+        rested = [each for each in self.visitors if each.idle and self._rests(each)]
+        rested.sort(key=lambda each: (-each.idle, each.deadline))
+        for number, visitor in enumerate(rested):
+            if number > len(rested) // 8 and budget.has_room(sockets, pages=pages):
+                break
             visitor.expire()
-        return bool(closed or idle)
+            self._let_go(1)
+        return budget.has_room(sockets, pages=pages)
+
+    def _let_go(self, sockets: int) -> None:
+        """Count sockets no more whose transports are closed: they are counted until the loop's next turn."""
+        self.budget.leaving += sockets
+        asyncio.get_running_loop().call_soon(self._gone, sockets)
+
+    def _gone(self, sockets: int) -> None:
+        self.budget.leaving -= sockets
+
+    def _rests(self, visitor: Expiring) -> bool:
+        """Tell whether a connection between requests is without use for a while, and not being closed."""
+        settings = self.settings
+        kept = settings.head_timeout if visitor.idle == UNUSED else settings.keep_alive
+        return not visitor.transport.is_closing() and visitor.deadline - kept <= self.now - REST
 
     # Servers.
 
@@ -99,19 +123,20 @@ class ProxyCore:
             The task, to be cancelled when the connection is no longer wanted; None when descriptors are
             short.
         """
-        if not (self.budget.has_room(1) or self._make_room()):
+        pages = backend.pages
+        if not self._fits(1 + pages, pages=pages):
             return None
-        self.budget.kinds["upstream"] += 1
+        self.budget.opening(pages=pages)
         upstream = Upstream(backend, self.budget)
-        opening = self._open_upstream(backend.route.target, upstream)
+        opening = self._open_upstream(backend, upstream)
         return self.begin(_told(opening, upstream, done, failed))
 
-    async def _open_upstream(self, target: Target, upstream: Upstream) -> None:
+    async def _open_upstream(self, backend: Backend[Upstream], upstream: Upstream) -> None:
         try:
-            await open_target(target, lambda: upstream, self.settings)
+            await open_target(backend.route.target, lambda: upstream, self.settings)
         except BaseException:
             if upstream.since == NEVER:  # else its transport is closed, which counts it
-                self.budget.kinds["upstream"] -= 1
+                self.budget.closed(pages=backend.pages)
             raise
 
     def begin(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:

@@ -8,7 +8,7 @@ import time
 from typing import Protocol
 
 from moorage.plan.proxying import visitor_head
-from moorage.proxy.answers import answer, bare_answer
+from moorage.proxy.answers import answer, bare_answer, html
 from moorage.proxy.backend import Backend
 from moorage.proxy.core import ProxyCore
 from moorage.proxy.gate import CONNECTING, UPSTREAM_FULL, ReadGate
@@ -146,17 +146,31 @@ class Exchange:
     def fail(self, status: int) -> None:
         """Answer with an error of the proxy's own."""
         core, request = self._core, self._request
-        self.abandon()
-        core.counts["proxied", status] += 1
-        url = request.target.partition(b"?")[0].decode("ascii", "replace")
-        log.warning("%d %s %s", status, request.method.decode(), url)
-        self._visitor.deadline = 0.0
+        self._note(status)
         if request.websocket:
             self._visitor.last_answer(bare_answer(status))
             return
         self._pending = core.fetch_page(status, request.target, lambda page: self._say(status, page))
         if self._pending is None:
             self._say(status, None)
+
+    def _refuse(self) -> None:
+        """Answer that descriptors are short."""
+        crowded = self._core.settings.crowded
+        if self._request.websocket or not crowded:
+            self.fail(503)
+        else:
+            self._note(503)
+            self._say(503, html(crowded), keep=False)
+
+    def _note(self, status: int) -> None:
+        """End what is under way, and take note of the status of the answer."""
+        request = self._request
+        self.abandon()
+        self._core.counts["proxied", status] += 1
+        url = request.target.partition(b"?")[0].decode("ascii", "replace")
+        log.warning("%d %s %s", status, request.method.decode(), url)
+        self._visitor.deadline = 0.0
 
     # What its upstream calls.
 
@@ -167,6 +181,8 @@ class Exchange:
         if settings.timeout is not None or settings.proxy_timeout is not None:
             self._visitor.deadline = 0.0 if settings.timeout is None else self._core.now + settings.timeout
         self._keep = not endless and self.body is None and request.persistent
+        if backend is not None and backend.pages and not self._core.budget.has_room(0, pages=True):
+            self._keep = False  # those that have a server need it
         route = None if backend is None else backend.route
         return visitor_head(data, end, head, request, route, settings.forwarding, keep=self._keep)
 
@@ -220,7 +236,7 @@ class Exchange:
         # The visitor is read all the same: that it leaves could not be seen otherwise.
         self._pending = self._core.connect(backend, self._connected, self._not_connected)
         if self._pending is None:
-            self.fail(503)
+            self._refuse()
 
     def _not_connected(self, status: int) -> None:
         self._pending = None
@@ -243,9 +259,9 @@ class Exchange:
         wait = settings.proxy_timeout or settings.timeout
         self._visitor.deadline = 0.0 if wait is None else self._core.now + wait
 
-    def _say(self, status: int, page: tuple[bytes, bytes] | None) -> None:
+    def _say(self, status: int, page: tuple[bytes, bytes] | None, *, keep: bool = True) -> None:
         request, self._pending = self._request, None
-        keep = request.persistent and self.body is None
+        keep = keep and request.persistent and self.body is None
         head_only = request.method == b"HEAD"
         message = answer(status, self._core.settings.pages, keep=keep, without_body=head_only, page=page)
         if keep:

@@ -53,22 +53,39 @@ class DescriptorBudget:
     Args:
         limit: of the process.
         used: by everything else.
+
+    Attributes:
+        reserve: how many no visitor and no server gets.
+        room: how many they may have.
+        leaving: sockets that are counted and as good as closed.
+        promised: how many of these are not for connections to pages of this very process.
+        kinds: open sockets of each kind: ``visitor``, ``upstream``, and ``page`` for the other end of those
+            that lead to this process's own pages. A websocket is counted once more as ``websocket``.
     """
 
-    __slots__ = ("_refusals", "kinds", "limit", "room")
+    __slots__ = ("_refusals", "kinds", "leaving", "limit", "promised", "reserve", "room")
 
     def __init__(self, limit: int, used: int) -> None:
-        reserve = min(RESERVE, max(8, limit // 8))
+        self.reserve = min(RESERVE, max(8, limit // 8))
         self.limit = limit
-        self.room = max(2, limit - used - reserve)
-        self._refusals = reserve // 2
+        self.leaving = self.promised = 0
+        self._refusals = self.reserve // 2
         self.kinds: Counter[str] = Counter()
+        self.recount(used)
+
+    def recount(self, opened: int) -> None:
+        """Have the room be what everything else leaves.
+
+        Args:
+            opened: how many descriptors are open now, these sockets among them.
+        """
+        self.room = max(2, self.limit - self.reserve - (opened - self.open))
 
     @property
     def open(self) -> int:
         """How many sockets there are."""
         kinds = self.kinds
-        return kinds["visitor"] + kinds["upstream"]
+        return kinds["visitor"] + kinds["upstream"] + kinds["page"]
 
     def may_refuse(self) -> bool:
         """Tell whether a visitor more may be kept for as long as it takes to say why it is refused.
@@ -77,6 +94,23 @@ class DescriptorBudget:
         """
         return self.open < self.room + self._refusals
 
-    def has_room(self, sockets: int) -> bool:
-        """Tell whether so many sockets more may be opened."""
-        return self.open + sockets <= self.room
+    def has_room(self, sockets: int, *, pages: bool = False) -> bool:
+        """Tell whether so many sockets more may be opened.
+
+        Args:
+            sockets: how many.
+            pages: whether they are for pages of this process.
+        """
+        return self.open - self.leaving + sockets + (self.promised if pages else 0) <= self.room
+
+    def opening(self, *, pages: bool) -> None:
+        """Count a connection to a server, or to pages of this process: both of its ends are here then."""
+        self.kinds["upstream"] += 1
+        if pages:
+            self.kinds["page"] += 1
+
+    def closed(self, *, pages: bool) -> None:
+        """Count one no more."""
+        self.kinds["upstream"] -= 1
+        if pages:
+            self.kinds["page"] -= 1

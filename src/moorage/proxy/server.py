@@ -60,6 +60,8 @@ class Proxy:
         extra: Mapping[str, object] | None = None,
         admission: Admission | None = None,
         shared: SharedFiles | None = None,
+        *,
+        pages: bool = False,
     ) -> None:
         """Add a route, or change it.
 
@@ -69,13 +71,14 @@ class Proxy:
             extra: JSON to keep with it.
             admission: which requests may take it; None for all. Others take the route ``/``.
             shared: files that its server need not be asked for; None for none.
+            pages: whether this very process answers, with pages: they come last where descriptors are short.
 
         Raises:
             UsageError: path or target is none.
         """
         data: JsonObject = {**(extra or {}), "target": target}
         try:
-            self.core.backends.add(prefix_segments(path), data, admission, shared)
+            self.core.backends.add(prefix_segments(path), data, admission, shared, pages=pages)
         except RefusedHead as error:
             raise UsageError(f"{path!r} is no path of a route", why=error.what) from None
 
@@ -91,6 +94,16 @@ class Proxy:
         """
         backend = self.core.backends.table.get(prefix_segments(path))
         return None if backend is None else backend.route.last_input
+
+    def unused(self) -> int:
+        """Return how many descriptors come back where they are short: those of unused connections."""
+        kept = sum(backend.idle * (1 + backend.pages) for _, backend in self.core.backends.table.items())
+        return kept + sum(each.idle > 0 for each in self.core.visitors)
+
+    def used_on(self, path: str) -> int:
+        """Return how many descriptors the requests and websockets have that are under way on a route."""
+        backend = self.core.backends.table.get(prefix_segments(path))
+        return 0 if backend is None else 2 * len(backend.busy)
 
     def close(self) -> None:
         """Take no more visitors, and end all that are there."""

@@ -24,6 +24,7 @@ class ProxySettings:
         forwarding: how requests and responses are changed.
         error_target: where error pages are fetched from.
         pages: error pages by status; the one of 0 is for every status that has none.
+        crowded: error page for visitors for whom descriptors are short; empty for the one of 503.
         timeout: how long a visitor's connection may be silent within a request; None is for ever.
         proxy_timeout: how long a server may take to begin its response; None is for ever.
         keep_alive: how long a visitor's connection is kept between requests.
@@ -40,6 +41,7 @@ class ProxySettings:
     forwarding: Forwarding = field(default_factory=Forwarding)
     error_target: Target | None = None
     pages: Mapping[int, bytes] = field(default_factory=dict)
+    crowded: bytes = b""
     timeout: float | None = None
     proxy_timeout: float | None = None
     keep_alive: float = 75.0

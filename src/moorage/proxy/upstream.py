@@ -112,7 +112,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the visitor."""
-        self._budget.kinds["upstream"] -= 1
+        self._budget.closed(pages=self._backend.pages)
         self._backend.forget(self)
         reply, head = self._reply, self._head
         if reply is None:

@@ -12,9 +12,9 @@ from moorage.plan.admission import shows_a_page
 from moorage.plan.file_answers import READS
 from moorage.plan.proxying import RequestWriter
 from moorage.plan.routes import host_name, request_segments
-from moorage.proxy.answers import HTTPS_PORT, answer, health_answer, redirection
+from moorage.proxy.answers import HTTPS_PORT, answer, health_answer, html, redirection
 from moorage.proxy.backend import Backend
-from moorage.proxy.core import ProxyCore
+from moorage.proxy.core import ADMITTED, FOR_ALL, UNUSED, ProxyCore
 from moorage.proxy.exchange import Exchange
 from moorage.proxy.file_exchange import FileExchange
 from moorage.proxy.gate import CONNECTING, PIPELINED, UPSTREAM_FULL, ReadGate
@@ -42,7 +42,7 @@ class Visitor(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_core", "_draining", "_exchange", "_full", "_gate", "_last", "_reader", "_reading",
-        "_redirect_to", "_tls", "_unread", "_writer", "deadline", "transport",
+        "_redirect_to", "_tls", "_unread", "_used_for", "_writer", "deadline", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -62,11 +62,13 @@ class Visitor(asyncio.Protocol):
         self._draining = False  # it is closed as soon as it has read the last answer
         self._unread: Body | None = None  # what is read before the last answer is sent
         self._last = b""
+        self._used_for = UNUSED
 
     @property
-    def idle(self) -> bool:
-        """Whether it is between requests."""
-        return self._exchange is None and not self._buffer and not self._draining
+    def idle(self) -> int:
+        """0 within a request, else what it was used for last."""
+        between = self._exchange is None and not self._buffer and not self._draining
+        return self._used_for if between else 0
 
     # What the loop calls.
 
@@ -83,7 +85,7 @@ class Visitor(asyncio.Protocol):
         core.visitors.add(self)
         self.deadline = core.now + core.settings.head_timeout
         if not admitted and core.budget.may_refuse():
-            self._refuse(503)
+            self._refuse(503, html(core.settings.crowded) if core.settings.crowded else None)
         elif not admitted:
             self._draining = True
             core.counts["refused", 503] += 1
@@ -223,6 +225,8 @@ class Visitor(asyncio.Protocol):
                 self._redirect(request)
                 return
             backend = self._find(request)
+            admitted = backend is not None and backend.route.admission is not None
+            self._used_for = ADMITTED if admitted else FOR_ALL
             body = request_body(request)
             start = end + 4
             upto = start if body is None else body.take(data, start)
@@ -336,7 +340,7 @@ class Visitor(asyncio.Protocol):
         else:
             self.last_answer(message)
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, page: tuple[bytes, bytes] | None = None) -> None:
         """Refuse what is no request, or no body; nothing behind it can be trusted."""
         core, exchange = self._core, self._exchange
         core.counts["refused", status] += 1
@@ -345,4 +349,4 @@ class Visitor(asyncio.Protocol):
             if exchange.responding:
                 self.transport.abort()
                 return
-        self.last_answer(answer(status, core.settings.pages, keep=False))
+        self.last_answer(answer(status, core.settings.pages, keep=False, page=page))

@@ -152,6 +152,13 @@ class FrontPages:
         head = '\n<meta http-equiv="refresh" content="2">'
         return self._page("Your server does not answer", verdict, main, head=head, trouble=True)
 
+    def crowded(self) -> str:
+        """Return the page for a visitor that there are no descriptors for now; it asks again by itself."""
+        verdict = "More visitors came at once than can be answered. This page looks again by itself."
+        main = '<div class="panel"><p><a href="/">To the front page</a></p></div>'
+        head = '\n<meta http-equiv="refresh" content="5">'
+        return self._page("There is a crowd here", verdict, main, head=head, trouble=True)
+
     def yours(self, token: str, path: str, server: str, left: TimeLeft) -> str:
         """Return the page about a visitor's own server that runs.
 

@@ -22,6 +22,7 @@ from moorage.proxy.server import open_proxy
 from moorage.proxy.settings import ProxySettings
 from moorage.tasks import every
 from moorage.temp.admin import AdminApi
+from moorage.temp.descriptors import check_descriptors, tell_what_fits
 from moorage.temp.front import Front
 from moorage.temp.identity import Identity, read_key
 from moorage.temp.offering import Offering
@@ -64,7 +65,10 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         identity = Identity(read_key(settings.state / "key"))
         pages = FrontPages(settings.title)
         silent = dict.fromkeys((502, 503, 504), pages.silent().encode())
-        proxy = await stack.enter_async_context(open_proxy(ProxySettings(pages=silent)))
+        proxy = await stack.enter_async_context(
+            open_proxy(ProxySettings(pages=silent, crowded=pages.crowded().encode()))
+        )
+        check_descriptors(proxy)
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
         for offer in offers.values():
             templates.prepare(*kind_of(offer.settings))
@@ -78,8 +82,9 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         await stack.enter_async_context(_site(front.application(), path))
         admin = AdminApi(service, proxy, counts)
         await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
-        proxy.add_route("/", f"unix:{path}")
+        proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()
+        tell_what_fits(proxy, service.visitors)
         stack.enter_context(every(TURN, lambda: service.handle(Tick())))
         stack.enter_context(every(LOOK, service.watch.check_spares))
         if settings.idle:

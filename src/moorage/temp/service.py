@@ -17,6 +17,8 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import OutputError, sentence
 from moorage.plan.admission import Admission
+from moorage.plan.clock import Tick
+from moorage.plan.descriptors import EACH
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import (
     Admit,
@@ -36,6 +38,7 @@ from moorage.plan.visits import (
     ServerEnding,
     ServerId,
     ServerReady,
+    ServersFit,
     ServerStarting,
     ServerWanted,
     ShutOut,
@@ -49,6 +52,7 @@ from moorage.plan.visits import (
 from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
 from moorage.tasks import Work, in_thread
+from moorage.temp.descriptors import counted
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import WITHHELD, Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
@@ -180,7 +184,7 @@ class Service:
             if server not in self._running:
                 await process.end()
         self._starts = True
-        self._look()
+        self._count()
         with suppress(TimeoutError):
             async with asyncio.timeout(ADOPTING):
                 while any(isinstance(self.standing(each), ServerStarting) for each in adopted):
@@ -202,6 +206,11 @@ class Service:
             self.handle(adopted)
             self.handle(ServerEnded(server, *found.ended[server]))
         return process is not None
+
+    def _count(self) -> None:
+        """Count descriptors: as many servers may run from now on as fit."""
+        count = counted(self._proxy, self._running, self._serving)
+        self.handle(ServersFit(count.servers))
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""
@@ -240,6 +249,8 @@ class Service:
 
     def handle(self, event: Event) -> None:
         """Take in what happened, and have done what follows."""
+        if isinstance(event, Tick):
+            self._count()
         for command in self.visitors.handle(event, time.monotonic()):
             self._carry_out(command)
         self._look()
@@ -249,10 +260,11 @@ class Service:
     def _carry_out(self, command: Command) -> None:
         match command:
             case StartServer(server, visitor, offer):
-                running, capacity = self.visitors.running, self.visitors.limits.capacity
+                running, most = self.visitors.running, self.visitors.limits.most
+                self._proxy.core.budget.promised += EACH
                 self._counts.started["spare" if visitor is None else "visitor"] += 1
                 kind = ("" if visitor is not None else " as a spare") + (f", of {offer}" if offer else "")
-                log.info("Server %s starts%s (%d of %d)", server, kind, running, capacity)
+                log.info("Server %s starts%s (%d of %d)", server, kind, running, most)
                 settings = self._offers[offer].settings
                 answers = partial(self._answers, server)
                 owner = Owner(visitor, "" if visitor is None else self.visitors.address(visitor))

@@ -1,0 +1,58 @@
+"""How many temporary servers the descriptors of a process can carry. No I/O, no clock.
+
+What a visitor has open at most was counted in Chromium, by kind, through the proxy:
+
+==========================================  ========  ===========  ==========  =====
+JupyterLab with two notebooks, a terminal   visitor   server       of these    link
+==========================================  ========  ===========  ==========  =====
+while a page loads                          10        9            4 x 2       1
+at rest                                     10 (6 *)  6 (2 *)      4 x 2       1
+Notebook 7: the tree and two notebooks      10        10           4 x 2       1
+==========================================  ========  ===========  ==========  =====
+
+"Of these" are websockets, two sockets each; those with an asterisk are unused, and closed where descriptors
+are short. The link leads to the server's keeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+EACH = 20
+"""Descriptors that a server with its visitor may need; while it starts it has less than half of them."""
+PAGES = 48
+"""Descriptors that servers leave for the pages of the service: sixteen requests at once have three each."""
+PAGES_PART = 32
+"""... or so small a part of the limit, where that is more."""
+
+
+class DescriptorCount(Struct, frozen=True):
+    """What is open at one time.
+
+    Attributes:
+        limit: how many the process may have open.
+        reserve: how many of them no visitor gets.
+        open: how many there are.
+        unused: connections among them that are closed where descriptors are short.
+        held: how many of the used ones each server has that has not ended.
+    """
+
+    limit: int
+    reserve: int
+    open: int
+    unused: int = 0
+    held: Sequence[int] = ()
+
+    @property
+    def promised(self) -> int:
+        """How many the servers may still need beside what is used."""
+        return sum(max(0, EACH - held) for held in self.held)
+
+    @property
+    def servers(self) -> int:
+        """How many servers fit, those that there are among them; fewer than these where they use more."""
+        pages = max(PAGES, self.limit // PAGES_PART)
+        left = self.limit - self.reserve - pages - (self.open - self.unused) - self.promised
+        return max(0, len(self.held) + left // EACH)

@@ -1,0 +1,62 @@
+"""What the service has open, counted for the plan, which says how many servers fit."""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Container, Iterable
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from moorage.errors import UsageError
+from moorage.plan.descriptors import DescriptorCount
+from moorage.plan.visitors import Visitors
+from moorage.plan.visits import ServerId
+from moorage.proxy.limits import open_descriptors
+from moorage.proxy.server import Proxy
+from moorage.temp.server import base_path
+
+log = logging.getLogger("moorage.temp")
+
+LINKS = 1
+"""Descriptors that a server has without its visitor: the link to its keeper."""
+
+
+def counted(
+    proxy: Proxy, servers: Iterable[ServerId] = (), answering: Container[ServerId] = ()
+) -> DescriptorCount:
+    """Count what is open, and have the proxy leave to servers what they may still need.
+
+    Args:
+        proxy: in front of them.
+        servers: that have not ended.
+        answering: those of them that do.
+    """
+    budget, opened = proxy.core.budget, open_descriptors()
+    held = [LINKS + proxy.used_on(base_path(each)) if each in answering else 0 for each in servers]
+    count = DescriptorCount(budget.limit, budget.reserve, opened, proxy.unused(), held)
+    budget.recount(opened)
+    budget.promised = max(0, count.promised - count.unused)
+    return count
+
+
+def check_descriptors(proxy: Proxy) -> None:
+    """Refuse to begin where not one server fits.
+
+    Raises:
+        UsageError: so few descriptors there are.
+    """
+    count = counted(proxy)
+    if not count.servers:
+        raise UsageError(f"{count.limit} descriptors are too few for a server", do="Raise `ulimit -Hn`")
+
+
+def tell_what_fits(proxy: Proxy, visitors: Visitors) -> None:
+    """Say how many servers fit, where these are fewer than there may be."""
+    limits = visitors.limits
+    if limits.most < limits.capacity:
+        log.warning(
+            "Descriptors (%d) are enough for %d of the %d servers of --capacity: raise `ulimit -Hn`",
+            proxy.core.budget.limit, limits.most, limits.capacity,
+        )  # fmt: skip
