@@ -48,6 +48,15 @@ def test_they_end_with_the_proxy(tmp_path: Path, number: int) -> None:
         assert "Traceback" not in proxy.said()
 
 
+def test_one_that_is_stopped_ends_with_the_proxy(tmp_path: Path) -> None:
+    with running(tmp_path, "--acceptors", "2", code=-9) as proxy:
+        pids = children(proxy)
+        os.kill(pids[0], signal.SIGSTOP)
+        proxy.process.kill()
+        proxy.process.wait(DEADLINE)
+        assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), DEADLINE)
+
+
 def test_a_unix_socket_is_shared(tmp_path: Path) -> None:
     words = ["--socket", tmp_path / "front", "--api-ip", "127.0.0.1", "--api-port", "0", "--acceptors", "2"]
     with running(tmp_path, *words, listeners=False) as proxy:
