@@ -43,10 +43,11 @@ NEEDS_POSIX = frozenset(
         *(f"keeper.process.{name}" for name in ("begin", "charge", "door", "links", "main", "output")),
         *(f"keeper.process.{name}" for name in ("record", "server", "tree")),
         *(f"temp.{name}" for name in ("admin", "archive", "descriptors", "front", "handing_out")),
-        *(f"temp.{name}" for name in ("offering", "overlay")),
+        *(f"temp.{name}" for name in ("admin_client", "offering", "overlay")),
         *(f"temp.{name}" for name in ("processes", "remaining")),
         *(f"temp.{name}" for name in ("running", "server", "service", "watching")),
-        *("temp.template.choice", "temp.template.process", "cli.temp_run"),
+        *(f"cli.temp_{name}" for name in ("admin", "run", "top")),
+        *("temp.template.choice", "temp.template.process"),
     }
 )
 

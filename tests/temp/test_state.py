@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import OutputError, UsageError
-from moorage.temp.state import opened
+from moorage.temp.state import opened, state_path
 
 
 @pytest.fixture
@@ -38,3 +38,12 @@ def test_what_cannot_be_used_is_said(path: Path) -> None:
         raise AssertionError
     with pytest.raises(UsageError, match="longer than 107 bytes"), opened(path / ("x" * 100)):
         raise AssertionError
+
+
+def test_the_directory_is_given_or_by_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert state_path("x", 1) == tmp_path / "x"
+    assert state_path("/x", 1) == Path("/x")
+    assert state_path("~/x", 1) == Path("/home/ann/x")
+    assert state_path(None, 8000).parts[-2:] == ("temp", "8000")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
-import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from moorage.cli.complaints import OK
+from moorage.cli.ending import told_to_end
 from moorage.cli.proxy_settings import api_tls, keep_garbage_rare, log_to_stderr, settings_of, visitors_tls
 from moorage.errors import OutputError, UsageError
 from moorage.proxy.answers import HTTPS_PORT
@@ -196,24 +195,6 @@ def _pid_file(path: str | None) -> Iterator[None]:
         yield
     finally:
         Path(path).unlink(missing_ok=True)
-
-
-async def told_to_end(ready: Callable[[], None] = lambda: None) -> None:
-    """Return when SIGTERM or SIGINT says so. Cancelling is safe.
-
-    Args:
-        ready: called when a signal would be noticed.
-    """
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        loop.add_signal_handler(each, ended.set)
-    try:
-        ready()
-        await ended.wait()
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 def _announce(listeners: _Listeners, target: str | None, *, open_api: bool) -> None:

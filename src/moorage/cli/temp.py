@@ -12,6 +12,7 @@ from moorage.errors import MissingExtra, UsageError
 _EPILOGUE = """\
 The page at http://HOST:PORT/ has a button; a visitor that presses it gets a server, and only that
 visitor's browser can open it. Links lead to a notebook: /spawn/lab/tree/demo.ipynb.
+An ACTION asks or steers a service that runs, the one with the same --port or --state.
 Tables [temp.offers.NAME] in moorage.toml give visitors a choice; SIGHUP reads them again.
 What reaches the port can run programs as you: the servers are those of one user of this machine.
 """
@@ -50,6 +51,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     add("--start-timeout", type=float, metavar="S", help="how long a server may take to answer; default: 120")
     _add_limits(parser)
     parser.set_defaults(run=run)
+    _add_actions(parser)
 
 
 def _add_limits(parser: Parser) -> None:
@@ -73,6 +75,44 @@ def _add_limits(parser: Parser) -> None:
         metavar="S",
         help="how long a visitor may have one; default: for ever",
     )
+
+
+def _add_actions(parser: Parser) -> None:
+    """Add what is done to a service that runs."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    status = _action(actions, "status", "how a running one stands: visitors, servers, memory")
+    status.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    end = _action(actions, "end", "end servers of a running one")
+    end.add_argument("ids", nargs="+", metavar="ID", help="as status shows it, or its beginning")
+    drain = _action(actions, "drain", "let no new visitors in; those with a server keep it")
+    drain.add_argument("--undo", action="store_true", help="let them in again")
+    resize = _action(actions, "resize", "change how many servers there may be, while it runs")
+    resize.add_argument("--capacity", dest="new_capacity", type=int, metavar="N", help="spares among them")
+    resize.add_argument("--spares", dest="new_spares", type=int, metavar="N", help="of each offer")
+    top = _action(actions, "top", "show live how a running one stands")
+    top.add_argument("--interval", type=float, default=2.0, metavar="S", help="default: 2")
+    top.add_argument("--count", type=int, default=0, metavar="N", help="end after so many; default: never")
+
+
+def _action(actions: argparse._SubParsersAction[Parser], name: str, about: str) -> Parser:
+    description = f"{about[0].upper()}{about[1:]}."
+    parser = actions.add_parser(name, help=about, description=description, allow_abbrev=False)
+    # What is given before the action counts, too: a default here would take its place.
+    add, none = parser.add_argument, argparse.SUPPRESS
+    add("--state", default=none, metavar="DIR", help="that the service runs with")
+    add("--port", type=int, default=none, metavar="N", help="of the service; default: 8000")
+    parser.set_defaults(run=act)
+    return parser
+
+
+def act(options: argparse.Namespace) -> int:
+    """Carry out an action of ``moorage temp``."""
+    if sys.platform == "win32":
+        raise UsageError("moorage temp does not run on Windows", do="Use Linux, a container or WSL")
+    else:  # noqa: RET506 - without it mypy looks for what is not there on Windows
+        from moorage.cli.temp_admin import ACTIONS
+
+        return ACTIONS[options.action](options)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -17,10 +17,8 @@ from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
-import platformdirs
-
 from moorage.cli.complaints import OK
-from moorage.cli.proxy_run import told_to_end
+from moorage.cli.ending import told_to_end
 from moorage.directory import working_directory
 from moorage.errors import UsageError
 from moorage.proxy.listening import bind
@@ -34,6 +32,7 @@ from moorage.temp.repository import is_repository
 from moorage.temp.running import read_again, run_service
 from moorage.temp.service import Service
 from moorage.temp.settings import CAPACITY, TempSettings
+from moorage.temp.state import state_path
 
 log = logging.getLogger("moorage.temp")
 
@@ -94,7 +93,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         raise UsageError("--branch goes with a repository as --content")
     content = None if options.content is None or repository else _folder(options.content)
     return TempSettings(
-        state=_state(options.state, options.port),
+        state=state_path(options.state, options.port),
         command=command or _command(options),
         content=content,
         repository=options.content if repository else "",
@@ -225,12 +224,6 @@ def _folder(text: str) -> Path:
         why = "It is no folder" if path.exists() else "There is no such folder"
         raise UsageError(f"--content {text} cannot be copied", why=why)
     return path
-
-
-def _state(text: str | None, port: int) -> Path:
-    if text is not None:
-        return working_directory() / Path(text).expanduser()
-    return platformdirs.user_state_path("moorage") / "temp" / str(port)
 
 
 def _variable(text: str) -> tuple[str, str]:

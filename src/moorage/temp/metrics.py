@@ -30,7 +30,7 @@ def render(stats: Stats) -> str:
         family("moorage_temp_started_total", "counter", "Servers that were started, or adopted", started),
         single("moorage_temp_handed_out_total", "counter", "Spares given to a visitor", counts.handed_out),
         single("moorage_temp_failed_total", "counter", "Servers that never answered", counts.failed),
-        single("moorage_temp_ended_total", "counter", "Servers that answered once and ended", counts.ended),
+        single("moorage_temp_ended_total", "counter", "Servers that ended otherwise", counts.ended),
         single("moorage_temp_capacity", "gauge", "How many servers there may be at once", stats.capacity),
         single("moorage_temp_spares_wanted", "gauge", "How many spares are kept ready", spares.wanted),
         single("moorage_temp_waiting", "gauge", "Visitors in the queue", stats.queue),

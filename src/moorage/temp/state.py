@@ -9,12 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
+from moorage.directory import working_directory
 from moorage.errors import OutputError, UsageError
 from moorage.temp.identity import NO_LINKS
 
 _SOCKET = "servers/0123456789abcdef/s"
 LONGEST_SOCKET = 107
 """Bytes of the path of a Unix socket (sun_path, unix(7))."""
+
+
+def state_path(given: str | None, port: int) -> Path:
+    """Return the state directory of a service; it may not be there.
+
+    Args:
+        given: with ``--state``; None for the default.
+        port: of the service, by which the default is.
+    """
+    if given is not None:
+        return working_directory() / Path(given).expanduser()
+    return platformdirs.user_state_path("moorage") / "temp" / str(port)
 
 
 @contextmanager

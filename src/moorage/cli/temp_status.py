@@ -1,0 +1,94 @@
+"""How a running ``moorage temp`` is shown: some sentences, and a table of its servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moorage.cli.table import BOLD, DIM, GREEN, YELLOW, Column, Screen, lines
+from moorage.notebooks.show.figures import clock, counted, duration, size
+from moorage.wire.temp_admin import ServerInfo, Stats
+
+DRAINED = "No new visitors are let in. They are again after: moorage temp drain --undo"
+
+
+def shown(stats: Stats, servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
+    """Return the lines that say how things stand.
+
+    Args:
+        stats: of the service.
+        servers: that have not ended.
+        screen: where the lines go; none is wider.
+    """
+    result = [
+        screen.styled(line, BOLD if not number else "")
+        for number, text in enumerate(_sentences(stats))
+        for line in screen.wrapped(text).splitlines()
+    ]
+    if stats.draining:
+        result += [screen.styled(line, YELLOW) for line in screen.wrapped(DRAINED).splitlines()]
+    return [*result, "", *_table(servers, screen)] if servers else result
+
+
+def one_line(stats: Stats) -> str:
+    """Return how things stand in one line, for a log."""
+    spares = stats.spares
+    parts = [
+        f"visitors {stats.visitors}",
+        f"queue {stats.queue}",
+        f"servers {stats.servers.running} of {stats.capacity}",
+        f"spares {spares.ready} of {spares.wanted}",
+        f"failed {stats.counts.failed}",
+        f"descriptors {stats.descriptors.open} of {stats.descriptors.limit}",
+    ]
+    if stats.memory is not None:
+        parts.append(f"memory {size(stats.memory)}")
+    return ", ".join(parts) + (", no new visitors are let in" if stats.draining else "")
+
+
+def _sentences(stats: Stats) -> list[str]:
+    counts, descriptors, servers, spares = stats.counts, stats.descriptors, stats.servers, stats.spares
+    have = "has" if stats.visitors == 1 else "have"
+    memory = "" if stats.memory is None else f", {size(stats.memory)} of memory"
+    starts = counted(counts.started + counts.spares_started, "start")
+    sockets = (
+        f"{descriptors.visitors} of visitors, {descriptors.servers} to servers, {descriptors.unused} unused, "
+        f"{counted(descriptors.websockets, 'websocket')}"
+    )
+    ready = f"{spares.ready} of {counted(spares.wanted, 'spare')} ready"
+    running = f"{servers.running} of {counted(stats.capacity, 'server')}"
+    ends = f"{counts.handed_out} handed out, {counts.ended} ended"
+    return [
+        f"{counted(stats.visitors, 'visitor')} {have} a server, {stats.queue} in the queue",
+        f"{running} ({servers.starting} starting, {servers.ending} ending), {ready}{memory}",
+        f"{descriptors.open} of {counted(descriptors.limit, 'descriptor')}: {sockets}",
+        f"In {duration(stats.uptime)}: {starts}, {counts.failed} failed, {counts.adopted} adopted, {ends}",
+    ]
+
+
+def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
+    offers = any(each.offer for each in servers)
+    addresses = any(each.address for each in servers)
+    columns = [Column("SERVER"), Column("STATE")]
+    columns += [Column("OFFER", 8)] if offers else []
+    columns += [Column("ADDRESS", 8)] if addresses else []
+    columns += [Column("AGE"), Column("UNUSED"), Column("ENDS IN"), Column("MEMORY")]
+    rows, styles = [], []
+    for each in servers:
+        about = [each.offer or "-"] if offers else []
+        about += [each.address or "-"] if addresses else []
+        times = [_time(each.age), _time(each.unused), _time(each.left)]
+        memory = "-" if each.memory is None else size(each.memory)
+        rows.append([each.id, _state(each), *about, *times, memory])
+        colour = DIM if each.spare or each.state == "ending" else GREEN if each.state == "ready" else YELLOW
+        styles.append(["", colour, *[""] * len(about), *[""] * 3, ""])
+    return lines(columns, rows, screen, styles)
+
+
+def _state(server: ServerInfo) -> str:
+    if not server.spare:
+        return server.state
+    return "spare" if server.state == "ready" else f"spare, {server.state}"
+
+
+def _time(seconds: float | None) -> str:
+    return "-" if seconds is None else clock(seconds)

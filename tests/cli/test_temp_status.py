@@ -1,0 +1,72 @@
+"""How a service is shown."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from moorage.cli.table import Screen, columns_of
+from moorage.cli.temp_status import DRAINED, one_line, shown
+from moorage.wire.temp_admin import ServerInfo
+from temp.test_metrics import STATS
+
+PIPE = Screen(None, colour=False)
+STATED = msgspec.structs.replace(STATS, uptime=7325.0, draining=False, memory=300 << 20)
+ANN = ServerInfo(
+    "a" * 16, "/user/a/", "ready", spare=False, offer="", age=65.0, unused=3.0, left=3700.0, memory=64 << 20
+)
+SPARE = ServerInfo("b" * 16, "/user/b/", "starting", spare=True, offer="")
+
+
+def test_how_things_stand() -> None:
+    assert shown(STATED, [ANN, SPARE], PIPE) == [
+        "2 visitors have a server, 3 in the queue",
+        "7 of 9 servers (2 starting, 2 ending), 1 of 2 spares ready, 300 MiB of memory",
+        "1 of 2 descriptors: 4 of visitors, 5 to servers, 6 unused, 7 websockets",
+        "In 2 h 02 min: 9 starts, 8 failed, 6 adopted, 7 handed out, 9 ended",
+        "",
+        "SERVER            STATE            AGE   UNUSED  ENDS IN  MEMORY",
+        "aaaaaaaaaaaaaaaa  ready            1:05  0:03    1:01:40  64 MiB",
+        "bbbbbbbbbbbbbbbb  spare, starting  -     -       -        -",
+    ]
+
+
+def test_what_is_not_there_is_not_shown() -> None:
+    found = shown(msgspec.structs.replace(STATED, memory=None, visitors=1), [], PIPE)
+    assert len(found) == 4
+    assert found[0] == "1 visitor has a server, 3 in the queue"
+    assert "memory" not in found[1]
+
+
+def test_offers_and_addresses_have_columns_where_there_are_any() -> None:
+    named = msgspec.structs.replace(ANN, offer="waves", address="10.0.0.1", state="ending")
+    head, first, second = shown(STATED, [named, SPARE], PIPE)[-3:]
+    assert head.split()[:4] == ["SERVER", "STATE", "OFFER", "ADDRESS"]
+    assert first.split()[1:4] == ["ending", "waves", "10.0.0.1"]
+    assert second.split()[3:5] == ["-", "-"]
+
+
+def test_that_no_new_visitors_are_let_in() -> None:
+    drained = msgspec.structs.replace(STATED, draining=True)
+    assert shown(drained, [], PIPE)[-1] == DRAINED
+    assert one_line(drained).endswith("memory 300 MiB, no new visitors are let in")
+
+
+@pytest.mark.parametrize("width", [64, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    offered = msgspec.structs.replace(ANN, offer="a very long name of an offer", address="2001:db8:1:2::/64")
+    stats = msgspec.structs.replace(STATED, draining=True)
+    screen = Screen(width, colour=False)
+    assert all(columns_of(line) <= max(width, 80) for line in shown(stats, [ANN, offered], screen))
+    assert "\x1b[33m" in "".join(shown(stats, [ANN], Screen(width, colour=True)))
+
+
+def test_foreign_text_moves_no_cursor() -> None:
+    evil = msgspec.structs.replace(ANN, offer="\x1b[2Jx")
+    assert "\x1b" not in "".join(shown(STATED, [evil], PIPE))
+
+
+def test_one_line_for_a_log() -> None:
+    assert one_line(msgspec.structs.replace(STATED, memory=None)) == (
+        "visitors 2, queue 3, servers 7 of 9, spares 1 of 2, failed 8, descriptors 1 of 2"
+    )
