@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 from collections.abc import Iterator
@@ -67,6 +68,9 @@ def test_a_service_is_looked_at_and_steered(command: Command) -> None:
         assert "1 visitor has a server, 0 in the queue" in asked("status")
         assert "Up to 4 servers, 1 spare kept ready" in asked("resize", "--capacity", 4, "--spares", 1)
         assert until(lambda: status()["stats"]["spares"]["ready"] == 1, 60.0)
+        said = asked("resize", "--capacity", 1 << 20)
+        assert re.search(r"Descriptors are enough for \d+ of the 1048576 servers that there may be", said)
+        assert "Descriptors" not in asked("resize", "--capacity", 4)
         assert "no more than the capacity, 4" in asked("resize", "--spares", 5, code=2)
         assert "needs --capacity N or --spares N" in asked("resize", code=2)
         assert "No new visitors are let in" in asked("drain")

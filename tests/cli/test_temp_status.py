@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from moorage.cli.table import Screen, columns_of
-from moorage.cli.temp_status import DRAINED, one_line, shown
+from moorage.cli.temp_status import DRAINED, not_enough, one_line, shown
 from moorage.wire.temp_admin import ServerInfo
 from temp.test_metrics import STATS
 
@@ -36,6 +36,15 @@ def test_what_is_not_there_is_not_shown() -> None:
     assert len(found) == 4
     assert found[0] == "1 visitor has a server, 3 in the queue"
     assert "memory" not in found[1]
+
+
+def test_that_not_all_servers_fit_the_descriptors() -> None:
+    few = msgspec.structs.replace(STATED, fit=1)
+    said = (
+        "Descriptors are enough for 1 of the 9 servers that there may be: raise `ulimit -Hn` of the service"
+    )
+    assert shown(few, [], PIPE)[-1] == not_enough(few) == said
+    assert not_enough(msgspec.structs.replace(STATED, fit=9)) == ""
 
 
 def test_offers_and_addresses_have_columns_where_there_are_any() -> None:

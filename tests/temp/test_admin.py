@@ -54,6 +54,7 @@ async def test_how_things_stand() -> None:
         assert stats["servers"] == {"running": 2, "starting": 0, "ready": 2, "ending": 0}
         assert (stats["visitors"], stats["queue"], stats["capacity"]) == (1, 0, 3)
         assert (stats["draining"], stats["spares"]["wanted"]) == (False, 1)
+        assert 3 < stats["fit"] < 1 << 30
         assert stats["counts"] == {
             "started": 0, "spares_started": 2, "adopted": 0, "handed_out": 1, "failed": 0, "ended": 0,
         }  # fmt: skip

@@ -18,7 +18,7 @@ assert sys.platform != "win32", "Python has no Unix sockets there"
 
 from moorage.cli.stdio import json_text
 from moorage.cli.table import Screen
-from moorage.cli.temp_status import DRAINED, shown
+from moorage.cli.temp_status import DRAINED, not_enough, shown
 from moorage.cli.temp_top import top
 from moorage.errors import UsageError
 from moorage.notebooks.show.figures import counted
@@ -86,6 +86,8 @@ def run_resize(options: argparse.Namespace) -> int:
     stats = _client(options).change(wanted)
     spares = f"{counted(stats.spares.wanted, 'spare')} kept ready"
     print(f"Up to {counted(stats.capacity, 'server')}, {spares}; {stats.servers.running} now")
+    if said := not_enough(stats):
+        print(said)
     return 0
 
 

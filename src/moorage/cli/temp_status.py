@@ -24,9 +24,19 @@ def shown(stats: Stats, servers: Sequence[ServerInfo], screen: Screen) -> list[s
         for number, text in enumerate(_sentences(stats))
         for line in screen.wrapped(text).splitlines()
     ]
+    if not_enough(stats):
+        result += [screen.styled(line, YELLOW) for line in screen.wrapped(not_enough(stats)).splitlines()]
     if stats.draining:
         result += [screen.styled(line, YELLOW) for line in screen.wrapped(DRAINED).splitlines()]
     return [*result, "", *_table(servers, screen)] if servers else result
+
+
+def not_enough(stats: Stats) -> str:
+    """Return what is said where not all servers fit that there may be; empty where they do."""
+    if stats.fit >= stats.capacity:
+        return ""
+    fit = f"{stats.fit} of the {counted(stats.capacity, 'server')} that there may be"
+    return f"Descriptors are enough for {fit}: raise `ulimit -Hn` of the service"
 
 
 def one_line(stats: Stats) -> str:

@@ -85,13 +85,14 @@ class AdminApi:
 
     async def _stats(self) -> Stats:
         memory = await self._measured()
-        census = self._service.visitors.census()
+        census, limits = self._service.visitors.census(), self._service.visitors.limits
         return Stats(
             moorage=__version__,
             pid=os.getpid(),
             uptime=time.monotonic() - self._began,
             draining=self._service.visitors.draining,
-            capacity=self._service.visitors.limits.capacity,
+            capacity=limits.capacity,
+            fit=limits.fit,
             visitors=visitors_of(census),
             queue=census.waiting,
             servers=servers_of(census),

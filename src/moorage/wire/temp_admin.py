@@ -82,6 +82,7 @@ class Stats(msgspec.Struct, frozen=True):
         uptime: seconds since the service began.
         draining: whether no new visitors are let in.
         capacity: how many servers there may be at once.
+        fit: for how many there are descriptors; what is more than the capacity is of no use.
         visitors: how many have a server that is ready.
         queue: how many wait until there is room.
         servers: by state.
@@ -96,6 +97,7 @@ class Stats(msgspec.Struct, frozen=True):
     uptime: float
     draining: bool
     capacity: int
+    fit: int
     visitors: int
     queue: int
     servers: Servers
