@@ -34,13 +34,13 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"rendezvous", "process", "discovery", "places", "keeper"}),
     frozenset({"kernel", "proxy"}),
     frozenset({"kernelside"}),
-    frozenset({"gateway", "notebooks", "temp"}),
+    frozenset({"gateway", "load", "notebooks", "temp"}),
     frozenset({"doctor", "jupyter", "metrics", "testing"}),
     frozenset({"cli", "__init__", "__main__", "blocking"}),
 )
 """Bottom to top; a room may import what is below it, and of its own storey what does not import it back."""
 
-STRANGERS = frozenset({"gateway", "notebooks", "temp"})
+STRANGERS = frozenset({"gateway", "load", "notebooks", "temp"})
 """Rooms of one storey that know nothing of each other."""
 
 PURE_ROOMS = frozenset({"wire", "plan"})
@@ -54,6 +54,9 @@ SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"})
 ORPHANS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.gather"})
 ALLOWED_CALLS: dict[str, str] = {
     "tasks.py: asyncio.create_task": "the one place, see its docstring",
+    "load/crowd.py: asyncio.sleep": "the time until a simulated visitor comes",
+    "load/notebook.py: asyncio.sleep": "a simulated visitor looks at results; back-off of its page",
+    "load/visitor.py: asyncio.sleep": "a page that leads on after some seconds; polls of a simulated page",
     "process/ipykernel_patches/forked.py: time.sleep": "the nap that a user configured ipykernel to take",
     "proxy/acceptors.py: asyncio.sleep": "back-off between acceptors that end as they start",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
@@ -64,6 +67,8 @@ ALLOWED_CALLS: dict[str, str] = {
 
 UNTESTED: dict[str, str] = {
     "json_types.py": "names of types",
+    "load/settings.py": "records without behaviour",
+    "load/steps.py": "records without behaviour",
     "notebooks/events.py": "records without behaviour",
     "notebooks/show/presenter.py": "a protocol, which its implementations' tests cover",
     "plan/clock.py": "records without behaviour",

@@ -12,7 +12,7 @@ from moorage.errors import MissingExtra, UsageError
 _EPILOGUE = """\
 The page at http://HOST:PORT/ has a button; a visitor that presses it gets a server, and only that
 visitor's browser can open it. Links lead to a notebook: /spawn/lab/tree/demo.ipynb.
-An ACTION asks or steers a service that runs, the one with the same --port or --state.
+An ACTION asks or steers a service that runs, the one with the same --port or --state; load takes its URL.
 Tables [temp.offers.NAME] in moorage.toml give visitors a choice; SIGHUP reads them again.
 What reaches the port can run programs as you: the servers are those of one user of this machine.
 """
@@ -79,6 +79,8 @@ def _add_limits(parser: Parser) -> None:
 
 def _add_actions(parser: Parser) -> None:
     """Add what is done to a service that runs."""
+    from moorage.cli import temp_load
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     status = _action(actions, "status", "how a running one stands: visitors, servers, memory")
     status.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -92,6 +94,7 @@ def _add_actions(parser: Parser) -> None:
     top = _action(actions, "top", "show live how a running one stands")
     top.add_argument("--interval", type=float, default=2.0, metavar="S", help="default: 2")
     top.add_argument("--count", type=int, default=0, metavar="N", help="end after so many; default: never")
+    temp_load.add_parser(actions)
 
 
 def _action(actions: argparse._SubParsersAction[Parser], name: str, about: str) -> Parser:

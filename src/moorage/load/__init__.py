@@ -1,0 +1,1 @@
+"""A crowd of visitors for ``moorage temp``, and what they measure."""

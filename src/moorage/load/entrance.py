@@ -1,0 +1,213 @@
+"""A visitor on its way from the front page into its server: answers in, requests out. No I/O, no clock.
+
+It does what a browser does with pages that need no script: presses the button, follows redirects, and asks
+again where a page leads on by itself (``Refresh``) or says when (``Retry-After``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
+
+from moorage.load.forms import Form, Html, read_html
+from moorage.load.steps import Step, Trouble
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SERVER = "/user/"
+_QUEUE = "/queue"
+_START = "/start"
+MOST_REDIRECTS = 20
+"""A browser follows no more in a row."""
+
+
+class Heard(Struct, frozen=True):
+    """An answer.
+
+    Attributes:
+        status: of HTTP.
+        location: where it leads; empty for nowhere.
+        text: of the page.
+        retry_after: the field of that name; empty where there is none.
+    """
+
+    status: int
+    location: str = ""
+    text: str = ""
+    retry_after: str = ""
+
+
+class AskPage(Struct, frozen=True):
+    """A request is to be made.
+
+    Attributes:
+        path: with its query.
+        form: what is sent; None for a GET.
+        after: seconds to wait before.
+        step: what the time is for.
+    """
+
+    path: str
+    form: Mapping[str, str] | None = None
+    after: float = 0.0
+    step: Step = Step.FRONT
+
+
+class Timed(Struct, frozen=True):
+    """A step has been done."""
+
+    step: Step
+    seconds: float
+
+
+class LetIn(Struct, frozen=True):
+    """The server's page is there.
+
+    Attributes:
+        path: of the page.
+        page: what stands in it.
+    """
+
+    path: str
+    page: Html
+
+
+class Refused(Struct, frozen=True):
+    """The service has said that there is no server for this visitor."""
+
+    trouble: Trouble
+
+
+class Stumbled(Struct, frozen=True):
+    """A visitor saw an error, and goes on as its browser does."""
+
+    step: Step
+    trouble: Trouble
+
+
+class Broken(Struct, frozen=True):
+    """A visitor saw an error, and nothing leads on from it."""
+
+    step: Step
+    trouble: Trouble
+
+
+Outcome = Timed | Stumbled | AskPage | LetIn | Refused | Broken
+
+
+class Entrance:
+    """The way of one visitor into its server.
+
+    Args:
+        path: of the page with the button.
+
+    Attributes:
+        pressed: what was sent when the button was pressed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._front = path
+        self._path = path
+        self._step = Step.FRONT
+        self._begun = 0.0
+        self._followed = 0
+        self.pressed: dict[str, str] = {}
+
+    @property
+    def step(self) -> Step:
+        """What is under way."""
+        return self._step
+
+    @property
+    def begun(self) -> float:
+        """When that began."""
+        return self._begun
+
+    @property
+    def queued(self) -> bool:
+        """Whether the visitor is in the queue."""
+        return self._step is Step.QUEUE
+
+    def start(self, now: float) -> AskPage:
+        """Return the first request."""
+        self._begun = now
+        return AskPage(self._front)
+
+    def handle(self, heard: Heard, now: float) -> list[Outcome]:
+        """Return what an answer means: the times that it ends, and one thing more, what is next."""
+        if heard.status in _REDIRECTS:
+            return self._led(heard, now)
+        self._followed = 0
+        return self._shown(heard, read_html(heard.text), now)
+
+    def _shown(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
+        match self._step:
+            case Step.FRONT:
+                return self._at_front(heard, page, now)
+            case Step.QUEUE if heard.status == 503:
+                return [self._again(heard, page)]
+            case Step.READY | Step.QUEUE if self._path.startswith(_SERVER):
+                return self._at_server(heard, page, now)
+            case Step.READY if heard.status == 200 and page.refresh is not None:
+                return [self._again(heard, page)]
+            case Step.BUTTON if heard.status == 429:
+                return [Refused(_trouble(heard, page))]
+            case _:
+                return [Broken(self._step, _trouble(heard, page))]
+
+    def _at_front(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
+        """Press the button, also that of a page which says that there is a queue."""
+        form = page.form(_START)
+        if heard.status not in {200, 503} or form is None:
+            return [Broken(Step.FRONT, _trouble(heard, page))]
+        return [*self._done(Step.BUTTON, now), self._press(form)]
+
+    def _press(self, form: Form) -> AskPage:
+        self.pressed = form.fields
+        self._path = urljoin(self._path, form.action)
+        return AskPage(self._path, form.fields, step=Step.BUTTON)
+
+    def _led(self, heard: Heard, now: float) -> list[Outcome]:
+        """Follow a redirect."""
+        target = urljoin(self._path, heard.location)
+        parts = urlsplit(target)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._followed += 1
+        if self._followed > MOST_REDIRECTS or not heard.location:
+            text = "It leads in a circle" if heard.location else "It leads nowhere"
+            return [Broken(self._step, Trouble(text, heard.status))]
+        back = self._step in {Step.READY, Step.QUEUE} and path == self._front
+        self._path = path
+        if back:  # the server could not be started; the page says why
+            return [AskPage(path, step=self._step)]
+        wanted = Step.QUEUE if path.startswith(_QUEUE) else Step.READY
+        if wanted is self._step or (self._step is Step.FRONT and not path.startswith(_SERVER)):
+            return [AskPage(path, step=self._step)]
+        return [*self._done(wanted, now), AskPage(path, step=wanted)]
+
+    def _again(self, heard: Heard, page: Html) -> AskPage:
+        """Ask where a page leads by itself, or for the same page again."""
+        seconds = float(heard.retry_after) if heard.retry_after.isdecimal() else 1.0
+        if page.refresh is not None:
+            seconds = page.refresh.seconds
+            self._path = urljoin(self._path, page.refresh.path)
+        return AskPage(self._path, after=seconds, step=self._step)
+
+    def _at_server(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
+        if heard.status == 200:
+            return [*self._done(Step.PAGE, now), LetIn(self._path, page)]
+        trouble = _trouble(heard, page)
+        if heard.status == 503 and page.refresh is not None:
+            return [Stumbled(self._step, trouble), self._again(heard, page)]
+        return [Broken(self._step, trouble)]
+
+    def _done(self, following: Step, now: float) -> list[Outcome]:
+        timed = Timed(self._step, now - self._begun)
+        self._step, self._begun = following, now
+        return [timed]
+
+
+def _trouble(heard: Heard, page: Html) -> Trouble:
+    """Return what an answer says, in its page's words where it has some."""
+    return Trouble(page.heading or heard.text.strip()[:200] or "There is no text", heard.status)
