@@ -1,8 +1,8 @@
 """How long visitors of ``moorage temp`` wait from the button to the redirect into their server, with spares.
 
 Visitors come in rounds, as many at once as there are spares, each round when all spares are ready again. The
-time runs from the request of the button until its answer leads to the server; the page that opens there is
-asked for, too. Each visitor ends its server after that. Needs JupyterLab.
+time runs from the request of the button until its answer leads to the server, and to the page that opens
+there. Each visitor is one of ``moorage temp load``, and ends its server after that. Needs JupyterLab.
 
     python -m bench.temp_spares [--spares N] [--rounds N] [--json FILE] [words of moorage temp ...]
 """
@@ -10,7 +10,7 @@ asked for, too. Each visitor ends its server after that. Needs JupyterLab.
 from __future__ import annotations
 
 import argparse
-import http.client
+import asyncio
 import json
 import re
 import signal
@@ -18,50 +18,27 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from bench.measure import HERE
+from moorage.load.crowd import Crowd, CrowdEnd
+from moorage.load.settings import LoadSettings
+from moorage.load.steps import Step
 
 
-class Visitor:
-    """A browser with cookies."""
-
-    def __init__(self, port: int) -> None:
-        self.port, self.cookies = port, {}
-
-    def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
-        try:
-            fields = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-            fields |= {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
-            connection.request(method, path, body, fields)
-            answer = connection.getresponse()
-            for field in answer.headers.get_all("Set-Cookie", []):
-                name, _, value = field.partition(";")[0].partition("=")
-                self.cookies[name] = value
-            return answer.status, answer.headers.get("Location", ""), answer.read().decode()
-        finally:
-            connection.close()
-
-    def press(self, page: str, action: str) -> tuple[int, str, str]:
-        token = re.search(r'name="token" value="(\w+)"', self.ask("GET", page)[2])[1]
-        return self.ask("POST", action, f"token={token}&to=")
-
-    def visit(self, times: dict[str, list[float]]) -> None:
-        token = re.search(r'name="token" value="(\w+)"', self.ask("GET", "/")[2])[1]
-        begun = time.perf_counter()
-        status, location, text = self.ask("POST", "/start", f"token={token}&to=")
-        led = time.perf_counter()
-        while not location.startswith("/user/"):
-            status, location, text = self.ask("GET", "/ready?to=")
-            led = time.perf_counter()
-            assert status == 303, text
-        assert self.ask("GET", location)[0] == 200
-        times["redirect"].append(led - begun)
-        times["page"].append(time.perf_counter() - begun)
-        self.press("/server", "/end")
+async def visit(port: int, visitors: int, times: dict[str, list[float]]) -> None:
+    """Have visitors come at once, each with a crowd of its own, so that it has figures of its own."""
+    wanted = LoadSettings(f"http://127.0.0.1:{port}/", visitors=1, notebooks=0, stay=0.001)
+    crowds = [Crowd(wanted, CrowdEnd()) for _ in range(visitors)]
+    async with asyncio.TaskGroup() as group:
+        for crowd in crowds:
+            group.create_task(crowd.come())
+    for crowd in crowds:
+        assert not crowd.measures.failures, crowd.measures.failures
+        redirect, ready = (crowd.measures.samples[step][0].seconds for step in (Step.BUTTON, Step.READY))
+        times["redirect"].append(redirect)
+        times["page"].append(redirect + ready)
 
 
 def measure(spares: int, rounds: int, words: list[str]) -> dict[str, list[float]]:
@@ -78,11 +55,7 @@ def measure(spares: int, rounds: int, words: list[str]) -> dict[str, list[float]
                     assert process.poll() is None, log.read_text()
                     time.sleep(0.1)
                 port = int(re.search(r"Open http://[^ ]*:(\d+)/", log.read_text())[1])
-                visits = [threading.Thread(target=Visitor(port).visit, args=(times,)) for _ in range(spares)]
-                for visit in visits:
-                    visit.start()
-                for visit in visits:
-                    visit.join()
+                asyncio.run(visit(port, spares, times))
             assert len(times["page"]) == rounds * spares
         finally:
             process.send_signal(signal.SIGINT)
