@@ -34,7 +34,7 @@ def test_equal_dots_are_one_and_each_error_has_one() -> None:
     chart = dots_chart("a <save>", [Sample(1, 0.02)] * 1000, failures, 0.02, 10)
     ET.fromstring(chart)
     assert chart.count("h0") == 2
-    assert "1000 times, 95 % within 20.0 ms, 1 errors" in chart
+    assert "1000 times, 95 % within 20.0 ms, 1 error" in chart
 
 
 def test_charts_of_nothing_are_whole() -> None:
@@ -48,6 +48,14 @@ def test_visitors_stand_above_each_other() -> None:
     ET.fromstring(chart)
     assert 'class="queued" d="M0.00 100L0.00 75.00L100.00 0.00V100Z"' in chart
     assert 'class="inside" d="M0.00 100L0.00 100.00L100.00 50.00V100Z"' in chart
+    assert [word for word in ("0", "1", "2", "3", "4") if f">{word}</span>" in chart] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
+    assert ">50</span>" in visitors_chart([Standing(0, 0, 0, 150)], 10)
     assert "At most 2 in their servers at once" in chart
 
 

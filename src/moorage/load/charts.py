@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
+from itertools import count
 
 from moorage.load.measures import Figures, Sample, SeenError, Standing
-from moorage.load.words import span
+from moorage.load.words import counted, span
 
 _FINE = 4
 """Dots stand on a grid of so many places in a hundredth, which bounds how many there can be."""
 _NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600, 7200, 14400, 43200)
 _TICKS = 5
+_MANY = 500
+"""More dots than that are drawn smaller."""
 _STRETCHED = 'viewBox="0 0 100 100" preserveAspectRatio="none"'
 
 
@@ -63,13 +66,14 @@ def dots_chart(
     places = {
         (_fine(100 * sample.at / seconds), _fine(100 - scale.place(sample.seconds))) for sample in samples
     }
-    shapes = _dots("dots", sorted(places))
+    shapes = _dots("dots many" if len(places) > _MANY else "dots", sorted(places))
     shapes += _dots("errors", sorted({(_fine(100 * each.at / seconds), 100.0) for each in failures}))
     if p95 is not None:
         at = 100 - scale.place(p95)
         shapes = f'<path class="p95" d="M0 {at:.2f}H100"/>{shapes}'
-    said = f"{len(samples)} times, 95 % within {span(p95)}, {len(failures)} errors"
-    small = f"p95 {span(p95)}" + (f", {len(failures)} errors" if failures else "")
+    errors = counted(len(failures), "error")
+    said = f"{counted(len(samples), 'time')}, 95 % within {span(p95)}, {errors}"
+    small = f"p95 {span(p95)}" + (f", {errors}" if failures else "")
     return _plot(title, small, said, shapes, scale.ticks, time_ticks(seconds))
 
 
@@ -85,7 +89,7 @@ def visitors_chart(standings: Sequence[Standing], seconds: float) -> str:
         _area(name, [(100 * each.at / seconds, 100 * top(each) / most) for each in standings])
         for name, top in layers
     )
-    step = max(1, math.ceil(most / 4))
+    step = next(each for each in _round_numbers() if most / each <= _TICKS)
     ticks = [(100 * number / most, str(number)) for number in range(0, most + 1, step)]
     said = f"At most {max((each.inside for each in standings), default=0)} in their servers at once"
     return _plot("", "", said, shapes, ticks, time_ticks(seconds), kind=" wide")
@@ -111,6 +115,12 @@ def spread(row: Figures, scale: LogScale) -> str:
         f'<path class="end" d="M{last:.2f} 25V75"/>'
     )
     return f'<svg class="spread" {_STRETCHED} aria-hidden="true">{shapes}</svg>'
+
+
+def _round_numbers() -> Iterator[int]:
+    """Yield 1, 2, 5, 10, 20, 50 and so on."""
+    for exponent in count():
+        yield from (digit * 10**exponent for digit in (1, 2, 5))
 
 
 def _fine(place: float) -> float:
