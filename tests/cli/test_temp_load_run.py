@@ -40,7 +40,7 @@ def test_visitors_come_wait_and_go(command: Command) -> None:
         said = json.loads((command.cwd / "out.json").read_text())
         assert said["visitors"] | {"came": 3, "let_in": 3, "queued": 1} == said["visitors"]
         steps = {each["step"]: each["count"] for each in said["steps"]}
-        assert steps == {"front": 3, "button": 3, "queue": 1, "ready": 3, "page": 3, "end": 3}
+        assert steps == {"front": 3, "button": 3, "queue": 1, "ready": 3, "end": 3}
         assert "3 were let in" in (command.cwd / "out.html").read_text()
         assert temp.said().count("you ended it") == 3
     assert state_left(command) == []

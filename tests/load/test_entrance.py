@@ -76,6 +76,10 @@ def test_the_queue() -> None:
 def test_a_refusal_is_no_error() -> None:
     heard = Heard(429, text="<h1>As many as there may be</h1>")
     assert pressed().handle(heard, 12) == [Refused(Trouble("As many as there may be", 429))]
+    entrance = Entrance("/")
+    entrance.start(0)
+    heard = Heard(503, text='<h1>Not now</h1><meta http-equiv="refresh" content="30">')
+    assert entrance.handle(heard, 1) == [Refused(Trouble("Not now", 503))]
 
 
 def test_a_server_that_cannot_be_started() -> None:

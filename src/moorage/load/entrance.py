@@ -159,6 +159,8 @@ class Entrance:
     def _at_front(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
         """Press the button, also that of a page which says that there is a queue."""
         form = page.form(_START)
+        if heard.status == 503 and form is None and page.refresh is not None:  # no new visitors for a while
+            return [Refused(_trouble(heard, page))]
         if heard.status not in {200, 503} or form is None:
             return [Broken(Step.FRONT, _trouble(heard, page))]
         return [*self._done(Step.BUTTON, now), self._press(form)]

@@ -131,10 +131,11 @@ class SimulatedVisitor:
 
     async def _use(self, landed: LetIn) -> None:
         site = Site(landed.path)
-        with suppress(StepFailed):
-            async with self._watch.step(Step.PAGE):
-                await self._browser.load(site.files(landed.page))
-                await self._browser.load(site.at_start() if self._settings.notebooks else ())
+        asked = site.at_start() if self._settings.notebooks else []
+        if files := site.files(landed.page) + asked:
+            with suppress(StepFailed):
+                async with self._watch.step(Step.PAGE):
+                    await self._browser.load(files)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._look(site, landed.path))
