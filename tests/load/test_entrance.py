@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.load.entrance import AskPage, Broken, Entrance, Heard, LetIn, Refused, Stumbled, Timed
+from moorage.load.entrance import AskPage, Broken, Entrance, Heard, LetIn, Stumbled, Timed, TurnedAway
 from moorage.load.steps import Step, Trouble
 
 FRONT = '<h1>Hello</h1><form action="/start"><input name="token" value="x"></form>'
@@ -75,11 +75,11 @@ def test_the_queue() -> None:
 
 def test_a_refusal_is_no_error() -> None:
     heard = Heard(429, text="<h1>As many as there may be</h1>")
-    assert pressed().handle(heard, 12) == [Refused(Trouble("As many as there may be", 429))]
+    assert pressed().handle(heard, 12) == [TurnedAway(Trouble("As many as there may be", 429))]
     entrance = Entrance("/")
     entrance.start(0)
     heard = Heard(503, text='<h1>Not now</h1><meta http-equiv="refresh" content="30">')
-    assert entrance.handle(heard, 1) == [Refused(Trouble("Not now", 503))]
+    assert entrance.handle(heard, 1) == [TurnedAway(Trouble("Not now", 503))]
 
 
 def test_a_server_that_cannot_be_started() -> None:

@@ -73,7 +73,7 @@ class LetIn(Struct, frozen=True):
     page: Html
 
 
-class Refused(Struct, frozen=True):
+class TurnedAway(Struct, frozen=True):
     """The service has said that there is no server for this visitor."""
 
     trouble: Trouble
@@ -93,7 +93,7 @@ class Broken(Struct, frozen=True):
     trouble: Trouble
 
 
-Outcome = Timed | Stumbled | AskPage | LetIn | Refused | Broken
+Outcome = Timed | Stumbled | AskPage | LetIn | TurnedAway | Broken
 
 
 class Entrance:
@@ -152,7 +152,7 @@ class Entrance:
             case Step.READY if heard.status == 200 and page.refresh is not None:
                 return [self._again(heard, page)]
             case Step.BUTTON if heard.status == 429:
-                return [Refused(_trouble(heard, page))]
+                return [TurnedAway(_trouble(heard, page))]
             case _:
                 return [Broken(self._step, _trouble(heard, page))]
 
@@ -160,7 +160,7 @@ class Entrance:
         """Press the button, also that of a page which says that there is a queue."""
         form = page.form(_START)
         if heard.status == 503 and form is None and page.refresh is not None:  # no new visitors for a while
-            return [Refused(_trouble(heard, page))]
+            return [TurnedAway(_trouble(heard, page))]
         if heard.status not in {200, 503} or form is None:
             return [Broken(Step.FRONT, _trouble(heard, page))]
         return [*self._done(Step.BUTTON, now), self._press(form)]

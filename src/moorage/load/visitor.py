@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from moorage.load.browser import Browser
 from moorage.load.document import Workbook
-from moorage.load.entrance import AskPage, Broken, Entrance, Heard, LetIn, Refused, Stumbled, Timed
+from moorage.load.entrance import AskPage, Broken, Entrance, Heard, LetIn, Stumbled, Timed, TurnedAway
 from moorage.load.forms import read_html
 from moorage.load.jupyterlab import OFTEN, Site
 from moorage.load.measures import Measures
@@ -119,7 +119,7 @@ class SimulatedVisitor:
                     self._watch.done(outcome.step, outcome.seconds)
                 case Stumbled() | Broken():
                     self._watch.failed(outcome.step, outcome.trouble)
-                case Refused():
+                case TurnedAway():
                     self._measures.refused[self._number] = outcome.trouble
                 case AskPage():
                     return outcome, None
