@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from moorage.errors import LaunchError
 from moorage.plan.backoff import pause
 from moorage.plan.routes import Segments
 from moorage.proxy.core import ProxyCore
+from moorage.proxy.listening import UNIX
 from moorage.proxy.metrics import report_of, summed
 from moorage.tasks import in_thread
 from moorage.wire.acceptor_messages import (
@@ -45,6 +47,8 @@ PATIENCE = 15.0
 """Seconds that an acceptor has for an order; one that takes longer hangs, and is replaced."""
 LOOK = 1.0
 """Seconds between two looks at what each has done."""
+FULL, RESTED = 1 / 16, 1 / 8
+"""An acceptor with less of its room left leaves visitors to those with more, until so much is left again."""
 START_PATIENCE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds between attempts to start one that ends before it has begun."""
@@ -63,9 +67,19 @@ class _Link:
         self.process = process
         self.report: AcceptorReport | None = None
         self.routed = False  # it has all routes; what changes from now on is waited for
+        self.rests = False  # it takes no visitors, for it is full
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last = 0
+
+    @property
+    def left(self) -> float:
+        """Which part of its room is left, as far as it has told."""
+        report = self.report
+        if report is None:
+            return 1.0
+        used = report.kinds.get("visitor", 0) + report.kinds.get("upstream", 0) - report.idle
+        return 1 - used / max(1, report.room)
 
     def give(self, made: Callable[[int], Order]) -> asyncio.Future[None]:
         """Give an order, and return what is done once it is carried out, or can be no more."""
@@ -146,7 +160,11 @@ class Acceptors:
 
     def _order(self, number: int, prefix: Segments) -> Order:
         backend = self._core.backends.table.get(prefix)
-        return DropRoute(number, prefix) if backend is None else SetRoute(number, prefix, backend.route.extra)
+        if backend is None:
+            return DropRoute(number, prefix)
+        admission = backend.route.admission
+        admits = None if admission is None else msgspec.to_builtins(admission)
+        return SetRoute(number, prefix, backend.route.extra, admits, backend.shared is not None)
 
     async def _all_do(self, made: Callable[[int], Order]) -> None:
         given = {link.give(made): link for link in self._links}
@@ -207,7 +225,20 @@ class Acceptors:
                 log.warning("Acceptor %d hangs: it is ended", link.process.pid)
                 link.process.kill()
                 return
+            self._have_it_rest(link)
             await asyncio.wait([hearing], timeout=LOOK)
+
+    def _have_it_rest(self, link: _Link) -> None:
+        """Have a full acceptor leave visitors to the others; where all are full, each says so to its own.
+
+        A Unix socket's file may go with the one that listened, so there all take visitors always.
+        """
+        others = any(each.routed and each.left > FULL for each in self._links if each is not link)
+        rests = others and link.left < (RESTED if link.rests else FULL)
+        if rests != link.rests and not any(map(_is_unix, self._listeners)):
+            link.rests = rests
+            log.info("Acceptor %d is full%s", link.process.pid, "" if rests else " no more")
+            link.give(lambda number: TakeVisitors(number, () if rests else self._listeners))
 
     def _heard(self, report: AcceptorReport) -> None:
         for prefix, activity, given in report.activity:
@@ -294,3 +325,8 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _is_unix(listener: Listener) -> bool:
+    with socket.socket(fileno=os.dup(listener.descriptor)) as bound:
+        return bound.family == UNIX

@@ -105,10 +105,15 @@ class Proxy:
         backend = self.core.backends.table.get(prefix_segments(path))
         return 0 if backend is None else 2 * len(backend.busy)
 
-    def close(self) -> None:
-        """Take no more visitors, and end all that are there."""
+    def stop_listening(self) -> None:
+        """Take no more visitors; those that are there stay."""
         for server in self._servers:
             server.close()
+        self._servers = []
+
+    def close(self) -> None:
+        """Take no more visitors, and end all that are there."""
+        self.stop_listening()
         self.core.close()
 
 

@@ -28,18 +28,28 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class TakeVisitors(msgspec.Struct, frozen=True, tag="take"):
-    """Take visitors from now on."""
+    """Take visitors from these listeners alone from now on; what is open stays."""
 
     number: int
     listeners: tuple[Listener, ...]
 
 
 class SetRoute(msgspec.Struct, frozen=True, tag="set"):
-    """Add a route or change it; ``extra`` has its target."""
+    """Add a route or change it.
+
+    Attributes:
+        number: of the order.
+        prefix: of the route.
+        extra: has its target.
+        admission: which requests may take it, as an object with what its class says; None for all.
+        shared: whether its server shares files with others.
+    """
 
     number: int
     prefix: tuple[bytes, ...]
     extra: JsonObject
+    admission: JsonObject | None = None
+    shared: bool = False
 
 
 class DropRoute(msgspec.Struct, frozen=True, tag="drop"):
