@@ -37,7 +37,7 @@ NEEDS_LINUX = frozenset(
 """Nothing imports these elsewhere: the warden, what templates run, namespaces, /proc."""
 NEEDS_POSIX = frozenset(
     {
-        *("cli.proxy_acceptor", "proxy.acceptor", "proxy.acceptors"),
+        *("cli.proxy_acceptor", "cli.temp_acceptor", "proxy.acceptor", "proxy.acceptors"),
         *("discovery.refresh", "process.warden.confine"),
         *(f"keeper.{name}" for name in ("found", "kept", "link", "start", "tidy")),
         *(f"keeper.process.{name}" for name in ("begin", "charge", "door", "links", "main", "output")),

@@ -122,10 +122,12 @@ def served(answer: Answer) -> bool:
     return not idle
 
 
-async def test_a_crowd_at_256_descriptors(command: Command) -> None:
-    with limited(command, 256, 256, "--command", TOY, "--capacity", CROWD, "--idle", "3") as temp:
+@pytest.mark.parametrize(("acceptors", "least", "most"), [(1, 5, 8), (2, 12, 20)])
+async def test_a_crowd_at_256_descriptors(command: Command, acceptors: int, least: int, most: int) -> None:
+    words = ["--command", TOY, "--capacity", CROWD, "--idle", "3", "--acceptors", acceptors]
+    with limited(command, 256, 256, *words) as temp:
         fit = fitting(temp)
-        assert 5 <= fit <= 8
+        assert least <= fit <= most
         crowd = Crowd(temp, fit)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(CROWD):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.plan.descriptors import EACH, PAGES, DescriptorCount
+from moorage.plan.descriptors import EACH, OWN, PAGES, DescriptorCount, served_elsewhere
 
 FREE = 1024 - 64 - 24 - PAGES
 
@@ -35,6 +35,14 @@ def test_a_server_that_has_more_takes_it_from_new_ones_alone() -> None:
 
 def test_unused_connections_count_as_free() -> None:
     assert DescriptorCount(1024, 64, 24 + 500, unused=500).servers == FREE // EACH
+
+
+def test_of_several_processes() -> None:
+    assert DescriptorCount(1024, 64, 24, held=[1] * 10, each=OWN).servers == 10 + (FREE - 50) // OWN
+    assert served_elsewhere(2000, 0, 0) == 1750 // 19
+    assert served_elsewhere(2000, 100, 50) == 50 + (1750 - 950) // 19
+    assert served_elsewhere(2000, 1800, 50) < 50
+    assert served_elsewhere(0, 0, 0) == 0
 
 
 @given(

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +66,14 @@ def command() -> list[str]:
 
 
 @asynccontextmanager
-async def running(count: int = 2) -> AsyncIterator[Rig]:
+async def running(count: int = 2, limited: Sequence[str] = ()) -> AsyncIterator[Rig]:
     bound = bind("127.0.0.1", 0)[0]
     with bound:
         async with open_proxy(ProxySettings()) as proxy:
             listeners = [Listener(bound.fileno())]
-            async with open_acceptors(proxy.core, command(), os.environ, listeners, count) as acceptors:
+            async with open_acceptors(
+                proxy.core, [*limited, *command()], os.environ, listeners, count
+            ) as acceptors:
                 yield Rig(proxy, acceptors, bound.getsockname()[1])
                 pids = acceptors.pids
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
@@ -152,6 +154,44 @@ async def test_one_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(module, "PATIENCE", PATIENCE)
         assert before[0] not in now
         assert await rig.status("/a") == 200
+
+
+async def test_a_full_one_leaves_visitors_to_the_others() -> None:
+    limited = ["sh", "-c", 'ulimit -n 96; exec "$0" "$@"']
+    async with origin(mirror) as server, running(limited=limited) as rig:
+        await rig.route("/", server.url)
+        room = rig.acceptors.told().room
+        lines: list[Visit] = []
+
+        async def opened() -> bool:
+            line = await rig.visit()
+            line.send(UPGRADE)
+            if (await line.head())[0] == 101:
+                lines.append(line)
+                return True
+            await line.close()
+            return False
+
+        async def took_all() -> bool:
+            """Open what fits, and one at a time where one is full and has not been told to rest."""
+            async with asyncio.timeout(PATIENCE):
+                while not await opened():
+                    await asyncio.sleep(0.1)
+            return len(lines) >= room * 7 // 8 // 2
+
+        while not await took_all():
+            pass
+        refused = 0
+        while refused < 30:  # both are full: each says so
+            refused += not await opened()
+        lines[0].send(b"still here")
+        assert await lines[0].take(10) == b"still here"
+        for line in lines:
+            await line.close()
+        async with asyncio.timeout(PATIENCE):
+            while not await opened():
+                await asyncio.sleep(0.1)
+        await lines[-1].close()
 
 
 async def test_one_that_cannot_begin_is_an_error() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from cli.test_temp_descriptors import fitting, limited
 from command import DEADLINE, Command, typed_in, until
-from real.test_temp import Visit, open_notebook
+from real.test_temp import Open, Visit, open_notebook
 
 pytestmark = [
     pytest.mark.real,
@@ -56,3 +56,18 @@ def test_visitors_with_two_kernels_each_work_on_while_others_wait(command: Comma
         temp.cookies = waiting
         assert until(lambda: temp.ask("GET", location)[1].startswith(("/start", "/user/")), DEADLINE)
         assert notebooks[-1].run("print('still')") == "still"
+
+
+def test_several_processes_lead_to_the_same_kernels(command: Command) -> None:
+    with limited(command, 128, 160, "--capacity", 60, "--acceptors", 2) as temp, ExitStack() as stack:
+        assert fitting(temp) > 3  # as many as fit where one process takes the visitors
+        notebooks = []
+        for _ in range(2):
+            temp.cookies = {}
+            visit = Visit(temp)
+            notebooks += [stack.enter_context(open_notebook(visit)) for _ in range(2)]
+            kernels = visit.ask("GET", "/api/kernels")
+            notebooks += [stack.enter_context(closing(Open(visit, each["id"]))) for each in kernels]
+            for each in notebooks[-2:]:
+                each.hear()
+        assert [each.run("print(6 * 7)") for each in notebooks] == ["42"] * len(notebooks)

@@ -22,7 +22,8 @@ from moorage.cli.ending import told_to_end
 from moorage.cli.proxy_settings import api_tls, keep_garbage_rare, log_to_stderr, settings_of, visitors_tls
 from moorage.errors import OutputError, UsageError
 from moorage.proxy.answers import HTTPS_PORT
-from moorage.proxy.api import MetricsPage, OtherProcesses, RoutesApi
+from moorage.proxy.api import MetricsPage, RoutesApi
+from moorage.proxy.backends import OtherProcesses
 from moorage.proxy.core import ProxyCore
 from moorage.proxy.listening import UNIX, bind, bind_unix, remove_socket_file
 from moorage.proxy.metrics import render, report_of

@@ -59,6 +59,7 @@ def _add_limits(parser: Parser) -> None:
     add = parser.add_argument
     add("--capacity", type=int, metavar="N", help="how many servers there may be at once; default: 20")
     add("--spares", type=int, default=0, metavar="N", help="how many of them wait for visitors; default: 0")
+    add("--acceptors", type=int, default=1, metavar="N", help="how many processes take visitors; default: 1")
     add("--per-address", type=int, default=0, metavar="N", help="of one address; default: any number")
     add("--trusted-proxy", action="append", default=[], metavar="NET", help="is believed X-Forwarded-For")
     add(

@@ -111,6 +111,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         max_age=options.max_age,
         fork=not options.no_fork,
         title=options.title or TempSettings.title,
+        acceptors=options.acceptors,
     )
 
 
@@ -122,6 +123,8 @@ def _capacity(options: argparse.Namespace) -> int:
     if not 0 <= options.spares <= capacity:
         why = f"It must be 0 or more, and no more than the capacity, {capacity}"
         raise UsageError(f"--spares {options.spares} cannot be", why=why)
+    if options.acceptors < 1:
+        raise UsageError(f"--acceptors {options.acceptors} cannot be", why="It must be 1 or more")
     if options.per_address < 0:
         raise UsageError(f"--per-address {options.per_address} cannot be", why="It must be 0 or more")
     return capacity

@@ -22,6 +22,8 @@ from msgspec import Struct
 
 EACH = 20
 """Descriptors that a server with its visitor may need; while it starts it has less than half of them."""
+OWN = 6
+"""... and how many of these are no connections of its visitor, while it starts; one is left then."""
 PAGES = 48
 """Descriptors that servers leave for the pages of the service: sixteen requests at once have three each."""
 PAGES_PART = 32
@@ -37,6 +39,7 @@ class DescriptorCount(Struct, frozen=True):
         open: how many there are.
         unused: connections among them that are closed where descriptors are short.
         held: how many of the used ones each server has that has not ended.
+        each: how many a server may need.
     """
 
     limit: int
@@ -44,15 +47,29 @@ class DescriptorCount(Struct, frozen=True):
     open: int
     unused: int = 0
     held: Sequence[int] = ()
+    each: int = EACH
 
     @property
     def promised(self) -> int:
         """How many the servers may still need beside what is used."""
-        return sum(max(0, EACH - held) for held in self.held)
+        return sum(max(0, self.each - held) for held in self.held)
 
     @property
     def servers(self) -> int:
         """How many servers fit, those that there are among them; fewer than these where they use more."""
         pages = max(PAGES, self.limit // PAGES_PART)
         left = self.limit - self.reserve - pages - (self.open - self.unused) - self.promised
-        return max(0, len(self.held) + left // EACH)
+        return max(0, len(self.held) + left // self.each)
+
+
+def served_elsewhere(room: int, used: int, servers: int) -> int:
+    """Return how many servers fit where other processes have the connections of visitors.
+
+    Args:
+        room: how many descriptors all of them have for that; an eighth is left, for one may fill up first.
+        used: how many of these are used.
+        servers: how many there are.
+    """
+    each = EACH - 1
+    left = room * 7 // 8 - max(used, servers * each)
+    return max(0, servers + left // each)

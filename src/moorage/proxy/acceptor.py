@@ -87,9 +87,9 @@ class _Acceptor:
                 self._proxy.stop_listening()
                 for each in listeners:
                     await self._listen(each)
-            case SetRoute(_, prefix, extra, admission, shared):
+            case SetRoute(_, prefix, extra, admission, shared, pages):
                 admits = None if admission is None else msgspec.convert(admission, Admission)
-                backends.add(prefix, extra, admits, self._shared if shared else None)
+                backends.add(prefix, extra, admits, self._shared if shared else None, pages=pages)
                 route = backends.table.get(prefix)
                 if route is not None:  # the proxy knows the time of this itself
                     self._told[prefix] = route.route.last_activity, route.route.last_input

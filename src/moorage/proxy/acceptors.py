@@ -154,9 +154,12 @@ class Acceptors:
         The activity of all routes is in the table then.
         """
         await self._all_do(Ask)
-        reports = [link.report for link in self._links if link.report is not None]
         own = msgspec.structs.replace(report_of(self._core), room=0)  # no visitor comes to this process
-        return summed([own, *self._ended, *reports])
+        return summed([own, *self._ended, self.told()])
+
+    def told(self) -> AcceptorReport:
+        """Return what those that are there have told last."""
+        return summed(link.report for link in self._links if link.report is not None)
 
     def _order(self, number: int, prefix: Segments) -> Order:
         backend = self._core.backends.table.get(prefix)
@@ -164,7 +167,8 @@ class Acceptors:
             return DropRoute(number, prefix)
         admission = backend.route.admission
         admits = None if admission is None else msgspec.to_builtins(admission)
-        return SetRoute(number, prefix, backend.route.extra, admits, backend.shared is not None)
+        shared = backend.shared is not None
+        return SetRoute(number, prefix, backend.route.extra, admits, shared, backend.pages)
 
     async def _all_do(self, made: Callable[[int], Order]) -> None:
         given = {link.give(made): link for link in self._links}
@@ -301,7 +305,7 @@ async def open_acceptors(
 
     Cancelling ends them.
     """
-    acceptors = Acceptors(core, argv, env, listeners, count)
+    acceptors = core.backends.others = Acceptors(core, argv, env, listeners, count)
     async with asyncio.TaskGroup() as tasks:
         ready = [asyncio.Event() for _ in range(count)]
         keeping = [tasks.create_task(acceptors.keep(each)) for each in ready]
@@ -310,6 +314,7 @@ async def open_acceptors(
                 await each.wait()
             yield acceptors
         finally:
+            core.backends.others = None
             for task in keeping:
                 task.cancel()
 

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -20,24 +19,14 @@ from moorage.errors import UsageError
 from moorage.json_types import JsonObject
 from moorage.plan.proxying import PrefixRoute
 from moorage.plan.routes import Segments, prefix_segments, shown_prefix
+from moorage.proxy.backends import OtherProcesses
 from moorage.proxy.core import ProxyCore
 from moorage.proxy.exposition import CONTENT_TYPE
-from moorage.wire.acceptor_messages import AcceptorReport
 from moorage.wire.http import RefusedHead
 
 _AUTHORIZATION = re.compile(r"(?i:token|bearer) +(\S+)")
 _ROUTES = "/api/routes"
 _METHODS = "GET, POST, DELETE"
-
-
-class OtherProcesses(Protocol):
-    """Processes that take visitors with the routes of this one."""
-
-    async def spread(self, prefix: Segments) -> None:
-        """Have them take over a route as it is now, and return when they have."""
-
-    async def report(self) -> AcceptorReport:
-        """Return what all have done and have open; the activity of routes is in the table then."""
 
 
 class RoutesApi:

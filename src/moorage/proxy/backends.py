@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Protocol
 
 from moorage.json_types import JsonObject
 from moorage.plan.admission import Admission
@@ -13,8 +14,22 @@ from moorage.plan.targets import parse_target
 from moorage.proxy.backend import Backend
 from moorage.proxy.shared_files import SharedFiles
 from moorage.proxy.upstream import Upstream
+from moorage.wire.acceptor_messages import AcceptorReport
 
 log = logging.getLogger(__name__)
+
+
+class OtherProcesses(Protocol):
+    """Processes that take visitors with the routes of this one."""
+
+    async def spread(self, prefix: Segments) -> None:
+        """Have them take over a route as it is now, and return when they have."""
+
+    async def report(self) -> AcceptorReport:
+        """Return what all have done and have open; the activity of routes is in the table then."""
+
+    def told(self) -> AcceptorReport:
+        """Return what those that take visitors have told last."""
 
 
 class Backends:
@@ -22,10 +37,14 @@ class Backends:
 
     Args:
         spares: how many unused connections to its server each of them keeps.
+
+    Attributes:
+        others: processes that take the visitors, and have to know each change; None where this one does.
     """
 
     def __init__(self, spares: int) -> None:
         self.table: RouteTable[Backend[Upstream]] = RouteTable()
+        self.others: OtherProcesses | None = None
         self._spares = spares
 
     def add(

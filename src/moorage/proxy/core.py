@@ -124,6 +124,8 @@ class ProxyCore:
             short.
         """
         pages = backend.pages
+        if pages and self.budget.kinds["page"] >= self.settings.pages_at_once:
+            return None
         if not self._fits(1 + pages, pages=pages):
             return None
         self.budget.opening(pages=pages)

@@ -11,14 +11,16 @@ from contextlib import asynccontextmanager
 from moorage.errors import UsageError
 from moorage.json_types import JsonObject
 from moorage.plan.admission import Admission
-from moorage.plan.routes import prefix_segments
+from moorage.plan.routes import Segments, prefix_segments
 from moorage.proxy.core import TICK, ProxyCore
 from moorage.proxy.limits import DescriptorBudget, open_descriptors, raise_limit
 from moorage.proxy.listening import BACKLOG, UNIX
+from moorage.proxy.metrics import report_of
 from moorage.proxy.settings import ProxySettings
 from moorage.proxy.shared_files import SharedFiles
 from moorage.proxy.visitor import Visitor
 from moorage.tasks import every
+from moorage.wire.acceptor_messages import AcceptorReport
 from moorage.wire.http import RefusedHead
 
 
@@ -32,6 +34,7 @@ class Proxy:
     def __init__(self, core: ProxyCore) -> None:
         self.core = core
         self._servers: list[asyncio.Server] = []
+        self._spreading: set[asyncio.Task[None]] = set()
 
     async def listen(
         self, bound: socket.socket, tls: ssl.SSLContext | None = None, redirect_to: int = 0
@@ -78,13 +81,35 @@ class Proxy:
         """
         data: JsonObject = {**(extra or {}), "target": target}
         try:
-            self.core.backends.add(prefix_segments(path), data, admission, shared, pages=pages)
+            prefix = prefix_segments(path)
+            self.core.backends.add(prefix, data, admission, shared, pages=pages)
         except RefusedHead as error:
             raise UsageError(f"{path!r} is no path of a route", why=error.what) from None
+        self._spread(prefix)
 
     def remove_route(self, path: str) -> bool:
         """Remove a route with everything that is open on it; tell whether there was one."""
-        return self.core.backends.remove(prefix_segments(path))
+        prefix = prefix_segments(path)
+        removed = self.core.backends.remove(prefix)
+        self._spread(prefix)
+        return removed
+
+    def _spread(self, prefix: Segments) -> None:
+        """Begin to have the processes that take visitors know a route as it is now."""
+        if self.core.backends.others is not None:
+            task = self.core.begin(self.core.backends.others.spread(prefix))
+            self._spreading.add(task)
+            task.add_done_callback(self._spreading.discard)
+
+    async def routed(self) -> None:
+        """Wait until all processes that take visitors know all routes as they are now."""
+        if self._spreading:
+            await asyncio.wait({*self._spreading})
+
+    async def report(self) -> AcceptorReport:
+        """Return what this proxy has done and has open, in all its processes."""
+        others = self.core.backends.others
+        return report_of(self.core) if others is None else await others.report()
 
     def last_input(self, path: str) -> float | None:
         """Return when a visitor last sent something on a route, in seconds since the epoch.

@@ -25,6 +25,7 @@ class ProxySettings:
         error_target: where error pages are fetched from.
         pages: error pages by status; the one of 0 is for every status that has none.
         crowded: error page for visitors for whom descriptors are short; empty for the one of 503.
+        pages_at_once: how many connections there may be to pages of the process that has the routes.
         timeout: how long a visitor's connection may be silent within a request; None is for ever.
         proxy_timeout: how long a server may take to begin its response; None is for ever.
         keep_alive: how long a visitor's connection is kept between requests.
@@ -42,6 +43,7 @@ class ProxySettings:
     error_target: Target | None = None
     pages: Mapping[int, bytes] = field(default_factory=dict)
     crowded: bytes = b""
+    pages_at_once: int = 1 << 20
     timeout: float | None = None
     proxy_timeout: float | None = None
     keep_alive: float = 75.0

@@ -24,7 +24,6 @@ from moorage.plan.census import CensusRow
 from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, ServerId, ServerReady
 from moorage.proxy.api import MetricsPage
 from moorage.proxy.metrics import render as render_proxy
-from moorage.proxy.metrics import report_of
 from moorage.proxy.server import Proxy
 from moorage.temp.memory import ServerMemory
 from moorage.temp.metrics import render
@@ -98,7 +97,7 @@ class AdminApi:
             servers=servers_of(census),
             spares=spares_of(census),
             counts=self._counts.now(),
-            descriptors=descriptors_of(report_of(self._proxy.core)),
+            descriptors=descriptors_of(await self._proxy.report()),
             memory=sum(memory.values()) if memory or not census.servers else None,
         )
 
@@ -131,7 +130,7 @@ class AdminApi:
         return msgspec.structs.replace(info, unused=max(0.0, now - watch.used(row.server, now)), left=left)
 
     async def _metrics(self) -> str:
-        report = report_of(self._proxy.core)
+        report = await self._proxy.report()
         return render_proxy(report, len(self._proxy.core.backends.table)) + render(await self._stats())
 
     # What is changed.

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import UsageError
-from moorage.plan.descriptors import DescriptorCount
+from moorage.plan.descriptors import EACH, OWN, DescriptorCount, served_elsewhere
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import ServerId
 from moorage.proxy.limits import open_descriptors
@@ -35,10 +35,21 @@ def counted(
     """
     budget, opened = proxy.core.budget, open_descriptors()
     held = [LINKS + proxy.used_on(base_path(each)) if each in answering else 0 for each in servers]
-    count = DescriptorCount(budget.limit, budget.reserve, opened, proxy.unused(), held)
+    each = EACH if proxy.core.backends.others is None else OWN
+    count = DescriptorCount(budget.limit, budget.reserve, opened, proxy.unused(), held, each)
     budget.recount(opened)
     budget.promised = max(0, count.promised - count.unused)
     return count
+
+
+def fitting(proxy: Proxy, servers: Collection[ServerId], answering: Container[ServerId]) -> int:
+    """Count what is open, as :func:`counted` does, and return how many servers fit."""
+    fit, others = counted(proxy, servers, answering).servers, proxy.core.backends.others
+    if others is None:
+        return fit
+    told = others.told()
+    used = told.kinds.get("visitor", 0) + told.kinds.get("upstream", 0) - told.idle
+    return min(fit, served_elsewhere(told.room, used, len(servers)))
 
 
 def check_descriptors(proxy: Proxy) -> None:
@@ -57,6 +68,7 @@ def tell_what_fits(proxy: Proxy, visitors: Visitors) -> None:
     limits = visitors.limits
     if limits.most < limits.capacity:
         log.warning(
-            "Descriptors (%d) are enough for %d of the %d servers of --capacity: raise `ulimit -Hn`",
+            "Descriptors (%d) are enough for %d of the %d servers of --capacity: "
+            "raise `ulimit -Hn` or use --acceptors",
             proxy.core.budget.limit, limits.most, limits.capacity,
         )  # fmt: skip

@@ -56,11 +56,18 @@ class Front:
         identity: signs cookies and forms.
         pages: what is shown.
         settings: of the service.
+        routed: waits until all processes that take visitors know where servers are.
     """
 
     def __init__(
-        self, service: Service, identity: Identity, pages: FrontPages, settings: TempSettings
+        self,
+        service: Service,
+        identity: Identity,
+        pages: FrontPages,
+        settings: TempSettings,
+        routed: Callable[[], Awaitable[None]],
     ) -> None:
+        self._routed = routed
         self._service = service
         self._pages = pages
         self._identity = identity
@@ -295,7 +302,9 @@ class Front:
         if foreign and request.method not in {"GET", "HEAD"}:
             page = self._pages.message("The form was not taken", "It belongs to a page of another site.")
             return _page(page, HTTPStatus.FORBIDDEN)
-        return await handler(request)
+        answer = await handler(request)
+        await self._routed()  # a page that leads to a server is not there before its route is
+        return answer
 
 
 async def _unnamed(_: web.Request, answer: web.StreamResponse) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -13,14 +14,17 @@ from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
+import msgspec
 from aiohttp import web
 
 from moorage.errors import MoorageError
 from moorage.plan.clock import Tick
+from moorage.plan.descriptors import PAGES
+from moorage.proxy.acceptors import open_acceptors
 from moorage.proxy.listening import bind_unix, remove_socket_file
-from moorage.proxy.server import open_proxy
-from moorage.proxy.settings import ProxySettings
+from moorage.proxy.server import Proxy, open_proxy
 from moorage.tasks import every
+from moorage.temp.acceptor_settings import AcceptorSettings
 from moorage.temp.admin import AdminApi
 from moorage.temp.descriptors import check_descriptors, tell_what_fits
 from moorage.temp.front import Front
@@ -33,6 +37,7 @@ from moorage.temp.service import Service
 from moorage.temp.state import opened
 from moorage.temp.statistics import ServiceCounts
 from moorage.temp.template.choice import open_templates
+from moorage.wire.acceptor_messages import Listener
 from moorage.wire.temp_admin import SOCKET
 
 log = logging.getLogger("moorage.temp")
@@ -64,10 +69,8 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         offers = await offering.read()
         identity = Identity(read_key(settings.state / "key"))
         pages = FrontPages(settings.title)
-        silent = dict.fromkeys((502, 503, 504), pages.silent().encode())
-        proxy = await stack.enter_async_context(
-            open_proxy(ProxySettings(pages=silent, crowded=pages.crowded().encode()))
-        )
+        told = AcceptorSettings(settings.title, {**os.environ, **settings.env}.get("JUPYTER_PATH", ""))
+        proxy = await stack.enter_async_context(open_proxy(told.proxy()))
         check_descriptors(proxy)
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
         for offer in offers.values():
@@ -77,21 +80,42 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         counts = ServiceCounts()
         service = Service(settings, offers, identity, proxy, processes, tasks, counts)
         stack.callback(service.close)
-        front = Front(service, identity, pages, settings)
+        front = Front(service, identity, pages, settings, proxy.routed)
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
         admin = AdminApi(service, proxy, counts)
         await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
         proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()
-        tell_what_fits(proxy, service.visitors)
         stack.enter_context(every(TURN, lambda: service.handle(Tick())))
         stack.enter_context(every(LOOK, service.watch.check_spares))
         if settings.idle:
             stack.enter_context(every(min(settings.idle / 4, LOOK), service.watch.end_idle))
-        for each in listeners:
-            await proxy.listen(each)
+        if settings.acceptors > 1:
+            await stack.enter_async_context(_acceptors(settings.acceptors, told, proxy, listeners))
+            service.handle(Tick())
+        else:
+            for each in listeners:
+                await proxy.listen(each)
+        tell_what_fits(proxy, service.visitors)
         yield service
+
+
+@asynccontextmanager
+async def _acceptors(
+    count: int, told: AcceptorSettings, proxy: Proxy, listeners: list[socket.socket]
+) -> AsyncIterator[None]:
+    """Have other processes take the visitors for as long as the block lasts."""
+    pages = max(PAGES // count, proxy.core.budget.limit // 8 // count)
+    words = msgspec.json.encode(msgspec.structs.replace(told, pages_at_once=pages)).decode()
+    argv = [sys.executable, "-P", "-m", "moorage.cli.temp_acceptor", words]
+    shared = [Listener(each.fileno()) for each in listeners]
+    try:
+        async with open_acceptors(proxy.core, argv, os.environ, shared, count):
+            yield
+    finally:
+        for each in listeners:
+            each.close()
 
 
 @asynccontextmanager

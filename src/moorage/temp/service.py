@@ -52,7 +52,7 @@ from moorage.plan.visits import (
 from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
 from moorage.tasks import Work, in_thread
-from moorage.temp.descriptors import counted
+from moorage.temp.descriptors import fitting
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import WITHHELD, Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
@@ -209,8 +209,7 @@ class Service:
 
     def _count(self) -> None:
         """Count descriptors: as many servers may run from now on as fit."""
-        count = counted(self._proxy, self._running, self._serving)
-        self.handle(ServersFit(count.servers))
+        self.handle(ServersFit(fitting(self._proxy, self._running, self._serving)))
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""

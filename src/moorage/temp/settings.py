@@ -40,6 +40,7 @@ class TempSettings:
         idle: how long a server may be without use until it is ended; 0 for ever.
         max_age: how long a visitor may have a server; 0 for ever.
         title: heading of the front page.
+        acceptors: how many processes take visitors; 1 is this one.
     """
 
     state: Path
@@ -63,3 +64,4 @@ class TempSettings:
     max_age: float = 0.0
     fork: bool = True
     title: str = "Temporary notebooks"
+    acceptors: int = 1

@@ -43,6 +43,7 @@ class SetRoute(msgspec.Struct, frozen=True, tag="set"):
         extra: has its target.
         admission: which requests may take it, as an object with what its class says; None for all.
         shared: whether its server shares files with others.
+        pages: whether the process that has the routes answers, with pages.
     """
 
     number: int
@@ -50,6 +51,7 @@ class SetRoute(msgspec.Struct, frozen=True, tag="set"):
     extra: JsonObject
     admission: JsonObject | None = None
     shared: bool = False
+    pages: bool = False
 
 
 class DropRoute(msgspec.Struct, frozen=True, tag="drop"):
