@@ -26,6 +26,7 @@ def test_times() -> None:
         (80, "4:00"),
         (100, "5:00"),
     ]
+    assert len(time_ticks(301)) == 6
     assert [word for _, word in time_ticks(8)] == ["0:00", "0:02", "0:04", "0:06", "0:08"]
 
 

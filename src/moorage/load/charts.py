@@ -50,7 +50,7 @@ def _decade(exponent: int) -> str:
 
 def time_ticks(seconds: float) -> list[tuple[float, str]]:
     """Return where times are on an axis of so many seconds, in hundredths, and what they are called."""
-    step = next((nice for nice in _NICE if seconds / nice <= _TICKS), _NICE[-1])
+    step = next((nice for nice in _NICE if seconds // nice <= _TICKS), _NICE[-1])
     return [(100 * at / seconds, _clock(at)) for at in range(0, int(seconds) + 1, step) if seconds > 0]
 
 
