@@ -65,7 +65,9 @@ class Running:
         self.port, self.api_port, self.metrics_port = 0, 0, 0
 
     def ready(self) -> Running:
-        assert until(lambda: "Proxy API at" in self.said() or self.process.poll() is not None, 60.0)
+        metrics = any("--metrics-" in str(word) for word in self.process.args)
+        last = "Metrics at" if metrics else "Proxy API at"  # the last line that is looked for below
+        assert until(lambda: last in self.said() or self.process.poll() is not None, 60.0)
         for name, pattern in (
             ("port", r"Proxying \w+://[^ ]*:(\d+)"),
             ("api_port", r"Proxy API at \w+://127[^ ]*:(\d+)/"),
