@@ -45,7 +45,7 @@ NEEDS_POSIX = frozenset(
         *(f"temp.{name}" for name in ("admin", "archive", "descriptors", "front", "handing_out")),
         *(f"temp.{name}" for name in ("admin_client", "offering", "overlay")),
         *(f"temp.{name}" for name in ("processes", "remaining")),
-        *(f"temp.{name}" for name in ("running", "server", "service", "watching")),
+        *(f"temp.{name}" for name in ("running", "server", "service", "spawning", "watching")),
         *(f"cli.temp_{name}" for name in ("admin", "run", "top")),
         *("temp.template.choice", "temp.template.process"),
     }

@@ -196,6 +196,7 @@ def settings(*words: str):
         (("--per-address", "-1"), "must be 0 or more"),
         (("--trusted-proxy", "10.0.0.0/40"), "10.0.0.0/40 cannot be"),
         (("--max-age", "-1"), "0 or more"),
+        (("--spawn-from", "*"), "It is the origin of a page"),
         (("--lease", "0"), "more than 0"),
         (("--idle", "-1"), "0 or more"),
         (("--branch", "main"), "goes with a repository"),

@@ -297,6 +297,9 @@ def test_a_browser_with_two_names_is_the_one_that_has_something() -> None:
     assert visitors.known(["a", "b", "c"]) == "b"
     assert visitors.known(["a", "c"]) == "a"
     assert visitors.known([]) is None
+    visitors = after(*GONE, ServerWanted("b", "2"))
+    assert visitors.known(["ann", "b"]) == "b"  # what it has counts before what it had
+    assert visitors.known(["a", "ann"]) == "ann"
 
 
 # -- steering --------------------------------------------------------------------------------------

@@ -43,6 +43,13 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     add("--command", metavar="LINE", help="another server, with {socket} or {port}, {base_path} and {token}")
     add("--with", action="append", default=[], metavar="PKG", help="add a package to this environment's")
     add("--requirements", metavar="FILE", help="... and those of a file, as pip takes them")
+    add(
+        "--spawn-from",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a site whose pages may start servers",
+    )
     add("--no-fork", action="store_true", help="start every server by itself, none from a template")
     add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable of all servers")
     add("--state", metavar="DIR", help="private folder for keys and visitors' files")

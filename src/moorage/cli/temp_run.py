@@ -32,6 +32,7 @@ from moorage.temp.repository import is_repository
 from moorage.temp.running import read_again, run_service
 from moorage.temp.service import Service
 from moorage.temp.settings import CAPACITY, TempSettings
+from moorage.temp.spawning import checked_origin
 from moorage.temp.state import state_path
 
 log = logging.getLogger("moorage.temp")
@@ -104,6 +105,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         per_address=options.per_address,
         trusted=tuple(map(trusted_network, options.trusted_proxy)),
         hosts=hosts_of(options.host, options.name),
+        spawn_from=frozenset(map(checked_origin, options.spawn_from)),
         env=dict(_variable(text) for text in options.env),
         start_timeout=timeout,
         lease=lease,

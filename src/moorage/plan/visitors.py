@@ -141,8 +141,9 @@ class Visitors:
         return room and self._is_within(offer, len(self._of(offer, self._line)))
 
     def known(self, names: Sequence[VisitorId]) -> VisitorId | None:
-        """Return under which of its names a visitor has something, or had; else the first of them, if any."""
-        return next((name for name in names if name in self._standing), names[0] if names else None)
+        """Return under which of its names a visitor has something, else had; else the first, if any."""
+        live = [each for each in names if isinstance(self._standing.get(each), OnTheWay | ServerReady)]
+        return next(iter([*live, *filter(self._standing.__contains__, names), *names]), None)
 
     def refuses(self, address: str) -> bool:
         """Tell whether an address has as many as it may."""

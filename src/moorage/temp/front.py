@@ -24,6 +24,8 @@ from moorage.temp.remaining import Remaining
 from moorage.temp.server import Serving, base_path
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
+from moorage.temp.spawning import PATH as SPAWN_PATH
+from moorage.temp.spawning import Spawning
 from moorage.temp.time_left import TimeLeft
 from moorage.temp.wish import Wish, form_wish, link_wish, wanted_path
 
@@ -45,7 +47,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_ROBOTS = "User-agent: *\nDisallow: /user/\nDisallow: /spawn/\nDisallow: /offer/\n"
+_ROBOTS = "User-agent: *\nDisallow: /user/\nDisallow: /spawn/\nDisallow: /offer/\nDisallow: /enter/\n"
 
 
 class Front:
@@ -90,6 +92,9 @@ class Front:
         application.router.add_post("/end", self._end)
         application.router.add_route("*", "/user/{server}/{to:.*}", self._not_there)
         Remaining(self._service, self._identity, self._settings.state / "servers").add_to(application.router)
+        origins = self._settings.spawn_from
+        spawning = Spawning(self._service, self._identity, origins, self._address, _secure, self._used)
+        spawning.add_to(application.router)
         application.router.add_get("/robots.txt", self._robots)
         application.router.add_route("*", "/{rest:.*}", self._nothing)
         return application
@@ -211,6 +216,10 @@ class Front:
         )
         return _page(page, HTTPStatus.NOT_FOUND)
 
+    def _used(self) -> web.Response:
+        title = "This link leads nowhere any more"
+        return _page(self._pages.message(title, "It opens a server once, and soon."), HTTPStatus.GONE)
+
     async def _nothing(self, _: web.Request) -> web.Response:
         return _page(self._pages.message("There is nothing at this address", ""), HTTPStatus.NOT_FOUND)
 
@@ -299,7 +308,8 @@ class Front:
             )
             return _page(page, HTTPStatus.MISDIRECTED_REQUEST)
         foreign = origin is not None and origin.rpartition("//")[2].lower() != host.lower()
-        if foreign and request.method not in {"GET", "HEAD"}:
+        shared = bool(self._settings.spawn_from) and request.path == SPAWN_PATH  # which looks itself
+        if foreign and not shared and request.method not in {"GET", "HEAD"}:
             page = self._pages.message("The form was not taken", "It belongs to a page of another site.")
             return _page(page, HTTPStatus.FORBIDDEN)
         answer = await handler(request)

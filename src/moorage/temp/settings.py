@@ -33,6 +33,7 @@ class TempSettings:
         per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
         trusted: proxies that are believed from which address a visitor comes.
         hosts: names by which visitors reach the service; empty for any.
+        spawn_from: origins of pages of other sites that may have a server started.
         env: variables of servers beside those that each gets.
         start_timeout: how long a server may take until it answers.
         lease: how long servers live on when this process was killed, until another one takes them over.
@@ -57,6 +58,7 @@ class TempSettings:
     per_address: int = 0
     trusted: tuple[Network, ...] = ()
     hosts: frozenset[str] = frozenset()
+    spawn_from: frozenset[str] = frozenset()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     start_timeout: float = 120.0
     lease: float = 3600.0

@@ -1,0 +1,191 @@
+"""``POST /api/spawn``: a page of another site has a server started, and gets a link that opens it once.
+
+The page is no browser of this service: it gets no cookie, and the server belongs to a new visitor. The link
+makes the browser that follows it that visitor. A server whose link is not followed in time is ended.
+"""
+# ruff: noqa: E402 - keepers, which it needs, are not there on Windows
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
+from aiohttp import web
+
+from moorage.errors import UsageError
+from moorage.plan.visits import UNNAMED, InQueue, OfferName, OnTheWay, ServerReady, VisitorId
+from moorage.temp.identity import Identity
+from moorage.temp.server import base_path
+from moorage.temp.service import Service
+from moorage.temp.wish import Wish, wanted_path
+
+PATH = "/api/spawn"
+LINK_SECONDS = 120
+"""So long may a link be followed."""
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
+_NOT_KEPT = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Spawn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a page asks for: a path in the server, and an offer."""
+
+    path: str = ""
+    offer: str = ""
+
+
+@dataclass(frozen=True)
+class EntryLink:
+    """A visitor that no browser is yet, and what opens for it."""
+
+    visitor: VisitorId
+    wanted: Wish
+
+
+def checked_origin(text: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    origin = text.lower().rstrip("/")
+    if not _ORIGIN.fullmatch(origin):
+        what = f"--spawn-from {text} cannot be"
+        raise UsageError(
+            what, why="It is the origin of a page: https://docs.example.org, with a port or none"
+        )
+    return origin
+
+
+class Spawning:
+    """Answers for one service.
+
+    Args:
+        service: that starts servers.
+        identity: names visitors.
+        origins: of pages that may ask.
+        address: tells which address a request counts for.
+        secure: tells whether it came by HTTPS.
+        used: what is answered to a link that leads nowhere any more.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        identity: Identity,
+        origins: frozenset[str],
+        address: Callable[[web.Request], str],
+        secure: Callable[[web.Request], bool],
+        used: Callable[[], web.Response],
+    ) -> None:
+        self._used = used
+        self._service = service
+        self._identity = identity
+        self._origins = origins
+        self._address = address
+        self._secure = secure
+        self._links: dict[str, EntryLink] = {}
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Take over its addresses, where there are pages that may ask."""
+        if self._origins:
+            router.add_post(PATH, self._spawn)
+            router.add_options(PATH, self._preflight)
+            router.add_get("/enter/{token}", self._enter, allow_head=False)
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        if request.headers.get("Origin") not in self._origins:
+            return web.Response(status=HTTPStatus.FORBIDDEN)
+        fields = {"Methods": "POST", "Headers": "Content-Type"}
+        allowed = {f"Access-Control-Allow-{name}": value for name, value in fields.items()}
+        return self._shared(request, web.Response(status=HTTPStatus.NO_CONTENT, headers=allowed))
+
+    async def _spawn(self, request: web.Request) -> web.Response:
+        """Start a server; a request without an origin comes from a program, not from a page."""
+        if request.headers.get("Origin") not in {None, *self._origins}:
+            return _refused(HTTPStatus.FORBIDDEN, "pages of this origin may not ask")
+        return self._shared(request, self._begun(request, await request.read()))
+
+    def _begun(self, request: web.Request, body: bytes) -> web.Response:
+        offers = self._service.offers
+        try:
+            wanted = msgspec.json.decode(body or b"{}", type=Spawn)
+        except msgspec.MsgspecError as error:
+            return _refused(HTTPStatus.BAD_REQUEST, str(error))
+        offer = OfferName(wanted.offer)
+        if offer == UNNAMED and len(offers) == 1:
+            (offer,) = offers
+        if offer not in offers:
+            known = ", ".join(filter(None, offers)) or "none has a name"
+            return _refused(HTTPStatus.NOT_FOUND, f"choose an offer: {known}")
+        if self._service.visitors.draining:
+            return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "no new visitors are let in at the moment")
+        visitor = self._identity.new_visitor()
+        has = self._service.ask(visitor, offer, self._address(request))
+        if not isinstance(has, OnTheWay | ServerReady):
+            return _refused(
+                HTTPStatus.TOO_MANY_REQUESTS, "there are as many for this address as there may be"
+            )
+        wish = Wish(wanted_path(wanted.path), offer)
+        origin = f"{'https' if self._secure(request) else 'http'}://{request.headers.get('Host', '')}"
+        path = None if isinstance(has, InQueue) else base_path(has.server) + wish.to
+        said = {
+            "link": f"{origin}/enter/{self._linked(visitor, wish)}",
+            "url": path and f"{origin}{path}",
+            "seconds": LINK_SECONDS,
+        }
+        return web.json_response(said, status=HTTPStatus.ACCEPTED, headers=_NOT_KEPT)
+
+    def _linked(self, visitor: VisitorId, wish: Wish) -> str:
+        token = secrets.token_urlsafe(32)
+        self._links[token] = EntryLink(visitor, wish)
+        asyncio.get_running_loop().call_later(LINK_SECONDS, self._expire, token)
+        return token
+
+    def _expire(self, token: str) -> None:
+        """End what a link leads to that was not followed."""
+        if (link := self._links.pop(token, None)) is not None:
+            self._service.end(link.visitor)
+
+    async def _enter(self, request: web.Request) -> web.Response:
+        """Make a browser the visitor of a link; one that has a server already keeps to that."""
+        if "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", "")):
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, headers=_NOT_KEPT)
+        link = self._links.pop(request.match_info["token"], None)
+        if link is None:
+            return self._used()
+        answer = web.Response(status=HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
+        answer.headers["Location"] = f"/start?{link.wanted.query}"
+        names = self._identity.visitors(request.headers.get("Cookie", ""))
+        known = self._service.visitors.known(names)
+        has = None if known is None else self._service.standing(known)
+        if isinstance(has, OnTheWay | ServerReady):
+            self._service.end(link.visitor)
+        else:
+            field = self._identity.visitor_field(link.visitor, secure=self._secure(request))
+            answer.headers.add("Set-Cookie", field)
+        return answer
+
+    def _shared(self, request: web.Request, answer: web.Response) -> web.Response:
+        """Let the page that asked read an answer."""
+        answer.headers["Vary"] = "Origin"
+        if (origin := request.headers.get("Origin")) is not None:
+            answer.headers["Access-Control-Allow-Origin"] = origin
+        return answer
+
+
+def _refused(status: HTTPStatus, why: str) -> web.Response:
+    retry = {"Retry-After": "60"} if status in {503, 429} else {}
+    return web.json_response({"error": why}, status=status, headers={**_NOT_KEPT, **retry})
