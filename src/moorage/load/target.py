@@ -32,7 +32,7 @@ def checked_url(text: str, *, own: bool) -> str:
         raise UsageError(
             f"{host} may not be this machine",
             why="A crowd is hard on a server, and to one that others run it is an attack",
-            do="If it is yours, and nobody needs it now, say so: --yes-it-is-mine",
+            do="If it is yours and not in use, say so: --yes-it-is-mine",
         )
     return parts._replace(path=parts.path or "/", fragment="").geturl()
 

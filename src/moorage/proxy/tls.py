@@ -10,7 +10,7 @@ from moorage.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """What encrypts one listener, or proves who the proxy is to servers.
+    """What encrypts one listener, or proves the identity of the proxy to servers.
 
     Args:
         key: file with the private key; "" when the certificate's file has it.

@@ -30,7 +30,7 @@ def visitor_address(forwarded: str, trusted: tuple[Network, ...]) -> str:
     """Return from which address a visitor comes; of an IPv6 address, the network of 64 bits that it is in.
 
     Args:
-        forwarded: X-Forwarded-For: each proxy on the way has added whom it had the request from, and the last
+        forwarded: X-Forwarded-For: each proxy on the way has added where the request came from, and the last
             one was this service's own. What stands before is believed where a trusted proxy has added it.
         trusted: networks of proxies that are.
     """
