@@ -368,3 +368,43 @@ def test_a_browser_without_script_waits_in_the_queue_and_is_let_in(
         temp.ask("POST", "/end", f"token={token}&to=")
         page.wait_for_url("**/user/*/lab/tree/other.ipynb")  # by itself
         chromium.end()
+
+
+def test_an_invitation_is_taken_and_refused_when_forged_or_used_up_or_expired(
+    command: Command, content: Path, chromium: Chromium
+) -> None:
+    def invite(*words: object) -> str:
+        return command("temp", "invite", "--state", command.runtime / "state", *words).stdout.strip()
+
+    with running(command, "--content", content, "--invited-only") as temp:
+        url = invite("--seats", 1, "--hours", 3, "--to", "lab/tree/other.ipynb")
+        ann, bob = (chromium.new_context(java_script_enabled=each) for each in (True, False))
+        his = bob.new_page()
+        his.goto(f"http://127.0.0.1:{temp.port}")
+        assert "By invitation only" in his.inner_text("main")
+        assert his.locator("button").count() == 0
+        forged = url.replace("~1~", "~9~")
+        assert his.goto(forged).status == 404
+        assert his.inner_text("h1") == "This is no invitation of this page"
+
+        page = ann.new_page()
+        page.goto(url)
+        page.reload()
+        assert page.inner_text("h1") == "Open other.ipynb"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/user/*/lab/tree/other.ipynb")
+        run_first_cell(page, "other 42")
+        tab = ann.new_page()  # the same browser, by the link again
+        tab.goto(url)
+        tab.wait_for_url("**/user/*/lab/**/other.ipynb*")
+        assert tab.url.split("/")[4] == page.url.split("/")[4]
+
+        assert his.goto(url).status == 403
+        assert his.inner_text("h1") == "All seats of this invitation are taken"
+        short = invite("--seats", 1, "--hours", 1 / 3600)
+        his.goto(short)
+        assert until(lambda: his.goto(short).status == 410, DEADLINE)
+        assert his.inner_text("h1") == "This invitation has expired"
+        assert his.locator("button").count() == 0
+        chromium.end()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Browser:
             if answer.status == 303:
                 answer = await self.get(answer.location)
             elif found := re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text):
-                answer = await self.get(found[1])
+                answer = await self.get(unescape(found[1]))
             else:
                 return answer
         raise AssertionError("it never ends")

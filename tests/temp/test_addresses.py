@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from moorage.errors import UsageError
-from moorage.temp.addresses import trusted_network, visitor_address
+from moorage.temp.addresses import origin_of, trusted_network, visitor_address
 
 TRUSTED = (trusted_network("127.0.0.1"), trusted_network("10.1.2.3/8"), trusted_network("::1"))
 
@@ -39,3 +41,12 @@ def test_without_trusted_proxies_it_is_the_peer() -> None:
 def test_what_is_no_network() -> None:
     with pytest.raises(UsageError, match="--trusted-proxy nginx cannot be"):
         trusted_network("nginx")
+
+
+def test_the_origin_of_a_service() -> None:
+    for host, shown in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", socket.gethostname())):
+        with socket.create_server((host, 0)) as listener:
+            assert origin_of(listener) == f"http://{shown}:{listener.getsockname()[1]}"
+    if socket.has_ipv6:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+            assert origin_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"

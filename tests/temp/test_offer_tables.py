@@ -32,6 +32,7 @@ def test_all_that_can_be_said() -> None:
         env = { A = "b" }
         capacity = 3
         spares = 0
+        invited-only = true
         [offers.app]
         command = "app {socket}"
         python = "/opt/python"
@@ -51,6 +52,7 @@ def test_all_that_can_be_said() -> None:
     assert (one.requirements, one.requirements_file) == (("numpy", "obspy>=1"), None)
     assert (found["app"].requirements, found["app"].requirements_file) == ((), BASE / "more.txt")
     assert (one.spares, found["app"].spares) == (0, None)
+    assert (one.invited_only, found["app"].invited_only) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_all_that_can_be_said() -> None:
         ("[offers.a]\ncapacity = 0", "It must be a whole number, 1 or more"),
         ("[offers.a]\nrequirements = []", "It must be a list of texts, or the name of a file"),
         ("[offers.a]\nrequirements = [1]", "It must be a list of texts, or the name of a file"),
+        ("[offers.a]\ninvited_only = 1", "It must be true or false"),
         ("[offers.a]\nspares = -1", "It must be a whole number, 0 or more"),
         ("[offers.a]\nspares = false", "It must be a whole number, 0 or more"),
         ("[offers.a]\nserver = 'lap'", "It must be 'lab' or 'notebook' or 'server'"),

@@ -31,6 +31,11 @@ ALL = {
     "several": PAGES.front("token", Wish("a"), None, [Choice(NAMED, full=False), Choice(BARE, full=True)]),
     "none": PAGES.front("token", Wish(), GONE, [Choice(NAMED, full=True), Choice(BARE, full=True)]),
     "named": PAGES.front("token", Wish(), None, [Choice(NAMED, full=False)]),
+    "closed": PAGES.front("token", Wish(), None, [Choice(NAMED, full=True, closed=True)]),
+    "partly": PAGES.front(
+        "token", Wish(), None, [Choice(NAMED, full=True, closed=True), Choice(BARE, full=False)]
+    ),
+    "invited": PAGES.front("token", Wish("a", "rocks", "i~<j>"), None, [Choice(BARE, full=False)]),
     "waiting": PAGES.waiting(Wish('lab/"x', "waves")),
     "queue": PAGES.queue("token", Wish("a", "waves"), 3, 7, 5),
     "yours": PAGES.yours("token", "/user/a/lab", "JupyterLab", TimeLeft(65.0)),
@@ -114,6 +119,16 @@ def test_one_choice_looks_as_it_does_without_offers() -> None:
     assert "What &lt;i&gt;moves&lt;/i&gt;." in ALL["named"]
     assert 'name="offer" value="waves">' in ALL["named"]
     assert 'name="offer"' not in ALL["front"]
+
+
+def test_what_is_by_invitation_only_has_no_button() -> None:
+    for name in ("closed", "partly"):
+        assert ALL[name].count("By invitation only: open the link that you were invited with.") == 1
+        assert 'value="waves"' not in ALL[name]
+        assert "in use" not in ALL[name]  # that is none of this visitor's business
+    assert "<form" not in ALL["closed"]
+    assert '<button name="offer" value="rocks">' in ALL["partly"]
+    assert '<input type="hidden" name="invitation" value="i~&lt;j&gt;">' in ALL["invited"]
 
 
 def test_the_end_of_a_server_leads_to_what_is_wanted() -> None:

@@ -61,3 +61,12 @@ def test_forms() -> None:
 def test_what_can_be_wanted(text: str, path: str) -> None:
     assert wanted_path(text) == path
     assert wanted_path(path) == path
+
+
+def test_an_invitation_is_part_of_a_wish() -> None:
+    wanted = link_wish("/invitation/a~1~2~x~0/lab/tree/b%20c.ipynb?y=1&offer=server")
+    assert wanted == Wish("lab/tree/b%20c.ipynb?y=1&offer=server", invitation="a~1~2~x~0")
+    assert wanted.link == "/invitation/a~1~2~x~0/lab/tree/b%20c.ipynb?y=1&offer=server"
+    assert Wish("a", "x", "b~c").query == "to=a&offer=x&invitation=b~c"
+    assert form_wish({"to": "a", "offer": "x", "invitation": "b~c"}) == Wish("a", "x", "b~c")
+    assert Wish(invitation="/\r\n?").link == "/invitation/%2F%0D%0A%3F/"

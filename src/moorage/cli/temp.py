@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from moorage.cli.parser import Parser
 from moorage.cli.proxy import fast_loop
@@ -68,6 +69,11 @@ def _add_limits(parser: Parser) -> None:
     add("--spares", type=int, default=0, metavar="N", help="how many of them wait for visitors; default: 0")
     add("--acceptors", type=int, default=1, metavar="N", help="how many processes take visitors; default: 1")
     add("--per-address", type=int, default=0, metavar="N", help="of one address; default: any number")
+    add(
+        "--invited-only",
+        action="store_true",
+        help="start servers for invited visitors alone, see: temp invite",
+    )
     add("--trusted-proxy", action="append", default=[], metavar="NET", help="is believed X-Forwarded-For")
     add(
         "--idle",
@@ -87,7 +93,7 @@ def _add_limits(parser: Parser) -> None:
 
 def _add_actions(parser: Parser) -> None:
     """Add what is done to a service that runs."""
-    from moorage.cli import temp_load
+    from moorage.cli import temp_invite, temp_load
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     status = _action(actions, "status", "how a running one stands: visitors, servers, memory")
@@ -102,6 +108,7 @@ def _add_actions(parser: Parser) -> None:
     top = _action(actions, "top", "show live how a running one stands")
     top.add_argument("--interval", type=float, default=2.0, metavar="S", help="default: 2")
     top.add_argument("--count", type=int, default=0, metavar="N", help="end after so many; default: never")
+    temp_invite.add_parsers(partial(_action, actions))
     temp_load.add_parser(actions)
 
 

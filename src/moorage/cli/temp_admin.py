@@ -18,6 +18,7 @@ assert sys.platform != "win32", "Python has no Unix sockets there"
 
 from moorage.cli.stdio import json_text
 from moorage.cli.table import Screen
+from moorage.cli.temp_invite_run import run_invite, run_invites
 from moorage.cli.temp_status import DRAINED, not_enough, shown
 from moorage.cli.temp_top import top
 from moorage.errors import UsageError
@@ -108,5 +109,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "drain": run_drain,
     "resize": run_resize,
     "top": run_top,
+    "invite": run_invite,
+    "invites": run_invites,
 }
 """What carries out each action."""

@@ -103,6 +103,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         capacity=capacity,
         spares=options.spares,
         per_address=options.per_address,
+        invited_only=options.invited_only,
         trusted=tuple(map(trusted_network, options.trusted_proxy)),
         hosts=hosts_of(options.host, options.name),
         spawn_from=frozenset(map(checked_origin, options.spawn_from)),

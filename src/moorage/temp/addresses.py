@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from typing import TypeAlias
 
 from moorage.errors import UsageError
@@ -56,3 +57,15 @@ def _address(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         text = _PORT.sub("", text).strip("[]")
     address = ipaddress.ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def origin_of(listener: socket.socket) -> str:
+    """Return the origin of a service's pages, by what it listens on.
+
+    Args:
+        listener: on an address of IPv4 or IPv6; of all addresses the name of this machine leads to one.
+    """
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - what is listened on is looked at here
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -25,6 +25,8 @@ from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, ServerId,
 from moorage.proxy.api import MetricsPage
 from moorage.proxy.metrics import render as render_proxy
 from moorage.proxy.server import Proxy
+from moorage.temp.admin_answers import json_answer, refused
+from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.memory import ServerMemory
 from moorage.temp.metrics import render
 from moorage.temp.server import base_path
@@ -33,12 +35,10 @@ from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, s
 from moorage.version import __version__
 from moorage.wire.temp_admin import (
     Drain,
-    Refused,
     ServerInfo,
     ServerList,
     Settings,
     Stats,
-    encode,
     read,
 )
 
@@ -54,9 +54,13 @@ class AdminApi:
         service: that it is of.
         proxy: of the service.
         counts: of the service.
+        invitations: made, listed and withdrawn with it.
     """
 
-    def __init__(self, service: Service, proxy: Proxy, counts: ServiceCounts) -> None:
+    def __init__(
+        self, service: Service, proxy: Proxy, counts: ServiceCounts, invitations: AdminInvitations
+    ) -> None:
+        self._invitations = invitations
         self._service = service
         self._proxy = proxy
         self._counts = counts
@@ -74,13 +78,14 @@ class AdminApi:
         router.add_get("/api/drain", self._get_drain)
         router.add_post("/api/drain", self._drain)
         router.add_delete("/api/drain", self._undo_drain)
+        self._invitations.add_to(router)
         MetricsPage(self._metrics).add_to(router)
         return application
 
     # What is told.
 
     async def _get_stats(self, _: web.Request) -> web.Response:
-        return _json(await self._stats())
+        return json_answer(await self._stats())
 
     async def _stats(self) -> Stats:
         memory = await self._measured()
@@ -109,7 +114,7 @@ class AdminApi:
     async def _get_servers(self, _: web.Request) -> web.Response:
         memory = await self._measured()
         rows = self._service.visitors.census().servers
-        return _json(ServerList(tuple(self._info(row, memory) for row in rows)))
+        return json_answer(ServerList(tuple(self._info(row, memory) for row in rows)))
 
     def _info(self, row: CensusRow, memory: Mapping[int, int]) -> ServerInfo:
         watch, path = self._service.watch, base_path(row.server)
@@ -138,7 +143,7 @@ class AdminApi:
     async def _end(self, request: web.Request) -> web.Response:
         server = ServerId(request.match_info["server"])
         if not any(row.server == server for row in self._service.visitors.census().servers):
-            return _refused(HTTPStatus.NOT_FOUND, f"there is no server {server}")
+            return refused(HTTPStatus.NOT_FOUND, f"there is no server {server}")
         self._service.handle(EndAsked(server, "the operator of this service ended it"))
         return web.Response(status=HTTPStatus.ACCEPTED)
 
@@ -146,31 +151,31 @@ class AdminApi:
         try:
             wanted = read(await request.read(), Settings)
         except ProtocolError as error:
-            return _refused(HTTPStatus.BAD_REQUEST, error.why)
+            return refused(HTTPStatus.BAD_REQUEST, error.why)
         capacity = self._service.visitors.limits.capacity if wanted.capacity is None else wanted.capacity
         if capacity < 1:
-            return _refused(HTTPStatus.BAD_REQUEST, f"capacity {capacity} cannot be: it must be 1 or more")
+            return refused(HTTPStatus.BAD_REQUEST, f"capacity {capacity} cannot be: it must be 1 or more")
         if wanted.spares is not None and not 0 <= wanted.spares <= capacity:
             why = f"it must be 0 or more, and no more than the capacity, {capacity}"
-            return _refused(HTTPStatus.BAD_REQUEST, f"spares {wanted.spares} cannot be: {why}")
+            return refused(HTTPStatus.BAD_REQUEST, f"spares {wanted.spares} cannot be: {why}")
         for name, number in (("capacity", wanted.capacity), ("spares", wanted.spares)):
             if number is not None:
                 log.info("Told to change: %s is %d now", name, number)
         self._service.handle(LimitsChanged(wanted.capacity, wanted.spares))
-        return _json(await self._stats())
+        return json_answer(await self._stats())
 
     async def _get_drain(self, _: web.Request) -> web.Response:
-        return _json(Drain(self._service.visitors.draining))
+        return json_answer(Drain(self._service.visitors.draining))
 
     async def _drain(self, _: web.Request) -> web.Response:
         log.info("Told to drain: no new visitors are let in")
         self._service.handle(DrainChanged(True))
-        return _json(Drain(True))
+        return json_answer(Drain(True))
 
     async def _undo_drain(self, _: web.Request) -> web.Response:
         log.info("Told to drain no longer: new visitors are let in")
         self._service.handle(DrainChanged(False))
-        return _json(Drain(False))
+        return json_answer(Drain(False))
 
 
 @web.middleware
@@ -181,15 +186,7 @@ async def _told(
     try:
         return await handler(request)
     except web.HTTPException as refusal:
-        answer = _refused(refusal.status, f"{request.method} {request.path}: {refusal.reason}")
+        answer = refused(refusal.status, f"{request.method} {request.path}: {refusal.reason}")
         if allowed := refusal.headers.get("Allow"):
             answer.headers["Allow"] = allowed
         return answer
-
-
-def _json(message: msgspec.Struct, status: int = HTTPStatus.OK) -> web.Response:
-    return web.Response(body=encode(message), status=status, content_type="application/json")
-
-
-def _refused(status: int, why: str) -> web.Response:
-    return _json(Refused(why), status)

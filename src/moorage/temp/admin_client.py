@@ -14,7 +14,19 @@ import msgspec
 assert sys.platform != "win32", "Python has no Unix sockets there"
 
 from moorage.errors import DeadlineExceeded, UsageError
-from moorage.wire.temp_admin import SOCKET, Refused, ServerInfo, ServerList, Settings, Stats, encode, read
+from moorage.wire.temp_admin import (
+    SOCKET,
+    InvitationInfo,
+    InvitationList,
+    NewInvitation,
+    Refused,
+    ServerInfo,
+    ServerList,
+    Settings,
+    Stats,
+    encode,
+    read,
+)
 
 T = TypeVar("T")
 
@@ -54,6 +66,18 @@ class AdminClient:
     def drain(self, *, undo: bool = False) -> None:
         """Have no new visitors let in, or have them let in again."""
         self._ask("DELETE" if undo else "POST", "/api/drain")
+
+    def invite(self, wanted: NewInvitation) -> InvitationInfo:
+        """Have an invitation made."""
+        return read(self._ask("POST", "/api/invitations", encode(wanted)), InvitationInfo)
+
+    def invitations(self) -> tuple[InvitationInfo, ...]:
+        """Return all invitations that are kept."""
+        return read(self._ask("GET", "/api/invitations"), InvitationList).invitations
+
+    def withdraw(self, invitation: str) -> None:
+        """Have an invitation let in no further visitor."""
+        self._ask("DELETE", f"/api/invitations/{invitation}")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = _UnixConnection(self._state / SOCKET)

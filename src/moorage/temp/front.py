@@ -7,6 +7,7 @@ are repeated by crawlers, by prefetching and by reloading.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,9 +17,12 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
+from moorage.errors import OutputError
 from moorage.plan.visits import UNNAMED, InQueue, OnTheWay, ServerGone, ServerReady, SpareTaken, VisitorId
 from moorage.temp.addresses import visitor_address
 from moorage.temp.identity import Identity
+from moorage.temp.invitation_book import InvitationBook
+from moorage.temp.inviting import Invited, Inviting, NotInvited
 from moorage.temp.pages import Choice, FrontPages
 from moorage.temp.remaining import Remaining
 from moorage.temp.server import Serving, base_path
@@ -28,6 +32,8 @@ from moorage.temp.spawning import PATH as SPAWN_PATH
 from moorage.temp.spawning import Spawning
 from moorage.temp.time_left import TimeLeft
 from moorage.temp.wish import Wish, form_wish, link_wish, wanted_path
+
+log = logging.getLogger("moorage.temp")
 
 PATIENCE = 20.0
 """Seconds after which a page that waits is sent again: proxies on the way end silent requests."""
@@ -47,7 +53,9 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_ROBOTS = "User-agent: *\nDisallow: /user/\nDisallow: /spawn/\nDisallow: /offer/\nDisallow: /enter/\n"
+_ROBOTS = "User-agent: *\n" + "".join(
+    f"Disallow: /{each}/\n" for each in ("user", "spawn", "offer", "enter", "invitation")
+)
 
 
 class Front:
@@ -58,6 +66,7 @@ class Front:
         identity: signs cookies and forms.
         pages: what is shown.
         settings: of the service.
+        invitations: of the service.
         routed: waits until all processes that take visitors know where servers are.
     """
 
@@ -67,6 +76,7 @@ class Front:
         identity: Identity,
         pages: FrontPages,
         settings: TempSettings,
+        invitations: InvitationBook,
         routed: Callable[[], Awaitable[None]],
     ) -> None:
         self._routed = routed
@@ -75,6 +85,7 @@ class Front:
         self._identity = identity
         self._hosts = settings.hosts
         self._settings = settings
+        self._inviting = Inviting(service, pages, invitations)
 
     def application(self) -> web.Application:
         """Return what serves it."""
@@ -84,6 +95,7 @@ class Front:
         application.router.add_get("/spawn", self._front)
         application.router.add_get("/spawn/{to:.*}", self._front)
         application.router.add_get("/offer/{to:.*}", self._front)
+        application.router.add_get("/invitation/{to:.*}", self._front)
         application.router.add_post("/start", self._start)
         application.router.add_get("/start", self._waiting)
         application.router.add_get("/ready", self._ready)
@@ -93,7 +105,9 @@ class Front:
         application.router.add_route("*", "/user/{server}/{to:.*}", self._not_there)
         Remaining(self._service, self._identity, self._settings.state / "servers").add_to(application.router)
         origins = self._settings.spawn_from
-        spawning = Spawning(self._service, self._identity, origins, self._address, _secure, self._used)
+        spawning = Spawning(
+            self._service, self._identity, origins, self._address, _secure, self._used, self._inviting
+        )
         spawning.add_to(application.router)
         application.router.add_get("/robots.txt", self._robots)
         application.router.add_route("*", "/{rest:.*}", self._nothing)
@@ -102,15 +116,15 @@ class Front:
     # FrontPages.
 
     async def _front(self, request: web.Request) -> web.Response:
-        wanted = link_wish(request.raw_path)
-        if (unknown := self._unknown(wanted)) is not None:
-            return unknown
-        known = self._visitor(request)
-        visitor = known or self._identity.new_visitor()
+        visitor = self._visitor(request) or self._identity.new_visitor()
         has = self._service.came(visitor)
+        serving = self._service.serving(visitor)
+        invited = self._invited(request, visitor, link_wish(request.raw_path))
+        if isinstance(invited, web.Response):
+            return invited
+        wanted = invited.wanted
         if not isinstance(has, OnTheWay | ServerReady):
             return self._button(request, visitor, wanted, has)
-        serving = self._service.serving(visitor)
         if serving is not None and wanted.offer not in {UNNAMED, serving.record.offer}:
             return self._other(visitor, serving, wanted)
         return self._onwards(request, visitor, wanted)
@@ -123,24 +137,36 @@ class Front:
                 "It belongs to another page, or this browser takes no cookies. Cookies are needed here.",
             )
             return _page(page, HTTPStatus.FORBIDDEN)
-        if (unknown := self._unknown(wanted)) is not None:
-            return unknown
+        invited = self._invited(request, visitor, wanted)
+        if isinstance(invited, web.Response):
+            return invited
+        wanted, names = invited.wanted, self._names(request)
         if wanted.offer not in self._service.offers:
             if len(self._service.offers) > 1:
                 return self._onwards(request, visitor, wanted)
             wanted = Wish(wanted.to, *self._service.offers)  # a form made before there were offers
-        has = self._service.ask(visitor, wanted.offer, self._address(request))
+        try:
+            has = self._service.ask(visitor, wanted.offer, self._address(request), invited.by, names)
+        except OutputError as error:
+            log.warning("%s", error)
+            return _refused(self._inviting.not_written(wanted))
         if isinstance(has, SpareTaken):  # it is there in a moment: the page that waits is left out
             has = await self._service.settled(visitor, HANDING_OUT)
         if isinstance(has, OnTheWay | ServerReady) or self._service.visitors.draining:
             return self._onwards(request, visitor, wanted)
+        return self._not_let_in(wanted, [*names, visitor])
+
+    def _not_let_in(self, wanted: Wish, names: list[VisitorId]) -> web.Response:
+        """Return the page that says why a visitor got no server, and no place in the queue."""
+        if (missing := self._inviting.missing(wanted, names)) is not None:
+            return _refused(missing)
         page = self._pages.message(
             "There are as many servers for your address as there may be",
             f"They are {self._settings.per_address}, with those that are waited for. One has to end first.",
             link=wanted.link,
             word="Try again",
         )
-        return _page(page, HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": "60"})
+        return _page(page, HTTPStatus.TOO_MANY_REQUESTS, **_RETRY)
 
     async def _waiting(self, request: web.Request) -> web.Response:
         wanted = form_wish(request.query)
@@ -229,13 +255,16 @@ class Front:
         """Return the visitor that a form was made for, None when it was not made for it; and its wish."""
         form = await request.post()
         token, wanted = str(form.get("token", "")), form_wish(form)
-        made_for = self._identity.visitors(request.headers.get("Cookie", ""))
-        known = any(self._identity.is_form_token(token, each) for each in made_for)
+        known = any(self._identity.is_form_token(token, each) for each in self._names(request))
         return self._visitor(request) if known else None, wanted
+
+    def _names(self, request: web.Request) -> list[VisitorId]:
+        """Return all names that a browser has as a visitor."""
+        return self._identity.visitors(request.headers.get("Cookie", ""))
 
     def _visitor(self, request: web.Request) -> VisitorId | None:
         """Return the visitor that a request comes from; None for a new one."""
-        return self._service.visitors.known(self._identity.visitors(request.headers.get("Cookie", "")))
+        return self._service.visitors.known(self._names(request))
 
     def _address(self, request: web.Request) -> str:
         """Return the address that a visitor counts for; empty where none does."""
@@ -244,10 +273,14 @@ class Front:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
         return visitor_address(forwarded, self._settings.trusted)
 
-    def _unknown(self, wanted: Wish) -> web.Response | None:
-        """Return the page that says that there is no such offer; None where there is."""
-        if not wanted.offer or wanted.offer in self._service.offers:
-            return None
+    def _invited(self, request: web.Request, visitor: VisitorId, wanted: Wish) -> Invited | web.Response:
+        """Return what a visitor wants, with its invitation looked at; or the page that says why not."""
+        invited = self._inviting.invited(wanted, self._names(request), self._service.serving(visitor))
+        if isinstance(invited, NotInvited):
+            return _refused(invited)
+        if not invited.wanted.offer or invited.wanted.offer in self._service.offers:
+            return invited
+        wanted = invited.wanted
         page = self._pages.message(
             f"There is no {wanted.offer} here", "It may have been taken away. Look what there is now."
         )
@@ -263,11 +296,15 @@ class Front:
     ) -> web.Response:
         visitors = self._service.visitors
         choices = [
-            Choice(offer, full=not visitors.has_room(offer.name))
+            Choice(
+                offer,
+                full=not visitors.has_room(offer.name),
+                closed=self._inviting.closed(offer, wanted, [*self._names(request), visitor]),
+            )
             for offer in self._service.offers.values()
             if wanted.offer in {UNNAMED, offer.name}
         ]
-        full = all(choice.full for choice in choices)
+        full = all(choice.full and not choice.closed for choice in choices)
         gone = last if isinstance(last, ServerGone) else None
         token = self._identity.form_token(visitor)
         page = self._pages.front(token, wanted, gone, choices, drained=visitors.draining)
@@ -346,6 +383,11 @@ def _secure(request: web.Request) -> bool:
 
 def _to(path: str) -> web.Response:
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={**_HEADERS, "Location": path})
+
+
+def _refused(refusal: NotInvited) -> web.Response:
+    retry = _RETRY if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return _page(refusal.page, refusal.status, **retry)
 
 
 def _page(text: str, status: HTTPStatus = HTTPStatus.OK, **more: str) -> web.Response:

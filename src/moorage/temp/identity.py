@@ -22,6 +22,8 @@ NO_LINKS: int = getattr(os, "O_NOFOLLOW", 0)
 WITHHELD = b"moorage-"
 """How the names of all cookies of the service begin; servers do not get them."""
 COOKIE_SECONDS = 30 * 24 * 3600
+INVITATION_SIGNATURE = 32
+"""Hexadecimal digits of a link's signature, 128 bits: links are shown to a class, and typed at times."""
 
 
 class Identity:
@@ -100,8 +102,17 @@ class Identity:
         """Tell whether a form was made for a visitor."""
         return hmac.compare_digest(token.encode(), self.form_token(visitor).encode())
 
+    def invitation_signature(self, said: str) -> str:
+        """Return the signature of what the link of an invitation says."""
+        return self._sign("invitation", said)[:INVITATION_SIGNATURE]
+
+    def is_invitation(self, said: str, signature: str) -> bool:
+        """Tell whether this service has signed what a link says."""
+        good = self.invitation_signature(said).encode()
+        return hmac.compare_digest(signature.encode("utf-8", "replace"), good)
+
     def _sign(self, purpose: str, text: str) -> str:
-        return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, f"{purpose} {text}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def _field(self, name: str, value: str, path: str, secure: bool) -> str:  # noqa: FBT001 - private
         end = "; Secure" if secure else ""

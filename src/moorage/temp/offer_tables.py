@@ -39,6 +39,7 @@ class OfferTable(Struct, frozen=True):
         env: variables of its servers.
         capacity: how many servers there may be at once.
         spares: how many are kept ready; None for as many as the service says.
+        invited_only: whether it takes an invitation to get one; None for what the service says.
     """
 
     where: str
@@ -56,6 +57,7 @@ class OfferTable(Struct, frozen=True):
     env: Mapping[str, str] = _NONE
     capacity: int = 0
     spares: int | None = None
+    invited_only: bool | None = None
 
 
 def find_tables(directory: Path) -> tuple[Path, dict[OfferName, OfferTable]] | None:
@@ -165,6 +167,12 @@ def _count_or_none(value: object) -> int:
         raise ValueError("a whole number, 0 or more") from None
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - told as every other value that cannot be
+    return value
+
+
 def _requirements(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str) and value.strip():
         return value
@@ -189,4 +197,5 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "env": _variables,
     "capacity": _count,
     "spares": _count_or_none,
+    "invited_only": _flag,
 }

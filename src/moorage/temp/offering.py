@@ -134,6 +134,7 @@ class Offering:
             content=content,
             landing=landing,
             spares=self.settings.spares if table.spares is None else table.spares,
+            invited_only=self.settings.invited_only if table.invited_only is None else table.invited_only,
             env={**self.settings.env, **variables, **table.env},
         )
         return Offer(name, table.title or name, table.description, table.capacity, settings)

@@ -28,6 +28,11 @@ class Offer:
     limit: int
     settings: TempSettings
 
+    @property
+    def invited_only(self) -> bool:
+        """Whether it takes an invitation to get a server of it."""
+        return self.settings.invited_only
+
 
 Offers: TypeAlias = Mapping[OfferName, Offer]
 """All that there is, by name, in the order in which it is shown."""

@@ -19,6 +19,7 @@ _FULL = "All servers that fit here are in use. You can wait for one in the queue
 _JOIN = "Join the queue"
 _DRAINED = "No new visitors are let in at the moment. Visitors with a server keep it."
 _STANDS = "No new visitors are let in at the moment. You keep your place."
+_CLOSED = "By invitation only: open the link that you were invited with."
 _FULL_CHOICE = "All servers of it are in use now."
 _SEVERAL = "Choose what opens, in a server for you with a copy of all files."
 _TEMPORARY = (
@@ -29,10 +30,11 @@ _TEMPORARY = (
 
 @dataclass(frozen=True)
 class Choice:
-    """An offer, and whether there is room for none more of it."""
+    """An offer; whether there is room for none more of it, and whether the visitor is not invited to it."""
 
     offer: Offer
     full: bool
+    closed: bool = False
 
 
 class FrontPages:
@@ -66,7 +68,7 @@ class FrontPages:
             drained: whether no new visitors are let in; then there is no button, and the page looks again by
                 itself.
         """
-        full = all(choice.full for choice in choices)
+        full = all(choice.full and not choice.closed for choice in choices)
         one = choices[0] if len(choices) == 1 else None
         told = [] if last is None else [self._last(last)]
         told += [_DRAINED] if drained else [_FULL] if full else []
@@ -84,9 +86,11 @@ class FrontPages:
         return self._page(title, verdict, main, head=head, trouble=last is not None or full)
 
     def _one(self, choice: Choice, token: str, wanted: Wish, retry: bool) -> str:  # noqa: FBT001 - private
+        if choice.closed:
+            return f'<div class="panel"><p>{_CLOSED}</p></div>'
         server = choice.offer.settings.command.called
         word = _JOIN if choice.full else "Try again" if retry else f"Open {server}"
-        form = self._form("/start", word, token, Wish(wanted.to, choice.offer.name))
+        form = self._form("/start", word, token, Wish(wanted.to, choice.offer.name, wanted.invitation))
         return f'<div class="panel">{form}<p class="small">{_TEMPORARY}</p></div>'
 
     def _several(self, choices: Sequence[Choice], token: str, wanted: Wish) -> str:
@@ -99,9 +103,11 @@ class FrontPages:
     def _item(self, number: int, choice: Choice) -> str:
         offer = choice.offer
         about = [_text(offer.description)] if offer.description else []
-        about += [_FULL_CHOICE] if choice.full else []
+        about += [_CLOSED] if choice.closed else [_FULL_CHOICE] if choice.full else []
         told = f'<p id="about-{number}">{" ".join(about)}</p>' if about else ""
         described = f' aria-describedby="about-{number}"' if about else ""
+        if choice.closed:
+            return f'<li class="panel"><div><h2>{_text(offer.title)}</h2>{told}</div></li>'
         word = _JOIN if choice.full else f"Open {offer.settings.command.called}"
         return (
             f'<li class="panel"><div><h2>{_text(offer.title)}</h2>{told}</div>'
@@ -209,6 +215,7 @@ class FrontPages:
     def _form(self, action: str, word: str, token: str, wanted: Wish, *, quiet: bool = False) -> str:
         kind = ' class="quiet"' if quiet else ""
         chosen = _hidden("offer", wanted.offer) if wanted.offer else ""
+        chosen += _hidden("invitation", wanted.invitation) if wanted.invitation else ""
         return (
             f'<form method="post" action="{action}">{_hidden("token", token)}{_hidden("to", wanted.to)}'
             f"{chosen}<button{kind}>{_text(word)}</button></form>"

@@ -25,10 +25,13 @@ from moorage.proxy.listening import bind_unix, remove_socket_file
 from moorage.proxy.server import Proxy, open_proxy
 from moorage.tasks import every
 from moorage.temp.acceptor_settings import AcceptorSettings
+from moorage.temp.addresses import origin_of
 from moorage.temp.admin import AdminApi
+from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.descriptors import check_descriptors, tell_what_fits
 from moorage.temp.front import Front
 from moorage.temp.identity import Identity, read_key
+from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offering import Offering
 from moorage.temp.pages import FrontPages
 from moorage.temp.processes import ServerProcesses
@@ -78,12 +81,14 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         processes = ServerProcesses(settings.state / "kept", settings.lease, templates)
         counts = ServiceCounts()
-        service = Service(settings, offers, identity, proxy, processes, tasks, counts)
+        invitations = InvitationBook(identity, settings.state)
+        service = Service(settings, offers, identity, proxy, processes, tasks, counts, invitations)
         stack.callback(service.close)
-        front = Front(service, identity, pages, settings, proxy.routed)
+        front = Front(service, identity, pages, settings, invitations, proxy.routed)
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
-        admin = AdminApi(service, proxy, counts)
+        of_admin = AdminInvitations(service, invitations, origin_of(listeners[0]))
+        admin = AdminApi(service, proxy, counts, of_admin)
         await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
         proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()

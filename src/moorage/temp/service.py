@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -19,6 +19,7 @@ from moorage.errors import OutputError, sentence
 from moorage.plan.admission import Admission
 from moorage.plan.clock import Tick
 from moorage.plan.descriptors import EACH
+from moorage.plan.invitations import Invitation
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import (
     Admit,
@@ -31,6 +32,7 @@ from moorage.plan.visits import (
     NextStep,
     OfferName,
     OffersChanged,
+    OnTheWay,
     QueueLeft,
     ServerAdopted,
     ServerAnswered,
@@ -56,6 +58,7 @@ from moorage.temp.descriptors import fitting
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import WITHHELD, Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
+from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offers import Offers, terms_of
 from moorage.temp.processes import FoundServers, ServerProcesses
 from moorage.temp.record import Owner, ServerRecord, read_record
@@ -81,6 +84,7 @@ class Service:
         processes: starts servers' processes, and finds those of an earlier service.
         tasks: where each server has a task.
         counts: gets what happens to servers.
+        invitations: has the seats of visitors.
     """
 
     def __init__(
@@ -92,10 +96,12 @@ class Service:
         processes: ServerProcesses,
         tasks: asyncio.TaskGroup,
         counts: ServiceCounts,
+        invitations: InvitationBook,
     ) -> None:
         self._counts = counts
         self._settings = settings
         self._identity = identity
+        self._invitations = invitations
         self.visitors = Visitors(
             settings.capacity, settings.spares, settings.at_once, settings.per_address, settings.max_age
         )
@@ -135,16 +141,39 @@ class Service:
         self.handle(VisitorCame(visitor))
         return self.standing(visitor)
 
-    def ask(self, visitor: VisitorId, offer: OfferName, address: str = "") -> Standing | None:
+    def ask(
+        self,
+        visitor: VisitorId,
+        offer: OfferName,
+        address: str = "",
+        invitation: Invitation | None = None,
+        names: Sequence[VisitorId] = (),
+    ) -> Standing | None:
         """Have a server started for a visitor that has none, once there is room; return what it has.
+
+        Nothing is started of an offer by invitation only for a visitor that has no seat, and gets none.
 
         Args:
             visitor: that asks.
             offer: one of those that there are now.
             address: that it comes from; empty where none counts.
+            invitation: to the offer, of a link that was signed here; None for none.
+            names: all that the visitor's browser has.
+
+        Raises:
+            OutputError: the seat of the visitor cannot be written down.
         """
-        self.handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
-        return self.standing(visitor)
+        has = self.standing(visitor)
+        if isinstance(has, OnTheWay | ServerReady) and not isinstance(has, InQueue):
+            return has  # whatever it asks for; and it takes no seat
+        taken = None if invitation is None else self._invitations.take(invitation, visitor, names)
+        seated = taken is not None or self._invitations.invites([*names, visitor], offer)
+        if (invitation is None or taken is not None) and (seated or not self._offers[offer].invited_only):
+            self.handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
+        has = self.standing(visitor)
+        if invitation is not None and taken and not isinstance(has, OnTheWay | ServerReady):
+            self._invitations.give_back(invitation, visitor)
+        return has
 
     def end(self, visitor: VisitorId) -> None:
         """End a visitor's server, if there is one; a visitor that waits for one leaves the queue."""

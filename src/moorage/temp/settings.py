@@ -31,6 +31,7 @@ class TempSettings:
         spares: how many are kept ready before a visitor wants one.
         at_once: of how many servers the start may be under way when one more spare is started.
         per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
+        invited_only: whether it takes an invitation to get a server.
         trusted: proxies that are believed from which address a visitor comes.
         hosts: names by which visitors reach the service; empty for any.
         spawn_from: origins of pages of other sites that may have a server started.
@@ -56,6 +57,7 @@ class TempSettings:
     spares: int = 0
     at_once: int = 2
     per_address: int = 0
+    invited_only: bool = False
     trusted: tuple[Network, ...] = ()
     hosts: frozenset[str] = frozenset()
     spawn_from: frozenset[str] = frozenset()

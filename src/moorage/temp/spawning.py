@@ -8,11 +8,12 @@ makes the browser that follows it that visitor. A server whose link is not follo
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import msgspec
@@ -21,12 +22,16 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
-from moorage.errors import UsageError
+from moorage.errors import OutputError, UsageError
+from moorage.plan.invitations import Invitation
 from moorage.plan.visits import UNNAMED, InQueue, OfferName, OnTheWay, ServerReady, VisitorId
 from moorage.temp.identity import Identity
+from moorage.temp.inviting import Invited, Inviting, NotInvited
 from moorage.temp.server import base_path
 from moorage.temp.service import Service
 from moorage.temp.wish import Wish, wanted_path
+
+log = logging.getLogger("moorage.temp")
 
 PATH = "/api/spawn"
 LINK_SECONDS = 120
@@ -40,18 +45,20 @@ _NOT_KEPT = {
 
 
 class Spawn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page asks for: a path in the server, and an offer."""
+    """What a page asks for: a path in the server, and an offer; the signed part of an invitation's link."""
 
     path: str = ""
     offer: str = ""
+    invitation: str = ""
 
 
 @dataclass(frozen=True)
 class EntryLink:
-    """A visitor that no browser is yet, and what opens for it."""
+    """A visitor that no browser is yet, what opens for it, and the invitation that it has a seat of."""
 
     visitor: VisitorId
     wanted: Wish
+    by: Invitation | None = None
 
 
 def checked_origin(text: str) -> str:
@@ -79,6 +86,7 @@ class Spawning:
         address: tells which address a request counts for.
         secure: tells whether it came by HTTPS.
         used: what is answered to a link that leads nowhere any more.
+        inviting: looks at invitations.
     """
 
     def __init__(
@@ -89,7 +97,9 @@ class Spawning:
         address: Callable[[web.Request], str],
         secure: Callable[[web.Request], bool],
         used: Callable[[], web.Response],
+        inviting: Inviting,
     ) -> None:
+        self._inviting = inviting
         self._used = used
         self._service = service
         self._identity = identity
@@ -118,46 +128,78 @@ class Spawning:
             return _refused(HTTPStatus.FORBIDDEN, "pages of this origin may not ask")
         return self._shared(request, self._begun(request, await request.read()))
 
-    def _begun(self, request: web.Request, body: bytes) -> web.Response:
+    def _wanted(self, body: bytes) -> Invited | web.Response:
+        """Return what the body of a request asks for, or the answer that refuses it."""
         offers = self._service.offers
         try:
-            wanted = msgspec.json.decode(body or b"{}", type=Spawn)
+            said = msgspec.json.decode(body or b"{}", type=Spawn)
         except msgspec.MsgspecError as error:
             return _refused(HTTPStatus.BAD_REQUEST, str(error))
-        offer = OfferName(wanted.offer)
+        wish = Wish(wanted_path(said.path), OfferName(said.offer), said.invitation)
+        invited = self._inviting.invited(wish, ())
+        if isinstance(invited, NotInvited):
+            return _refused(invited.status, invited.why)
+        offer = invited.wanted.offer
         if offer == UNNAMED and len(offers) == 1:
             (offer,) = offers
         if offer not in offers:
             known = ", ".join(filter(None, offers)) or "none has a name"
             return _refused(HTTPStatus.NOT_FOUND, f"choose an offer: {known}")
+        return Invited(replace(invited.wanted, offer=offer), invited.by)
+
+    def _begun(self, request: web.Request, body: bytes) -> web.Response:
+        invited = self._wanted(body)
+        if isinstance(invited, web.Response):
+            return invited
+        wanted = invited.wanted
         if self._service.visitors.draining:
             return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "no new visitors are let in at the moment")
         visitor = self._identity.new_visitor()
-        has = self._service.ask(visitor, offer, self._address(request))
+        try:
+            has = self._service.ask(visitor, wanted.offer, self._address(request), invited.by)
+        except OutputError as error:
+            log.warning("%s", error)
+            return _refused(HTTPStatus.SERVICE_UNAVAILABLE, self._inviting.not_written(wanted).why)
         if not isinstance(has, OnTheWay | ServerReady):
+            missing = self._inviting.missing(wanted, [visitor])
+            if missing is not None:
+                return _refused(missing.status, missing.why)
             return _refused(
                 HTTPStatus.TOO_MANY_REQUESTS, "there are as many for this address as there may be"
             )
-        wish = Wish(wanted_path(wanted.path), offer)
+        wish = Wish(wanted.to, wanted.offer)
         origin = f"{'https' if self._secure(request) else 'http'}://{request.headers.get('Host', '')}"
         path = None if isinstance(has, InQueue) else base_path(has.server) + wish.to
         said = {
-            "link": f"{origin}/enter/{self._linked(visitor, wish)}",
+            "link": f"{origin}/enter/{self._linked(EntryLink(visitor, wish, invited.by))}",
             "url": path and f"{origin}{path}",
             "seconds": LINK_SECONDS,
         }
         return web.json_response(said, status=HTTPStatus.ACCEPTED, headers=_NOT_KEPT)
 
-    def _linked(self, visitor: VisitorId, wish: Wish) -> str:
+    def _linked(self, link: EntryLink) -> str:
         token = secrets.token_urlsafe(32)
-        self._links[token] = EntryLink(visitor, wish)
+        self._links[token] = link
         asyncio.get_running_loop().call_later(LINK_SECONDS, self._expire, token)
         return token
 
     def _expire(self, token: str) -> None:
         """End what a link leads to that was not followed."""
         if (link := self._links.pop(token, None)) is not None:
-            self._service.end(link.visitor)
+            self._drop(link)
+
+    def _drop(self, link: EntryLink) -> None:
+        self._service.end(link.visitor)
+        if link.by is not None:
+            self._inviting.book.give_back(link.by, link.visitor)
+
+    def _share_seat(self, link: EntryLink, names: Sequence[VisitorId]) -> None:
+        """Have a browser that has a seat already keep to one."""
+        try:
+            if link.by is not None:
+                self._inviting.book.take(link.by, link.visitor, names)
+        except OutputError as error:  # it has two then
+            log.warning("%s", error)
 
     async def _enter(self, request: web.Request) -> web.Response:
         """Make a browser the visitor of a link; one that has a server already keeps to that."""
@@ -172,8 +214,9 @@ class Spawning:
         known = self._service.visitors.known(names)
         has = None if known is None else self._service.standing(known)
         if isinstance(has, OnTheWay | ServerReady):
-            self._service.end(link.visitor)
+            self._drop(link)
         else:
+            self._share_seat(link, names)
             field = self._identity.visitor_field(link.visitor, secure=self._secure(request))
             answer.headers.add("Set-Cookie", field)
         return answer

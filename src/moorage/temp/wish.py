@@ -20,14 +20,18 @@ class Wish:
     Args:
         to: path and query below a server's URL, as they stand in a URL; empty for what opens first.
         offer: that is chosen; :data:`~moorage.plan.visits.UNNAMED` for none.
+        invitation: the signed part of the link that invites to it, unchecked; empty for none.
     """
 
     to: str = ""
     offer: OfferName = UNNAMED
+    invitation: str = ""
 
     @property
     def link(self) -> str:
         """Path of the page with the button for it."""
+        if self.invitation:
+            return f"/invitation/{quote(self.invitation, safe='')}/{self.to}"
         if self.offer:
             return f"/offer/{quote(self.offer, safe='')}/{self.to}"
         return f"/spawn/{self.to}" if self.to else "/"
@@ -36,7 +40,8 @@ class Wish:
     def query(self) -> str:
         """The wish as the query of a URL."""
         chosen = f"&offer={quote(self.offer, safe='')}" if self.offer else ""
-        return f"to={quote(self.to)}{chosen}"
+        invited = f"&invitation={quote(self.invitation, safe='')}" if self.invitation else ""
+        return f"to={quote(self.to)}{chosen}{invited}"
 
     @property
     def file(self) -> str:
@@ -48,13 +53,15 @@ def link_wish(raw: str) -> Wish:
     """Return what a link asks for.
 
     Args:
-        raw: path and query as they came: ``/``, ``/spawn/PATH``, ``/spawn/PATH?offer=NAME`` or
-            ``/offer/NAME/PATH``. What else is in the query is for the server.
+        raw: path and query as they came: ``/``, ``/spawn/PATH``, ``/spawn/PATH?offer=NAME``,
+            ``/offer/NAME/PATH`` or ``/invitation/SIGNED/PATH``. What else is in the query is for the server.
     """
-    if raw.startswith("/offer/"):
-        head, question, query = raw.partition("?")
-        name, _, path = head.removeprefix("/offer/").partition("/")
-        return Wish(wanted_path(path + question + query), OfferName(unquote(name)))
+    kind, _, rest = raw.removeprefix("/").partition("/")
+    if kind in {"offer", "invitation"}:
+        head, question, query = rest.partition("?")
+        name, _, path = head.partition("/")
+        to = wanted_path(path + question + query)
+        return Wish(to, OfferName(unquote(name))) if kind == "offer" else Wish(to, invitation=unquote(name))
     path, _, query = raw.removeprefix("/spawn").partition("?")
     words = query.split("&")
     named = [word.removeprefix("offer=") for word in words if word.startswith("offer=")]
@@ -64,8 +71,9 @@ def link_wish(raw: str) -> Wish:
 
 
 def form_wish(fields: Mapping[str, object]) -> Wish:
-    """Return what the fields ``to`` and ``offer`` of a form or a query ask for."""
-    return Wish(wanted_path(str(fields.get("to", ""))), OfferName(str(fields.get("offer", ""))))
+    """Return what the fields ``to``, ``offer`` and ``invitation`` of a form or a query ask for."""
+    offer, invitation = (str(fields.get(name, "")) for name in ("offer", "invitation"))
+    return Wish(wanted_path(str(fields.get("to", ""))), OfferName(offer), invitation)
 
 
 def wanted_path(text: str) -> str:

@@ -157,6 +157,52 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spares: int | None = None
 
 
+class NewInvitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an invitation is made of.
+
+    Attributes:
+        seats: how many visitors it lets in.
+        seconds: until it expires.
+        offer: that it is for; empty where there is one thing alone.
+    """
+
+    seats: int
+    seconds: float
+    offer: str = ""
+
+
+class InvitationInfo(msgspec.Struct, frozen=True):
+    """One invitation.
+
+    Attributes:
+        id: its name.
+        offer: that it is for; empty where there is one thing alone.
+        state: ``open``, ``used up``, ``expired`` or ``withdrawn``.
+        seats: how many visitors it lets in.
+        taken: how many of them have a seat.
+        left: seconds until it expires; 0 where it has.
+        path: of its link.
+        link: that, at the address that the service listens on.
+        needed: whether its offer is by invitation only.
+    """
+
+    id: str
+    offer: str
+    state: str
+    seats: int
+    taken: int
+    left: float
+    path: str
+    link: str
+    needed: bool
+
+
+class InvitationList(msgspec.Struct, frozen=True):
+    """All invitations that are kept."""
+
+    invitations: tuple[InvitationInfo, ...]
+
+
 class Drain(msgspec.Struct, frozen=True):
     """Whether no new visitors are let in."""
 

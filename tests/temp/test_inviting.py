@@ -1,0 +1,284 @@
+"""Invitations as browsers meet them, on every path by which a server can be had."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from moorage.temp import invitation_book
+from temp.rig import TOY, Answer, Browser, Rig, service
+
+pytestmark = pytest.mark.anyio
+
+OFFERS = f"""
+[temp.offers.physics]
+title = "Physics"
+command = "{sys.executable} {TOY} {{socket}} {{base_path}}"
+invited-only = true
+
+[temp.offers.chemistry]
+title = "Chemistry"
+command = "{sys.executable} {TOY} {{socket}} {{base_path}}"
+"""
+
+
+def link(rig: Rig, offer: str = "", seats: int = 1, seconds: float = 600.0) -> str:
+    book = rig.service._invitations
+    return f"/invitation/{book.token(book.issue(offer, seats, seconds).invitation)}"
+
+
+def taken(rig: Rig) -> list[int]:
+    return [len(each.seated) for each in rig.service._invitations]
+
+
+async def arrive(browser: Browser, path: str) -> Answer:
+    return await browser.follow(await browser.press(path))
+
+
+async def test_a_link_is_a_page_with_a_button_and_nothing_is_taken_before_it_is_pressed() -> None:
+    async with service(invited_only=True) as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig)
+        for method in ("GET", "HEAD", "GET"):
+            answer = await ann.ask(method, path)
+            assert answer.status == 200
+        assert "<button>Open" in (await ann.get(path)).text
+        assert (rig.left(), taken(rig)) == ([], [0])
+        arrived = await arrive(ann, f"{path}/lab/tree/a%20b.ipynb?x=1")
+        assert arrived.said["path"].endswith("/lab/tree/a%20b.ipynb?x=1")
+        assert taken(rig) == [1]
+        page = await bob.get(path)
+        assert (page.status, "All seats of this invitation are taken" in page.text) == (403, True)
+        assert "<form" not in page.text
+        assert len(rig.left()) == 1
+
+
+async def test_a_browser_that_comes_back_keeps_its_seat() -> None:
+    async with service(invited_only=True) as rig, rig.browser() as ann:
+        path = link(rig)
+        first = (await arrive(ann, path)).said["pid"]
+        assert (await ann.follow(await ann.get(path))).said["pid"] == first
+        await ann.press("/server", "/end")
+        await rig.emptied()
+        assert (await arrive(ann, path)).said["pid"] != first
+        await ann.press("/server", "/end")
+        await rig.emptied()
+        assert (await arrive(ann, "/")).said["pid"]  # the front page has a button for it, too
+        assert taken(rig) == [1]
+
+
+async def test_without_an_invitation_there_is_no_button_and_no_request_gets_a_server() -> None:
+    site = "https://docs.example.org"
+    async with service(invited_only=True, spawn_from=frozenset({site})) as rig, rig.browser() as ann:
+        page = await ann.get("/spawn/lab/tree/a.ipynb")
+        assert (page.status, "By invitation only" in page.text, "<form" in page.text) == (200, True, False)
+        valid = link(rig)
+        token = re.search('name="token" value="([^"]+)"', (await ann.get(valid)).text)[1]
+        for fields in ({}, {"to": "x"}, {"offer": ""}, {"invitation": ""}):
+            refused = await ann.ask("POST", "/start", {"token": token, **fields})
+            assert (refused.status, "by invitation only" in refused.text) == (403, True)
+        for fields in (
+            {"invitation": "x"},
+            {"invitation": valid},
+            {"invitation": "a~1~9999999999~~" + "0" * 32},
+        ):
+            refused = await ann.ask("POST", "/start", {"token": token, **fields})
+            assert (refused.status, "no invitation of this page" in refused.text) == (404, True)
+        for wanted in ({}, {"path": "x"}, {"invitation": ""}):
+            refused = await ann.ask("POST", "/api/spawn", json.dumps(wanted), Origin=site)
+            assert (refused.status, refused.said) == (403, {"error": "This is by invitation only"})
+        refused = await ann.ask("POST", "/api/spawn", '{"invitation": "x"}')
+        assert (refused.status, refused.said["error"]) == (404, "This is no invitation of this page")
+        for path in ("/start", "/ready", "/queue", "/enter/x", "/server"):
+            await ann.follow(await ann.get(path))
+        assert (rig.left(), taken(rig)) == ([], [0])
+
+
+async def test_forged_links_all_get_the_same_page() -> None:
+    async with service(invited_only=True) as rig, rig.browser() as ann:
+        name, seats, until, offer, signature = link(rig).removeprefix("/invitation/").split("~")
+        forged = [
+            f"{name}~{seats}0~{until}~{offer}~{signature}",
+            f"{name}~{seats}~{until}0~{offer}~{signature}",
+            f"{name}~{seats}~1~{offer}~{signature}",  # were it not forged it would have expired
+            f"{name}~{seats}~{until}~physics~{signature}",
+            f"x~{seats}~{until}~{offer}~{signature}",
+            f"{name}~{seats}~{until}~{offer}~{'0' * 32}",
+            f"{name}~{seats}~{until}~{offer}~",
+            name, "~~~~", "%C3%A9", "x" * 3000,
+        ]  # fmt: skip
+        answers = [await ann.get(f"/invitation/{each}") for each in forged]
+        assert {each.status for each in answers} == {404}
+        pages = {each.text for each in answers}
+        assert len(pages) == 1
+        assert "A part of the link may be missing" in pages.pop()
+
+
+async def test_what_has_expired_or_was_withdrawn_says_so_and_its_visitor_keeps_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with service(invited_only=True) as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig, seats=3)
+        pid = (await arrive(ann, path)).said["pid"]
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', (await bob.get(path)).text))
+        rig.service._invitations.withdraw(next(iter(rig.service._invitations)).invitation.id)
+        refused = [await bob.get(path), await bob.ask("POST", "/start", fields)]
+        assert {(each.status, "was withdrawn" in each.text) for each in refused} == {(410, True)}
+        until = next(iter(rig.service._invitations)).invitation.until
+        monkeypatch.setattr(invitation_book.time, "time", lambda: float(until))
+        refused = [await bob.get(path), await bob.ask("POST", "/start", fields)]
+        assert {(each.status, "has expired" in each.text) for each in refused} == {(410, True)}
+        assert (await ann.follow(await ann.get(path))).said["pid"] == pid  # back to her own
+        await ann.press("/server", "/end")
+        assert "By invitation only" in (await ann.follow(await ann.get("/"))).text
+        assert (await ann.get(path)).status == 410
+        await rig.emptied()
+
+
+async def test_an_invitation_is_for_its_offer_alone() -> None:
+    async with service(offers=OFFERS) as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig, "physics")
+        page = await ann.get("/")
+        assert page.text.count("By invitation only") == 1
+        assert 'value="physics"' not in page.text
+        assert "By invitation only" in (await ann.get("/offer/physics/x")).text
+        assert (await ann.press("/", offer="physics")).status == 403
+        page = await ann.get(path)
+        assert "<h1>Physics</h1>" in page.text
+        assert "Chemistry" not in page.text
+        wrong = await ann.press(path, offer="chemistry")
+        assert (wrong.status, "is for physics, not for chemistry" in wrong.text) == (403, True)
+        assert (rig.left(), taken(rig)) == ([], [0])
+        record = (await arrive(ann, path)).said
+        assert record["pid"]
+        await ann.press("/server", "/end")
+        await rig.emptied()
+        assert 'value="physics"' in (await ann.get("/")).text  # she has a seat
+        gone = link(rig, "biology")
+        page = await bob.get(gone)
+        assert (page.status, "biology, which is not offered now" in page.text) == (404, True)
+
+
+async def test_a_visitor_with_another_server_is_asked_first_and_takes_no_seat() -> None:
+    async with service(offers=OFFERS) as rig, rig.browser() as ann:
+        path = link(rig, "physics")
+        await ann.get("/")
+        pid = (await ann.follow(await ann.press(offer="chemistry"))).said["pid"]
+        page = await ann.get(f"{path}/x")
+        assert "You have a server already" in page.text
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+        assert (await ann.follow(await ann.ask("POST", "/start", fields))).said["pid"] == pid
+        assert (await ann.follow(await ann.get("/"))).said["pid"] == pid
+        assert taken(rig) == [0]
+        page = await ann.follow(await ann.ask("POST", "/end", fields))
+        assert "<button>Open" in page.text  # of the invitation
+        await rig.emptied()
+        assert (await arrive(ann, f"{path}/x")).said["path"].endswith("/x")
+        assert taken(rig) == [1]
+
+
+async def test_a_visitor_that_is_not_let_in_takes_no_seat() -> None:
+    async with service(invited_only=True, per_address=1) as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig, seats=5)
+        await arrive(ann, path)
+        refused = await bob.press(path)
+        assert (refused.status, "for your address" in refused.text) == (429, True)
+        assert taken(rig) == [1]
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', (await bob.get(path)).text))
+        rig.service.visitors.draining = True
+        drained = await bob.follow(await bob.ask("POST", "/start", fields))
+        assert (drained.status, "No new visitors are let in" in drained.text) == (503, True)
+        assert taken(rig) == [1]
+
+
+async def test_a_seat_leads_into_the_queue_where_all_is_full() -> None:
+    async with service(capacity=1, invited_only=True) as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig, seats=2)
+        await arrive(ann, path)
+        page = await bob.get(path)
+        assert (page.status, "Join the queue" in page.text) == (503, True)
+        assert "Place 1 in the queue" in (await bob.follow(await bob.press(path))).text
+        assert taken(rig) == [2]
+        assert "Place 1 in the queue" in (await bob.follow(await bob.get(path))).text
+        await bob.press("/queue", "/end")
+        assert "Place 1 in the queue" in (await bob.follow(await bob.press(path))).text
+        assert taken(rig) == [2]
+
+
+async def test_pages_of_other_sites_have_a_server_started_by_an_invitation() -> None:
+    site = "https://docs.example.org"
+    origins = frozenset({site})
+    async with (
+        service(invited_only=True, spawn_from=origins) as rig,
+        rig.browser() as page,
+        rig.browser() as ann,
+    ):
+        token = link(rig, seats=1).removeprefix("/invitation/")
+
+        async def spawn() -> Answer:
+            return await page.ask("POST", "/api/spawn", json.dumps({"invitation": token}), Origin=site)
+
+        said = (await spawn()).said
+        assert taken(rig) == [1]
+        refused = await spawn()
+        assert (refused.status, refused.said["error"]) == (403, "All seats of this invitation are taken")
+        arrived = await ann.follow(await ann.get(said["link"].removeprefix(page.origin)))
+        assert arrived.said["pid"]
+        await ann.press("/server", "/end")
+        await rig.emptied()
+        assert (await arrive(ann, f"/invitation/{token}")).said["pid"]  # the seat is the browser's
+        assert taken(rig) == [1]
+
+
+async def test_a_link_of_another_site_that_is_not_needed_gives_its_seat_back() -> None:
+    site = "https://docs.example.org"
+    origins = frozenset({site})
+    async with (
+        service(invited_only=True, spawn_from=origins) as rig,
+        rig.browser() as page,
+        rig.browser() as ann,
+    ):
+        token = link(rig, seats=2).removeprefix("/invitation/")
+        body = json.dumps({"invitation": token})
+        pid = (await arrive(ann, f"/invitation/{token}")).said["pid"]
+        for _ in range(3):
+            said = (await page.ask("POST", "/api/spawn", body, Origin=site)).said
+            assert taken(rig) == [2]
+            entered = await ann.get(said["link"].removeprefix(page.origin))
+            assert (await ann.follow(entered)).said["pid"] == pid
+            assert taken(rig) == [1]
+        await ann.press("/server", "/end")
+        await rig.emptied()
+        said = (await page.ask("POST", "/api/spawn", body, Origin=site)).said
+        entered = await ann.get(said["link"].removeprefix(page.origin))
+        assert (await ann.follow(entered)).said["pid"] != pid
+        assert taken(rig) == [1]  # a browser has one, whichever of its names
+
+
+async def test_a_seat_that_cannot_be_written_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service(invited_only=True, spawn_from=frozenset({"https://a.b"})) as rig, rig.browser() as ann:
+        path = link(rig)
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', (await ann.get(path)).text))
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(invitation_book, "write_private", full)
+            page = await ann.ask("POST", "/start", fields)
+            said = await ann.ask("POST", "/api/spawn", json.dumps({"invitation": path.split("/")[-1]}))
+        assert (page.status, page.headers["Retry-After"]) == (503, "60")
+        assert f'href="{path}/"' in page.text
+        assert (said.status, "could not be written" in said.text) == (503, True)
+        assert rig.left() == []
+        assert (await arrive(ann, path)).said["pid"]
+
+
+async def test_an_invitation_to_what_is_open_has_seats_all_the_same() -> None:
+    async with service() as rig, rig.browser() as ann, rig.browser() as bob:
+        path = link(rig)
+        await arrive(ann, path)
+        assert (await bob.get(path)).status == 403
+        assert (await arrive(bob, "/")).said["pid"]
