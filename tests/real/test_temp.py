@@ -142,6 +142,19 @@ def test_the_address_alone_opens_nothing_for_others(command: Command) -> None:
                 Open(visit, kernel)
 
 
+@pytest.mark.parametrize("words", [(), ("--no-fork",)])
+def test_what_jupyterlab_keeps_for_its_user_is_the_visitors_own(
+    command: Command, words: tuple[str, ...]
+) -> None:
+    with running(command, *words) as temp:
+        visit = Visit(temp)
+        visit.ask("PUT", "/lab/api/workspaces/default", {"data": {}, "metadata": {"id": "default"}})
+        visit.ask("PUT", "/lab/api/settings/@jupyterlab/apputils-extension:themes", {"raw": "{}"})
+        home = command.runtime / "state" / "servers" / visit.base.rpartition("/")[2] / "home"
+        kept = {path.suffix for path in (home / ".jupyter/lab").rglob("*") if path.is_file()}
+        assert kept == {".jupyterlab-workspace", ".jupyterlab-settings"}
+
+
 def test_a_killed_service_costs_no_visitor_anything(command: Command, content: Path) -> None:
     with running(command, "--content", content) as temp:
         visit = Visit(temp)

@@ -55,8 +55,9 @@ class ForkedServer:
         after_fork.forget()
         reseed()
         home = os.fsdecode(env.get(b"HOME", b"/"))
+        old = NO_HOME  # among what is renewed is the constant itself
         for each in self._homes:
-            each.renew(NO_HOME, home)
+            each.renew(old, home)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_IGN)
