@@ -20,9 +20,11 @@ from moorage.plan.keeping import (
     LinkAttached,
     LinkDetached,
     SignalCharge,
+    SleepWanted,
     TellStatus,
     TimePassed,
     TreeGone,
+    WakeWanted,
 )
 
 
@@ -150,3 +152,44 @@ def test_whatever_comes_it_finishes_once_and_never_goes_back(script):
         assert at >= last
         last = at
     assert finished == isinstance(plan.state, Gone)
+
+
+def test_a_charge_sleeps_and_wakes():
+    assert play(
+        running(),
+        (1, WakeWanted()),
+        (1, SleepWanted()),
+        (1, ChargeExited()),
+        (2, TreeGone()),
+        (2, SleepWanted()),
+        (3, WakeWanted()),
+        (3, ChargeStarted()),
+    ) == [
+        "running",
+        "clearing KillAllBut TellStatus",
+        "clearing",
+        "asleep TellStatus",
+        "asleep",
+        "waking StartCharge",
+        "running TellStatus",
+    ]
+
+
+@pytest.mark.parametrize("failure", [ChargeRefused(), ChargeExited(), EndWanted(9)])
+def test_a_charge_that_does_not_wake_is_over(failure):
+    script = (1, SleepWanted()), (1, TreeGone()), (1, WakeWanted()), (2, failure), (3, TreeGone())
+    assert play(running(), *script)[-2:] == ["killing KillCharge TellStatus", "ended TellStatus Finish"]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_charge_that_falls_asleep_or_sleeps_is_ended_at_once(steps):
+    script = [(1, SleepWanted()), (1, TreeGone())][:steps]
+    assert play(running(), *script, (2, EndWanted(99)))[-1] == "killing KillCharge TellStatus"
+
+
+def test_the_lease_of_a_sleeping_charge_runs_out():
+    plan = running(lease=10)
+    play(plan, (0, LinkAttached()), (1, SleepWanted()), (1, TreeGone()), (2, LinkDetached()))
+    assert plan.due() == 12
+    assert play(plan, (11, TimePassed()), (12, TimePassed())) == ["asleep", "killing KillCharge TellStatus"]
+    assert plan.state.reason == "lease"

@@ -7,13 +7,10 @@ Where a kernel sees its addresses otherwise than its clients do, it is given a f
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
-import stat
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from jupyter_client.manager import KernelManager
 
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.json_types import JsonObject
+from moorage.jupyter.listening import accepts, greets, sockets, tried
 from moorage.jupyter.requested import Requested, set_addresses
 from moorage.kernel.deadline import Deadline
 from moorage.kernel.portal import Portal
@@ -33,15 +31,10 @@ from moorage.process.local import shared_warden
 from moorage.rendezvous.base import LOOPBACK, Choice, Way
 from moorage.rendezvous.files import write_connection_file
 from moorage.rendezvous.hold import HoldRendezvous, hold_port
-from moorage.rendezvous.watch import DirectoryWatch
 from moorage.wire.connection import PORTS, SOCKETS, ConnectionInfo, Endpoint
 
-# Seconds between two tries to connect to a kernel at the ports in its file, at first and at most.
-_SOON, _LATER = 0.005, 0.1
 _PATIENCE = 60.0
 """Seconds that a place may take for what comes before a kernel's process."""
-# The signature every ZMTP peer begins with, https://rfc.zeromq.org/spec/23/
-_ZMTP = b"\xff"
 
 
 @dataclass(frozen=True)
@@ -185,13 +178,13 @@ class Addresses:
         ports = [int(getattr(manager, name)) for name in PORTS]
         if self._info is not None and (not self._here or self._info != self._inside):
             for name in SOCKETS:
-                await _tried(_greets, self._info.endpoint(name))
+                await tried(greets, self._info.endpoint(name))
         elif manager.transport == "ipc":
-            await _sockets([Path(f"{manager.ip}-{port}") for port in ports])
+            await sockets([Path(f"{manager.ip}-{port}") for port in ports])
         else:
             ip = LOOPBACK if manager.ip == "0.0.0.0" else manager.ip  # noqa: S104 - asked for
             for port in ports:
-                await _tried(_accepts, Endpoint("tcp", ip, port))
+                await tried(accepts, Endpoint("tcp", ip, port))
         if self._agreement is not None:
             self._agreement.rendezvous.answered()
         return True
@@ -318,53 +311,3 @@ async def _guard(path: Path, *, guarded: bool) -> None:
             warden.guard(path)
         else:
             warden.unguard(path)
-
-
-async def _sockets(paths: Sequence[Path]) -> None:
-    async with DirectoryWatch(paths[0].parent) as watch:
-        while not all(_is_socket(path) for path in paths):
-            await watch.changed()
-
-
-def _is_socket(path: Path) -> bool:
-    try:
-        return stat.S_ISSOCK(path.stat().st_mode)
-    except OSError:
-        return False
-
-
-async def _tried(work: Callable[[Endpoint], Awaitable[bool]], endpoint: Endpoint) -> None:
-    """Wait until something is so at an address, which no event announces: try, and try again less often."""
-    pause = _SOON
-    while not await work(endpoint):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await asyncio.Event().wait()
-        pause = min(pause * 1.5, _LATER)
-
-
-async def _accepts(endpoint: Endpoint) -> bool:
-    """Tell whether connections are accepted."""
-    with socket.socket() as probe:
-        probe.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(probe, (endpoint.ip, endpoint.port))
-        except OSError:
-            return False
-        return True
-
-
-async def _greets(endpoint: Endpoint) -> bool:
-    """Tell whether ZeroMQ answers: what leads to a kernel accepts connections before the kernel does."""
-    if sys.platform == "win32":  # it has no sockets with a path, and nothing is launched there
-        return await _accepts(endpoint)
-    loop = asyncio.get_running_loop()
-    sockets, tcp = endpoint.transport == "ipc", (endpoint.ip, endpoint.port)
-    family = socket.AF_UNIX if sockets else socket.AF_INET6 if ":" in endpoint.ip else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setblocking(False)
-        try:
-            await loop.sock_connect(probe, endpoint.path if sockets else tcp)
-            return await loop.sock_recv(probe, 1) == _ZMTP
-        except OSError:
-            return False

@@ -19,7 +19,7 @@ from typing import IO, Protocol, Self, TypeVar
 from moorage.errors import UsageError, WardenLost
 from moorage.exit_status import ExitStatus
 from moorage.kernel.portal import Portal
-from moorage.process.base import KILL, Handle, Launcher, LaunchSpec, LocalSpec
+from moorage.process.base import KILL, Handle, Launcher, LaunchSpec, LocalSpec, ProcessId
 from moorage.tasks import Work, before_end, beside
 
 T = TypeVar("T")
@@ -177,6 +177,11 @@ class KernelProcess:
         self._ended = ended
         self.popen = PopenLike(portal, handle, ended, files)
 
+    @property
+    def id(self) -> ProcessId:
+        """Name of its launch."""
+        return self._handle.id
+
     async def ended(self) -> int:
         """Wait for its end; returns its exit code. Cancelling is safe."""
         return await asyncio.wrap_future(self._ended)
@@ -242,7 +247,7 @@ async def start(
     ended: Future[int] = Future()
     ended.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
     try:
-        block = _owned(launcher, _with_streams(spec, streams), ended, on_end)
+        block = _owned(launcher.launch(_with_streams(spec, streams)), ended, on_end)
         handle = await portal.step_in(block)
     except BaseException:
         for file in streams.files.values():
@@ -253,15 +258,25 @@ async def start(
     return KernelProcess(portal, block, handle, ended, streams.files)
 
 
+async def resume(
+    portal: Portal, process: AbstractAsyncContextManager[Handle], on_end: Callable[[ExitStatus], None]
+) -> KernelProcess:
+    """Take over a process that runs, or has ended; arguments and errors as of :func:`start`."""
+    ended: Future[int] = Future()
+    ended.set_running_or_notify_cancel()
+    block = _owned(process, ended, on_end)
+    return KernelProcess(portal, block, await portal.step_in(block), ended, {})
+
+
 @asynccontextmanager
 async def _owned(
-    launcher: Launcher, spec: LaunchSpec, ended: Future[int], on_end: Callable[[ExitStatus], None]
+    process: AbstractAsyncContextManager[Handle], ended: Future[int], on_end: Callable[[ExitStatus], None]
 ) -> AsyncIterator[Handle]:
     """Own the process; ``ended`` is set when it has ended, at the latest when the block is left."""
     handle = None
     try:
         async with (
-            launcher.launch(spec) as handle,
+            process as handle,
             beside(_report(handle, ended, on_end), name=f"watch {handle.pid}"),
         ):
             yield handle

@@ -20,12 +20,12 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import CaselessStrEnum
 
-from moorage.discovery.finder import resolve
-from moorage.discovery.kernelspec import KernelSpec, activation_of
+from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import DeadlineExceeded, LaunchError, StartDeath
 from moorage.exit_status import ExitStatus
 from moorage.json_types import JsonObject
 from moorage.jupyter.addresses import Addresses, Asked, agree
+from moorage.jupyter.kernel_type import kernel_type
 from moorage.jupyter.placing import placed
 from moorage.jupyter.popen import process_options
 from moorage.jupyter.process import KernelProcess, Streams, start
@@ -372,26 +372,7 @@ class MoorageProvisioner(LocalProvisioner):
     async def _kernel_type(self) -> KernelSpec:
         """Return what is launched: the kernelspec, or the kernel type that it stands for."""
         spec = self.kernel_spec
-        ours = spec.metadata.get("moorage")
-        if isinstance(ours, dict) and isinstance(named := ours.get("kernel_type"), str):
-            return await resolve(named)
-        name = spec.name if self.parent is None else self.parent.kernel_name
-        try:
-            activation = activation_of(spec.argv[0], spec.metadata) if spec.argv else None
-        except TypeError as error:
-            what = f"the kernel {name} cannot be launched"
-            raise LaunchError(what, why=str(error)) from None
-        return KernelSpec(
-            name=name,
-            argv=tuple(spec.argv),
-            display_name=spec.display_name,
-            language=spec.language,
-            interrupt_mode=spec.interrupt_mode,
-            metadata=spec.metadata,
-            protocol_version=getattr(spec, "kernel_protocol_version", ""),
-            activation=activation,
-            resource_dir=Path(spec.resource_dir) if spec.resource_dir else None,
-        )
+        return await kernel_type(spec, spec.name if self.parent is None else self.parent.kernel_name)
 
 
 def _is_there(spec: LaunchSpec) -> bool:

@@ -196,3 +196,8 @@ class Kept:
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER):
                 await self._link.until(lambda: False)
+
+
+def link_of(kept: Kept) -> KeeperLink:
+    """Return the link to a keeper, for what is said to few of them."""
+    return kept._link  # noqa: SLF001 - of this very module

@@ -16,6 +16,7 @@ PARTS: dict[str, str] = {
     "keeper.process.door": "keeper/process/door.py",
     "keeper.process.tree": "keeper/process/tree.py",
     "keeper.process.charge": "keeper/process/charge.py",
+    "keeper.process.beside": "keeper/process/beside.py",
     "keeper.process.server": "keeper/process/server.py",
     "keeper.process.begin": "keeper/process/begin.py",
 }

@@ -59,6 +59,7 @@ async def start(
     log: int = LOG,
     label: str = "",
     keeper: KeeperStart | None = None,
+    warden: bool = False,
 ) -> Kept:
     """Start a process that lives on when this one ends, and return it, attached.
 
@@ -78,6 +79,7 @@ async def start(
         log: bytes of its stdout and stderr that are kept on disk, the newest.
         label: what to call it in messages; it is shown to every user that asks.
         keeper: how its keeper is begun; None for a new interpreter.
+        warden: have a warden beside it, so that it can be put to sleep. Keepers that are forked have one.
 
     Raises:
         UsageError: an argument cannot be; nothing was done.
@@ -88,7 +90,7 @@ async def start(
     environment = dict(os.environ if env is None else env)
     checked(environment)
     spec = LocalSpec(tuple(command), str(cwd), environment, process=process)
-    message = _message(spec, lease, grace, log, label)
+    message = {**_message(spec, lease, grace, log, label), "warden": warden}
     folder, lock = _made(directory, name)
     link = None
     try:

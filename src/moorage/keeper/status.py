@@ -8,7 +8,7 @@ from typing import Literal
 from moorage.exit_status import ExitStatus
 from moorage.json_types import JsonMapping
 
-KeptState = Literal["starting", "running", "ending", "killing", "ended"]
+KeptState = Literal["starting", "running", "ending", "clearing", "asleep", "waking", "killing", "ended"]
 EndReason = Literal["", "exit", "asked", "lease", "keeper", "lost"]
 """Why it ended or is about to: by itself, at a caller's wish, as the lease ran out, as its keeper was sent
 SIGTERM, as its keeper was killed."""
@@ -19,7 +19,8 @@ class KeptStatus:
     """The status of a kept process.
 
     Attributes:
-        state: ``running``; ``ending`` after SIGTERM, ``killing`` while what it started is killed; ``ended``.
+        state: ``running``; ``asleep``, with ``clearing`` before it and ``waking`` after it; ``ending`` after
+            SIGTERM, ``killing`` while what it started is killed; ``ended``.
         pid: its process id; None where it never had one.
         started: when, in seconds since the epoch.
         exit_status: how it ended; None while it lives, or where that is not known.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
@@ -17,7 +18,7 @@ from pathlib import Path
 from moorage.directory import working_directory
 from moorage.errors import LaunchError, UsageError
 from moorage.places.base import Agreement, PlacedKernel
-from moorage.process.base import Fork, Handle, Isolate, Launcher, LaunchSpec, LocalSpec
+from moorage.process.base import Fork, Handle, Isolate, Launcher, LaunchSpec, LocalSpec, ProcessId
 from moorage.process.kernel_directory import Owner, hand_over, private_directory
 from moorage.process.local import LocalLauncher
 from moorage.process.netns.launcher import IsolatedLauncher, Relay
@@ -116,6 +117,23 @@ class Here:
             stack.push_async_callback(end_outliving, warden, name)
             yield LocalWorkspace(self, warden, owner, directory, name)
 
+    @asynccontextmanager
+    async def reopen(self, directory: Path, name: str) -> AsyncIterator[LocalWorkspace]:
+        """Open the workspace of a kernel that an earlier process has left; leaving it is as of :meth:`open`.
+
+        Args:
+            directory: its own.
+            name: of the workspace.
+
+        Raises:
+            LaunchError, WardenLost: there is no warden to be had.
+        """
+        async with AsyncExitStack() as stack:
+            warden = await stack.enter_async_context(shared_warden())
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            stack.push_async_callback(end_outliving, warden, name)
+            yield LocalWorkspace(self, warden, None, directory, name)
+
     def owner(self) -> Owner:
         """Return the user and the group whose kernels they are; None where they are ours."""
         return None if self.process is None else self.process.owner()
@@ -134,6 +152,15 @@ class LocalWorkspace:
         self._warden = warden
         self._owner = owner
         self._name = name
+
+    @property
+    def name(self) -> str:
+        """What its kernel's launches have in common; see :meth:`Here.reopen`."""
+        return self._name
+
+    def resume(self, launch: ProcessId) -> AbstractAsyncContextManager[Handle]:
+        """Take over its process; see :meth:`moorage.process.local.LocalLauncher.resume`."""
+        return LocalLauncher(self._warden).resume(launch)
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -11,9 +11,18 @@ Ending      ChargeExited                    Killing; KillCharge, TellStatus
 Ending      EndWanted                       Ending, sooner but never later
 Ending      the grace is over               Killing; KillCharge, TellStatus
 Killing     TreeGone                        Gone; TellStatus, Finish
+Keeping     SleepWanted                     Clearing; KillAllBut, TellStatus
+Clearing    TreeGone                        Asleep; TellStatus
+Asleep      WakeWanted                      Waking; StartCharge
+Waking      ChargeStarted                   Keeping; TellStatus
+Waking      ChargeRefused, ChargeExited     Killing; KillCharge, TellStatus
+Clearing, Asleep, Waking  EndWanted, or the lease is over  Killing; KillCharge, TellStatus
 any         LinkAttached, LinkDetached      the lease stands still, or begins anew
 any         LeaseSet                        the lease is another one
 ==========  ==============================  =====================================================
+
+A charge that is asleep has ended, and what a warden beside it started lives on, until a new charge is started
+in its place.
 
 A lease runs while nothing is attached. Times are those of a monotonic clock that stands still while the
 machine sleeps (CLOCK_MONOTONIC, clock_gettime(2)): a machine that slept has not used up a lease.
@@ -88,6 +97,14 @@ class EndWanted:
         self.reason = reason
 
 
+class SleepWanted:
+    """The charge is to end, and what was started by the warden beside it is to live on."""
+
+
+class WakeWanted:
+    """A charge is to be started again."""
+
+
 class SignalCharge:
     """Send a signal to the charge and its process group.
 
@@ -103,6 +120,14 @@ class SignalCharge:
 
 class KillCharge:
     """Kill the charge and all it started, and tell with :class:`TreeGone`."""
+
+
+class KillAllBut:
+    """Kill the charge and all it started, but not the warden and what that started; tell with TreeGone."""
+
+
+class StartCharge:
+    """Start a charge in the place of the one that has ended."""
 
 
 class TellStatus:
@@ -141,6 +166,27 @@ class Ending:
     def __init__(self, reason: str, kill_at: float) -> None:
         self.reason = reason
         self.kill_at = kill_at
+
+
+class Clearing:
+    """The charge is being killed, for it is to be asleep."""
+
+    name = "clearing"
+    reason = ""
+
+
+class Asleep:
+    """The charge has ended, and a warden with what it started lives."""
+
+    name = "asleep"
+    reason = ""
+
+
+class Waking:
+    """A charge is being started again."""
+
+    name = "waking"
+    reason = ""
 
 
 class Killing:
@@ -182,9 +228,11 @@ if TYPE_CHECKING:
         | TimePassed
         | LeaseSet
         | EndWanted
+        | SleepWanted
+        | WakeWanted
     )
-    KeepingCommand = SignalCharge | KillCharge | TellStatus | Finish
-    KeepingState = Beginning | Keeping | Ending | Killing | Gone
+    KeepingCommand = SignalCharge | KillCharge | KillAllBut | StartCharge | TellStatus | Finish
+    KeepingState = Beginning | Keeping | Ending | Clearing | Asleep | Waking | Killing | Gone
 
 
 class KeepingPlan:
@@ -207,7 +255,7 @@ class KeepingPlan:
         """Return when :class:`TimePassed` is to come; None for never."""
         if isinstance(self.state, Ending):
             return self.state.kill_at
-        if isinstance(self.state, Keeping):
+        if isinstance(self.state, (Keeping, Asleep)):
             return self.lease_over()
         return None
 
@@ -229,10 +277,17 @@ class KeepingPlan:
             return self._leased(event, now)
         if isinstance(event, EndWanted):
             return self._wanted(event, now)
+        if isinstance(event, (SleepWanted, WakeWanted)):
+            return self._rest(event)
+        if isinstance(self.state, Clearing) and isinstance(event, TreeGone):
+            self.state = Asleep()
+            return [TellStatus()]
+        if isinstance(self.state, Waking) and isinstance(event, (ChargeRefused, ChargeExited)):
+            return self._kill(BY_ITSELF)
         return self._passed(now) if isinstance(event, TimePassed) else self._became(event)
 
     def _became(self, event: ChargeStarted | ChargeRefused | ChargeExited | TreeGone) -> list[KeepingCommand]:
-        if isinstance(event, ChargeStarted) and isinstance(self.state, Beginning):
+        if isinstance(event, ChargeStarted) and isinstance(self.state, (Beginning, Waking)):
             self.state = Keeping()
             return [TellStatus()]
         if isinstance(event, ChargeRefused) and isinstance(self.state, Beginning):
@@ -243,6 +298,15 @@ class KeepingPlan:
         if isinstance(event, TreeGone) and isinstance(self.state, Killing):
             self.state = Gone(self.state.reason)
             return [TellStatus(), Finish()]
+        return []
+
+    def _rest(self, event: SleepWanted | WakeWanted) -> list[KeepingCommand]:
+        if isinstance(event, SleepWanted) and isinstance(self.state, Keeping):
+            self.state = Clearing()
+            return [KillAllBut(), TellStatus()]
+        if isinstance(event, WakeWanted) and isinstance(self.state, Asleep):
+            self.state = Waking()
+            return [StartCharge()]
         return []
 
     def _leased(self, event: LinkAttached | LinkDetached | LeaseSet, now: float) -> list[KeepingCommand]:
@@ -266,6 +330,8 @@ class KeepingPlan:
         if isinstance(self.state, Ending):
             self.state = Ending(self.state.reason, min(self.state.kill_at, now + event.grace))
             return self._passed(now)
+        if isinstance(self.state, (Clearing, Asleep, Waking)):
+            return self._kill(event.reason)
         if not isinstance(self.state, (Beginning, Keeping)):
             return []
         if event.grace <= 0:

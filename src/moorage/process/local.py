@@ -17,6 +17,7 @@ from moorage.process.ipykernel_patches.arguments import unbounded
 from moorage.process.shadow import check_shadow
 from moorage.process.template.client import Template, template_for
 from moorage.process.warden.client import Warden
+from moorage.process.warden.joined import JoinedWarden
 from moorage.process.warden.launched import (
     ChildEnded,
     ChildLaunch,
@@ -180,6 +181,26 @@ class LocalLauncher:
         finally:
             capture.close()
 
+    @asynccontextmanager
+    async def resume(self, name: ProcessId) -> AsyncIterator[LocalHandle]:
+        """Take over a process that an earlier link of the warden started; leaving the block kills it.
+
+        Args:
+            name: of its launch.
+
+        Raises:
+            WardenLost: nothing of it is known any more.
+        """
+        launched = self._warden.found(name) if isinstance(self._warden, JoinedWarden) else None
+        if launched is None or not isinstance(launched.state, ChildRunning | ChildEnded):
+            raise WardenLost(f"nothing is left of {name}", why="Its warden was killed, or it was ended")
+        try:
+            handle = LocalHandle(self._warden, launched, launched.state.pid, Capture(None, 0))
+            handle.not_forked = "it was taken over"
+            yield handle
+        finally:
+            await self._end(launched)
+
     async def _begin(self, spec: LocalSpec, capture: Capture) -> ChildLaunch:
         """Start it, and wait until it runs or is refused."""
         launched = self._spawn(spec, capture, None)
@@ -209,7 +230,7 @@ class LocalLauncher:
     def _spawn(self, spec: LocalSpec, capture: Capture, template: Template | None) -> ChildLaunch:
         writers: list[int] = []
         try:
-            writers += map(capture.open, spec.echo)
+            writers += map(_lasting if isinstance(self._warden, JoinedWarden) else capture.open, spec.echo)
             if template is None:
                 return self._warden.spawn(unbounded(spec), writers[0], writers[1], capture.drain)
             return template.fork(spec, writers[0], writers[1], capture.drain)
@@ -231,6 +252,15 @@ class LocalLauncher:
             _log.warning("%s cannot be killed: a process sleeps uninterruptibly", launched.id)
         if cancelled is not None:
             raise cancelled
+
+
+def _lasting(echo: int | None) -> int:
+    """Return a descriptor for what outlives this process: a pipe of ours would break under its output.
+
+    Raises:
+        OSError: no descriptors are left.
+    """
+    return os.open(os.devnull, os.O_WRONLY) if echo is None else os.dup(echo)
 
 
 def _refused(launched: ChildLaunch | None) -> int | None:

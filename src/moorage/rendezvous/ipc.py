@@ -27,7 +27,13 @@ class IpcRendezvous(ToldRendezvous):
     """Addresses that are paths in a private directory."""
 
     def __init__(
-        self, directory: Path, key: bytes, kernel_name: str = "", *, mount: Path | None = None
+        self,
+        directory: Path,
+        key: bytes,
+        kernel_name: str = "",
+        *,
+        mount: Path | None = None,
+        bound: bool = False,
     ) -> None:
         """Write the connection file.
 
@@ -36,11 +42,12 @@ class IpcRendezvous(ToldRendezvous):
             key: signing key.
             kernel_name: recorded in the file for lists of running kernels.
             mount: the path by which the kernel sees the directory; None for the same.
+            bound: the kernel's sockets are there already.
 
         Raises:
             NoSockets: the path is too long for a Unix socket, or the file system holds none.
         """
-        self._prefix = socket_prefix(directory)
+        self._prefix = _short_enough(directory) if bound else socket_prefix(directory)
         ip = self._prefix if mount is None else _short_enough(mount)
         super().__init__(directory, key, kernel_name, transport="ipc", ip=ip, ports=_NUMBERS)
 

@@ -18,6 +18,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 from moorage.errors import DeadlineExceeded, KeeperLost, LaunchError
 from moorage.keeper.found import find, kill
 from moorage.keeper.kept import Kept
+from moorage.keeper.sleeping import can_sleep, keeper_pid, put_to_sleep, sleeps, wake
 from moorage.keeper.start import KeeperStart
 from moorage.keeper.start import start as start_kept
 from moorage.keeper.tidy import tidy
@@ -36,11 +37,13 @@ class ServerStart:
         argv: program and arguments, which may hold a token.
         cwd: working directory.
         env: its whole environment.
+        sleeps: whether it may be put to sleep, where it can be forked.
     """
 
     argv: tuple[str, ...] = field(repr=False)
     cwd: Path
     env: Mapping[str, str] = field(repr=False)
+    sleeps: bool = False
 
 
 class ServerProcess:
@@ -57,6 +60,37 @@ class ServerProcess:
     def pid(self) -> int | None:
         """Its process id, as far as it is known."""
         return self.kept.pid
+
+    @property
+    def keeper_pid(self) -> int:
+        """Process id of its keeper, from which it and all it has started descend."""
+        return keeper_pid(self.kept)
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it can be put to sleep: a warden is beside it."""
+        return can_sleep(self.kept)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it was put to sleep."""
+        return sleeps(self.kept)
+
+    async def sleep(self) -> None:
+        """End it, but not its kernels.
+
+        Raises:
+            MoorageError: its keeper is gone, or does not do so.
+        """
+        await put_to_sleep(self.kept)
+
+    async def wake(self, start: ServerStart) -> None:
+        """Start it again.
+
+        Raises:
+            MoorageError: its keeper is gone, or does not do so.
+        """
+        await wake(self.kept, start.argv, start.cwd, start.env)
 
     async def ended(self) -> str:
         """Wait for its end and return how it ended, in words. Cancelling stops the waiting."""
@@ -152,6 +186,7 @@ class ServerProcesses:
             lease=self._lease,
             label="temporary server",
             keeper=keeper,
+            warden=start.sleeps and keeper is not None,
         )
 
     async def find(self) -> FoundServers:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 if TYPE_CHECKING or __name__.startswith("moorage."):
-    from moorage.keeper.process import charge, door, links, record
+    from moorage.keeper.process import beside, charge, door, links, record
     from moorage.keeper.process.server import KeeperServer
     from moorage.wire import link
 else:
     from keeper.process.server import KeeperServer
 
-    from keeper.process import charge, door, links, record
+    from keeper.process import beside, charge, door, links, record
     from wire import link
 
 
@@ -56,13 +56,19 @@ def first_messages(first: links.LinkEnd) -> list[dict[str, Any]]:
     return []
 
 
-def serve(first_fd: int, lock: int, execute: charge.Execute | None = None) -> None:
+def serve(
+    first_fd: int,
+    lock: int,
+    execute: charge.Execute | None = None,
+    warden: beside.BecomeWarden | None = None,
+) -> None:
     """Keep what the first link says, to its end.
 
     Args:
         first_fd: descriptor of the first link.
         lock: of the locked file; -1 to lock it here.
         execute: how the charge becomes its program; None for execve(2).
+        warden: how a fork becomes a warden; None where it cannot.
     """
     news = catch_signals()
     os.set_blocking(first_fd, False)
@@ -74,7 +80,7 @@ def serve(first_fd: int, lock: int, execute: charge.Execute | None = None) -> No
         record.remove(os.getcwd())  # noqa: PTH109 - pathlib is too large for a keeper
         return
     try:
-        keeper = KeeperServer(first, messages[0], door.Door(record.SOCKET), news, execute)
+        keeper = KeeperServer(first, messages[0], door.Door(record.SOCKET), news, execute, warden)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         number = (error.errno if isinstance(error, OSError) else None) or errno.EINVAL
         first.tell(

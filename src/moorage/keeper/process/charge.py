@@ -84,6 +84,7 @@ class Charge:
         marker: str,
         prctl: Callable[..., int] | None,
         execute: Execute | None = None,
+        pipe: tuple[int, int] | None = None,
     ) -> None:
         """Fork it.
 
@@ -92,6 +93,7 @@ class Charge:
             marker: the keeper's id, which its environment gets.
             prctl: the C library's; None where there is none.
             execute: how it becomes its program; None for execve(2).
+            pipe: for its stdout and stderr, of the charge before it; None for a new one.
 
         Raises:
             StartRefused: no process, or no descriptors are left.
@@ -103,7 +105,7 @@ class Charge:
         opened: list[int] = []
         try:
             opened += os.pipe()
-            opened += os.pipe()
+            opened += pipe or os.pipe()
             os.set_blocking(opened[2], False)
         except OSError as error:
             for fd in opened:

@@ -18,6 +18,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from moorage.keeper.process.beside import BecomeWarden
     from moorage.keeper.process.charge import Execute
 if TYPE_CHECKING or __name__.startswith("moorage."):
     from moorage.keeper.process.begin import serve
@@ -28,7 +29,13 @@ else:
     from keeper.process.begin import serve
 
 
-def main(first: int, lock: int, directory: str, execute: Execute | None = None) -> None:
+def main(
+    first: int,
+    lock: int,
+    directory: str,
+    execute: Execute | None = None,
+    warden: BecomeWarden | None = None,
+) -> None:
     """Leave the parent, and keep what the first link says, to its end.
 
     Args:
@@ -36,6 +43,7 @@ def main(first: int, lock: int, directory: str, execute: Execute | None = None) 
         lock: of the locked file; -1 to lock it here.
         directory: the keeper's own; it becomes the working directory.
         execute: how the charge becomes its program; None for execve(2).
+        warden: how a fork becomes a warden; None where it cannot.
     """
     if os.fork():
         os._exit(0)
@@ -45,7 +53,7 @@ def main(first: int, lock: int, directory: str, execute: Execute | None = None) 
     for fd in (first, lock):
         if fd >= 0:
             os.set_inheritable(fd, False)
-    serve(first, lock, execute)
+    serve(first, lock, execute, warden)
     os._exit(0)
 
 

@@ -9,6 +9,7 @@ file              what it is
 ``.lock``         locked (flock(2)) for as long as the keeper lives
 ``record.json``   an object: the keeper, its charge, what became of both; replaced as a whole at each change
 ``link``          the Unix socket
+``warden``        the socket of the warden beside the charge, where there is one
 ``output``        what the charge wrote to stdout and stderr, the newest part
 ``output.1``      what it wrote before that
 ``errors``        what the keeper itself wrote to stderr: nothing, or why it failed
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOCK, RECORD, SOCKET, OUTPUT, OLDER, ERRORS = ".lock", "record.json", "link", "output", "output.1", "errors"
-FILES = (RECORD, RECORD + ".new", SOCKET, OUTPUT, OLDER, ERRORS, LOCK)
+WARDEN = "warden"
+FILES = (RECORD, RECORD + ".new", SOCKET, WARDEN, OUTPUT, OLDER, ERRORS, LOCK)
 """All that a keeper's directory holds; the lock goes last."""
 MARKER = "MOORAGE_KEPT"
 """Environment variable of a charge and all it starts: the id of its keeper."""

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 if TYPE_CHECKING or __name__.startswith("moorage."):
-    from moorage.keeper.process import charge, door, links, output, record, tree
+    from moorage.keeper.process import beside, charge, door, links, output, record, tree
     from moorage.plan import keeping
     from moorage.wire import link
 else:
-    from keeper.process import charge, door, links, output, record, tree
+    from keeper.process import beside, charge, door, links, output, record, tree
     from plan import keeping
     from wire import link
 
@@ -48,6 +48,7 @@ class KeeperServer:
         entrance: where further links come in.
         news: read end of the pipe that signals write to.
         execute: how the charge becomes its program; None for execve(2).
+        warden: how a fork becomes a warden; None where it cannot.
     """
 
     def __init__(
@@ -57,15 +58,17 @@ class KeeperServer:
         entrance: door.Door,
         news: int,
         execute: charge.Execute | None = None,
+        warden: beside.BecomeWarden | None = None,
     ) -> None:
         self._news = news
+        self._execute = execute
         self._door = entrance
         self._links: list[links.LinkEnd] = [first]
         self._identity = {"id": str(spec["id"]), "label": str(spec["label"])}
         self._grace = number(spec["grace"])
         self._log = output.OutputLog(record.OUTPUT, int(spec["log"]))
         self._plan = keeping.KeepingPlan(number(spec["lease"]), self._grace, time.monotonic())
-        prctl = None if spec["portable"] else charge.find_prctl()
+        self._prctl = prctl = None if spec["portable"] else charge.find_prctl()
         self._reaps_orphans = prctl is not None and prctl(charge.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
         self._kill: tree.ChargeKill | None = None
         self._left = 0
@@ -76,11 +79,41 @@ class KeeperServer:
         first.attached = first.watching = True
         self._plan.handle(keeping.LinkAttached(), time.monotonic())
         self._write_record()  # that there is a keeper, before there is a charge
+        self._warden, self._stdout, self._umask = 0, -1, spec["umask"]
         try:
-            self._charge = charge.Charge(spec, self._identity["id"], prctl, execute)
+            self._begin(spec, warden)
         except charge.StartRefused as error:
             self._refuse(error)
         self._write_record()
+
+    def _begin(self, spec: dict[str, Any], warden: beside.BecomeWarden | None) -> None:
+        """Start the charge for the first time, and the warden beside it where one is wanted."""
+        marker = self._identity["id"]
+        if not spec.get("warden"):
+            self._charge = charge.Charge(spec, marker, self._prctl, self._execute)
+            return
+        if warden is None or not self._reaps_orphans:
+            raise charge.StartRefused("warden", errno.ENOSYS)
+        try:
+            self._warden = beside.fork_warden(warden, marker)
+            reader, self._stdout = os.pipe()
+        except OSError as error:
+            raise charge.StartRefused("warden", error.errno or 0) from None
+        self._charge = charge.Charge(spec, marker, self._prctl, self._execute, (reader, os.dup(self._stdout)))
+
+    def _wake(self, spec: dict[str, Any]) -> None:
+        """Start a charge in the place of the one that was put to sleep."""
+        before = self._charge
+        if before is None or not isinstance(self._plan.state, keeping.Asleep):
+            raise ValueError("the charge is not asleep")
+        self._handle(keeping.WakeWanted())
+        spec = {**spec, "umask": self._umask, "process": None}
+        pipe = before.output, os.dup(self._stdout)
+        try:
+            self._charge = charge.Charge(spec, self._identity["id"], self._prctl, self._execute, pipe)
+        except charge.StartRefused as error:
+            self._handle(keeping.ChargeRefused())
+            raise OSError(error.number, f"the charge cannot be started ({error.stage})") from None
 
     def _terminate(self, *_: object) -> None:
         self._terminated = True
@@ -152,7 +185,10 @@ class KeeperServer:
             try:
                 kept.hear()
             except charge.StartRefused as error:
-                self._refuse(error)
+                if isinstance(self._plan.state, keeping.Waking):
+                    self._handle(keeping.ChargeRefused())
+                else:
+                    self._refuse(error)
                 return
             self._handle(keeping.ChargeStarted())
         if exited:
@@ -193,6 +229,9 @@ class KeeperServer:
             elif isinstance(command, keeping.KillCharge) and self._charge is not None:
                 self._charge.doom()
                 self._kill = tree.tree_kill(self._charge.pid, reaps_orphans=self._reaps_orphans)
+            elif isinstance(command, keeping.KillAllBut) and self._charge is not None:
+                self._charge.doom()
+                self._kill = tree.tree_kill(self._charge.pid, reaps_orphans=True, spared=self._warden)
             elif isinstance(command, keeping.TellStatus):
                 self._write_record()
                 self._tell_status()
@@ -212,6 +251,8 @@ class KeeperServer:
 
     def _status(self) -> dict[str, Any]:
         plan, kept = self._plan, self._charge
+        if isinstance(plan.state, (keeping.Asleep, keeping.Waking)):
+            kept = None
         over = plan.lease_over()
         return {
             "tell": "status",
@@ -289,6 +330,12 @@ class KeeperServer:
             return self._status()
         if do == "signal":
             self._signal(int(message["signum"]))
+        elif do == "sleep":
+            if not self._warden:
+                raise ValueError("no warden is beside the charge")
+            self._handle(keeping.SleepWanted())
+        elif do == "wake":
+            self._wake(message)
         elif do == "end":
             each.watching = True
             self._handle(keeping.EndWanted(number(message.get("grace", self._grace))))

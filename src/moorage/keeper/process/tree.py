@@ -45,10 +45,15 @@ if TYPE_CHECKING:
 if sys.platform == "linux":
 
     class DescendantKill:
-        """Kills all descendants of this process, a subreaper, as a warden does."""
+        """Kills all descendants of this process, a subreaper, as a warden does.
 
-        def __init__(self) -> None:
+        Args:
+            spared: process id of a child that is left alone with its own descendants; 0 for none.
+        """
+
+        def __init__(self, spared: int = 0) -> None:
             self._kill = TreeKill()
+            self._spared = spared
             self._own = os.getpid()
 
         @property
@@ -59,7 +64,8 @@ if sys.platform == "linux":
         def strike(self) -> bool:
             """Send what is due; return True when nothing is left that can be killed."""
             table = procfs.table()
-            found = [table[pid] for pid in procfs.roots(table, self._own)]
+            roots = procfs.roots(table, self._own)
+            found = [table[pid] for pid, root in roots.items() if root != self._spared]
             return self._kill.strike([one for one in found if not one.dead])
 
         def pause(self) -> float:
@@ -92,13 +98,14 @@ class GroupKill:
         return min(10.0 * self._steps, 500.0)
 
 
-def tree_kill(charge: int, *, reaps_orphans: bool) -> ChargeKill:
+def tree_kill(charge: int, *, reaps_orphans: bool, spared: int = 0) -> ChargeKill:
     """Return what kills a charge's tree.
 
     Args:
         charge: its process id, also that of its process group.
+        spared: process id of the warden that is left alone; 0 for none.
         reaps_orphans: whether this process is a subreaper.
     """
     if sys.platform == "linux" and reaps_orphans:
-        return DescendantKill()
+        return DescendantKill(spared)
     return GroupKill(charge)

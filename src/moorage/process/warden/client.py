@@ -37,11 +37,11 @@ class Warden:
         link: the socket to it.
     """
 
-    def __init__(self, process: WardenProcess, directory: Path) -> None:
+    def __init__(self, process: WardenProcess, directory: Path, count: int = 0) -> None:
         self.link = Link(process, self._told, self._died, self._tidy)
         self._directory = directory
         self._launches: dict[ProcessId, ChildLaunch] = {}
-        self._count = 0
+        self._count = count
         self._guarded: dict[Path, str | None] = {}  # with what a symbolic link says
         self._held = b""
         self._lock = -1
@@ -234,18 +234,20 @@ class Warden:
                 os.close(self._lock)
 
 
-async def begin(process: WardenProcess | None = None) -> Warden:
+async def begin(
+    process: WardenProcess | None = None, made: Callable[[WardenProcess, Path, int], Warden] = Warden
+) -> Warden:
     """Start a warden that lives until its link is closed.
 
-    Arguments and errors are those of :meth:`Warden.open`.
+    Arguments and errors are those of :meth:`Warden.open`; ``made`` makes the object.
     """
     process = process or start()
     try:
-        directory = await hello(process)
+        directory, count = await hello(process)
     except BaseException:
         process.stop()
         raise
-    return Warden(process, directory)
+    return made(process, directory, count)
 
 
 async def end_outliving(warden: Warden, kernel: str) -> None:

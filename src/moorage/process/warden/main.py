@@ -61,9 +61,16 @@ PATIENCE = 2000.0
 class WardenServer:
     """The whole of it: one loop around poll(2)."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, parent: int = 0) -> None:
+        """Begin.
+
+        Args:
+            channel: the socket to moorage.
+            parent: the process whose end is the warden's; 0 for the other end of the socket.
+        """
         self._ending = False
-        self._parent, self._parent_fd = find_parent(channel)
+        self._count = 0
+        self._parent, self._parent_fd = find_parent(channel, parent)
         self._news, alarm = os.pipe()  # signals write to the second, poll watches the first
         self._packets = PacketChannel(channel)
         self._kills: dict[str, TreeKill] = {}
@@ -71,7 +78,7 @@ class WardenServer:
         self._tokens = (-1, b"")
         self._rest: float | None = None  # when it ends, unused
         self._catch_signals(alarm)
-        self._children = children.Children(self._packets.send)
+        self._children = children.Children(self.tell)
         children.prctl(children.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._directory = private_directory.make()
 
@@ -91,17 +98,36 @@ class WardenServer:
     def run(self) -> None:
         """Serve until moorage is gone or SIGTERM arrives."""
         self._packets.send("hello", directory=self._directory.path)
+        self.sweep()
+        while not self._ending:
+            self.step()
+
+    def sweep(self) -> None:
+        """End what is left of wardens that were killed."""
         if swept := private_directory.sweep(self._directory):
             procfs.kill_marked(swept)
-        while not self._ending:
-            self._wait(min((*(kill.pause() for kill in self._kills.values()), *self._rested()), default=None))
-            for packet, fds, cut in self._packets.receive():
-                self._obey(packet, fds, cut=cut)
-            self._ending |= self._packets.closed
-            self._children.hear()
-            self._children.reap()
-            if self._kills:
-                self._kill_trees()
+
+    def step(self) -> None:
+        """Wait for something, and do what follows."""
+        self._wait(min((*(kill.pause() for kill in self._kills.values()), *self._rested()), default=None))
+        for packet, fds, cut in self._packets.receive():
+            self._obey(packet, fds, cut=cut)
+        self.look_at_link()
+        self._children.hear()
+        self._children.reap()
+        if self._kills:
+            self._kill_trees()
+
+    def watch(self, poll: select.poll) -> None:
+        """Have more watched than every warden does; none here."""
+
+    def look_at_link(self) -> None:
+        """End where moorage has."""
+        self._ending |= self._packets.closed
+
+    def tell(self, what: str, **rest: Any) -> None:
+        """Tell moorage something."""
+        self._packets.send(what, **rest)
 
     def _rested(self) -> list[float]:
         """Return the milliseconds until it ends unused, if it will; end it when they are over."""
@@ -122,6 +148,7 @@ class WardenServer:
             milliseconds = 250.0  # an old kernel: the socket tells, and a look at the parent now and then
         elif self._parent_fd is not None and not self._ending:
             poll.register(self._parent_fd, select.POLLIN)
+        self.watch(poll)
         for report in self._children.reports:
             poll.register(report, select.POLLIN)
         ready = dict(poll.poll(milliseconds))
@@ -147,7 +174,7 @@ class WardenServer:
                 case "tokens":
                     self._keep_tokens(message["held"].encode("latin-1"), fds)
                 case "ping" | "rest" as what:
-                    self._stay(what, message)
+                    self.stay(what, message)
                 case "signal":
                     self._children.signal(message["id"], int(message["signum"]))
                 case "kill":
@@ -160,7 +187,8 @@ class WardenServer:
             for fd in fds:
                 os.close(fd)
 
-    def _stay(self, what: str, message: dict[str, str]) -> None:
+    def stay(self, what: str, message: dict[str, str]) -> None:
+        """Answer that this warden is there, or take note when it is to end unused."""
         if what == "ping":
             self._packets.send("pong")
         else:
@@ -168,7 +196,7 @@ class WardenServer:
 
     def _spawn(self, message: dict[str, Any], fds: list[int], *, cut: bool) -> None:
         if cut or len(fds) != 3 + bool(message["stdin"]) + int(message.get("passed", 0)):
-            self._packets.send("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
+            self.tell("failed", id=message["id"], stage="descriptors", errno=errno.EMFILE)
         elif not self._ending:
             self._belongs(message)
             self._children.spawn(str(message["id"]), fds)
@@ -215,7 +243,7 @@ class WardenServer:
                     self._children.kernels.pop(name, None)
                 if len(kill.frozen) > 1:  # a warden may have been among them
                     private_directory.sweep(self._directory)
-                self._packets.send("gone", id=name, left=kill.left, **outlived)
+                self.tell("gone", id=name, left=kill.left, **outlived)
 
     def end(self) -> None:
         """Kill every descendant until there is none, and remove every file."""
@@ -244,13 +272,14 @@ class WardenServer:
         private_directory.remove(self._directory.path)
 
 
-def find_parent(channel: socket.socket) -> tuple[int, int | None]:
+def find_parent(channel: socket.socket, pid: int = 0) -> tuple[int, int | None]:
     """Return moorage's pid and a pidfd of it, None where the kernel has none.
 
     The socket alone would not do: a child that moorage forked may hold the other end.
     """
-    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    if not pid:
+        credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid = int.from_bytes(credentials[:4], sys.byteorder)
     try:
         return pid, os.pidfd_open(pid)
     except OSError:

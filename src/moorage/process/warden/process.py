@@ -193,8 +193,8 @@ def payload(text: bytes) -> int:
     raise LaunchError("processes can be launched on Linux only, so far")
 
 
-async def hello(process: WardenProcess) -> Path:
-    """Wait for the warden's first packet and return its private directory.
+async def hello(process: WardenProcess) -> tuple[Path, int]:
+    """Wait for the warden's first packet; return its private directory, and how many launches it has had.
 
     Raises:
         WardenLost: it did not come up.
@@ -214,4 +214,4 @@ async def hello(process: WardenProcess) -> Path:
             why=message["why"],
             do="Make room, or set TMPDIR to a short path of a folder that no other user may write to",
         )
-    return Path(message["directory"])
+    return Path(message["directory"]), int(message.get("count", 0))

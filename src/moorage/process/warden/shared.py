@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from moorage.errors import MoorageError, WardenLost
 from moorage.process.warden.client import Warden, begin
 from moorage.process.warden.inherited import Surroundings, surroundings
+from moorage.process.warden.joined import JoinedWarden, join
 from moorage.process.warden.process import START, start
 
 if TYPE_CHECKING:
@@ -162,6 +163,11 @@ async def _taken(process: WardenProcess | None) -> _Share:
             raise
         await share.warden.link.close()
     lasting = process is None
+    if lasting and (joined := join()) is not None:
+        try:
+            return _Share(await begin(joined, JoinedWarden), now, lasting)
+        except WardenLost:  # it had a link already
+            pass
     if process is None and _ahead:
         process = _ahead.pop()
     return _Share(await begin(process), now, lasting)

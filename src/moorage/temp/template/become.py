@@ -16,8 +16,10 @@ from typing import NoReturn
 
 assert sys.platform == "linux", "templates need /proc"
 
+from moorage.keeper.process.record import MARKER
 from moorage.process.template import after_fork
 from moorage.process.template.main import shut
+from moorage.process.warden import kept as warden
 from moorage.temp.template import homes
 from moorage.temp.template.preloaded import NO_HOME
 
@@ -40,6 +42,18 @@ class ForkedServer:
     def keeper_words(self, directory: str) -> list[bytes]:
         """Return the arguments that a keeper shows."""
         return [os.fsencode(sys.executable), b"-m", b"moorage.keeper.process.main", os.fsencode(directory)]
+
+    def keep_kernels(self, door: int, marker: str) -> NoReturn:
+        """Become the warden beside a server; see :data:`moorage.keeper.process.beside.BecomeWarden`.
+
+        Args:
+            door: descriptor of its listening socket.
+            marker: the keeper's id, by which it is found should it outlive the keeper.
+        """
+        shut({0, 1, 2, door, *self._held})
+        words = [os.fsencode(sys.executable), b"-m", b"moorage.process.warden.kept"]
+        self.image.overwrite(words, {MARKER.encode(): marker.encode()})
+        warden.main(door)
 
     def execute(self, argv: list[bytes], env: dict[bytes, bytes], report: int) -> NoReturn:
         """Become the server; see :data:`moorage.keeper.process.charge.Execute`.
