@@ -56,6 +56,16 @@ def test_all_know_each_server_at_once_and_none_knows_one_that_has_ended(command:
             assert temp.ask("GET", path)[0] == 200
 
 
+def test_all_know_servers_at_hosts_of_their_own(command: Command) -> None:
+    with running(command, "--command", TOY, "--acceptors", "3", "--host-routing") as temp:
+        host = temp.own_host()
+        assert {temp.ask("GET", "/x", Host=host)[0] for _ in range(12)} == {200}
+        sibling = {"Host": host, "Origin": f"http://0123456789abcdef.localhost:{temp.port}"}
+        assert {temp.ask("POST", "/x", "", **sibling)[0] for _ in range(6)} == {404}
+        temp.cookies = {}
+        assert {temp.ask("GET", "/x", Host=host)[0] for _ in range(12)} == {303}
+
+
 def test_a_killed_one_costs_no_visitor_its_server(command: Command) -> None:
     with running(command, "--command", TOY, "--acceptors", "2") as temp:
         path = temp.server()

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -51,6 +52,26 @@ class Temp:
             return answer.status, answer.headers.get("Location", ""), answer.read().decode()
         finally:
             connection.close()
+
+    def own_host(self, path: str = "") -> str:
+        """Press the button of a service with ``--host-routing``; return the server's host, once it is open.
+
+        This browser sends its cookies to all hosts.
+        """
+        host = f"localhost:{self.port}"
+        token = re.search(r'name="token" value="(\w+)"', self.ask("GET", "/", Host=host)[2])[1]
+        location = self.ask("POST", "/start", f"token={token}&to={path}", Host=host)[1]
+        for _ in range(50):
+            if not location:
+                return host
+            target = urlsplit(location)
+            host = target.netloc or host
+            path = target.path + (f"?{target.query}" if target.query else "")
+            status, location, text = self.ask("GET", path, Host=host)
+            if found := re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', text):
+                location = found[1].replace("&amp;", "&")
+            assert status in {200, 303}, text
+        raise AssertionError("it never ends")
 
     def server(self) -> str:
         """Press the button and return the path of the server, once it answers."""
@@ -149,6 +170,28 @@ def test_what_ended_while_no_service_ran_is_told(command: Command) -> None:
     assert state_left(command) == []
 
 
+def test_servers_at_hosts_of_their_own_outlive_a_killed_service(command: Command) -> None:
+    words = ("--command", TOY.replace("{base_path}", ""), "--host-routing")
+    with running(command, *words) as temp:
+        assert "Open http://localhost:" in temp.said()
+        host = temp.own_host()
+        before = json.loads(temp.ask("GET", "/x", Host=host)[2])
+        temp.process.kill()
+        temp.process.wait()
+    with running(command, *words) as again:
+        again.cookies = temp.cookies
+        after = json.loads(again.ask("GET", "/x", Host=host)[2])
+        assert (after["pid"], after["path"]) == (before["pid"], "/x")
+        again.process.kill()
+        again.process.wait()
+    with running(command, "--command", TOY) as paths:
+        paths.cookies = temp.cookies
+        assert "servers have other addresses" in paths.ask("GET", "/")[2]
+        assert paths.server().startswith("/user/")
+    assert state_left(command) == []
+    assert until(lambda: not command.left()), command.left()
+
+
 def test_the_lease_ends_what_no_service_takes_over(command: Command) -> None:
     with running(command, "--command", TOY, "--lease", "0.5") as temp:
         temp.server()
@@ -189,6 +232,7 @@ def settings(*words: str):
         (("--content", __file__), "It is no folder"),
         (("--capacity", "0"), "must be 1 or more"),
         (("--start-timeout", "nan"), "more than 0"),
+        (("--host-routing", "10.0.0.1"), "It is a domain"),
         (("--env", "=x"), "NAME=VALUE"),
         (("--env", "NO_SUCH_VARIABLE_HERE"), "NAME=VALUE"),
         (("--spares", "-1"), "must be 0 or more, and no more than the capacity, 20"),
@@ -206,6 +250,18 @@ def settings(*words: str):
 def test_what_cannot_be(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(MoorageError, match=said):
         settings(*words)
+
+
+def test_pages_are_at_the_first_name_or_the_domain() -> None:
+    given = settings(
+        "--host-routing", "apps.example.org", "--name", "a.example.org", "--name", "b.example.org"
+    )
+    assert given.urls.front == "a.example.org"
+    assert given.hosts >= {"a.example.org", "b.example.org"}
+    assert settings("--host-routing", "--host", "0.0.0.0").hosts == {
+        *["localhost", "127.0.0.1", "::1", "0.0.0.0"]
+    }
+    assert not settings().urls.by_host
 
 
 def test_a_repository_is_content(tmp_path: Path) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.plan.admission import Admission, prefixed, shows_a_page, without_cookies
-from moorage.plan.proxying import Forwarding, PrefixRoute, RequestWriter
+from moorage.plan.admission import (
+    Admission,
+    by_https,
+    kept_to_its_host,
+    prefixed,
+    shows_a_page,
+    without_cookies,
+)
+from moorage.plan.proxying import Forwarding, PrefixRoute, RequestWriter, upgrade_answer
 from moorage.plan.targets import parse_target
 from plan.test_proxying import request
 
@@ -111,3 +118,67 @@ def test_a_stripped_route() -> None:
     lines = RequestWriter(Forwarding(), peer=b"p", tls=False).message(head, route, b"").split(b"\r\n")
     assert lines[0] == b"GET /x?y=/user/a HTTP/1.1"
     assert [line for line in lines if b"Prefix" in line] == [b"X-Forwarded-Prefix: /user/a"]
+
+
+OWN_HOST = Admission(b"moorage-server-1=right", (), b"moorage-", False, b"/.moorage/")
+SECURE = b"X-Forwarded-Proto: https"
+SCRIPT = (b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Mode: no-cors", b"Sec-Fetch-Dest: script")
+
+
+@pytest.mark.parametrize(
+    ("lines", "admitted"),
+    [
+        ((OURS,), True),
+        ((OURS, SECURE), False),
+        ((b"Cookie: __Host-moorage-server-1=right", SECURE), True),
+        ((b"Cookie: __Host-moorage-server-1=right",), False),
+        ((b"Cookie: __Host-moorage-server-1=right", b"x-forwarded-proto:HTTPS , http"), True),
+        ((OURS, b"X-Forwarded-Proto: http, https"), True),
+        ((OURS, b"X-Forwarded-Proto: httpsx"), True),
+        ((OURS, *SCRIPT), False),
+        ((OURS, b"sec-fetch-site:cross-site "), False),
+        ((OURS, b"Sec-Fetch-Site: same-origin", b"Sec-Fetch-Dest: script"), True),
+        ((OURS, b"Sec-Fetch-Site: none", b"Sec-Fetch-Dest: document"), True),
+        ((OURS, b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Dest: document"), True),
+        ((OURS, b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Dest: iframe"), False),
+    ],
+)
+def test_hosts_of_others_are_of_the_same_site(lines: tuple[bytes, ...], admitted: bool) -> None:
+    assert OWN_HOST.admits(request(*lines)) is admitted
+
+
+def test_the_scheme_is_what_the_first_proxy_says() -> None:
+    assert by_https(request(SECURE).fields)
+    assert not by_https(request().fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"Set-Cookie: a=b; Domain=x.org; Path=/", b"Set-Cookie: a=b; Path=/"),
+        (b"set-cookie:a=b;domain=x.org", b"set-cookie:a=b"),
+        (b"Set-Cookie: a=b;\tDOMAIN = x.org ;domain;Secure", b"Set-Cookie: a=b;Secure"),
+        (b"Set-Cookie: domain=x; Domainx=y", b"Set-Cookie: domain=x; Domainx=y"),
+        (b"X: Set-Cookie: a=b; Domain=x", b"X: Set-Cookie: a=b; Domain=x"),
+    ],
+)
+def test_a_host_sets_cookies_for_itself_alone(line: bytes, kept: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nA: b\r\n%b\r\nclear-site-data: *\r\n%b\r\nC: d"
+    assert kept_to_its_host(head % (line, line)) == b"HTTP/1.1 200 OK\r\nA: b\r\n%b\r\n%b\r\nC: d" % (
+        kept,
+        kept,
+    )
+
+
+def test_cookies_of_the_service_are_withheld_under_both_names() -> None:
+    lines = b"\r\nCookie: moorage-x=1; a=b; __Host-moorage-y=2; __Host-c=d"
+    assert without_cookies(lines, b"moorage-") == b"\r\nCookie: a=b; __Host-c=d"
+
+
+def test_a_websocket_is_opened_with_cookies_of_its_host_alone() -> None:
+    answer = b"HTTP/1.1 101 X\r\nSet-Cookie: a=b; Domain=x\r\nUpgrade: websocket\r\n\r\n; domain=x"
+    target = parse_target("http://x:1")
+    plain = PrefixRoute((b"x",), target, {}, 0.0, ADMISSION)
+    assert upgrade_answer(answer, plain) == answer
+    own = PrefixRoute((b"x",), target, {}, 0.0, OWN_HOST)
+    assert upgrade_answer(answer, own) == answer.replace(b"; Domain=x", b"")

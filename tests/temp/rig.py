@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 
@@ -47,16 +49,29 @@ class Answer:
         return json.loads(self.text)
 
 
+class Here(aiohttp.abc.AbstractResolver):
+    """Has all names lead to this machine, as browsers do with those below ``localhost``."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> Any:
+        return [
+            {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
 class Browser:
     """Follows no redirect by itself."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: str) -> None:
         self.session, self.origin = session, origin
+        self.at = origin  # where it was led last
 
     async def ask(self, method: str, path: str, data: Any = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(
-            method, self.origin + path, data=data, headers=named, allow_redirects=False
+            method, urljoin(self.origin, path), data=data, headers=named, allow_redirects=False
         ) as answer:
             return Answer(answer.status, answer.headers, await answer.text())
 
@@ -74,9 +89,11 @@ class Browser:
         """Go on until there is a page that does not lead on."""
         for _ in range(50):
             if answer.status == 303:
-                answer = await self.get(answer.location)
+                self.at = urljoin(self.at, answer.location)
+                answer = await self.get(self.at)
             elif found := re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text):
-                answer = await self.get(unescape(found[1]))
+                self.at = urljoin(self.at, unescape(found[1]))
+                answer = await self.get(self.at)
             else:
                 return answer
         raise AssertionError("it never ends")
@@ -98,7 +115,8 @@ class Rig:
     async def browser(self, host: str = "127.0.0.1") -> AsyncIterator[Browser]:
         jar = aiohttp.CookieJar(unsafe=True)
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as session:
+        connector = aiohttp.TCPConnector(resolver=Here())
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=timeout) as session:
             yield Browser(session, f"http://{host}:{self.port}")
 
     async def emptied(self) -> None:

@@ -8,16 +8,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from yarl import URL
 
 from moorage.temp.addresses import trusted_network
-from moorage.temp.front import FORM_BYTES, host_name
 from moorage.temp.record import ServerRecord, read_record
-from proxy.rig import Visit
 from temp.rig import PATIENCE, TOY, Rig, service, toy
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +61,6 @@ async def test_two_tabs_that_come_at_the_same_instant_for_the_first_time_share_a
         assert len(rig.left()) == 1
 
 
-async def test_no_page_names_the_library_that_serves_it() -> None:
-    async with service() as rig, rig.browser() as ann:
-        for path in ("/", "/nothing", "/user/x/y", "/time-left"):
-            assert "Server" not in (await ann.get(path)).headers
-
-
 async def test_the_address_alone_opens_nothing() -> None:
     async with service() as rig, rig.browser() as ann, rig.browser() as bob:
         hers = (await ann.follow(await ann.press())).said
@@ -84,33 +75,6 @@ async def test_the_address_alone_opens_nothing() -> None:
         async with rig.browser() as stranger:
             assert (await stranger.get(hers["path"])).status == 404
             assert (await stranger.get("/user/nothing/")).status == 404
-
-
-async def test_requests_of_other_sites_change_nothing() -> None:
-    async with service() as rig, rig.browser() as ann:
-        path = (await ann.follow(await ann.press())).said["path"]
-        assert (await ann.ask("POST", path, "x", Origin=ann.origin)).status == 200
-        assert (await ann.ask("POST", path, "x", Origin="http://127.0.0.1:1")).status == 403
-        async with rig.browser() as bob:
-            assert (await bob.press(Origin="http://evil.example")).status == 403
-            assert len(rig.left()) == 1
-
-
-@pytest.mark.parametrize("size", [11, FORM_BYTES + 1])
-async def test_what_is_refused_is_read_first(size: int) -> None:
-    async with service() as rig, rig.browser() as ann:
-        url = urlsplit(ann.origin)
-        visit = Visit(*await asyncio.open_connection(url.hostname, url.port))
-        for path in ("/start", "/user/nothing/api/contents"):
-            head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nOrigin: http://evil.example\r\n"
-            visit.send(f"{head}Content-Length: {size}\r\n\r\n".encode())
-            for _ in range(2):
-                await asyncio.sleep(0.01)  # the head alone arrives, and then a part
-                visit.send(b"x" * (size // 2))
-            visit.send(b"x" * (size % 2))
-            answer = await visit.answer()
-            assert (answer.status, answer.fields["connection"]) == (403, "keep-alive")
-        await visit.close()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -231,12 +195,6 @@ async def test_a_server_that_has_ended_is_told_and_another_can_be_had() -> None:
         assert (await ann.get(first["path"])).status == 404
 
 
-async def test_only_hosts_of_the_service_are_answered_for() -> None:
-    async with service(hosts=frozenset({"127.0.0.1"})) as rig, rig.browser() as ann:
-        assert (await ann.get("/")).status == 200
-        assert (await ann.get("/", Host="evil.example")).status == 421
-
-
 async def test_an_application_that_knows_nothing_of_its_path() -> None:
     async with service(toy("{port}"), landing="first") as rig, rig.browser() as ann:
         said = (await ann.follow(await ann.press())).said
@@ -252,10 +210,6 @@ async def test_robots_stay_away() -> None:
     async with service() as rig, rig.browser() as ann:
         assert "Disallow: /spawn/" in (await ann.get("/robots.txt")).text
         assert (await ann.get("/else")).status == 404
-
-
-async def test_host_names() -> None:
-    assert [host_name(each) for each in ("A.b:80", "[::1]:80", "[::1]", "a")] == ["a.b", "::1", "::1", "a"]
 
 
 # -- offers ----------------------------------------------------------------------------------------

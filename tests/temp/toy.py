@@ -26,6 +26,16 @@ class Answers(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if self.path == "/tossing":
+            self.send_response(200)
+            self.send_header(
+                "Set-Cookie", "a=b; Domain=.localhost; Path=/; DOMAIN = localhost;domain; Secure"
+            )
+            self.send_header("Set-Cookie", "c=d")
+            self.send_header("Clear-Site-Data", '"cookies"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         said = {
             "path": self.path,
             "headers": dict(self.headers.items()),

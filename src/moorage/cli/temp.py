@@ -30,9 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="where visitors come in; default: 127.0.0.1")
-    add("--port", type=int, default=8000, metavar="N", help="default: 8000")
-    add("--name", action="append", default=[], metavar="HOST", help="a host name that visitors use")
+    _add_addresses(parser)
     add(
         "--content",
         metavar="DIR|URL",
@@ -44,13 +42,6 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     add("--command", metavar="LINE", help="another server, with {socket} or {port}, {base_path} and {token}")
     add("--with", action="append", default=[], metavar="PKG", help="add a package to this environment's")
     add("--requirements", metavar="FILE", help="... and those of a file, as pip takes them")
-    add(
-        "--spawn-from",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="a site whose pages may start servers",
-    )
     add("--no-fork", action="store_true", help="start every server by itself, none from a template")
     add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable of all servers")
     add("--state", metavar="DIR", help="private folder for keys and visitors' files")
@@ -60,6 +51,18 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     _add_limits(parser)
     parser.set_defaults(run=run)
     _add_actions(parser)
+
+
+def _add_addresses(parser: Parser) -> None:
+    """Add the options that say where visitors come in, and from where."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="where visitors come in; default: 127.0.0.1")
+    add("--port", type=int, default=8000, metavar="N", help="default: 8000")
+    add("--name", action="append", default=[], metavar="HOST", help="a host name that visitors use")
+    about = "a host name for each server, ID.DOMAIN; default: ID.localhost"
+    add("--host-routing", nargs="?", const="localhost", metavar="DOMAIN", help=about)
+    about = "a site whose pages may start servers"
+    add("--spawn-from", action="append", default=[], metavar="ORIGIN", help=about)
 
 
 def _add_limits(parser: Parser) -> None:

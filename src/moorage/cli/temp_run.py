@@ -34,6 +34,7 @@ from moorage.temp.service import Service
 from moorage.temp.settings import CAPACITY, TempSettings
 from moorage.temp.spawning import checked_origin
 from moorage.temp.state import state_path
+from moorage.temp.urls import urls_of
 
 log = logging.getLogger("moorage.temp")
 
@@ -92,6 +93,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
     repository = options.content is not None and is_repository(options.content)
     if options.branch and not repository:
         raise UsageError("--branch goes with a repository as --content")
+    urls = urls_of(options.host_routing, options.name)
     content = None if options.content is None or repository else _folder(options.content)
     return TempSettings(
         state=state_path(options.state, options.port),
@@ -105,7 +107,8 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         per_address=options.per_address,
         invited_only=options.invited_only,
         trusted=tuple(map(trusted_network, options.trusted_proxy)),
-        hosts=hosts_of(options.host, options.name),
+        hosts=hosts_of(options.host, [*options.name, *filter(None, [urls.front])]),
+        urls=urls,
         spawn_from=frozenset(map(checked_origin, options.spawn_from)),
         env=dict(_variable(text) for text in options.env),
         start_timeout=timeout,
@@ -151,7 +154,7 @@ async def serve(host: str, port: int, offering: Offering) -> int:
     listeners = bind(host, port)
     try:
         async with run_service(offering, listeners) as service, reading_again(offering, service):
-            print(f"Open {_url(listeners[0], host)}", flush=True)
+            print(f"Open {_url(listeners[0], offering.settings.urls.front or host)}", flush=True)
             print("Ctrl-C ends the servers of all visitors", flush=True)
             await told_to_end()
             print("Ending all servers", flush=True)

@@ -20,6 +20,15 @@ _ORIGIN = re.compile(rb"\r\n(?i:origin):[ \t]*+([^\r]*)")
 _MODE = re.compile(rb"\r\n(?i:sec-fetch-mode):[ \t]*+([^\r]*)")
 _LOCATION = re.compile(rb"(\r\n(?i:location):[ \t]*+)(/(?!/)[^\r]*)")
 _COOKIE_PATH = re.compile(rb"(\r\n(?i:set-cookie):[^\r]*?;[ \t]*(?i:path)=)(/[^;\r]*)")
+_SET_COOKIE = re.compile(rb"\r\n(?i:set-cookie):[^\r]*+")
+_DOMAIN = re.compile(rb";[ \t]*(?i:domain)[ \t]*(?:=[^;\r]*+)?(?=;|$)")
+_CLEARING = re.compile(rb"\r\n(?i:clear-site-data):[^\r]*+")
+_PROTOCOL = re.compile(rb"\r\n(?i:x-forwarded-proto):[ \t]*([^\r,]*)")
+_SITE = re.compile(rb"\r\n(?i:sec-fetch-site):[ \t]*(?i:cross-site|same-site)[ \t]*(?=\r|$)")
+_DOCUMENT = re.compile(rb"\r\n(?i:sec-fetch-dest):[ \t]*(?i:document)[ \t]*(?=\r|$)")
+HOST_ONLY = "__Host-"
+"""How names of cookies begin that a host sets for itself alone, by HTTPS."""
+_HOST_ONLY = HOST_ONLY.encode()
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
@@ -32,22 +41,36 @@ class Admission(msgspec.Struct, frozen=True):
         withheld: cookies whose name begins so are not sent on.
         stripped: the route's prefix is left out of requests, and put before what responses lead to: for
             applications that cannot be told where they are served.
+        own: beginning of the paths that lead to the route ``/``, where the route is a host of its own; empty
+            where it is not.
     """
 
     cookie: bytes
     fields: tuple[tuple[bytes, bytes], ...] = ()
     withheld: bytes = b""
     stripped: bool = False
+    own: bytes = b""
 
     def admits(self, head: RequestHead) -> bool:
         """Tell whether a request may take the route."""
         block = head.fields.block
+        cookie = self.cookie
+        if self.own:
+            if _SITE.search(block) and not _DOCUMENT.search(block):
+                return False
+            cookie = _HOST_ONLY + cookie if by_https(head.fields) else cookie
         found = False
         for line in _COOKIES.findall(block):
             for pair in line.split(b";"):
                 # Each is compared, and each in the same time: how much of a cookie is right is not told.
-                found = hmac.compare_digest(pair.strip(b" \t"), self.cookie) or found
+                found = hmac.compare_digest(pair.strip(b" \t"), cookie) or found
         return found and ((head.method in _SAFE and not head.websocket) or same_host(head.fields))
+
+
+def by_https(fields: Fields) -> bool:
+    """Tell whether a visitor has come by HTTPS, as the first proxy on its way says."""
+    found = _PROTOCOL.search(fields.block)
+    return found is not None and found[1].strip(b" \t").lower() == b"https"
 
 
 def same_host(fields: Fields) -> bool:
@@ -73,8 +96,17 @@ def prefixed(head: bytes, prefix: bytes) -> bytes:
     return _COOKIE_PATH.sub(lambda found: found[1] + prefix + found[2], head)
 
 
+def kept_to_its_host(head: bytes) -> bytes:
+    """Return the head of a response that sets and clears cookies for no other host than its own.
+
+    Args:
+        head: status line and fields, as a server sent them.
+    """
+    return _SET_COOKIE.sub(lambda found: _DOMAIN.sub(b"", found[0]), _CLEARING.sub(b"", head))
+
+
 def without_cookies(lines: bytes, beginning: bytes) -> bytes:
-    """Return fields without the cookies whose name begins so.
+    """Return fields without the cookies whose name begins so, also after ``__Host-``.
 
     Args:
         lines: each with CRLF before it.
@@ -85,5 +117,5 @@ def without_cookies(lines: bytes, beginning: bytes) -> bytes:
 
 def _kept(cookies: bytes, beginning: bytes) -> bytes:
     pairs = [pair.strip(b" \t") for pair in cookies.split(b";")]
-    kept = [pair for pair in pairs if pair and not pair.startswith(beginning)]
+    kept = [pair for pair in pairs if pair and not pair.removeprefix(_HOST_ONLY).startswith(beginning)]
     return b"\r\nCookie: " + b"; ".join(kept) if kept else b""

@@ -7,10 +7,10 @@ import re
 import msgspec
 
 from moorage.json_types import JsonObject
-from moorage.plan.admission import Admission, prefixed, without_cookies
+from moorage.plan.admission import Admission, kept_to_its_host, prefixed, without_cookies
 from moorage.plan.routes import Segments
 from moorage.plan.targets import Target
-from moorage.wire.http import Fields, RequestHead, ResponseHead
+from moorage.wire.http import HEAD_END, Fields, RequestHead, ResponseHead
 
 _HOP_BY_HOP = rb"connection|keep-alive|proxy-connection|proxy-authorization|proxy-authenticate|te|upgrade"
 # WSGI servers read X_Forwarded_For as X-Forwarded-For, so the spelling does not get past the proxy either.
@@ -187,7 +187,17 @@ def visitor_head(
         whole = _relocated(whole, request, route, forwarding)
     if route is not None and route.stripped:
         whole = prefixed(whole, route.path)
+    if route is not None and route.admission is not None and route.admission.own:
+        whole = kept_to_its_host(whole)
     return whole + (b"\r\nConnection: keep-alive\r\n\r\n" if keep else b"\r\nConnection: close\r\n\r\n")
+
+
+def upgrade_answer(data: bytes, route: PrefixRoute) -> bytes:
+    """Return the response by which a server turns to a websocket, with what came behind it."""
+    if route.admission is None or not route.admission.own:
+        return data
+    head, empty, behind = data.partition(HEAD_END)
+    return kept_to_its_host(head) + empty + behind
 
 
 def _relocated(whole: bytes, request: RequestHead, route: PrefixRoute, forwarding: Forwarding) -> bytes:

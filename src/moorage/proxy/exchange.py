@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Protocol
 
-from moorage.plan.proxying import visitor_head
+from moorage.plan.proxying import upgrade_answer, visitor_head
 from moorage.proxy.answers import answer, bare_answer, html
 from moorage.proxy.backend import Backend
 from moorage.proxy.core import ProxyCore
@@ -225,7 +225,7 @@ class Exchange:
         backend.busy.discard(self)
         core.counts["proxied", 101] += 1
         early = self._visitor.give_up()
-        self.transport.write(data)
+        self.transport.write(upgrade_answer(data, backend.route))
         splice = Splice(self.transport, upstream.transport, backend.route, core.budget, backend.busy)
         if early:
             splice.received(early)

@@ -307,7 +307,11 @@ class Visitor(asyncio.Protocol):
             found = table.find((host_name(request.fields.host), *request_segments(request.target)))
         else:
             found = table.find(request_segments(request.target)) if path is None else table.find_plain(path)
-        if found is None or found.route.admission is None or found.route.admission.admits(request):
+        if found is None or (admission := found.route.admission) is None:
+            return found
+        if admission.own and request.target.startswith(admission.own):
+            return table.get(())
+        if admission.admits(request):
             return found
         # A page says so to a reader; scripts that go on asking get an answer of the proxy itself.
         return table.get(()) if shows_a_page(request) else None

@@ -29,7 +29,6 @@ from moorage.temp.admin_answers import json_answer, refused
 from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.memory import ServerMemory
 from moorage.temp.metrics import render
-from moorage.temp.server import base_path
 from moorage.temp.service import Service
 from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, spares_of, visitors_of
 from moorage.version import __version__
@@ -117,7 +116,8 @@ class AdminApi:
         return json_answer(ServerList(tuple(self._info(row, memory) for row in rows)))
 
     def _info(self, row: CensusRow, memory: Mapping[int, int]) -> ServerInfo:
-        watch, path = self._service.watch, base_path(row.server)
+        watch = self._service.watch
+        path = watch.urls.route(row.server)
         info = ServerInfo(row.server, path, row.state, row.spare, row.offer, address=row.address)
         serving = watch.serving.get(row.server)
         if serving is not None:

@@ -15,7 +15,7 @@ from moorage.plan.visitors import Visitors
 from moorage.plan.visits import ServerId
 from moorage.proxy.limits import open_descriptors
 from moorage.proxy.server import Proxy
-from moorage.temp.server import base_path
+from moorage.temp.urls import ServerUrls
 
 log = logging.getLogger("moorage.temp")
 
@@ -24,7 +24,10 @@ LINKS = 1
 
 
 def counted(
-    proxy: Proxy, servers: Iterable[ServerId] = (), answering: Container[ServerId] = ()
+    proxy: Proxy,
+    servers: Iterable[ServerId] = (),
+    answering: Container[ServerId] = (),
+    urls: ServerUrls | None = None,
 ) -> DescriptorCount:
     """Count what is open, and have the proxy leave to servers what they may still need.
 
@@ -32,9 +35,11 @@ def counted(
         proxy: in front of them.
         servers: that have not ended.
         answering: those of them that do.
+        urls: where they are; None for paths.
     """
+    route = (urls or ServerUrls()).route
     budget, opened = proxy.core.budget, open_descriptors()
-    held = [LINKS + proxy.used_on(base_path(each)) if each in answering else 0 for each in servers]
+    held = [LINKS + proxy.used_on(route(each)) if each in answering else 0 for each in servers]
     each = EACH if proxy.core.backends.others is None else OWN
     count = DescriptorCount(budget.limit, budget.reserve, opened, proxy.unused(), held, each)
     budget.recount(opened)
@@ -42,9 +47,14 @@ def counted(
     return count
 
 
-def fitting(proxy: Proxy, servers: Collection[ServerId], answering: Container[ServerId]) -> int:
+def fitting(
+    proxy: Proxy,
+    servers: Collection[ServerId],
+    answering: Container[ServerId],
+    urls: ServerUrls | None = None,
+) -> int:
     """Count what is open, as :func:`counted` does, and return how many servers fit."""
-    fit, others = counted(proxy, servers, answering).servers, proxy.core.backends.others
+    fit, others = counted(proxy, servers, answering, urls).servers, proxy.core.backends.others
     if others is None:
         return fit
     told = others.told()

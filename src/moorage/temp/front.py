@@ -8,29 +8,44 @@ are repeated by crawlers, by prefetching and by reloading.
 from __future__ import annotations
 
 import logging
-import re
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
 from moorage.errors import OutputError
-from moorage.plan.visits import UNNAMED, InQueue, OnTheWay, ServerGone, ServerReady, SpareTaken, VisitorId
+from moorage.plan.visits import (
+    UNNAMED,
+    InQueue,
+    OnTheWay,
+    ServerGone,
+    ServerId,
+    ServerReady,
+    SpareTaken,
+    VisitorId,
+)
 from moorage.temp.addresses import visitor_address
+from moorage.temp.answers import by_https, led_to, shown
+from moorage.temp.bodies import FORM_BYTES, leave_out_library
+from moorage.temp.guard import PageGuard
 from moorage.temp.identity import Identity
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.inviting import Invited, Inviting, NotInvited
 from moorage.temp.pages import Choice, FrontPages
 from moorage.temp.remaining import Remaining
-from moorage.temp.server import Serving, base_path
+from moorage.temp.server import Serving
+from moorage.temp.server_hosts import NO_SERVER, OPENING, ServerHosts
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
-from moorage.temp.spawning import PATH as SPAWN_PATH
 from moorage.temp.spawning import Spawning
+from moorage.temp.tickets import Tickets
 from moorage.temp.time_left import TimeLeft
+from moorage.temp.urls import OWN
 from moorage.temp.wish import Wish, form_wish, link_wish, wanted_path
 
 log = logging.getLogger("moorage.temp")
@@ -41,18 +56,7 @@ HANDING_OUT = 1.0
 """Seconds for which an answer is held back that a spare is just being handed out for."""
 OFTEN, SELDOM = 5, 30
 """Seconds between looks at a place in the queue: at the front of it, and far behind."""
-FORM_BYTES = 64 * 1024
-"""So long may a form be."""
-UNREAD_BYTES = 64 * 1024 * 1024
-"""So much of a body that is no form is read and dropped: a browser may still save to a server that ended."""
 _RETRY = {"Retry-After": "60"}
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
 _ROBOTS = "User-agent: *\n" + "".join(
     f"Disallow: /{each}/\n" for each in ("user", "spawn", "offer", "enter", "invitation")
 )
@@ -83,14 +87,17 @@ class Front:
         self._service = service
         self._pages = pages
         self._identity = identity
-        self._hosts = settings.hosts
         self._settings = settings
         self._inviting = Inviting(service, pages, invitations)
+        self._urls = settings.urls
 
     def application(self) -> web.Application:
         """Return what serves it."""
-        application = web.Application(middlewares=[self._guarded], client_max_size=FORM_BYTES)
-        application.on_response_prepare.append(_unnamed)
+        remaining = Remaining(self._service, self._visitor, self._settings.state / "servers")
+        hosts = ServerHosts(self._urls, self._identity, remaining, self._told)
+        guard = PageGuard(self._settings, self._pages, hosts, self._routed)
+        application = web.Application(middlewares=[guard.guarded], client_max_size=FORM_BYTES)
+        application.on_response_prepare.append(leave_out_library)
         application.router.add_get("/", self._front)
         application.router.add_get("/spawn", self._front)
         application.router.add_get("/spawn/{to:.*}", self._front)
@@ -103,10 +110,18 @@ class Front:
         application.router.add_get("/server", self._yours)
         application.router.add_post("/end", self._end)
         application.router.add_route("*", "/user/{server}/{to:.*}", self._not_there)
-        Remaining(self._service, self._identity, self._settings.state / "servers").add_to(application.router)
+        remaining.add_to(application.router)
+        if self._urls.by_host:
+            application.router.add_get(OPENING, self._ticket)
         origins = self._settings.spawn_from
         spawning = Spawning(
-            self._service, self._identity, origins, self._address, _secure, self._used, self._inviting
+            self._service,
+            self._identity,
+            origins,
+            self._urls,
+            self._address,
+            self._used,
+            self._inviting,
         )
         spawning.add_to(application.router)
         application.router.add_get("/robots.txt", self._robots)
@@ -126,7 +141,7 @@ class Front:
         if not isinstance(has, OnTheWay | ServerReady):
             return self._button(request, visitor, wanted, has)
         if serving is not None and wanted.offer not in {UNNAMED, serving.record.offer}:
-            return self._other(visitor, serving, wanted)
+            return self._other(request, visitor, serving, wanted)
         return self._onwards(request, visitor, wanted)
 
     async def _start(self, request: web.Request) -> web.Response:
@@ -136,7 +151,7 @@ class Front:
                 "The form was not taken",
                 "It belongs to another page, or this browser takes no cookies. Cookies are needed here.",
             )
-            return _page(page, HTTPStatus.FORBIDDEN)
+            return shown(page, HTTPStatus.FORBIDDEN)
         invited = self._invited(request, visitor, wanted)
         if isinstance(invited, web.Response):
             return invited
@@ -166,14 +181,14 @@ class Front:
             link=wanted.link,
             word="Try again",
         )
-        return _page(page, HTTPStatus.TOO_MANY_REQUESTS, **_RETRY)
+        return shown(page, HTTPStatus.TOO_MANY_REQUESTS, **_RETRY)
 
     async def _waiting(self, request: web.Request) -> web.Response:
         wanted = form_wish(request.query)
         visitor = self._visitor(request)
         has = None if visitor is None else self._service.came(visitor)
         if visitor is not None and isinstance(has, OnTheWay) and not isinstance(has, InQueue):
-            return _page(self._pages.waiting(wanted))
+            return shown(self._pages.waiting(wanted))
         return self._onwards(request, visitor, wanted)
 
     async def _queue(self, request: web.Request) -> web.Response:
@@ -188,7 +203,7 @@ class Front:
         page = self._pages.queue(
             self._identity.form_token(visitor), wanted, place, waiting, seconds, stands=stands
         )
-        return _page(page, HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": str(seconds)})
+        return shown(page, HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": str(seconds)})
 
     async def _ready(self, request: web.Request) -> web.Response:
         visitor = self._visitor(request)
@@ -205,20 +220,22 @@ class Front:
         token = self._identity.form_token(visitor)
         has = self._service.standing(visitor)
         left = self._service.watch.time_left(has) if isinstance(has, ServerReady) else TimeLeft()
-        return _page(self._pages.yours(token, serving.landing, serving.record.called, left))
+        return shown(self._pages.yours(token, self._landing(request, serving), serving.record.called, left))
 
-    def _other(self, visitor: VisitorId, serving: Serving, wanted: Wish) -> web.Response:
+    def _other(
+        self, request: web.Request, visitor: VisitorId, serving: Serving, wanted: Wish
+    ) -> web.Response:
         """Return the page for a visitor that has a server of another offer than the one it follows."""
         offers = self._service.offers
         own = offers.get(serving.record.offer)
         page = self._pages.other(
             self._identity.form_token(visitor),
-            serving.landing,
+            self._landing(request, serving),
             wanted,
             has="" if own is None else own.title,
             title=offers[wanted.offer].title,
         )
-        return _page(page)
+        return shown(page)
 
     async def _end(self, request: web.Request) -> web.Response:
         visitor, wanted = await self._form(request)
@@ -236,18 +253,36 @@ class Front:
         if visitor is not None and isinstance(has, ServerGone) and has.server == request.match_info["server"]:
             wanted = Wish(wanted_path(request.raw_path.split("/", 3)[-1]))
             return self._button(request, visitor, wanted, has, HTTPStatus.NOT_FOUND)
-        page = self._pages.message(
-            "There is no server for you at this address",
-            "It has ended, or it belongs to another browser: the address alone opens nothing.",
+        return self._told(HTTPStatus.NOT_FOUND, *NO_SERVER)
+
+    async def _ticket(self, request: web.Request) -> web.Response:
+        """Send a browser back to its server's host with a ticket for it; say what became of the server."""
+        server, wanted = ServerId(request.query.get("server", "")), form_wish(request.query)
+        visitor = self._visitor(request)
+        has = None if visitor is None else await self._service.settled(visitor, PATIENCE)
+        if visitor is None or has is None or isinstance(has, InQueue) or has.server != server:
+            return self._told(HTTPStatus.NOT_FOUND, *NO_SERVER)
+        if isinstance(has, ServerGone):
+            return self._button(request, visitor, wanted, has, HTTPStatus.NOT_FOUND)
+        if not isinstance(has, ServerReady):
+            return self._onwards(request, visitor, wanted)
+        ticket = Tickets(self._identity.signer).ticket(
+            server, visitor, request.query.get("word", ""), time.time()
         )
-        return _page(page, HTTPStatus.NOT_FOUND)
+        query = urlencode({"ticket": ticket, "to": wanted.to})
+        return led_to(
+            f"{self._urls.url(server, request.headers.get('Host', ''))}{OWN.lstrip('/')}open?{query}"
+        )
+
+    def _told(self, status: HTTPStatus, title: str, text: str) -> web.Response:
+        return shown(self._pages.message(title, text), status)
 
     def _used(self) -> web.Response:
         title = "This link leads nowhere any more"
-        return _page(self._pages.message(title, "It opens a server once, and soon."), HTTPStatus.GONE)
+        return shown(self._pages.message(title, "It opens a server once, and soon."), HTTPStatus.GONE)
 
     async def _nothing(self, _: web.Request) -> web.Response:
-        return _page(self._pages.message("There is nothing at this address", ""), HTTPStatus.NOT_FOUND)
+        return shown(self._pages.message("There is nothing at this address", ""), HTTPStatus.NOT_FOUND)
 
     # Steps.
 
@@ -260,11 +295,15 @@ class Front:
 
     def _names(self, request: web.Request) -> list[VisitorId]:
         """Return all names that a browser has as a visitor."""
-        return self._identity.visitors(request.headers.get("Cookie", ""))
+        return self._identity.visitors(request.headers.get("Cookie", ""), secure=by_https(request))
 
     def _visitor(self, request: web.Request) -> VisitorId | None:
         """Return the visitor that a request comes from; None for a new one."""
         return self._service.visitors.known(self._names(request))
+
+    def _landing(self, request: web.Request, serving: Serving) -> str:
+        """Return where a server opens."""
+        return self._urls.url(serving.server, request.headers.get("Host", "")) + serving.record.landing
 
     def _address(self, request: web.Request) -> str:
         """Return the address that a visitor counts for; empty where none does."""
@@ -284,7 +323,7 @@ class Front:
         page = self._pages.message(
             f"There is no {wanted.offer} here", "It may have been taken away. Look what there is now."
         )
-        return _page(page, HTTPStatus.NOT_FOUND)
+        return shown(page, HTTPStatus.NOT_FOUND)
 
     def _button(
         self,
@@ -308,88 +347,30 @@ class Front:
         gone = last if isinstance(last, ServerGone) else None
         token = self._identity.form_token(visitor)
         page = self._pages.front(token, wanted, gone, choices, drained=visitors.draining)
-        answer = _page(page, HTTPStatus.SERVICE_UNAVAILABLE if full and status == HTTPStatus.OK else status)
+        answer = shown(page, HTTPStatus.SERVICE_UNAVAILABLE if full and status == HTTPStatus.OK else status)
         if full:
             answer.headers.update(_RETRY)
-        answer.headers.add("Set-Cookie", self._identity.visitor_field(visitor, secure=_secure(request)))
+        answer.headers.add("Set-Cookie", self._identity.visitor_field(visitor, secure=by_https(request)))
         return answer
 
     def _onwards(self, request: web.Request, visitor: VisitorId | None, wanted: Wish) -> web.Response:
         """Lead a visitor to what is next for it: its server, the page that waits for it, or the button."""
         has = None if visitor is None else self._service.standing(visitor)
         if isinstance(has, OnTheWay):
-            return _to(f"/{'queue' if isinstance(has, InQueue) else 'start'}?{wanted.query}")
+            return led_to(f"/{'queue' if isinstance(has, InQueue) else 'start'}?{wanted.query}")
         serving = None if visitor is None else self._service.serving(visitor)
         if visitor is None or serving is None or not isinstance(has, ServerReady):
-            return _to(wanted.link)
-        path = base_path(has.server)
-        answer = _to(path + wanted.to if wanted.to else serving.landing)
-        secure = _secure(request)
+            return led_to(wanted.link)
+        url = self._urls.url(has.server, request.headers.get("Host", ""))
+        answer = led_to(url + (wanted.to or serving.record.landing))
+        secure = by_https(request)
         answer.headers.add("Set-Cookie", self._identity.visitor_field(visitor, secure=secure))
-        answer.headers.add(
-            "Set-Cookie", self._identity.server_field(has.server, visitor, path.rstrip("/"), secure=secure)
-        )
+        if not self._urls.by_host:  # a server's host sets its cookie itself
+            field = self._identity.server_field(has.server, visitor, url.rstrip("/"), secure=secure)
+            answer.headers.add("Set-Cookie", field)
         return answer
-
-    @web.middleware
-    async def _guarded(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """Answer for hosts of this service alone, and take forms of its own pages alone."""
-        await _take_body(request)
-        host = request.headers.get("Host", "")
-        origin = request.headers.get("Origin")
-        if self._hosts and host_name(host) not in self._hosts:
-            page = self._pages.message(
-                "This service has another name", "It does not answer for the host of this address."
-            )
-            return _page(page, HTTPStatus.MISDIRECTED_REQUEST)
-        foreign = origin is not None and origin.rpartition("//")[2].lower() != host.lower()
-        shared = bool(self._settings.spawn_from) and request.path == SPAWN_PATH  # which looks itself
-        if foreign and not shared and request.method not in {"GET", "HEAD"}:
-            page = self._pages.message("The form was not taken", "It belongs to a page of another site.")
-            return _page(page, HTTPStatus.FORBIDDEN)
-        answer = await handler(request)
-        await self._routed()  # a page that leads to a server is not there before its route is
-        return answer
-
-
-async def _unnamed(_: web.Request, answer: web.StreamResponse) -> None:
-    """Leave out which library and which Python answer: an attacker alone has use for that."""
-    answer.headers.pop("Server", None)
-
-
-async def _take_body(request: web.Request) -> None:
-    """Read a form, or drop what is none: some proxies on the way cut off an answer that comes before that."""
-    if request.content_length is not None and request.content_length <= FORM_BYTES:
-        await request.read()
-        return
-    dropped = 0
-    async for part in request.content.iter_any():
-        dropped += len(part)
-        if dropped > UNREAD_BYTES:
-            return
-
-
-def host_name(host: str) -> str:
-    """Return the name in a Host field, without its port, in lower case."""
-    name = host.lower()
-    return re.sub(r":[0-9]*$", "", name).strip("[]")
-
-
-def _secure(request: web.Request) -> bool:
-    return request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip() == "https"
-
-
-def _to(path: str) -> web.Response:
-    return web.Response(status=HTTPStatus.SEE_OTHER, headers={**_HEADERS, "Location": path})
 
 
 def _refused(refusal: NotInvited) -> web.Response:
     retry = _RETRY if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return _page(refusal.page, refusal.status, **retry)
-
-
-def _page(text: str, status: HTTPStatus = HTTPStatus.OK, **more: str) -> web.Response:
-    fields = {**_HEADERS, **more}
-    return web.Response(text=text, status=status, content_type="text/html", headers=fields)
+    return shown(refusal.page, refusal.status, **retry)

@@ -2,26 +2,27 @@
 
 A visitor has two cookies. One says which visitor comes back, on all pages of the service. The other opens the
 visitor's server, and goes to its URLs alone.
+
+Where servers have hosts of their own, the first one stays with the host of the pages, and the second one
+comes by a ticket (:mod:`moorage.temp.tickets`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from moorage.errors import OutputError
 from moorage.plan.visits import ServerId, VisitorId
+from moorage.temp.signing import CookieSigner
 
 KEY_BYTES = 32
 NO_LINKS: int = getattr(os, "O_NOFOLLOW", 0)
 """Opens no symbolic link, where the system has that."""
 WITHHELD = b"moorage-"
 """How the names of all cookies of the service begin; servers do not get them."""
-COOKIE_SECONDS = 30 * 24 * 3600
 INVITATION_SIGNATURE = 32
 """Hexadecimal digits of a link's signature, 128 bits: links are shown to a class, and typed at times."""
 
@@ -31,14 +32,13 @@ class Identity:
 
     Args:
         key: at least 32 random bytes, known to this service alone: with it a program can be any visitor.
+        by_host: whether servers have hosts of their own.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        # Cookies do not tell ports apart: a second service of the same host has names of its own.
-        mark = hashlib.sha256(b"name" + key).hexdigest()[:8]
-        self._visitor_cookie = f"moorage-visitor-{mark}"
-        self._server_cookie = f"moorage-server-{mark}"
+    def __init__(self, key: bytes, *, by_host: bool = False) -> None:
+        self.signer = CookieSigner(key, by_host=by_host)
+        self._visitor_cookie = self.signer.named("visitor")
+        self._server_cookie = self.signer.named("server")
 
     def new_visitor(self) -> VisitorId:
         """Return a name for a new visitor."""
@@ -48,24 +48,29 @@ class Identity:
         """Return a name for a new server."""
         return ServerId(secrets.token_hex(8))
 
-    def visitors(self, cookies: str) -> list[VisitorId]:
+    def visitors(self, cookies: str, *, secure: bool = False) -> list[VisitorId]:
         """Return which visitors the Cookie field of a request names, sorted; those of this service alone.
 
         A browser is two where two of its tabs came at the same instant for the first time: neither had a
         cookie to send, and both got one.
         """
-        try:
-            found = SimpleCookie(cookies)
-        except CookieError:
-            return []
         values = [
-            each.value.partition(".") for name, each in found.items() if name.startswith(self._visitor_cookie)
+            each.partition(".") for each in self.signer.values(cookies, self._visitor_cookie, secure=secure)
         ]
         return sorted(
             VisitorId(name)
             for name, _, signature in values
-            if hmac.compare_digest(signature.encode(), self._sign("visitor", name).encode())
+            if hmac.compare_digest(signature.encode(), self.signer.sign("visitor", name).encode())
         )
+
+    def opened(self, cookies: str, server: ServerId, *, secure: bool) -> VisitorId | None:
+        """Return the visitor whose cookie for a server is in the Cookie field of a request; None for none."""
+        for value in self.signer.values(cookies, self._server_cookie, secure=secure):
+            visitor = VisitorId(value.partition(".")[0])
+            _, _, right = self.server_cookie(server, visitor).partition("=")
+            if hmac.compare_digest(value.encode(), right.encode()):
+                return visitor
+        return None
 
     def visitor_field(self, visitor: VisitorId, *, secure: bool) -> str:
         """Return the Set-Cookie field by which a visitor is known again.
@@ -74,13 +79,15 @@ class Identity:
             visitor: its name.
             secure: whether it comes by HTTPS.
         """
-        signature = self._sign("visitor", visitor)
+        signature = self.signer.sign("visitor", visitor)
         # One name for each, so that none takes the place of another.
-        return self._field(f"{self._visitor_cookie}-{signature[:8]}", f"{visitor}.{signature}", "/", secure)
+        return self.signer.field(
+            f"{self._visitor_cookie}-{signature[:8]}", f"{visitor}.{signature}", "/", secure=secure
+        )
 
     def server_cookie(self, server: ServerId, visitor: VisitorId) -> str:
         """Return the cookie that opens a server, as ``NAME=VALUE``."""
-        return f"{self._server_cookie}={self._sign('server', f'{server} {visitor}')}"
+        return f"{self._server_cookie}={visitor}.{self.signer.sign('server', f'{server} {visitor}')}"
 
     def server_field(self, server: ServerId, visitor: VisitorId, path: str, *, secure: bool) -> str:
         """Return the Set-Cookie field that opens a server.
@@ -92,11 +99,11 @@ class Identity:
             secure: whether the visitor comes by HTTPS.
         """
         name, _, value = self.server_cookie(server, visitor).partition("=")
-        return self._field(name, value, path, secure)
+        return self.signer.field(name, value, path, secure=secure)
 
     def form_token(self, visitor: VisitorId) -> str:
         """Return what a form of this visitor's pages carries, so that no other site's form is taken."""
-        return self._sign("form", visitor)
+        return self.signer.sign("form", visitor)
 
     def is_form_token(self, token: str, visitor: VisitorId) -> bool:
         """Tell whether a form was made for a visitor."""
@@ -104,19 +111,12 @@ class Identity:
 
     def invitation_signature(self, said: str) -> str:
         """Return the signature of what the link of an invitation says."""
-        return self._sign("invitation", said)[:INVITATION_SIGNATURE]
+        return self.signer.sign("invitation", said)[:INVITATION_SIGNATURE]
 
     def is_invitation(self, said: str, signature: str) -> bool:
         """Tell whether this service has signed what a link says."""
         good = self.invitation_signature(said).encode()
         return hmac.compare_digest(signature.encode("utf-8", "replace"), good)
-
-    def _sign(self, purpose: str, text: str) -> str:
-        return hmac.new(self._key, f"{purpose} {text}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-
-    def _field(self, name: str, value: str, path: str, secure: bool) -> str:  # noqa: FBT001 - private
-        end = "; Secure" if secure else ""
-        return f"{name}={value}; Path={path}; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax{end}"
 
 
 def read_key(path: Path) -> bytes:

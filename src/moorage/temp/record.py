@@ -34,6 +34,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
         landing: path below its URL that opens first.
         address: that the visitor came from, where that counts.
         handed_out: when the visitor got it, in seconds since the epoch.
+        own_host: whether it is served at a host name of its own.
         shared: whether its own files are those of the service's environment, so that the front may send them.
     """
 
@@ -48,6 +49,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     shared: bool = False
     address: str = ""
     handed_out: float = 0.0
+    own_host: bool = False
 
 
 def write_record(directory: Path, record: ServerRecord) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
@@ -12,9 +13,8 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
-from moorage.plan.visits import ServerGone, ServerId, ServerReady, Standing
+from moorage.plan.visits import ServerGone, ServerId, ServerReady, Standing, VisitorId
 from moorage.temp.archive import zipped
-from moorage.temp.identity import Identity
 from moorage.temp.service import Service
 from moorage.temp.time_left import TimeLeft
 
@@ -26,13 +26,15 @@ class Remaining:
 
     Args:
         service: whose servers it is about.
-        identity: tells visitors apart.
+        visitor: tells which visitor a request to the pages comes from.
         servers: folder with the directories of its servers.
     """
 
-    def __init__(self, service: Service, identity: Identity, servers: Path) -> None:
+    def __init__(
+        self, service: Service, visitor: Callable[[web.Request], VisitorId | None], servers: Path
+    ) -> None:
         self._service = service
-        self._identity = identity
+        self._visitor = visitor
         self._servers = servers
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -40,16 +42,18 @@ class Remaining:
         router.add_get("/time-left", self._time_left)
         router.add_get("/download", self._download)
 
-    def _standing(self, request: web.Request) -> Standing | None:
-        cookies = request.headers.get("Cookie", "")
-        visitor = self._service.visitors.known(self._identity.visitors(cookies))
-        return None if visitor is None else self._service.standing(visitor)
-
     async def _time_left(self, request: web.Request) -> web.Response:
-        has = self._standing(request)
+        return self.time_left(self._visitor(request), ServerId(request.query.get("server", "")))
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        return await self.download(request, self._visitor(request))
+
+    def time_left(self, visitor: VisitorId | None, server: ServerId) -> web.Response:
+        """Return what a page of a server is told; 404 where no visitor is known that has one."""
+        has = None if visitor is None else self._service.standing(visitor)
         if has is None:
             return web.json_response(None, status=HTTPStatus.NOT_FOUND, headers=_NOT_KEPT)
-        left = self._told(has, ServerId(request.query.get("server", "")))
+        left = self._told(has, server)
         said = {"seconds": left.seconds, "told": left.told, "idle": left.idle, "ended": left.ended}
         return web.json_response(said, headers=_NOT_KEPT)
 
@@ -61,9 +65,18 @@ class Remaining:
             return TimeLeft(ended=has.why)
         return TimeLeft(ended="it is not there any more")
 
-    async def _download(self, request: web.Request) -> web.StreamResponse:
-        has = self._standing(request)
-        if not isinstance(has, ServerReady):
+    async def download(
+        self, request: web.Request, visitor: VisitorId | None, server: ServerId | None = None
+    ) -> web.StreamResponse:
+        """Send a visitor's files; lead to the front page where there are none.
+
+        Args:
+            request: for them.
+            visitor: that asks; None for one that is not known.
+            server: whose files are wanted; None for those of the one that the visitor has.
+        """
+        has = None if visitor is None else self._service.standing(visitor)
+        if not isinstance(has, ServerReady) or server not in {None, has.server}:
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={**_NOT_KEPT, "Location": "/"})
         named = {"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="files.zip"'}
         answer = web.StreamResponse(headers={**_NOT_KEPT, **named})

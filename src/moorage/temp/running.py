@@ -70,9 +70,10 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
     async with AsyncExitStack() as stack:
         stack.enter_context(opened(settings.state))
         offers = await offering.read()
-        identity = Identity(read_key(settings.state / "key"))
+        identity = Identity(read_key(settings.state / "key"), by_host=settings.urls.by_host)
         pages = FrontPages(settings.title)
-        told = AcceptorSettings(settings.title, {**os.environ, **settings.env}.get("JUPYTER_PATH", ""))
+        jupyter_path = {**os.environ, **settings.env}.get("JUPYTER_PATH", "")
+        told = AcceptorSettings(settings.title, jupyter_path, by_host=settings.urls.by_host)
         proxy = await stack.enter_async_context(open_proxy(told.proxy()))
         check_descriptors(proxy)
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))

@@ -47,9 +47,9 @@ class Serving:
     pid: int | None = None
 
     @property
-    def landing(self) -> str:
-        """Path that opens first."""
-        return base_path(ServerId(self.home.path.name)) + self.record.landing
+    def server(self) -> ServerId:
+        """Its name."""
+        return ServerId(self.home.path.name)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,6 @@ class ServerOutcome:
 
 Answers = Callable[[Serving], None]
 """What is called once a server answers."""
-
-
-def base_path(server: ServerId) -> str:
-    """Return the path of a server's URLs; a slash stands at its end."""
-    return f"/user/{server}/"
 
 
 def kind_of(settings: TempSettings) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -138,18 +133,23 @@ async def resume_server(
 
 def _record(server: ServerId, owner: Owner, settings: TempSettings, target: str) -> ServerRecord:
     command = settings.command
-    ready = "/" if command.stripped else base_path(server) + command.ready
+    by_host = settings.urls.by_host
+    stripped = command.stripped and not by_host
+    ready = "/" if stripped else settings.urls.base(server) + command.ready
     own = command.jupyter and command.argv[0] == sys.executable
     return ServerRecord(
-        owner.visitor, target, ready, command.jupyter, command.stripped,
-        settings.offer, command.called, settings.landing, own, owner.address, time.time(),
+        owner.visitor, target, ready, command.jupyter, stripped,
+        settings.offer, command.called, settings.landing, own, owner.address, time.time(), by_host,
     )  # fmt: skip
 
 
 def _start(server: ServerId, settings: TempSettings, home: Home, port: int) -> ServerStart:
     command = settings.command
     argv = command.filled(
-        base_path=base_path(server).rstrip("/"), socket=str(home.socket), port=str(port), token=home.token
+        base_path=settings.urls.base(server).rstrip("/"),
+        socket=str(home.socket),
+        port=str(port),
+        token=home.token,
     )
     env = home.environment(os.environ, settings.env, jupyter=command.jupyter)
     return ServerStart(argv, home.work, env)

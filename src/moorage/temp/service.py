@@ -62,13 +62,15 @@ from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offers import Offers, terms_of
 from moorage.temp.processes import FoundServers, ServerProcesses
 from moorage.temp.record import Owner, ServerRecord, read_record
-from moorage.temp.server import ServerOutcome, Serving, base_path, resume_server, run_server
+from moorage.temp.server import ServerOutcome, Serving, resume_server, run_server
 from moorage.temp.settings import TempSettings
 from moorage.temp.statistics import ServiceCounts
+from moorage.temp.urls import OWN
 from moorage.temp.watching import ServerWatch
 
 log = logging.getLogger("moorage.temp")
 
+MOVED = "servers have other addresses since the service was started anew"
 ADOPTING = 10.0
 """Seconds that servers of an earlier service get to answer before visitors come in."""
 
@@ -100,6 +102,7 @@ class Service:
     ) -> None:
         self._counts = counts
         self._settings = settings
+        self._urls = settings.urls
         self._identity = identity
         self._invitations = invitations
         self.visitors = Visitors(
@@ -111,7 +114,9 @@ class Service:
         self._shared_files = SharedFiles(shared_folders({**os.environ, **settings.env}), UNHASHED)
         self._serving: dict[ServerId, Serving] = {}
         self._running: dict[ServerId, asyncio.Task[ServerOutcome]] = {}
-        self.watch = ServerWatch(self.visitors, self._serving, proxy, self.handle, tasks, settings.idle)
+        self.watch = ServerWatch(
+            self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
+        )
         self._starts = False  # others than those that visitors ask for
         self._change = asyncio.Event()
         self._offers = offers
@@ -226,6 +231,11 @@ class Service:
         adopted = ServerAdopted(record.visitor, server, record.offer, record.address, age)
         if record.visitor is None and record.offer:
             return False  # what the offer says may have changed meanwhile
+        if record.own_host != self._urls.by_host:
+            if record.visitor is not None:  # its process is ended, as those of no server are
+                self.handle(adopted)
+                self.handle(ServerEnded(server, MOVED))
+            return False
         if process is not None:
             self._counts.adopted += 1
             self.handle(adopted)
@@ -238,7 +248,7 @@ class Service:
 
     def _count(self) -> None:
         """Count descriptors: as many servers may run from now on as fit."""
-        self.handle(ServersFit(fitting(self._proxy, self._running, self._serving)))
+        self.handle(ServersFit(fitting(self._proxy, self._running, self._serving, self._urls)))
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""
@@ -302,7 +312,7 @@ class Service:
             case Admit(server, visitor):
                 self._admit(server, visitor, self._serving[server])
             case ShutOut(server):
-                self._proxy.remove_route(base_path(server))
+                self._proxy.remove_route(self._urls.route(server))
             case EndServer(server, why):
                 log.info("Server %s is ended: %s", server, why)
                 self._running[server].cancel()
@@ -311,9 +321,10 @@ class Service:
         token = f"token {serving.home.token}".encode()
         fields = ((b"Authorization", token),) if serving.record.jupyter else ()
         cookie = self._identity.server_cookie(server, visitor).encode()
-        admission = Admission(cookie, fields, WITHHELD, serving.record.stripped)
+        own = OWN.encode() if self._urls.by_host else b""
+        admission = Admission(cookie, fields, WITHHELD, serving.record.stripped, own)
         shared = self._shared_files if serving.record.shared else None
-        self._proxy.add_route(base_path(server), serving.record.target, None, admission, shared)
+        self._proxy.add_route(self._urls.route(server), serving.record.target, None, admission, shared)
 
     def _begin(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> None:
         task = self._running[server] = self._tasks.create_task(self._run(server, work))

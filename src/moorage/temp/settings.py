@@ -9,6 +9,7 @@ from pathlib import Path
 from moorage.plan.visits import UNNAMED, OfferName
 from moorage.temp.addresses import Network
 from moorage.temp.commands import ServerCommand
+from moorage.temp.urls import ServerUrls
 
 CAPACITY = 20
 """A server and a kernel take 65 to 115 MB: twenty fit a machine of 4 GB."""
@@ -43,6 +44,7 @@ class TempSettings:
         max_age: how long a visitor may have a server; 0 for ever.
         title: heading of the front page.
         acceptors: how many processes take visitors; 1 is this one.
+        urls: where servers are reached.
     """
 
     state: Path
@@ -69,3 +71,4 @@ class TempSettings:
     fork: bool = True
     title: str = "Temporary notebooks"
     acceptors: int = 1
+    urls: ServerUrls = field(default_factory=ServerUrls)

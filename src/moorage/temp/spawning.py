@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -25,10 +26,11 @@ from aiohttp import web
 from moorage.errors import OutputError, UsageError
 from moorage.plan.invitations import Invitation
 from moorage.plan.visits import UNNAMED, InQueue, OfferName, OnTheWay, ServerReady, VisitorId
+from moorage.temp.answers import by_https
 from moorage.temp.identity import Identity
 from moorage.temp.inviting import Invited, Inviting, NotInvited
-from moorage.temp.server import base_path
 from moorage.temp.service import Service
+from moorage.temp.urls import ServerUrls
 from moorage.temp.wish import Wish, wanted_path
 
 log = logging.getLogger("moorage.temp")
@@ -83,8 +85,8 @@ class Spawning:
         service: that starts servers.
         identity: names visitors.
         origins: of pages that may ask.
+        urls: where servers are.
         address: tells which address a request counts for.
-        secure: tells whether it came by HTTPS.
         used: what is answered to a link that leads nowhere any more.
         inviting: looks at invitations.
     """
@@ -94,8 +96,8 @@ class Spawning:
         service: Service,
         identity: Identity,
         origins: frozenset[str],
+        urls: ServerUrls,
         address: Callable[[web.Request], str],
-        secure: Callable[[web.Request], bool],
         used: Callable[[], web.Response],
         inviting: Inviting,
     ) -> None:
@@ -104,8 +106,8 @@ class Spawning:
         self._service = service
         self._identity = identity
         self._origins = origins
+        self._urls = urls
         self._address = address
-        self._secure = secure
         self._links: dict[str, EntryLink] = {}
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -168,11 +170,12 @@ class Spawning:
                 HTTPStatus.TOO_MANY_REQUESTS, "there are as many for this address as there may be"
             )
         wish = Wish(wanted.to, wanted.offer)
-        origin = f"{'https' if self._secure(request) else 'http'}://{request.headers.get('Host', '')}"
-        path = None if isinstance(has, InQueue) else base_path(has.server) + wish.to
+        urls, host = self._urls, request.headers.get("Host", "")
+        page = f"{'https' if by_https(request) else 'http'}://{urls.pages(host)}/"
+        url = None if isinstance(has, InQueue) else urljoin(page, urls.url(has.server, host) + wish.to)
         said = {
-            "link": f"{origin}/enter/{self._linked(EntryLink(visitor, wish, invited.by))}",
-            "url": path and f"{origin}{path}",
+            "link": f"{page}enter/{self._linked(EntryLink(visitor, wish, invited.by))}",
+            "url": url,
             "seconds": LINK_SECONDS,
         }
         return web.json_response(said, status=HTTPStatus.ACCEPTED, headers=_NOT_KEPT)
@@ -210,14 +213,14 @@ class Spawning:
             return self._used()
         answer = web.Response(status=HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
         answer.headers["Location"] = f"/start?{link.wanted.query}"
-        names = self._identity.visitors(request.headers.get("Cookie", ""))
+        names = self._identity.visitors(request.headers.get("Cookie", ""), secure=by_https(request))
         known = self._service.visitors.known(names)
         has = None if known is None else self._service.standing(known)
         if isinstance(has, OnTheWay | ServerReady):
             self._drop(link)
         else:
             self._share_seat(link, names)
-            field = self._identity.visitor_field(link.visitor, secure=self._secure(request))
+            field = self._identity.visitor_field(link.visitor, secure=by_https(request))
             answer.headers.add("Set-Cookie", field)
         return answer
 

@@ -16,8 +16,9 @@ from moorage.plan.visits import EndAsked, ServerId, ServerReady
 from moorage.proxy.server import Proxy
 from moorage.temp.activity import may_be_busy
 from moorage.temp.handing_out import healthy
-from moorage.temp.server import Serving, base_path
+from moorage.temp.server import Serving
 from moorage.temp.time_left import TimeLeft, left, sooner
+from moorage.temp.urls import ServerUrls
 
 
 class ServerWatch:
@@ -25,6 +26,7 @@ class ServerWatch:
 
     Attributes:
         serving: servers that answer.
+        urls: where servers are.
 
     Args:
         visitors: and what they have.
@@ -33,6 +35,7 @@ class ServerWatch:
         end: ends a server.
         tasks: where each look has a task.
         idle: seconds for which a server may be without use; 0 for ever.
+        urls: where servers are.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class ServerWatch:
         end: Callable[[EndAsked], None],
         tasks: asyncio.TaskGroup,
         idle: float,
+        urls: ServerUrls,
     ) -> None:
+        self.urls = urls
         self._visitors = visitors
         self.serving = serving
         self._proxy = proxy
@@ -81,7 +86,7 @@ class ServerWatch:
             server: that answers.
             now: in the same seconds.
         """
-        return max(self._proxy.last_input(base_path(server)) or now, self._busy.get(server, 0.0))
+        return max(self._proxy.last_input(self.urls.route(server)) or now, self._busy.get(server, 0.0))
 
     def time_left(self, ready: ServerReady) -> TimeLeft:
         """Return what is left of the time of a visitor's server."""
@@ -92,7 +97,9 @@ class ServerWatch:
     async def _end_unless_busy(self, server: ServerId, serving: Serving) -> None:
         try:
             target = parse_target(serving.record.target)
-            if serving.record.jupyter and await may_be_busy(target, base_path(server), serving.home.token):
+            if serving.record.jupyter and await may_be_busy(
+                target, self.urls.base(server), serving.home.token
+            ):
                 self._busy[server] = time.time()
             else:
                 self._end(EndAsked(server, f"it was not used for {duration(self._idle)}"))

@@ -19,7 +19,7 @@
 
   const start = () => {
     const server = /^\/user\/([^/]+)\//.exec(location.pathname);
-    if (!server) return;
+    const own = server ? "/" : "/.moorage/"; // without that path the server has a host of its own
     const bar = document.createElement("div");
     bar.id = "moorage-notice";
     bar.setAttribute("role", "status");
@@ -37,8 +37,8 @@
       hidden = Date.now() + 120000; // and the last minute is told again
       show();
     };
-    const download = link("Download your files", "/download");
-    const again = link("Get a new one", "/", true);
+    const download = link("Download your files", `${own}download`);
+    const again = link("Get a new one", server ? "/" : `${own}front`, true);
     bar.append(text, download, again, close);
     document.body.append(bar);
 
@@ -54,7 +54,7 @@
 
     const look = async () => {
       try {
-        const answer = await fetch(`/time-left?server=${server[1]}`, { cache: "no-store" });
+        const answer = await fetch(`${own}time-left?server=${server ? server[1] : ""}`, { cache: "no-store" });
         if (!answer.ok) return SELDOM;
         const said = await answer.json();
         over = said.ended !== null;
