@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from moorage.command import program, python_module
 from moorage.json_types import JsonMapping
@@ -18,8 +20,7 @@ from moorage.json_types import JsonMapping
 InterruptMode = Literal["signal", "message"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about one kind.
 
     Attributes:

@@ -14,8 +14,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from moorage.errors import ConfigurationError
 
@@ -26,8 +27,7 @@ VARIABLE = "MOORAGE_TRUST"
 _told: set[Path] = set()  # files whose passing over has been logged
 
 
-@dataclass(frozen=True)
-class Distrust:
+class Distrust(msgspec.Struct, frozen=True):
     """Why something does not count.
 
     Attributes:

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import msgspec
+
 from moorage.discovery.kernelspec import KernelSpec
 from moorage.errors import MoorageError
 from moorage.tasks import in_thread
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Lack:
+class Lack(msgspec.Struct, frozen=True):
     """Why a kernel type that is known cannot be launched as things are.
 
     Attributes:

@@ -12,9 +12,10 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from moorage.configuration import REPOSITORY
 from moorage.discovery.base import Around
@@ -30,8 +31,7 @@ _CONDA_HOMES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromam
 _CONDA_SHARED = ("/opt/conda", "/opt/miniconda3", "/opt/miniforge3", "/opt/anaconda3", "/opt/mambaforge")
 
 
-@dataclass(frozen=True)
-class EnvironmentFolder:
+class EnvironmentFolder(msgspec.Struct, frozen=True):
     """One environment, as its folder shows it.
 
     Attributes:

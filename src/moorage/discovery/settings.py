@@ -13,9 +13,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import msgspec
 
 from moorage.configuration import nearest_table
 from moorage.discovery.base import KernelType
@@ -24,8 +25,7 @@ from moorage.errors import ConfigurationError
 _KEYS = ("paths", "include", "exclude")
 
 
-@dataclass(frozen=True)
-class DiscoverySettings:
+class DiscoverySettings(msgspec.Struct, frozen=True):
     """The table ``[discovery]``.
 
     Attributes:

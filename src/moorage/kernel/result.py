@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 from moorage.errors import CodeFailed
 from moorage.kernel.outputs import Output, OutputArea, traceback_of
@@ -13,8 +14,7 @@ _SHOWN = 80
 """Characters of an exception's text in a ``repr``."""
 
 
-@dataclass(frozen=True)
-class ExecutionError:
+class ExecutionError(msgspec.Struct, frozen=True):
     """What the kernel said of an exception.
 
     Attributes:
@@ -27,8 +27,7 @@ class ExecutionError:
     traceback: tuple[str, ...]
 
 
-@dataclass(frozen=True, repr=False)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """One execution.
 
     Attributes:

@@ -6,9 +6,11 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from moorage.discovery.finder import resolve
 from moorage.discovery.kernelspec import KernelSpec
@@ -143,8 +145,7 @@ def _in_time(place: Place, spec: KernelSpec, deadline: Deadline) -> AbstractAsyn
     )
 
 
-@dataclass(frozen=True)
-class _Start:
+class _Start(msgspec.Struct, frozen=True):
     """What is to be started, but for the rendezvous and so the command."""
 
     spec: KernelSpec

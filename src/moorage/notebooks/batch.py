@@ -10,10 +10,10 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from moorage.errors import WardenLost
 from moorage.notebooks import jobserver

@@ -5,8 +5,9 @@ Nothing here does anything. Times are seconds since the run began (``at``) or du
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 Status = Literal["ok", "cached", "failed", "timeout", "died", "skipped"]
 """How a notebook ended. ``failed``: a cell raised. ``timeout``: a deadline of the caller's passed.
@@ -17,8 +18,7 @@ INTERRUPTED = "interrupted"
 """The reason of a notebook that was skipped because the user stopped the run."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """The error of one notebook.
 
     Attributes:
@@ -38,8 +38,7 @@ class Failure:
     line: int | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """Everything known about one notebook when it is done.
 
     Attributes:
@@ -90,15 +89,13 @@ class Outcome:
         return self.status in GOOD or self.excused
 
 
-@dataclass(frozen=True)
-class Preparing:
+class Preparing(msgspec.Struct, frozen=True):
     """The run is being set up; ``text`` says what is done now."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True):
     """The plan is made.
 
     Attributes:
@@ -112,12 +109,11 @@ class RunStarted:
     jobs: int
     root: str
     out: str
-    expected: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, float] = {}
     again: str = "the same command goes on from there"
 
 
-@dataclass(frozen=True)
-class NotebookStarted:
+class NotebookStarted(msgspec.Struct, frozen=True):
     """A kernel is being launched for a notebook."""
 
     source: str
@@ -126,8 +122,7 @@ class NotebookStarted:
     attempt: int
 
 
-@dataclass(frozen=True)
-class CellStarted:
+class CellStarted(msgspec.Struct, frozen=True):
     """Code cell ``index`` of ``total`` (from 1) begins; ``cell`` numbers it among all cells."""
 
     source: str
@@ -137,8 +132,7 @@ class CellStarted:
     cell: int
 
 
-@dataclass(frozen=True)
-class KernelStandstill:
+class KernelStandstill(msgspec.Struct, frozen=True):
     """The kernel of a notebook was found stopped, or running again.
 
     Attributes:
@@ -152,8 +146,7 @@ class KernelStandstill:
     do: str = ""
 
 
-@dataclass(frozen=True)
-class MemorySampled:
+class MemorySampled(msgspec.Struct, frozen=True):
     """Resident memory of a notebook's kernel and its children now, in bytes."""
 
     source: str
@@ -161,8 +154,7 @@ class MemorySampled:
     memory: int
 
 
-@dataclass(frozen=True)
-class NotebookRetried:
+class NotebookRetried(msgspec.Struct, frozen=True):
     """A kernel died and the notebook is put back in the queue."""
 
     source: str
@@ -171,16 +163,14 @@ class NotebookRetried:
     reason: str
 
 
-@dataclass(frozen=True)
-class NotebookFinished:
+class NotebookFinished(msgspec.Struct, frozen=True):
     """One notebook is done."""
 
     at: float
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """Something the user should hear: a kernel chosen by language, an artefact written twice.
 
     Attributes:
@@ -193,8 +183,7 @@ class Note:
     source: str | None = None
 
 
-@dataclass(frozen=True)
-class Interrupted:
+class Interrupted(msgspec.Struct, frozen=True):
     """The run was told to end: it starts nothing more, and ends the kernels of what runs.
 
     Attributes:
@@ -207,15 +196,13 @@ class Interrupted:
     by: str = "SIGINT"
 
 
-@dataclass(frozen=True)
-class Abandoned:
+class Abandoned(msgspec.Struct, frozen=True):
     """The run was told a second time: this process ends at once, and the warden ends its kernels."""
 
     at: float
 
 
-@dataclass(frozen=True)
-class RunFinished:
+class RunFinished(msgspec.Struct, frozen=True):
     """The run is over; ``interrupted`` when the user stopped it."""
 
     at: float
@@ -223,8 +210,7 @@ class RunFinished:
     interrupted: bool = False
 
 
-@dataclass(frozen=True)
-class FilesWritten:
+class FilesWritten(msgspec.Struct, frozen=True):
     """What tells of the run is in place: the last event.
 
     Attributes:

@@ -7,9 +7,10 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
+
+import msgspec
 
 from moorage.errors import OutputError, UsageError, sentence
 from moorage.notebooks import jobserver
@@ -52,8 +53,7 @@ if TYPE_CHECKING:
     from moorage.notebooks.cache.cache import ResultCache
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A run that is over.
 
     Attributes:

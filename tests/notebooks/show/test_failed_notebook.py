@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from moorage.notebooks.events import Failure
 from moorage.notebooks.show import ansi, failed_notebook

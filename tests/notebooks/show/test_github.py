@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from moorage.notebooks.events import INTERRUPTED, Failure, Note, NotebookFinished, Outcome, RunStarted
 from moorage.notebooks.show.github import GitHub, annotation, escape_data, escape_property, step_summary

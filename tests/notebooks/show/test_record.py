@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from moorage.notebooks.events import NotebookFinished, NotebookRetried, NotebookStarted, Outcome, RunStarted
 from moorage.notebooks.show.record import LostAttempt, RunRecord

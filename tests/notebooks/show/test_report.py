@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from moorage.errors import OutputError
 from moorage.notebooks.events import INTERRUPTED, Failure, Note, Outcome, RunFinished, RunStarted

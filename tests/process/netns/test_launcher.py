@@ -171,6 +171,7 @@ def test_where_it_is_forbidden_the_reason_comes_from_the_launch():
     limit = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --ambient-caps -all --inh-caps -all"
     before = ["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", f'{limit} "$@"', "sh"]
     with ordinary_user() as user:
+        user.equip()
         allowed = user.run(user.python, "-c", REFUSED)
         forbidden = user.run(*before, user.python, "-c", REFUSED)
     assert allowed.stdout == "launched\n", allowed.stderr
@@ -183,6 +184,7 @@ def test_the_wardens_end_is_the_end_of_what_is_isolated():
         "print(", "os.kill(os.getpid(), 9); print(", 1
     )
     with ordinary_user() as user:
+        user.equip()
         assert user.run(user.python, "-c", code).returncode == -signal.SIGKILL
     assert becomes(lambda: not sleeping(seconds))
 

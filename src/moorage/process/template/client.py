@@ -14,9 +14,10 @@ import socket
 import sys
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
 
 from moorage.errors import MoorageError
 from moorage.process.base import Fork, LocalSpec

@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from moorage.kinds import FORKABLE_MODULES
 from moorage.process.base import LocalSpec
@@ -58,8 +59,7 @@ _BY_PATH = (
 )
 
 
-@dataclass(frozen=True)
-class TemplateKey:
+class TemplateKey(msgspec.Struct, frozen=True):
     """What two launches must have in common to be forked from one template.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from moorage.errors import WardenLost
 from moorage.process.base import ExitStatus, ProcessId
@@ -13,28 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
-@dataclass(frozen=True)
-class ChildPending:
+class ChildPending(msgspec.Struct, frozen=True):
     """The warden has not answered yet."""
 
 
-@dataclass(frozen=True)
-class ChildRefused:
+class ChildRefused(msgspec.Struct, frozen=True):
     """It could not be started: ``stage`` failed with errno ``number``."""
 
     stage: str
     number: int
 
 
-@dataclass(frozen=True)
-class ChildRunning:
+class ChildRunning(msgspec.Struct, frozen=True):
     """It lives, as ``pid``."""
 
     pid: int
 
 
-@dataclass(frozen=True)
-class ChildEnded:
+class ChildEnded(msgspec.Struct, frozen=True):
     """It was ``pid`` and has ended."""
 
     pid: int

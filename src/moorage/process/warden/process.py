@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from moorage.errors import LaunchError, MoorageError, WardenLost
 
@@ -26,8 +27,7 @@ START = 20.0
 """Seconds a warden may take to answer; 0.03 is usual."""
 
 
-@dataclass(frozen=True)
-class WardenProcess:
+class WardenProcess(msgspec.Struct, frozen=True):
     """The started warden.
 
     Attributes:
