@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -266,3 +267,55 @@ def test_jupytexts_configuration_of_another_user_is_not_run(tmp_path, monkeypatc
     shared.chmod(0o755)
     with pytest.raises(DocumentError, match="MOORAGE_TRUST"):
         formats.read(document, b"x = 1\n")
+
+
+class Parsing:
+    """jupytext's parser, which is held until it may go on, and counts how many are in it at once."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.inside, self.most = 0, 0
+        self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
+        self._jupytext = load_jupytext()
+        self._reads = self._jupytext.reads
+        monkeypatch.setattr(self._jupytext, "reads", self.reads)
+
+    def reads(self, *args, **options):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.begun.release()
+        assert self.may_end.acquire(timeout=60)
+        self.inside -= 1
+        return self._reads(*args, **options)
+
+    def read(self, count):
+        threads = [
+            threading.Thread(target=formats.read, args=(Path(f"{at}.py"), b"# %%\n1\n"))
+            for at in range(count)
+        ]
+        for each in threads:
+            each.start()
+        return threads
+
+
+def test_texts_are_parsed_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(formats, "PATIENCE", 60.0)
+    parsing = Parsing(monkeypatch)
+    threads = parsing.read(4)
+    for _ in threads:
+        assert parsing.begun.acquire(timeout=60)
+        parsing.may_end.release()
+    for each in threads:
+        each.join()
+    assert parsing.most == 1
+
+
+def test_a_text_that_takes_long_stops_no_other(monkeypatch):
+    monkeypatch.setattr(formats, "PATIENCE", 0.01)
+    parsing = Parsing(monkeypatch)
+    threads = parsing.read(3)
+    for _ in threads:
+        assert parsing.begun.acquire(timeout=60)
+    assert parsing.most == 3
+    parsing.may_end.release(3)
+    for each in threads:
+        each.join()
