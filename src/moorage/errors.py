@@ -5,7 +5,7 @@ Every error has a stable code, says whose fault it is, and reads ``WHAT (CODE). 
     MoorageError
      ├─ UsageError             E-USAGE      the command or call cannot be carried out; nothing was done
      │   ├─ ConfigurationError E-CONFIG     moorage.toml or pyproject.toml is wrong
-     │   └─ IsolationError     E-ISOLATE    this machine gives no network namespace
+     │   └─ IsolationError     E-ISOLATE    this machine gives no namespaces
      ├─ MissingExtra           E-EXTRA      an optional dependency is not installed
      ├─ KernelTypeNotFound     E-NO-KERNEL  nothing here has that name
      ├─ DocumentError          E-DOCUMENT   a source cannot be read as a notebook
@@ -74,7 +74,7 @@ class ConfigurationError(UsageError):
 
 
 class IsolationError(UsageError):
-    """The machine or the container gives no network namespace; ``do`` says what would change that."""
+    """The machine or the container gives no namespaces; ``do`` says what would change that."""
 
     code = "E-ISOLATE"
     fault = "machine"

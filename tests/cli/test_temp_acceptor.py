@@ -79,14 +79,14 @@ def test_a_killed_one_costs_no_visitor_its_server(command: Command) -> None:
 def test_a_killed_service_takes_them_with_it_and_the_next_one_has_the_servers(command: Command) -> None:
     with running(command, "--command", TOY, "--acceptors", "2") as temp:
         path = temp.server()
-        pid = json.loads(temp.ask("GET", path)[2])["pid"]
+        run = json.loads(temp.ask("GET", path)[2])["run"]
         pids = acceptors(temp)
         temp.process.kill()
         temp.process.wait()
         assert until(lambda: not any(map(words, pids)), DEADLINE)
     with running(command, "--command", TOY, "--acceptors", "2") as again:
         again.cookies = temp.cookies
-        assert json.loads(again.ask("GET", path)[2])["pid"] == pid
+        assert json.loads(again.ask("GET", path)[2])["run"] == run
 
 
 def test_what_visitors_do_counts_as_use(command: Command) -> None:

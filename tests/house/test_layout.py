@@ -259,6 +259,8 @@ STREAMS: dict[str, str] = {
     "cli/kernels_show.py: json.dumps": "a cell of a table, which is made plain",
     "cli/terminal.py: json.dumps": "measures, and writes nothing",
     "process/netns/enter.py: os.write(1)": "a pipe to the process that asked, in two words of ours",
+    "process/walls/trial.py: os.write(1)": "as above",
+    "process/walls/inside.py: os.write(2)": "the captured output of a keeper's charge",
 }
 """Streams used past the guard, ``"a/b.py: name"`` -> why that is no way for foreign text to a terminal."""
 IN_KERNELS = re.compile(r"(process/(template|ipykernel_patches)|temp/template)/\w+\.py")

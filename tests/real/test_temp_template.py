@@ -134,8 +134,10 @@ def test_twenty_at_once_are_forked_and_each_is_its_own(command: Command) -> None
         visits = crowd(temp, 20)
         assert len({visit.base for visit in visits}) == 20
         assert set(forked(command).values()) == {True}, temp.said()
-        homes = (command.runtime / "state" / "servers").glob("*/home/.local/share/jupyter/runtime")
-        secrets = {path.read_bytes() for home in homes for path in home.glob("jupyter_cookie_secret")}
+        secrets = set()
+        for name, (_, record) in keepers(command).items():
+            home = Path(f"/proc/{record['charge']['pid']}/root{command.runtime}/state/servers/{name}/home")
+            secrets.add((home / ".local/share/jupyter/runtime/jupyter_cookie_secret").read_bytes())
         assert len(secrets) == 20
         works(visits[0])
         works(visits[-1])

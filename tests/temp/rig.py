@@ -25,6 +25,7 @@ from moorage.temp.offering import Offering
 from moorage.temp.running import run_service
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
+from moorage.temp.walled import put_up
 
 TOY = Path(__file__).with_name("toy.py")
 PATIENCE = 60.0
@@ -144,7 +145,7 @@ class Rig:
 
 @asynccontextmanager
 async def service(
-    command: ServerCommand | None = None, offers: str = "", **settings: Any
+    command: ServerCommand | None = None, offers: str = "", *, walls: bool = False, **settings: Any
 ) -> AsyncIterator[Rig]:
     folder = Path(tempfile.mkdtemp(prefix="mt-", dir="/tmp"))
     try:
@@ -153,7 +154,8 @@ async def service(
         listeners = bind("127.0.0.1", 0)
         told = TempSettings(state=state, command=command or toy(), **settings)
         offering = Offering(told, folder if offers else None)
-        async with run_service(offering, listeners) as running:
+        walling = await put_up(told, elsewhere=False) if walls else None
+        async with run_service(offering, listeners, walling) as running:
             yield Rig(running, listeners[0].getsockname()[1], state, offering)
         assert list((state / "servers").iterdir()) == []
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import UsageError
-from moorage.temp.interpreters import Interpreter, look_at, own_interpreter
+from moorage.temp.interpreters import Interpreter, folders_of, look_at, own_interpreter
 
 
 def test_this_one_says_what_it_has() -> None:
@@ -60,3 +60,15 @@ def test_what_does_not_run(tmp_path: Path, make, said: str) -> None:
     with pytest.raises(UsageError) as told:
         look_at(make(tmp_path))
     assert said in str(told.value)
+
+
+def test_the_folders_that_it_reads_and_the_environments_of_these(tmp_path: Path) -> None:
+    for name in ("above", "below"):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / name], check=True)
+    (site,) = (tmp_path / "above/lib").glob("python*/site-packages")
+    (lower,) = (tmp_path / "below/lib").glob("python*/site-packages")
+    (site / "all.pth").write_text(f"{lower}\n")
+    found = folders_of(tmp_path / "above/bin/python")
+    assert {tmp_path / "above", Path(sys.base_prefix), lower, tmp_path / "below"} <= found
+    assert folders_of(tmp_path / "no-such-python") == frozenset()
+    assert folders_of(Path("/bin/true")) == frozenset()

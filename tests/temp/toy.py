@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+RUN = os.urandom(8).hex()
+"""What tells this process from every other one: behind walls all have the same id."""
+
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -41,7 +44,7 @@ class Answers(BaseHTTPRequestHandler):
             "headers": dict(self.headers.items()),
             "cwd": str(Path.cwd()),
         }
-        said |= {"argv": sys.argv, "pid": os.getpid(), "env": dict(os.environ)}
+        said |= {"argv": sys.argv, "pid": os.getpid(), "run": RUN, "env": dict(os.environ)}
         said["work"] = sorted(path.name for path in Path.cwd().iterdir())
         text = json.dumps(said).encode()
         self.send_response(200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from moorage.cli.parser import Parser
@@ -15,7 +16,8 @@ The page at http://HOST:PORT/ has a button; a visitor that presses it gets a ser
 visitor's browser can open it. Links lead to a notebook: /spawn/lab/tree/demo.ipynb.
 An ACTION asks or steers a service that runs, the one with the same --port or --state; load takes its URL.
 Tables [temp.offers.NAME] in moorage.toml give visitors a choice; SIGHUP reads them again.
-What reaches the port can run programs as you: the servers are those of one user of this machine.
+Each server is behind walls, on Linux: it sees the system, its own files and processes, and no network.
+The start says which walls there are; without them, what reaches the port can do what you can.
 """
 
 
@@ -91,6 +93,20 @@ def _add_limits(parser: Parser) -> None:
         default=0.0,
         metavar="S",
         help="how long a visitor may have one; default: for ever",
+    )
+    _add_walls(add)
+
+
+def _add_walls(add: Callable[..., object]) -> None:
+    """Add the options that say what stands between visitors, and what each may take."""
+    add("--disk", metavar="SIZE", help="most that one visitor's files may take; default: 512M")
+    add("--processes", type=int, metavar="N", help="... and its processes and threads; default: 512")
+    add("--readable", action="append", default=[], metavar="PATH", help="a folder that all visitors may read")
+    add("--no-walls", action="store_true", help="let servers see and do all that you can")
+    add(
+        "--i-accept-no-isolation",
+        action="store_true",
+        help="let visitors of other machines in though walls are missing",
     )
 
 

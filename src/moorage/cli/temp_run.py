@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from moorage.cli.complaints import OK
 from moorage.cli.ending import told_to_end
 from moorage.directory import working_directory
 from moorage.errors import UsageError
+from moorage.plan.walls import Share
 from moorage.proxy.listening import bind
 from moorage.tasks import beside
 from moorage.temp.addresses import trusted_network
@@ -35,6 +37,7 @@ from moorage.temp.settings import CAPACITY, TempSettings
 from moorage.temp.spawning import checked_origin
 from moorage.temp.state import state_path
 from moorage.temp.urls import urls_of
+from moorage.temp.walled import put_up
 
 log = logging.getLogger("moorage.temp")
 
@@ -80,16 +83,12 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         UsageError: a value cannot be, or something that it names is not there.
         MissingExtra: the server is not installed.
     """
-    capacity = _capacity(options)
     timeout = TempSettings.start_timeout if options.start_timeout is None else options.start_timeout
     if not timeout > 0:
         raise UsageError(f"--start-timeout {timeout:g} cannot be", why="It must be seconds, more than 0")
     lease = TempSettings.lease if options.lease is None else options.lease
     if not 0 < lease <= 1e9:
         raise UsageError(f"--lease {lease:g} cannot be", why="It must be seconds, more than 0")
-    for name, seconds in (("idle", options.idle), ("max-age", options.max_age)):
-        if not 0 <= seconds <= 1e9:
-            raise UsageError(f"--{name} {seconds:g} cannot be", why="It must be seconds, 0 or more")
     repository = options.content is not None and is_repository(options.content)
     if options.branch and not repository:
         raise UsageError("--branch goes with a repository as --content")
@@ -102,7 +101,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         repository=options.content if repository else "",
         branch=options.branch,
         first=options.open,
-        capacity=capacity,
+        capacity=_capacity(options),
         spares=options.spares,
         per_address=options.per_address,
         invited_only=options.invited_only,
@@ -118,11 +117,41 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         fork=not options.no_fork,
         title=options.title or TempSettings.title,
         acceptors=options.acceptors,
+        walls=not options.no_walls,
+        share=_share(options),
+        readable=tuple(working_directory() / Path(each).expanduser() for each in options.readable),
+        accepted=options.i_accept_no_isolation,
     )
 
 
+def _share(options: argparse.Namespace) -> Share:
+    """Return what each visitor may take."""
+    disk = Share.disk if options.disk is None else size_of("--disk", options.disk, least=1 << 20)
+    processes = Share.processes if options.processes is None else options.processes
+    if not 32 <= processes <= 1 << 20:
+        raise UsageError(f"--processes {processes} cannot be", why="A server with a kernel needs 32")
+    return Share(disk, processes)
+
+
+def size_of(name: str, text: str, *, least: int) -> int:
+    """Return a number of bytes that is written as ``512M`` or ``2G``.
+
+    Raises:
+        UsageError: it is no such number, or too small.
+    """
+    found = re.fullmatch(r"(\d{1,9})([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    size = 0 if found is None else int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+    if size < least:
+        why = f"It is a number of bytes from {least >> 20}M on, as 512M or 2G"
+        raise UsageError(f"{name} {text} cannot be", why=why)
+    return size
+
+
 def _capacity(options: argparse.Namespace) -> int:
-    """Return how many servers there may be at once, once it is known that the other numbers go with it."""
+    """Return how many servers there may be at once, once it is known that the other numbers can be."""
+    for name, seconds in (("idle", options.idle), ("max-age", options.max_age)):
+        if not 0 <= seconds <= 1e9:
+            raise UsageError(f"--{name} {seconds:g} cannot be", why="It must be seconds, 0 or more")
     capacity: int = CAPACITY if options.capacity is None else options.capacity
     if capacity < 1:
         raise UsageError(f"--capacity {capacity} cannot be", why="It must be 1 or more")
@@ -151,9 +180,10 @@ async def serve(host: str, port: int, offering: Offering) -> int:
         UsageError: the address is taken, or the state directory is, or an offer cannot be.
         MissingExtra: the server of an offer is not installed.
     """
+    walling = await put_up(offering.settings, elsewhere=from_elsewhere(host, offering.settings))
     listeners = bind(host, port)
     try:
-        async with run_service(offering, listeners) as service, reading_again(offering, service):
+        async with run_service(offering, listeners, walling) as service, reading_again(offering, service):
             print(f"Open {_url(listeners[0], offering.settings.urls.front or host)}", flush=True)
             print("Ctrl-C ends the servers of all visitors", flush=True)
             await told_to_end()
@@ -213,10 +243,25 @@ def hosts_of(address: str, names: list[str]) -> frozenset[str]:
         names: that visitors use.
     """
     own = frozenset(name.lower() for name in names)
-    local = address.lower() == "localhost"
+    return own | LOCAL | {address.lower()} if own or is_loopback(address) else frozenset()
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address leads to this machine alone."""
     with suppress(ValueError):
-        local = ipaddress.ip_address(address).is_loopback
-    return own | LOCAL | {address.lower()} if own or local else frozenset()
+        return ipaddress.ip_address(address).is_loopback
+    return address.lower() == "localhost"
+
+
+def from_elsewhere(address: str, settings: TempSettings) -> bool:
+    """Tell whether visitors of other machines are to come in, directly or through a proxy of this machine.
+
+    Args:
+        address: that is listened on.
+        settings: of the service.
+    """
+    named = {name for name in settings.hosts - LOCAL if not name.endswith(".localhost")} - {address.lower()}
+    return not is_loopback(address) or bool(named or settings.trusted)
 
 
 def _command(options: argparse.Namespace) -> ServerCommand:

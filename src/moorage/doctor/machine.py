@@ -21,9 +21,11 @@ from moorage.errors import MoorageError
 from moorage.installed import install_line
 from moorage.notebooks.display import display
 from moorage.notebooks.resources import PER_KERNEL, available_memory, usable_cores
+from moorage.plan.walls import planned
 from moorage.process.base import LaunchSpec
 from moorage.process.local import LocalLauncher, Warden
 from moorage.process.netns.probe import obstacle
+from moorage.process.walls.probe import given
 from moorage.regular import read_text
 
 if sys.platform == "linux":
@@ -48,6 +50,7 @@ async def machine(*, start: bool) -> AsyncIterator[Finding]:
     """
     yield await launching()
     yield await asyncio.to_thread(isolation)
+    yield await asyncio.to_thread(walls)
     yield memory()
     yield cores()
     for look in (open_files, processes, ports, watches):
@@ -98,6 +101,16 @@ def isolation() -> Finding:
     if error is not None:
         return refused("isolation", error, "warn")
     return Finding("isolation", "ok", "network namespaces can be made, --isolate net works")
+
+
+def walls() -> Finding:
+    """Try the walls that stand between visitors of ``moorage temp``."""
+    planned_walls = planned(given(), wanted=True)
+    if not planned_walls.missing:
+        says = f"visitors of moorage temp are kept apart: {planned_walls.listed}"
+        return Finding("walls", "ok", says)
+    says = f"visitors of moorage temp are not kept apart here: {planned_walls.why}"
+    return Finding("walls", "warn", says, planned_walls.do)
 
 
 def memory() -> Finding:

@@ -10,6 +10,13 @@ PARTS: dict[str, str] = {
     "procfs": "process/procfs.py",
     "warden.confine": "process/warden/confine.py",
     "warden.kill_tree": "process/warden/kill_tree.py",
+    "netns.enter": "process/netns/enter.py",
+    "netns.relay": "process/netns/relay.py",
+    "walls.stage": "process/walls/stage.py",
+    "walls.view": "process/walls/view.py",
+    "walls.landlock": "process/walls/landlock.py",
+    "walls.system_calls": "process/walls/system_calls.py",
+    "walls.inside": "process/walls/inside.py",
     "keeper.process.record": "keeper/process/record.py",
     "keeper.process.output": "keeper/process/output.py",
     "keeper.process.links": "keeper/process/links.py",
@@ -21,7 +28,10 @@ PARTS: dict[str, str] = {
     "keeper.process.begin": "keeper/process/begin.py",
 }
 """Modules by the names under which the keeper imports them, each after those that it needs."""
-LINUX = frozenset({"procfs", "warden.kill_tree"})
+LINUX = frozenset({
+    "procfs", "warden.kill_tree", "netns.enter", "netns.relay",
+    *(f"walls.{name}" for name in ("stage", "view", "landlock", "system_calls", "inside")),
+})  # fmt: skip
 """What only Linux loads."""
 MAIN = "keeper/process/main.py"
 _PACKAGE = Path(__file__).resolve().parent.parent

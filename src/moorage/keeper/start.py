@@ -17,6 +17,7 @@ from pathlib import Path
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import DeadlineExceeded, KeeperLost, LaunchError, MoorageError, UsageError
+from moorage.json_types import JsonMapping
 from moorage.keeper.kept import Kept
 from moorage.keeper.link import KeeperLink, linked
 from moorage.keeper.process import record
@@ -60,6 +61,7 @@ async def start(
     label: str = "",
     keeper: KeeperStart | None = None,
     warden: bool = False,
+    walls: JsonMapping | None = None,
 ) -> Kept:
     """Start a process that lives on when this one ends, and return it, attached.
 
@@ -80,6 +82,8 @@ async def start(
         label: what to call it in messages; it is shown to every user that asks.
         keeper: how its keeper is begun; None for a new interpreter.
         warden: have a warden beside it, so that it can be put to sleep. Keepers that are forked have one.
+        walls: that it runs behind, on Linux: see :func:`moorage.process.walls.view.build` and
+            :func:`moorage.process.walls.inside.enter`; None for none.
 
     Raises:
         UsageError: an argument cannot be; nothing was done.
@@ -90,7 +94,8 @@ async def start(
     environment = dict(os.environ if env is None else env)
     checked(environment)
     spec = LocalSpec(tuple(command), str(cwd), environment, process=process)
-    message = {**_message(spec, lease, grace, log, label), "warden": warden}
+    message = _message(spec, lease, grace, log, label)
+    message |= {"warden": warden, "walls": None if walls is None else dict(walls)}
     folder, lock = _made(directory, name)
     link = None
     try:

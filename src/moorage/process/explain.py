@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from moorage.errors import LaunchError, UsageError
 from moorage.kinds import DESCRIPTORS
 from moorage.process.netns import probe
+from moorage.process.walls.probe import explained
 from moorage.regular import open_regular
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageErro
     Args:
         spec: what should have been started.
         stage: ``descriptors``, ``fork``, ``chdir``, ``exec``, ``user``, ``rlimits`` or a
-            :class:`moorage.process.netns.enter.EnterRefused`'s.
+            :class:`moorage.process.netns.enter.EnterRefused`'s, or a
+            :class:`moorage.process.walls.inside.WallRefused`'s.
         number: the errno the step failed with.
     """
     if stage.startswith("isolate/"):
         return probe.explain(stage, number)
+    if stage.startswith("walls"):
+        return explained(stage, number)
     program = spec.argv[0] if spec.argv else ""
     what = f"{program!r} cannot be started"
     match stage:

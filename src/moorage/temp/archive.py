@@ -134,8 +134,16 @@ def _read(read: Callable[[int], bytes]) -> bytes:
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result, int]]:
     """Yield names within the folder, what each is, and a descriptor of the folder that it is in."""
-    for path, _, _, directory in os.fwalk(folder, follow_symlinks=False):
-        above = Path(path).relative_to(folder)
+    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield from _entries_below(top)
+    finally:
+        os.close(top)
+
+
+def _entries_below(top: int) -> Iterator[tuple[str, os.stat_result, int]]:
+    for path, _, _, directory in os.fwalk(".", follow_symlinks=False, dir_fd=top):
+        above = Path(path)
         for name in sorted(os.listdir(directory)):  # noqa: PTH208 - by descriptor
             try:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)

@@ -93,7 +93,7 @@ class Front:
 
     def application(self) -> web.Application:
         """Return what serves it."""
-        remaining = Remaining(self._service, self._visitor, self._settings.state / "servers")
+        remaining = Remaining(self._service, self._visitor)
         hosts = ServerHosts(self._urls, self._identity, remaining, self._told)
         guard = PageGuard(self._settings, self._pages, hosts, self._routed)
         application = web.Application(middlewares=[guard.guarded], client_max_size=FORM_BYTES)

@@ -23,7 +23,7 @@ CHECK = 5.0
 
 async def healthy(serving: Serving) -> bool:
     """Tell whether a server that answered once still does. Cancelling closes the connection."""
-    return await answers_within(parse_target(serving.record.target), serving.record.ready, CHECK)
+    return await answers_within(parse_target(serving.target), serving.record.ready, CHECK)
 
 
 async def handed_out(serving: Serving, directory: Path, owner: Owner) -> Serving | None:

@@ -21,6 +21,10 @@ _LOOK = (
     "has = [name for name in sys.argv[1:] if u.find_spec(name) is not None]\n"
     "print(json.dumps([list(sys.version_info[:2]), has]))"
 )
+_FOLDERS = "import json, sys\nprint(json.dumps([sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]))"
+
+
+_ASKING = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME"})
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,33 @@ def look_at(path: Path) -> Interpreter:
     raise UsageError(
         f"the interpreter {program} does not run", why=why, do="Type its path, and see what it says"
     )
+
+
+def folders_of(program: Path) -> frozenset[Path]:
+    """Ask an interpreter which folders it reads; none where it does not run.
+
+    Args:
+        program: path of it.
+    """
+    try:
+        done = subprocess.run(
+            [program, "-I", "-c", _FOLDERS], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            timeout=PATIENCE, env={name: value for name, value in os.environ.items() if name in _ASKING},
+        )  # fmt: skip
+        folders = {Path(each) for each in json.loads(done.stdout) if each}
+        return frozenset(
+            folders | {above for each in folders if (above := _environment_of(each)) is not None}
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return frozenset()
+
+
+def _environment_of(packages: Path) -> Path | None:
+    """Return the environment that a folder of packages belongs to: programs and data of these are there."""
+    if packages.name != "site-packages" or len(packages.parts) < 5:
+        return None
+    above = packages.parents[2]
+    return above if (above / "pyvenv.cfg").is_file() else None
 
 
 def own_interpreter() -> Interpreter:

@@ -16,6 +16,7 @@ from pathlib import Path
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import DeadlineExceeded, KeeperLost, LaunchError
+from moorage.json_types import JsonMapping
 from moorage.keeper.found import find, kill
 from moorage.keeper.kept import Kept
 from moorage.keeper.sleeping import can_sleep, keeper_pid, put_to_sleep, sleeps, wake
@@ -38,12 +39,14 @@ class ServerStart:
         cwd: working directory.
         env: its whole environment.
         sleeps: whether it may be put to sleep, where it can be forked.
+        walls: that it runs behind; None for none.
     """
 
     argv: tuple[str, ...] = field(repr=False)
     cwd: Path
     env: Mapping[str, str] = field(repr=False)
     sleeps: bool = False
+    walls: JsonMapping | None = field(default=None, repr=False)
 
 
 class ServerProcess:
@@ -186,7 +189,9 @@ class ServerProcesses:
             lease=self._lease,
             label="temporary server",
             keeper=keeper,
-            warden=start.sleeps and keeper is not None,
+            # A warden beside the server is outside its walls, and starts what the server asks for.
+            warden=start.sleeps and keeper is not None and start.walls is None,
+            walls=start.walls,
         )
 
     async def find(self) -> FoundServers:

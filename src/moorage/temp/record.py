@@ -35,6 +35,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
         address: that the visitor came from, where that counts.
         handed_out: when the visitor got it, in seconds since the epoch.
         own_host: whether it is served at a host name of its own.
+        walled: whether it is behind walls, where it can be reached by its process alone.
         shared: whether its own files are those of the service's environment, so that the front may send them.
     """
 
@@ -47,6 +48,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     called: str = "server"
     landing: str = ""
     shared: bool = False
+    walled: bool = False
     address: str = ""
     handed_out: float = 0.0
     own_host: bool = False

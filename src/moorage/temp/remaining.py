@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from http import HTTPStatus
-from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
@@ -27,15 +26,11 @@ class Remaining:
     Args:
         service: whose servers it is about.
         visitor: tells which visitor a request to the pages comes from.
-        servers: folder with the directories of its servers.
     """
 
-    def __init__(
-        self, service: Service, visitor: Callable[[web.Request], VisitorId | None], servers: Path
-    ) -> None:
+    def __init__(self, service: Service, visitor: Callable[[web.Request], VisitorId | None]) -> None:
         self._service = service
         self._visitor = visitor
-        self._servers = servers
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Take over its addresses."""
@@ -75,14 +70,15 @@ class Remaining:
             visitor: that asks; None for one that is not known.
             server: whose files are wanted; None for those of the one that the visitor has.
         """
-        has = None if visitor is None else self._service.standing(visitor)
-        if not isinstance(has, ServerReady) or server not in {None, has.server}:
+        serving = None if visitor is None else self._service.serving(visitor)
+        if serving is None or server not in {None, serving.server}:
             return web.Response(status=HTTPStatus.SEE_OTHER, headers={**_NOT_KEPT, "Location": "/"})
         named = {"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="files.zip"'}
         answer = web.StreamResponse(headers={**_NOT_KEPT, **named})
-        async with aclosing(zipped(self._servers / has.server / "work")) as pieces:
-            await answer.prepare(request)
-            async for piece in pieces:
-                await answer.write(piece)
+        with serving.files() as folder:
+            async with aclosing(zipped(folder)) as pieces:
+                await answer.prepare(request)
+                async for piece in pieces:
+                    await answer.write(piece)
         await answer.write_eof()
         return answer

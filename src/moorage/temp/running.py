@@ -40,6 +40,7 @@ from moorage.temp.service import Service
 from moorage.temp.state import opened
 from moorage.temp.statistics import ServiceCounts
 from moorage.temp.template.choice import open_templates
+from moorage.temp.walled import Walling
 from moorage.wire.acceptor_messages import Listener
 from moorage.wire.temp_admin import SOCKET
 
@@ -52,12 +53,15 @@ LOOK = 30.0
 
 
 @asynccontextmanager
-async def run_service(offering: Offering, listeners: list[socket.socket]) -> AsyncIterator[Service]:
+async def run_service(
+    offering: Offering, listeners: list[socket.socket], walling: Walling | None = None
+) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts; then all servers have ended.
 
     Args:
         offering: what visitors can choose, with the settings of the service.
         listeners: bound sockets on which visitors come in; closed with it.
+        walling: puts up the walls around servers; None for none.
 
     Raises:
         UsageError: the state directory, the configuration or the content cannot be used.
@@ -71,21 +75,19 @@ async def run_service(offering: Offering, listeners: list[socket.socket]) -> Asy
         stack.enter_context(opened(settings.state))
         offers = await offering.read()
         identity = Identity(read_key(settings.state / "key"), by_host=settings.urls.by_host)
-        pages = FrontPages(settings.title)
         jupyter_path = {**os.environ, **settings.env}.get("JUPYTER_PATH", "")
         told = AcceptorSettings(settings.title, jupyter_path, by_host=settings.urls.by_host)
         proxy = await stack.enter_async_context(open_proxy(told.proxy()))
         check_descriptors(proxy)
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
         for offer in offers.values():
-            templates.prepare(*kind_of(offer.settings))
+            templates.prepare(*kind_of(offer.settings, walling))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         processes = ServerProcesses(settings.state / "kept", settings.lease, templates)
-        counts = ServiceCounts()
-        invitations = InvitationBook(identity, settings.state)
-        service = Service(settings, offers, identity, proxy, processes, tasks, counts, invitations)
+        counts, invitations = ServiceCounts(), InvitationBook(identity, settings.state)
+        service = Service(settings, offers, identity, proxy, processes, tasks, counts, invitations, walling)
         stack.callback(service.close)
-        front = Front(service, identity, pages, settings, invitations, proxy.routed)
+        front = Front(service, identity, FrontPages(settings.title), settings, invitations, proxy.routed)
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
         of_admin = AdminInvitations(service, invitations, origin_of(listeners[0]))

@@ -8,9 +8,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,10 @@ from moorage.temp.processes import ServerProcess, ServerProcesses, ServerStart, 
 from moorage.temp.readiness import answering
 from moorage.temp.record import Owner, ServerRecord, write_record
 from moorage.temp.settings import TempSettings
+from moorage.temp.walled import PORT, Walling
+
+if sys.platform == "linux":
+    from moorage.temp.reached import opened_inside, socket_inside
 
 SAID = 6000
 """Characters of a server's last words that are kept."""
@@ -40,11 +44,34 @@ class Serving:
         record: how it is reached.
         home: its private directory.
         pid: of its process, as far as it is known.
+        reached: where it is reached from here; empty for where its record says.
     """
 
     record: ServerRecord
     home: Home
     pid: int | None = None
+    reached: str = ""
+
+    @property
+    def target(self) -> str:
+        """Where it listens, as a route has it."""
+        return self.reached or self.record.target
+
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """Yield the folder of the visitor's files, as this process reads it.
+
+        Raises:
+            OSError: it is not there any more.
+        """
+        if sys.platform == "linux" and self.record.walled and self.pid is not None:
+            descriptor = opened_inside(self.pid, self.home.work)
+            try:
+                yield Path(f"/proc/self/fd/{descriptor}")
+            finally:
+                os.close(descriptor)
+        else:
+            yield self.home.work
 
     @property
     def server(self) -> ServerId:
@@ -64,11 +91,14 @@ Answers = Callable[[Serving], None]
 """What is called once a server answers."""
 
 
-def kind_of(settings: TempSettings) -> tuple[tuple[str, ...], dict[str, str]]:
+def kind_of(settings: TempSettings, walling: Walling | None) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return what servers of an offer have in common: their command, unfilled, and their environment."""
-    command = settings.command
-    home = Home(settings.state, "")
-    return command.argv, home.environment(os.environ, settings.env, jupyter=command.jupyter)
+    return settings.command.argv, _environment(settings, Home(settings.state, ""), walling)
+
+
+def _environment(settings: TempSettings, home: Home, walling: Walling | None) -> dict[str, str]:
+    env = home.environment(os.environ, settings.env, jupyter=settings.command.jupyter)
+    return env if walling is None else walling.environment(env)
 
 
 async def run_server(
@@ -77,6 +107,7 @@ async def run_server(
     settings: TempSettings,
     processes: ServerProcesses,
     answers: Answers,
+    walling: Walling | None = None,
 ) -> ServerOutcome:
     """Start a server, say when it answers, and wait for its end.
 
@@ -86,6 +117,7 @@ async def run_server(
         settings: of the service, with those of the server's offer.
         processes: starts its process.
         answers: called once it answers.
+        walling: puts up the walls around it; None for none.
 
     Returns:
         How it ended, or why it could not be started. Nothing is left of it then.
@@ -96,10 +128,10 @@ async def run_server(
     try:
         async with _removed(directory):
             home = await make_home(directory, settings.content)
-            with _address(home, by_port=settings.command.uses("port")) as (target, port, answered):
-                record = _record(server, owner, settings, target)
+            with _address(home, settings, walling) as (target, port, answered):
+                record = _record(server, owner, settings, target, walled=walling is not None)
                 write_record(directory, record)
-                start = _start(server, settings, home, port)
+                start = await _start(server, settings, home, port, walling)
                 async with processes.start(server, start) as process:
 
                     def told(serving: Serving) -> None:
@@ -131,19 +163,23 @@ async def resume_server(
         return await _attend(process, Serving(record, home, process.pid), settings.start_timeout, answers)
 
 
-def _record(server: ServerId, owner: Owner, settings: TempSettings, target: str) -> ServerRecord:
+def _record(
+    server: ServerId, owner: Owner, settings: TempSettings, target: str, *, walled: bool
+) -> ServerRecord:
     command = settings.command
     by_host = settings.urls.by_host
     stripped = command.stripped and not by_host
     ready = "/" if stripped else settings.urls.base(server) + command.ready
     own = command.jupyter and command.argv[0] == sys.executable
     return ServerRecord(
-        owner.visitor, target, ready, command.jupyter, stripped,
-        settings.offer, command.called, settings.landing, own, owner.address, time.time(), by_host,
+        owner.visitor, target, ready, command.jupyter, stripped, settings.offer, command.called,
+        settings.landing, own, walled, owner.address, time.time(), by_host,
     )  # fmt: skip
 
 
-def _start(server: ServerId, settings: TempSettings, home: Home, port: int) -> ServerStart:
+async def _start(
+    server: ServerId, settings: TempSettings, home: Home, port: int, walling: Walling | None
+) -> ServerStart:
     command = settings.command
     argv = command.filled(
         base_path=settings.urls.base(server).rstrip("/"),
@@ -151,34 +187,51 @@ def _start(server: ServerId, settings: TempSettings, home: Home, port: int) -> S
         port=str(port),
         token=home.token,
     )
-    env = home.environment(os.environ, settings.env, jupyter=command.jupyter)
-    return ServerStart(argv, home.work, env)
+    env = _environment(settings, home, walling)
+    walls = None if walling is None else await walling.walls_of(server, command, home, env, port)
+    return ServerStart(argv, home.work, env, walls=walls)
 
 
 async def _attend(
     process: ServerProcess, serving: Serving, seconds: float, answers: Answers
 ) -> ServerOutcome:
     """Say when a server answers, and wait for its end."""
-    ended = await _ready(process, serving.record, seconds)
-    if not ended:
-        answers(serving)
-        ended = await process.ended()
+    async with AsyncExitStack() as stack:
+
+        async def asked() -> Serving:
+            found = serving
+            if sys.platform == "linux" and serving.record.walled and process.pid is not None:
+                at = socket_inside(process.pid, serving.home.socket)
+                found = replace(serving, reached=await stack.enter_async_context(at))
+            await answering(parse_target(found.target), serving.record.ready)
+            return found
+
+        answering_now, ended = await _ready(process, asked, seconds)
+        if answering_now is not None:
+            answers(answering_now)
+            ended = await process.ended()
     said = (await process.said()).replace(serving.home.token, "...")[-SAID:]
     return ServerOutcome(ended, said)
 
 
-async def _ready(process: ServerProcess, record: ServerRecord, seconds: float) -> str:
-    """Wait until a server answers and return ""; where it never does, why."""
+async def _ready(
+    process: ServerProcess, asked: Callable[[], Coroutine[None, None, Serving]], seconds: float
+) -> tuple[Serving | None, str]:
+    """Wait until a server answers and return it; where it never does, None and why."""
     try:
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
             ending = tasks.create_task(process.ended())
-            asked = tasks.create_task(answering(parse_target(record.target), record.ready))
-            await asyncio.wait([ending, asked], return_when=asyncio.FIRST_COMPLETED)
+            asking = tasks.create_task(asked())
+            await asyncio.wait([ending, asking], return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
-            asked.cancel()
+            asking.cancel()
     except TimeoutError:
-        return f"it did not answer within {seconds:g} s"
-    return "" if asked.done() and not asked.cancelled() else ending.result()
+        return None, f"it did not answer within {seconds:g} s"
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    if asking.done() and not asking.cancelled():
+        return asking.result(), ""
+    return None, ending.result()
 
 
 @asynccontextmanager
@@ -192,10 +245,13 @@ async def _removed(directory: Path) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _address(home: Home, *, by_port: bool) -> Iterator[tuple[str, int, Callable[[], None]]]:
-    """Yield where a server is to listen, its port or 0, and what is called once it does."""
-    if not by_port:
-        yield f"unix:{home.socket}", 0, lambda: None
+def _address(
+    home: Home, settings: TempSettings, walling: Walling | None
+) -> Iterator[tuple[str, int, Callable[[], None]]]:
+    """Yield where a server is reached, its port or 0, and what is called once it listens."""
+    by_port = settings.command.uses("port")
+    if not by_port or walling is not None:  # in a network of its own that port is free
+        yield f"unix:{home.socket}", PORT if by_port else 0, lambda: None
         return
     try:
         held_port = hold_port()

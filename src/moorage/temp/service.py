@@ -66,6 +66,7 @@ from moorage.temp.server import ServerOutcome, Serving, resume_server, run_serve
 from moorage.temp.settings import TempSettings
 from moorage.temp.statistics import ServiceCounts
 from moorage.temp.urls import OWN
+from moorage.temp.walled import Walling
 from moorage.temp.watching import ServerWatch
 
 log = logging.getLogger("moorage.temp")
@@ -87,6 +88,7 @@ class Service:
         tasks: where each server has a task.
         counts: gets what happens to servers.
         invitations: has the seats of visitors.
+        walling: puts up the walls around servers; None for none.
     """
 
     def __init__(
@@ -99,8 +101,10 @@ class Service:
         tasks: asyncio.TaskGroup,
         counts: ServiceCounts,
         invitations: InvitationBook,
+        walling: Walling | None = None,
     ) -> None:
         self._counts = counts
+        self._walling = walling
         self._settings = settings
         self._urls = settings.urls
         self._identity = identity
@@ -236,6 +240,9 @@ class Service:
                 self.handle(adopted)
                 self.handle(ServerEnded(server, MOVED))
             return False
+        if process is not None and self._walling is not None and self._walling.strict and not record.walled:
+            log.warning("Server %s is ended: it was started without walls", server)
+            return False
         if process is not None:
             self._counts.adopted += 1
             self.handle(adopted)
@@ -306,7 +313,8 @@ class Service:
                 settings = self._offers[offer].settings
                 answers = partial(self._answers, server)
                 owner = Owner(visitor, "" if visitor is None else self.visitors.address(visitor))
-                self._begin(server, partial(run_server, server, owner, settings, self._processes, answers))
+                start = partial(run_server, server, owner, settings, self._processes, answers, self._walling)
+                self._begin(server, start)
             case HandOut(server, visitor):
                 self._tasks.create_task(self._hand_out(server, visitor))
             case Admit(server, visitor):
@@ -324,7 +332,7 @@ class Service:
         own = OWN.encode() if self._urls.by_host else b""
         admission = Admission(cookie, fields, WITHHELD, serving.record.stripped, own)
         shared = self._shared_files if serving.record.shared else None
-        self._proxy.add_route(self._urls.route(server), serving.record.target, None, admission, shared)
+        self._proxy.add_route(self._urls.route(server), serving.target, None, admission, shared)
 
     def _begin(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> None:
         task = self._running[server] = self._tasks.create_task(self._run(server, work))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moorage.plan.visits import UNNAMED, OfferName
+from moorage.plan.walls import Share
 from moorage.temp.addresses import Network
 from moorage.temp.commands import ServerCommand
 from moorage.temp.urls import ServerUrls
@@ -45,6 +46,10 @@ class TempSettings:
         title: heading of the front page.
         acceptors: how many processes take visitors; 1 is this one.
         urls: where servers are reached.
+        walls: whether servers are to be behind walls, where the machine gives them.
+        share: what each visitor may take behind them.
+        readable: paths that visitors may read there, beside what servers need.
+        accepted: whether visitors of other machines may come in though walls are missing.
     """
 
     state: Path
@@ -72,3 +77,7 @@ class TempSettings:
     title: str = "Temporary notebooks"
     acceptors: int = 1
     urls: ServerUrls = field(default_factory=ServerUrls)
+    walls: bool = True
+    share: Share = field(default_factory=Share)
+    readable: tuple[Path, ...] = ()
+    accepted: bool = False

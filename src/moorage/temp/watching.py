@@ -96,7 +96,7 @@ class ServerWatch:
 
     async def _end_unless_busy(self, server: ServerId, serving: Serving) -> None:
         try:
-            target = parse_target(serving.record.target)
+            target = parse_target(serving.target)
             if serving.record.jupyter and await may_be_busy(
                 target, self.urls.base(server), serving.home.token
             ):

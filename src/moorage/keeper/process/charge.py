@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 import time
@@ -31,8 +32,10 @@ else:
 if sys.platform == "linux":
     if TYPE_CHECKING or __name__.startswith("moorage."):
         from moorage.process import procfs
+        from moorage.process.walls import inside
     else:
         import procfs
+        from walls import inside
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
@@ -102,33 +105,27 @@ class Charge:
         self._doomed = False
         self._oom_file, self._oom_before = _oom(os.getpid())
         spec["env"][record.MARKER] = marker
-        opened: list[int] = []
-        try:
-            opened += os.pipe()
-            opened += pipe or os.pipe()
-            os.set_blocking(opened[2], False)
-        except OSError as error:
-            for fd in opened:
-                os.close(fd)
-            raise StartRefused("descriptors", error.errno or 0) from None
-        self.report, writer, self.output, stdout = opened
+        opened = _pipes(pipe)
+        self.report, writer, self.output, stdout, self._fate, fate = opened
+        for fd in (self.output, self._fate):
+            os.set_blocking(fd, False)
         self.pipe = os.fstat(self.output).st_ino
-        keeper = os.getpid()
+        parent = _Parent(prctl, self.report)
         # A signal for the child must wait until its handlers are the default ones again, not the keeper's.
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             self.started = time.time()
-            self.pid = os.fork()
+            self.pid = _fork(spec)
             if self.pid == 0:
-                _become(spec, stdout, writer, keeper, prctl, execute or _execute)
+                _become(spec, stdout, writer, fate, parent, execute or _execute)
         except OSError as error:
-            os.close(self.report)
-            os.close(self.output)
-            raise StartRefused("fork", error.errno or 0) from None
+            for fd in opened[::2]:
+                os.close(fd)
+            raise StartRefused("walls/fork" if spec.get("walls") else "fork", error.errno or 0) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            os.close(writer)
-            os.close(stdout)
+            for fd in opened[1::2]:
+                os.close(fd)
         self.start = start_time(self.pid)
 
     def hear(self) -> None:
@@ -158,7 +155,17 @@ class Charge:
                 return found
             if pid == self.pid:
                 found = True
-                self.ended = self._how(status, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+                self.ended = self._how(
+                    self._told(status), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+                )
+
+    def _told(self, status: int) -> int:
+        """Return the wait status of the program: behind walls it is told of by the process that tended it."""
+        try:
+            words = os.read(self._fate, 20)
+        except BlockingIOError:
+            words = b""
+        return int(words or status)
 
     def _how(self, status: int, peak: int) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(status)
@@ -221,19 +228,75 @@ def _execute(argv: list[bytes], env: dict[bytes, bytes], report: int) -> NoRetur
     os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell would only stand in the way
 
 
+def _pipes(output: tuple[int, int] | None) -> list[int]:
+    """Return the ends of the pipes of report, output and fate, of each the one that reads first.
+
+    Args:
+        output: the pipe of the output, where there is one already.
+    """
+    opened: list[int] = []
+    try:
+        opened += os.pipe()
+        opened += output or os.pipe()
+        opened += os.pipe()
+    except OSError as error:
+        for fd in opened:
+            os.close(fd)
+        raise StartRefused("descriptors", error.errno or 0) from None
+    return opened
+
+
+class _Parent:
+    """The keeper, as its forked child knows it.
+
+    Attributes:
+        ids: its effective user and group.
+        prctl: the C library's; None where there is none.
+
+    Args:
+        prctl: as above.
+        report: read end of the report, which the keeper alone is to have.
+    """
+
+    def __init__(self, prctl: Callable[..., int] | None, report: int) -> None:
+        self._pid = os.getpid()
+        self.ids = os.geteuid(), os.getegid()
+        self.prctl = prctl
+        self._report = report
+
+    def end_with(self, report: int) -> None:
+        """Have the system kill this process when the keeper dies.
+
+        Args:
+            report: write end of the report.
+        """
+        if self.prctl is not None:
+            self.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if self._report >= 0:
+            os.close(self._report)
+            self._report = -1
+        # It may have died before its death could be watched. In another process namespace it has no number.
+        poll = select.poll()
+        poll.register(report, 0)
+        if os.getppid() not in (0, self._pid) or poll.poll(0):
+            os._exit(127)
+
+
+def _fork(spec: dict[str, Any]) -> int:
+    """Fork; behind walls, into namespaces."""
+    if sys.platform == "linux" and spec.get("walls"):
+        return inside.clone(spec["walls"])
+    return os.fork()
+
+
 def _become(
-    spec: dict[str, Any],
-    stdout: int,
-    report: int,
-    keeper: int,
-    prctl: Callable[..., int] | None,
-    execute: Execute,
+    spec: dict[str, Any], stdout: int, report: int, fate: int, keeper: _Parent, execute: Execute
 ) -> NoReturn:
     """In the forked child: turn into what ``spec`` says, or report which step failed."""
     stage = "exec"
     try:
         os.setsid()
-        _end_with(keeper, prctl)
+        keeper.end_with(report)
         null = os.open(os.devnull, os.O_RDONLY)
         for number, fd in ((0, null), (1, stdout), (2, stdout)):
             os.dup2(fd, number)
@@ -244,12 +307,19 @@ def _become(
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         argv = [_raw(part) for part in spec["argv"]]
         env = {_raw(name): _raw(value) for name, value in spec["env"].items()}
+        if sys.platform == "linux" and spec.get("walls"):
+            inside.enter(spec["walls"], keeper.ids)
         os.umask(spec["umask"])
         stage = "chdir"
         os.chdir(_raw(spec["cwd"]))
         if spec.get("process"):
-            confine.enter(spec["process"], prctl)
-            _end_with(keeper, prctl)  # another user's process has lost it
+            confine.enter(spec["process"], keeper.prctl)
+            keeper.end_with(report)  # another user's process has lost it
+        stage = "fork"
+        if sys.platform == "linux" and spec.get("walls"):
+            inside.close(spec["walls"])
+            keeper.end_with(report)
+            inside.split(spec["walls"], fate)
         stage = "exec"
         execute(argv, env, report)
     except OSError as error:
@@ -257,12 +327,4 @@ def _become(
     except BaseException:  # noqa: BLE001 - boundary: a forked child must never return; NUL bytes end here
         os.write(report, f"{stage} {errno.EINVAL}".encode())
     finally:
-        os._exit(127)
-
-
-def _end_with(keeper: int, prctl: Callable[..., int] | None) -> None:
-    """Have the system kill this process when the keeper dies."""
-    if prctl is not None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != keeper:  # it died before its death could be watched
         os._exit(127)

@@ -92,7 +92,8 @@ class KeeperServer:
         if not spec.get("warden"):
             self._charge = charge.Charge(spec, marker, self._prctl, self._execute)
             return
-        if warden is None or not self._reaps_orphans:
+        # It would be outside the walls, and start what the charge asks for.
+        if warden is None or not self._reaps_orphans or spec.get("walls"):
             raise charge.StartRefused("warden", errno.ENOSYS)
         try:
             self._warden = beside.fork_warden(warden, marker)

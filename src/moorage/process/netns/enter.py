@@ -75,6 +75,12 @@ class Rights:
         """Tell whether all of these are effective."""
         return all(self.effective >> one & 1 for one in capabilities)
 
+    def drop_bounding(self) -> None:
+        """Let no capability be gained any more that was not in the bounding set."""
+        for one in range(64):
+            if not self.bounding >> one & 1 and _libc.prctl(PR_CAPBSET_DROP, one, 0, 0, 0) != 0:
+                break  # EINVAL: there are no more
+
     def restore(self) -> None:
         """Give up what this process has gained since.
 
@@ -84,16 +90,14 @@ class Rights:
         Raises:
             OSError: as the system says.
         """
-        for one in range(64):
-            if not self.bounding >> one & 1 and _libc.prctl(PR_CAPBSET_DROP, one, 0, 0, 0) != 0:
-                break  # EINVAL: there are no more
+        self.drop_bounding()
         sets = []
         for shift in (0, 32):
             sets += [
                 bits >> shift & 0xFFFF_FFFF for bits in (self.effective, self.permitted, self.inheritable)
             ]
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-        _checked(_libc.capset(header, (ctypes.c_uint32 * 6)(*sets)))
+        checked(_libc.capset(header, (ctypes.c_uint32 * 6)(*sets)))
 
 
 def enter(ports: tuple[int, int] | None = None) -> None:
@@ -113,10 +117,9 @@ def enter(ports: tuple[int, int] | None = None) -> None:
         _enter_user_namespace(whole=rights.have(CAP_SETUID, CAP_SETGID))
     stage = "net"
     try:
-        _checked(_libc.unshare(CLONE_NEWNET))
+        checked(_libc.unshare(CLONE_NEWNET))
         stage = "loopback"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-            fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+        loopback_up()
         if ports is not None:
             stage = "ports"
             _write(PORT_RANGE, f"{ports[0]} {ports[1]}")
@@ -136,13 +139,13 @@ def _enter_user_namespace(*, whole: bool) -> None:
     writer = _Writer() if whole else None
     try:
         try:
-            _checked(_libc.unshare(CLONE_NEWUSER))
+            checked(_libc.unshare(CLONE_NEWUSER))
         except OSError as error:
             raise EnterRefused("user", error.errno or 0) from None
         try:
             if writer is not None:
                 writer.write()
-            _map_oneself(uid, gid)
+            map_oneself(uid, gid)
         except OSError as error:
             raise EnterRefused("map", error.errno or 0) from None
     finally:
@@ -150,8 +153,26 @@ def _enter_user_namespace(*, whole: bool) -> None:
             writer.end()
 
 
-def _map_oneself(uid: int, gid: int) -> None:
-    """Map one's own ids, all that any process may, unless a writer has mapped more."""
+def loopback_up() -> None:
+    """Bring up the loopback of the network namespace that this process is in.
+
+    Raises:
+        OSError: this process may not.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+
+
+def map_oneself(uid: int, gid: int) -> None:
+    """Map one's own ids, all that any process may, unless a writer has mapped more.
+
+    Args:
+        uid: effective user id outside the user namespace.
+        gid: effective group id there.
+
+    Raises:
+        OSError: as the system says.
+    """
     if not _read("/proc/self/uid_map"):
         _write("/proc/self/uid_map", f"{uid} {uid} 1")
     if not _read("/proc/self/gid_map"):
@@ -220,13 +241,13 @@ def _hide_interfaces() -> None:
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (MS_RDONLY if "ro" in options[-1].split(",") else 0)
     kept = []
     try:
-        _checked(_libc.unshare(CLONE_NEWNS))
-        _mount("none", "/", MS_REC | MS_SLAVE)  # what is mounted outside appears here, and not the other way
+        checked(_libc.unshare(CLONE_NEWNS))
+        mount("none", "/", MS_REC | MS_SLAVE)  # what is mounted outside appears here, and not the other way
         for point in _topmost([row[4] for row in mounts if row[4].startswith("/sys/")]):
             kept.append((point, os.open(point, os.O_PATH | os.O_CLOEXEC)))  # noqa: PERF401 - those opened are closed though one cannot be
-        _mount("sysfs", "/sys", flags, "sysfs")
+        mount("sysfs", "/sys", flags, "sysfs")
         for point, fd in kept:
-            _mount(f"/proc/self/fd/{fd}", point, MS_BIND | MS_REC)
+            mount(f"/proc/self/fd/{fd}", point, MS_BIND | MS_REC)
     except OSError:
         pass
     finally:
@@ -243,9 +264,15 @@ def _topmost(points: list[str]) -> list[str]:
     return found
 
 
-def _mount(source: str, target: str, flags: int, kind: str | None = None) -> None:
+def mount(source: str, target: str, flags: int, kind: str | None = None, data: str = "") -> None:
+    """Have something mounted.
+
+    Raises:
+        OSError: as the system says.
+    """
     name = None if kind is None else kind.encode()
-    _checked(_libc.mount(source.encode(), target.encode(), name, ctypes.c_ulong(flags), None))
+    words = (os.fsencode(source), os.fsencode(target), name, ctypes.c_ulong(flags), data.encode() or None)
+    checked(_libc.mount(*words))
 
 
 class _Program(ctypes.Structure):
@@ -260,16 +287,27 @@ def _refuse_families() -> None:
     Raises:
         OSError: that is not possible, and there is a way out.
     """
-    program = system_call_filter()
-    loaded = _Program(len(program) // 8, program)
-    if _libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded), 0, 0) == 0:
-        return
-    number = ctypes.get_errno()
     try:
-        socket.socket(AF_VSOCK, socket.SOCK_STREAM).close()
+        load_filter(system_call_filter())
     except OSError:
-        return  # it cannot be made anyway
-    raise OSError(number, os.strerror(number))
+        try:
+            socket.socket(AF_VSOCK, socket.SOCK_STREAM).close()
+        except OSError:
+            return  # it cannot be made anyway
+        raise
+
+
+def load_filter(program: bytes) -> None:
+    """Have all system calls of this process, and of all that it starts, pass a filter.
+
+    Args:
+        program: one ``struct sock_filter`` after the other.
+
+    Raises:
+        OSError: there are no filters here, or this process may not have one.
+    """
+    loaded = _Program(len(program) // 8, program)
+    checked(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded), 0, 0))
 
 
 # Per architecture, as AUDIT_ARCH_* of linux/audit.h: the numbers of socket and socketpair, and of socketcall.
@@ -313,7 +351,8 @@ def system_call_filter() -> bytes:
     return b"".join(struct.pack("HBBI", *each) for each in code)
 
 
-def _checked(result: int) -> None:
+def checked(result: int) -> None:
+    """Raise what errno says where a call of the C library failed."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -1,0 +1,184 @@
+"""The walls of one server, in the words that its keeper is told: what it sees, as whom, how much it takes."""
+# ruff: noqa: E402 - limits of processes are not there on Windows
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+assert sys.platform != "win32", "walls need namespaces"
+
+import resource
+
+from moorage.errors import UsageError
+from moorage.json_types import JsonObject
+from moorage.plan.visits import ServerId
+from moorage.plan.walls import NAME, Share, Wall, Walls, WallsGiven, planned
+from moorage.process.walls import probe
+from moorage.tasks import in_thread
+from moorage.temp.commands import ServerCommand
+from moorage.temp.home import Home
+from moorage.temp.interpreters import folders_of
+from moorage.temp.settings import TempSettings
+
+log = logging.getLogger("moorage.temp")
+
+VISITOR = "visitor"
+"""Name of every visitor's user, behind its walls."""
+PORT = 61001
+"""Where a server listens that knows ports alone: above what a new network namespace hands out."""
+_COPIED = ("home", "work", "token")
+_PATHS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "JUPYTERLAB_DIR", "LD_LIBRARY_PATH")
+"""Variables whose folders can be read."""
+_SCRIPT = b"#!"
+
+
+@dataclass
+class Walling:
+    """Puts up walls around the servers of one service.
+
+    Args:
+        walls: those that stand.
+        given: what the machine gives.
+        share: what each visitor may take.
+        state: the service's private directory, of which a server sees its own part alone.
+        readable: further paths that all visitors may read.
+        strict: whether no server may be without walls, for visitors of other machines come in.
+    """
+
+    walls: Walls
+    given: WallsGiven
+    share: Share
+    state: Path
+    readable: tuple[Path, ...] = ()
+    strict: bool = False
+    _known: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return a server's environment, as it is behind walls.
+
+        Args:
+            env: as it is without.
+        """
+        inside = {name: value for name, value in env.items() if name != "TMPDIR"}
+        return inside | {name: VISITOR for name in ("USER", "LOGNAME") if name in inside}
+
+    async def walls_of(
+        self, server: ServerId, command: ServerCommand, home: Home, env: Mapping[str, str], port: int
+    ) -> JsonObject:
+        """Return the walls of a server, see :func:`moorage.process.walls.view.build`.
+
+        Args:
+            server: its name.
+            command: that it is started with.
+            home: its private directory.
+            env: its environment.
+            port: where it listens; 0 for a server that takes a Unix socket.
+        """
+        words = (*command.argv, *(env.get(name, "") for name in _PATHS), env.get("PATH", ""))
+        if words not in self._known:
+            self._known[words] = await in_thread(lambda: self._seen(command, env), name="look at a program")
+        user = self.given.ids.of(server) if self.given.ids is not None else None
+        outside = (os.geteuid(), os.getegid()) if user is None else (user, user)
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        files = self.share.files if soft < 0 else min(soft, self.share.files)
+        return {
+            "name": NAME,
+            "user_namespace": self.given.user_namespace,
+            "user": user,
+            "group": user,
+            "private": str(home.path),
+            "copied": list(_COPIED),
+            "readable": sorted(self._known[words]),
+            "hidden": [str(self.state)],
+            "files": _files(outside, home),
+            "disk": self.share.disk,
+            "rlimits": [
+                [resource.RLIMIT_NPROC, self.share.processes, self.share.processes],
+                [resource.RLIMIT_NOFILE, files, files],
+                [resource.RLIMIT_CORE, 0, 0],
+            ],
+            "groups": [],
+            "relay": [str(home.socket), port] if port else None,
+            "landlock": Wall.LANDLOCK in self.walls.on,
+            "calls": Wall.CALLS in self.walls.on,
+        }
+
+    def _seen(self, command: ServerCommand, env: Mapping[str, str]) -> frozenset[str]:
+        """Return what a command needs to read beside the system."""
+        found = {*self.readable, *_programs(command, env)}
+        for name in _PATHS:
+            found |= {Path(each) for each in env.get(name, "").split(os.pathsep) if each}
+        found |= {path.resolve() for path in found}
+        home = Path.home()
+        chosen = {*self.readable}
+        far = {path for path in found - chosen if path in (home, *home.parents)}
+        for path in far - {Path("/")}:
+            log.warning("Visitors cannot read %s: it is a home directory, or has one in it", path)
+        return frozenset(str(path) for path in found - far if path.is_absolute() and path.exists())
+
+
+async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
+    """Return what puts up walls, and say which there are; None where there are none.
+
+    Args:
+        settings: of the service.
+        elsewhere: whether visitors of other machines come in.
+
+    Raises:
+        UsageError: they would come in without walls that they need.
+    """
+    given = await in_thread(probe.given, name="try walls") if settings.walls else WallsGiven(root=_is_root())
+    walls = planned(given, wanted=settings.walls)
+    if walls.missing and elsewhere and not settings.accepted:
+        raise UsageError(
+            "no visitors of other machines are let in without walls between them",
+            why=walls.why,
+            do=f"{walls.do}, or accept that each can do what you can: --i-accept-no-isolation",
+        )
+    for line in walls.told(settings.share):
+        log.log(logging.WARNING if walls.missing else logging.INFO, "%s", line)
+    if not walls.on:
+        return None
+    strict = elsewhere and not settings.accepted
+    return Walling(walls, given, settings.share, settings.state, settings.readable, strict)
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _programs(command: ServerCommand, env: Mapping[str, str]) -> set[Path]:
+    """Return files that a command names, and the folders of the Python that runs it."""
+    found = {Path(word) for word in command.argv if word.startswith("/")}
+    program = shutil.which(command.argv[0], path=env.get("PATH")) if command.argv else None
+    if program is None:
+        return found
+    path = Path(program)
+    with path.open("rb") as file:
+        first = file.readline(256)
+    interpreter = path
+    if first.startswith(_SCRIPT):
+        words = os.fsdecode(first[2:]).split()
+        named = words[1] if len(words) > 1 and Path(words[0]).name == "env" else words[0]
+        interpreter = Path(shutil.which(named, path=env.get("PATH")) or named)
+    python = folders_of(interpreter) if interpreter.name.startswith("python") else frozenset()
+    return found | {path, interpreter} | python
+
+
+def _files(ids: tuple[int, int], home: Home) -> dict[str, str]:
+    """Return the files of the system that say what is true behind walls."""
+    user, group = ids
+    passwd = f"{VISITOR}:x:{user}:{group}::{home.path / 'home'}:/bin/bash\n"
+    if user != 0:
+        passwd = f"root:x:0:0:root:/root:/usr/sbin/nologin\n{passwd}"
+    return {
+        "/etc/passwd": f"{passwd}nobody:x:65534:65534::/:/usr/sbin/nologin\n",
+        "/etc/group": f"{VISITOR}:x:{group}:\nnogroup:x:65534:\n",
+        "/etc/hosts": f"127.0.0.1 localhost {NAME}\n::1 localhost {NAME}\n",
+    }
