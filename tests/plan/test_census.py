@@ -39,7 +39,7 @@ def test_the_row_of_a_visitor(standing, row) -> None:
 
 def test_all_servers_and_the_queue() -> None:
     visitors = Visitors(4, 0, 9)
-    assert visitors.census() == Census((), 0, 0)
+    assert visitors.census() == Census((), 0, 0, 0)
     visitors.handle(OffersChanged({"a": OfferTerms(spares=2), "b": OfferTerms(spares=1)}), 0.0)
     for name in "pqr":
         visitors.handle(NextStep(name), 0.0)

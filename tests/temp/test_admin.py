@@ -228,3 +228,43 @@ async def test_what_there_is_not() -> None:
         assert (wrong.status, wrong.headers["Allow"]) == (405, "DELETE,GET,HEAD,POST")
         large = await op.ask("PATCH", "/api/settings", {"x": "y" * 70_000})
         assert large.status == 413
+
+
+async def test_what_a_server_has_open_is_told_by_kind() -> None:
+    async with service() as rig, rig.browser() as ann, operator(rig) as op:
+        await ann.follow(await ann.press())
+        (server,) = (await op.get("/api/servers"))["servers"]
+        assert server["connections"] == {"websockets": 0, "requests": 0, "unused": 1}
+        assert server["open_files"]["sockets"] >= 1
+        assert set(server["open_files"]) == {"sockets", "pipes", "files", "others"}
+
+
+async def test_routes_are_listed() -> None:
+    async with service() as rig, rig.browser() as ann, operator(rig) as op:
+        path = (await ann.follow(await ann.press())).said["path"]
+        front, hers = (await op.get("/api/routes"))["routes"]
+        assert (front["path"], front["target"]) == ("/", f"unix:{rig.state / 'front'}")
+        assert (hers["path"] + "/", hers["connections"]["unused"]) == (path, 1)
+        assert 0 <= hers["active"] < PATIENCE
+
+
+async def test_the_last_lines_of_the_log_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="moorage.temp")
+    async with service() as rig, rig.browser() as ann, operator(rig) as op:
+        await ann.follow(await ann.press())
+        (server,) = rig.left()
+        events = (await op.get("/api/events"))["events"]
+        assert [each["text"] for each in events] == [
+            f"Server {server} starts (1 of 20)",
+            f"Server {server} answers",
+        ]
+        assert [each["number"] for each in events] == [1, 2]
+        assert (await op.get("/api/events?after=1"))["events"] == events[1:]
+        for wrong in ("x", "-1", "1e3", "9" * 30, "%C2%B2"):
+            assert (await op.ask("GET", f"/api/events?after={wrong}")).status == 400
+
+
+async def test_how_many_spares_of_each_offer_are_kept() -> None:
+    async with service(spares=1, capacity=3) as rig, operator(rig) as op:
+        assert (await op.get("/api/stats"))["spares"]["each"] == 1
+        await rig.with_spares(1)

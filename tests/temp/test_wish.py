@@ -69,4 +69,4 @@ def test_an_invitation_is_part_of_a_wish() -> None:
     assert wanted.link == "/invitation/a~1~2~x~0/lab/tree/b%20c.ipynb?y=1&offer=server"
     assert Wish("a", "x", "b~c").query == "to=a&offer=x&invitation=b~c"
     assert form_wish({"to": "a", "offer": "x", "invitation": "b~c"}) == Wish("a", "x", "b~c")
-    assert Wish(invitation="/\r\n?").link == "/invitation/%2F%0D%0A%3F/"
+    assert Wish(invitation="/\r\n?").link == "/invitation/%2F%0D%0A%3F"

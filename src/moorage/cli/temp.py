@@ -60,6 +60,7 @@ def _add_addresses(parser: Parser) -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="where visitors come in; default: 127.0.0.1")
     add("--port", type=int, default=8000, metavar="N", help="default: 8000")
+    add("--admin-port", type=int, metavar="N", help="an admin page on 127.0.0.1, with a token; default: none")
     add("--name", action="append", default=[], metavar="HOST", help="a host name that visitors use")
     about = "a host name for each server, ID.DOMAIN; default: ID.localhost"
     add("--host-routing", nargs="?", const="localhost", metavar="DOMAIN", help=about)
@@ -170,4 +171,4 @@ def run(options: argparse.Namespace) -> int:
         log_to_stderr()
         offering = offering_of(options)
         with asyncio.Runner(loop_factory=fast_loop()) as runner:
-            return runner.run(serve(options.host, options.port, offering))
+            return runner.run(serve(options.host, options.port, offering, options.admin_port))

@@ -31,7 +31,8 @@ def run_invite(options: argparse.Namespace) -> int:
     origin = checked_url(options.url)
     client = AdminClient(state_path(options.state, options.port))
     made = client.invite(NewInvitation(options.seats, options.hours * HOUR, options.offer))
-    print((origin + made.path if origin else made.link) + quote(options.to.lstrip("/"), safe="/?=&%"))
+    to = quote(options.to.lstrip("/"), safe="/?=&%")
+    print((origin + made.path if origin else made.link) + (f"/{to}" if to else ""))
     until = time.strftime("%a %H:%M", time.localtime(time.time() + made.left))
     what = f" to {made.offer}" if made.offer else ""
     print(

@@ -24,8 +24,10 @@ from moorage.directory import working_directory
 from moorage.errors import UsageError
 from moorage.plan.walls import Share
 from moorage.proxy.listening import bind
+from moorage.rendezvous.base import LOOPBACK
 from moorage.tasks import beside
-from moorage.temp.addresses import trusted_network
+from moorage.temp.addresses import origin_of, trusted_network
+from moorage.temp.admin_token import FILE as TOKEN_FILE
 from moorage.temp.commands import ServerCommand, known_command, own_command
 from moorage.temp.offer_tables import find_tables
 from moorage.temp.offering import Offering
@@ -165,33 +167,56 @@ def _capacity(options: argparse.Namespace) -> int:
     return capacity
 
 
-async def serve(host: str, port: int, offering: Offering) -> int:
+async def serve(host: str, port: int, offering: Offering, admin_port: int | None = None) -> int:
     """Run a service until SIGTERM or SIGINT; SIGHUP has it read again what is offered.
 
     Args:
         host: address that it listens on.
         port: 0 lets the system choose.
         offering: what visitors can choose, with the settings of the service.
+        admin_port: of the admin page, on this machine alone; None for none.
 
     Returns:
         The exit code.
 
     Raises:
-        UsageError: the address is taken, or the state directory is, or an offer cannot be.
+        UsageError: an address is taken, or the state directory is, or an offer cannot be.
         MissingExtra: the server of an offer is not installed.
     """
     walling = await put_up(offering.settings, elsewhere=from_elsewhere(host, offering.settings))
-    listeners = bind(host, port)
+    listeners, admin = bind(host, port), []
     try:
-        async with run_service(offering, listeners, walling) as service, reading_again(offering, service):
+        admin = [] if admin_port is None else bind(LOOPBACK, admin_port)
+        token = offering.settings.state / TOKEN_FILE
+        known = token.exists()
+        async with (
+            run_service(offering, listeners, walling, admin) as service,
+            reading_again(offering, service),
+        ):
             print(f"Open {_url(listeners[0], offering.settings.urls.front or host)}", flush=True)
+            if admin:
+                print(admin_line(origin_of(admin[0]), token, shown=not known), flush=True)
             print("Ctrl-C ends the servers of all visitors", flush=True)
             await told_to_end()
             print("Ending all servers", flush=True)
     finally:
-        for each in listeners:
+        for each in (*listeners, *admin):
             each.close()
     return OK
+
+
+def admin_line(origin: str, token: Path, *, shown: bool) -> str:
+    """Return the line that says where the admin page is.
+
+    Args:
+        origin: of it.
+        token: file of its token.
+        shown: whether the token is in the line, behind a ``#``, which browsers send to no server. It is when
+            it has just been made, and the line goes to a terminal: a log is for other eyes, too.
+    """
+    if shown and sys.stdout.isatty():
+        return f"Admin page {origin}/admin#{token.read_text('ascii').strip()}"
+    return f"Admin page {origin}/admin, with the token in {token}"
 
 
 @asynccontextmanager

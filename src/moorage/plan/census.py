@@ -43,11 +43,19 @@ class CensusRow(Struct, frozen=True):
 
 
 class Census(Struct, frozen=True):
-    """All servers that have not ended, oldest first; how many visitors wait; how many spares are wanted."""
+    """How things stand.
+
+    Attributes:
+        servers: all that have not ended, oldest first.
+        waiting: how many visitors wait.
+        spares_wanted: of all offers together.
+        spares_each: of each offer, where that is one number.
+    """
 
     servers: tuple[CensusRow, ...]
     waiting: int
     spares_wanted: int
+    spares_each: int | None = None
 
 
 def row_of(standing: Standing, offer: OfferName, address: str) -> CensusRow | None:

@@ -132,7 +132,8 @@ class Visitors:
         names = self._owners.values()
         owned = (row_of(self._standing[each], self._chosen[each], self.address(each)) for each in names)
         rows = (*filter(None, owned), *self._spares.rows())
-        return Census(rows, len(self._line), sum(spares.wanted for _, spares in self._spares.items()))
+        wanted = [spares.wanted for _, spares in self._spares.items()]
+        return Census(rows, len(self._line), sum(wanted), wanted[0] if len(set(wanted)) == 1 else None)
 
     def has_room(self, offer: OfferName) -> bool:
         """Tell whether a visitor more that chooses an offer gets a server without waiting for an end."""

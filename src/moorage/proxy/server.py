@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from moorage.errors import UsageError
 from moorage.json_types import JsonObject
@@ -18,10 +19,20 @@ from moorage.proxy.listening import BACKLOG, UNIX
 from moorage.proxy.metrics import report_of
 from moorage.proxy.settings import ProxySettings
 from moorage.proxy.shared_files import SharedFiles
+from moorage.proxy.splice import Splice
 from moorage.proxy.visitor import Visitor
 from moorage.tasks import every
 from moorage.wire.acceptor_messages import AcceptorReport
 from moorage.wire.http import RefusedHead
+
+
+@dataclass(frozen=True)
+class RouteConnections:
+    """What is open on a route: websockets, requests under way, connections to its server without use."""
+
+    websockets: int
+    requests: int
+    unused: int
 
 
 class Proxy:
@@ -129,6 +140,14 @@ class Proxy:
         """Return how many descriptors the requests and websockets have that are under way on a route."""
         backend = self.core.backends.table.get(prefix_segments(path))
         return 0 if backend is None else 2 * len(backend.busy)
+
+    def connections_on(self, path: str) -> RouteConnections | None:
+        """Return what is open on a route; None where there is none, or where other processes have that."""
+        backend = self.core.backends.table.get(prefix_segments(path))
+        if backend is None or self.core.backends.others is not None:
+            return None
+        websockets = sum(isinstance(each, Splice) for each in backend.busy)
+        return RouteConnections(websockets, len(backend.busy) - websockets, backend.idle)
 
     def stop_listening(self) -> None:
         """Take no more visitors; those that are there stay."""

@@ -1,6 +1,7 @@
 """The admin interface of a service: what runs, and what of it can be changed while it does.
 
-It has a Unix socket of its own, which the user of the service alone can open: there is no token.
+It has a Unix socket of its own, which the user of the service alone can open: there is no token. Where it is
+asked for it has a port, too, with a token.
 """
 # ruff: noqa: E402 - keepers, which it needs, are not there on Windows
 
@@ -21,19 +22,27 @@ from aiohttp import web
 
 from moorage.errors import ProtocolError
 from moorage.plan.census import CensusRow
+from moorage.plan.routes import shown_prefix
 from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, ServerId, ServerReady
 from moorage.proxy.api import MetricsPage
 from moorage.proxy.metrics import render as render_proxy
 from moorage.proxy.server import Proxy
 from moorage.temp.admin_answers import json_answer, refused
 from moorage.temp.admin_invitations import AdminInvitations
-from moorage.temp.memory import ServerMemory
+from moorage.temp.admin_page import AdminPage, guard
+from moorage.temp.events import RecentEvents
 from moorage.temp.metrics import render
+from moorage.temp.process_figures import ProcessFigures, memory_of, open_files_of
 from moorage.temp.service import Service
 from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, spares_of, visitors_of
 from moorage.version import __version__
 from moorage.wire.temp_admin import (
     Drain,
+    EventList,
+    OpenFiles,
+    RouteInfo,
+    RouteList,
+    ServerConnections,
     ServerInfo,
     ServerList,
     Settings,
@@ -54,25 +63,41 @@ class AdminApi:
         proxy: of the service.
         counts: of the service.
         invitations: made, listed and withdrawn with it.
+        events: of the service.
     """
 
     def __init__(
-        self, service: Service, proxy: Proxy, counts: ServiceCounts, invitations: AdminInvitations
+        self,
+        service: Service,
+        proxy: Proxy,
+        counts: ServiceCounts,
+        invitations: AdminInvitations,
+        events: RecentEvents,
     ) -> None:
         self._invitations = invitations
         self._service = service
         self._proxy = proxy
         self._counts = counts
-        self._memory = ServerMemory()
+        self._page = AdminPage()
+        self._memory = ProcessFigures(memory_of)
+        self._open_files = ProcessFigures(open_files_of)
+        self._events = events
         self._began = time.monotonic()
 
-    def application(self) -> web.Application:
-        """Return it for aiohttp to serve."""
-        application = web.Application(middlewares=[_told], client_max_size=BODY_BYTES)
+    def application(self, token: str = "") -> web.Application:
+        """Return it for aiohttp to serve, with the page in front of it.
+
+        Args:
+            token: that each request needs; empty on a socket that its user alone can open.
+        """
+        application = web.Application(middlewares=[_told, guard(token)], client_max_size=BODY_BYTES)
         router = application.router
+        self._page.add_to(router)
         router.add_get("/api/stats", self._get_stats)
         router.add_get("/api/servers", self._get_servers)
         router.add_delete("/api/servers/{server}", self._end)
+        router.add_get("/api/routes", self._get_routes)
+        router.add_get("/api/events", self._get_events)
         router.add_patch("/api/settings", self._change)
         router.add_get("/api/drain", self._get_drain)
         router.add_post("/api/drain", self._drain)
@@ -107,23 +132,32 @@ class AdminApi:
 
     async def _measured(self) -> Mapping[int, int]:
         """Return the memory of servers that answer, by process id."""
+        return await self._memory.of(self._pids())
+
+    def _pids(self) -> set[int]:
         serving = self._service.watch.serving.values()
-        return await self._memory.of({each.pid for each in serving if each.pid is not None})
+        return {each.pid for each in serving if each.pid is not None}
 
     async def _get_servers(self, _: web.Request) -> web.Response:
-        memory = await self._measured()
+        memory, files = await self._measured(), await self._open_files.of(self._pids())
         rows = self._service.visitors.census().servers
-        return json_answer(ServerList(tuple(self._info(row, memory) for row in rows)))
+        return json_answer(ServerList(tuple(self._info(row, memory, files) for row in rows)))
 
-    def _info(self, row: CensusRow, memory: Mapping[int, int]) -> ServerInfo:
+    def _info(self, row: CensusRow, memory: Mapping[int, int], files: Mapping[int, OpenFiles]) -> ServerInfo:
         watch = self._service.watch
         path = watch.urls.route(row.server)
         info = ServerInfo(row.server, path, row.state, row.spare, row.offer, address=row.address)
         serving = watch.serving.get(row.server)
         if serving is not None:
-            size = None if serving.pid is None else memory.get(serving.pid)
+            pid = -1 if serving.pid is None else serving.pid
             info = msgspec.structs.replace(
-                info, called=serving.record.called, memory=size, pid=serving.pid, offer=serving.record.offer
+                info,
+                called=serving.record.called,
+                memory=memory.get(pid),
+                pid=serving.pid,
+                offer=serving.record.offer,
+                connections=self._connections(path),
+                open_files=files.get(pid),
             )
         if row.since is None:
             return info
@@ -133,6 +167,36 @@ class AdminApi:
         now = time.time()
         left = watch.time_left(ServerReady(row.server, row.since)).seconds
         return msgspec.structs.replace(info, unused=max(0.0, now - watch.used(row.server, now)), left=left)
+
+    def _connections(self, path: str) -> ServerConnections | None:
+        found = self._proxy.connections_on(path)
+        if found is None:
+            return None
+        return ServerConnections(found.websockets, found.requests, found.unused)
+
+    async def _get_routes(self, _: web.Request) -> web.Response:
+        await self._proxy.report()  # acceptors tell then when routes were used
+        routes, now = [each.route for _, each in self._proxy.core.backends.table.items()], time.time()
+        found = [(shown_prefix(each.prefix), each) for each in routes]
+        return json_answer(
+            RouteList(
+                tuple(
+                    RouteInfo(
+                        path,
+                        str(route.extra["target"]),
+                        max(0.0, now - route.last_activity),
+                        self._connections(path),
+                    )
+                    for path, route in found
+                )
+            )
+        )
+
+    async def _get_events(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isascii() or not after.isdecimal() or len(after) > 18:
+            return refused(HTTPStatus.BAD_REQUEST, f"after={after} cannot be: it is the number of an event")
+        return json_answer(EventList(self._events.after(int(after))))
 
     async def _metrics(self) -> str:
         report = await self._proxy.report()

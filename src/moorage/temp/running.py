@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from moorage.temp.acceptor_settings import AcceptorSettings
 from moorage.temp.addresses import origin_of
 from moorage.temp.admin import AdminApi
 from moorage.temp.admin_invitations import AdminInvitations
+from moorage.temp.admin_token import admin_token
 from moorage.temp.descriptors import check_descriptors, tell_what_fits
+from moorage.temp.events import recent_events
 from moorage.temp.front import Front
 from moorage.temp.identity import Identity, read_key
 from moorage.temp.invitation_book import InvitationBook
@@ -54,7 +56,10 @@ LOOK = 30.0
 
 @asynccontextmanager
 async def run_service(
-    offering: Offering, listeners: list[socket.socket], walling: Walling | None = None
+    offering: Offering,
+    listeners: list[socket.socket],
+    walling: Walling | None = None,
+    admin_listeners: Sequence[socket.socket] = (),
 ) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts; then all servers have ended.
 
@@ -62,6 +67,7 @@ async def run_service(
         offering: what visitors can choose, with the settings of the service.
         listeners: bound sockets on which visitors come in; closed with it.
         walling: puts up the walls around servers; None for none.
+        admin_listeners: ... on which the admin page is, for requests with its token.
 
     Raises:
         UsageError: the state directory, the configuration or the content cannot be used.
@@ -91,8 +97,9 @@ async def run_service(
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
         of_admin = AdminInvitations(service, invitations, origin_of(listeners[0]))
-        admin = AdminApi(service, proxy, counts, of_admin)
-        await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
+        events = stack.enter_context(recent_events(log))
+        admin = AdminApi(service, proxy, counts, of_admin, events)
+        await stack.enter_async_context(_admin_sites(admin, settings.state, admin_listeners))
         proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()
         stack.enter_context(every(TURN, lambda: service.handle(Tick())))
@@ -127,15 +134,36 @@ async def _acceptors(
 
 
 @asynccontextmanager
+async def _admin_sites(
+    admin: AdminApi, state: Path, listeners: Sequence[socket.socket]
+) -> AsyncIterator[None]:
+    """Serve the admin interface on its socket, and on listeners to requests with its token."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_site(admin.application(), state / SOCKET))
+        if listeners:
+            await stack.enter_async_context(_served(admin.application(admin_token(state)), listeners))
+        yield
+
+
+@asynccontextmanager
 async def _site(application: web.Application, path: Path) -> AsyncIterator[None]:
+    try:
+        async with _served(application, [_private(path)]):
+            yield
+    finally:
+        remove_socket_file(str(path))
+
+
+@asynccontextmanager
+async def _served(application: web.Application, listeners: Sequence[socket.socket]) -> AsyncIterator[None]:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await web.SockSite(runner, _private(path)).start()
+        for each in listeners:
+            await web.SockSite(runner, each).start()
         yield
     finally:
         await runner.cleanup()
-        remove_socket_file(str(path))
 
 
 def _private(path: Path) -> socket.socket:

@@ -49,7 +49,7 @@ def servers_of(census: Census) -> Servers:
 def spares_of(census: Census) -> SpareServers:
     """Return how many spares there are."""
     states = Counter(row.state for row in census.servers if row.spare)
-    return SpareServers(census.spares_wanted, states["starting"], states["ready"])
+    return SpareServers(census.spares_wanted, states["starting"], states["ready"], census.spares_each)
 
 
 def visitors_of(census: Census) -> int:

@@ -31,7 +31,8 @@ class Wish:
     def link(self) -> str:
         """Path of the page with the button for it."""
         if self.invitation:
-            return f"/invitation/{quote(self.invitation, safe='')}/{self.to}"
+            path = f"/{self.to}" if self.to else ""
+            return f"/invitation/{quote(self.invitation, safe='')}{path}"
         if self.offer:
             return f"/offer/{quote(self.offer, safe='')}/{self.to}"
         return f"/spawn/{self.to}" if self.to else "/"

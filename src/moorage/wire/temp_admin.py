@@ -24,11 +24,19 @@ class Servers(msgspec.Struct, frozen=True):
 
 
 class SpareServers(msgspec.Struct, frozen=True):
-    """How many spares are kept ready, and how many there are."""
+    """How many spares are kept ready, and how many there are.
+
+    Attributes:
+        wanted: how many are kept ready.
+        starting: how many do not answer yet.
+        ready: how many do.
+        each: how many are wanted of each offer; None where that is not one number.
+    """
 
     wanted: int
     starting: int
     ready: int
+    each: int | None = None
 
 
 class ServerCounts(msgspec.Struct, frozen=True):
@@ -107,6 +115,29 @@ class Stats(msgspec.Struct, frozen=True):
     memory: int | None
 
 
+class ServerConnections(msgspec.Struct, frozen=True):
+    """Descriptors of the service that one server has; ``websockets`` and ``requests`` have two each.
+
+    Attributes:
+        websockets: how many are open.
+        requests: how many are under way.
+        unused: connections to it that wait for a request.
+    """
+
+    websockets: int
+    requests: int
+    unused: int
+
+
+class OpenFiles(msgspec.Struct, frozen=True):
+    """Descriptors that the processes of one server have open themselves, by kind."""
+
+    sockets: int
+    pipes: int
+    files: int
+    others: int
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """One server that has not ended.
 
@@ -123,6 +154,8 @@ class ServerInfo(msgspec.Struct, frozen=True):
         left: seconds until it is ended; None where no end is set.
         memory: bytes that it takes with its kernels; None where that is not known.
         pid: of its process; None where that is not known.
+        connections: of the service for it; None where acceptors have them, and where there is none.
+        open_files: of its processes; None where that is not known.
     """
 
     id: str
@@ -137,6 +170,52 @@ class ServerInfo(msgspec.Struct, frozen=True):
     left: float | None = None
     memory: int | None = None
     pid: int | None = None
+    connections: ServerConnections | None = None
+    open_files: OpenFiles | None = None
+
+
+class RouteInfo(msgspec.Struct, frozen=True):
+    """One route of the proxy.
+
+    Attributes:
+        path: its prefix.
+        target: where it leads.
+        active: seconds since a request took it last.
+        connections: that are open on it; None where acceptors have them.
+    """
+
+    path: str
+    target: str
+    active: float
+    connections: ServerConnections | None
+
+
+class RouteList(msgspec.Struct, frozen=True):
+    """All routes, in the order in which they were added."""
+
+    routes: tuple[RouteInfo, ...]
+
+
+class LogEvent(msgspec.Struct, frozen=True):
+    """One line of the log.
+
+    Attributes:
+        number: from 1 on, in the order of the log.
+        time: in seconds since the epoch.
+        level: ``info``, ``warning`` or ``error``.
+        text: what it says.
+    """
+
+    number: int
+    time: float
+    level: str
+    text: str
+
+
+class EventList(msgspec.Struct, frozen=True):
+    """The last lines of the log, oldest first."""
+
+    events: tuple[LogEvent, ...]
 
 
 class ServerList(msgspec.Struct, frozen=True):

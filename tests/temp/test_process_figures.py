@@ -1,0 +1,70 @@
+"""What processes take, not looked at more often than need be."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from moorage.temp import process_figures
+from moorage.temp.process_figures import ProcessFigures, memory_of, open_files_of
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell"),
+]
+CHILD = "import sys; x = bytearray(50_000_000); print(1, flush=True); sys.stdin.read()"
+
+
+async def test_what_a_process_has_started_counts() -> None:
+    looked = ProcessFigures(memory_of)
+    alone = (await looked.of([os.getpid()]))[os.getpid()]
+    assert alone > 5_000_000
+    assert await looked.of([1 << 30]) == {}
+    line = [sys.executable, "-c", CHILD]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        found = await ProcessFigures(memory_of).of([os.getpid(), child.pid])
+        assert found[child.pid] > 50_000_000
+        assert found[os.getpid()] > alone + 40_000_000
+        child.communicate()
+
+
+async def test_a_figure_holds_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    looked = ProcessFigures(lambda pid: asked.append(pid) or 7)
+    assert await looked.of([1]) == {1: 7}
+    assert await looked.of([1, 2]) == {1: 7, 2: 7}
+    assert await looked.of([2]) == {2: 7}
+    assert asked == [1, 2]
+    monkeypatch.setattr(process_figures, "FRESH", -1.0)
+    await looked.of([2, 1])
+    assert asked[2:] == [2, 1]
+
+
+def test_descriptors_are_told_by_kind(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        before = open_files_of(child.pid)
+        assert before is not None
+        assert before.pipes >= 2
+        child.communicate()
+    one, other = socket.socketpair()
+    with one, other, (tmp_path / "a").open("w") as file:
+        mine, poll = open_files_of(os.getpid()), os.eventfd(0)
+        more = open_files_of(os.getpid())
+        os.close(poll)
+        assert mine is not None
+        assert more is not None
+        assert mine.sockets >= 2
+        assert mine.files >= 1
+        assert more.others == mine.others + 1
+        assert file.fileno() >= 0
+    assert open_files_of(1 << 30) is None
