@@ -13,6 +13,7 @@ from moorage.temp.processes import ServerProcesses
 from moorage.temp.record import Owner
 from moorage.temp.server import Serving, run_server
 from moorage.temp.settings import TempSettings
+from moorage.temp.start_turns import StartTurns
 from temp.rig import toy
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ def state() -> Iterator[Path]:
 async def ended(settings: TempSettings):
     served: list[Serving] = []
     processes = ServerProcesses(settings.state / "kept", 60.0)
-    outcome = await run_server("s1", Owner("ann"), settings, processes, served.append)
+    outcome = await run_server("s1", Owner("ann"), settings, processes, served.append, StartTurns(1))
     assert list((settings.state / "kept").glob("*")) == []
     assert list((settings.state / "servers").iterdir()) == []
     return outcome, served
@@ -70,7 +71,7 @@ async def test_cancelled_again_and_again_nothing_is_left(state: Path) -> None:
     for turns in range(0, 12, 2):
         serving: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(
-            run_server("s1", Owner(None), settings, processes, serving.set_result)
+            run_server("s1", Owner(None), settings, processes, serving.set_result, StartTurns(1))
         )
         await serving
         running.cancel()
@@ -88,7 +89,9 @@ async def test_a_server_at_a_port_and_its_end_by_cancelling(state: Path) -> None
     serving: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     processes = ServerProcesses(state / "kept", 60.0)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(run_server("s1", Owner("ann"), settings, processes, serving.set_result))
+        running = tasks.create_task(
+            run_server("s1", Owner("ann"), settings, processes, serving.set_result, StartTurns(1))
+        )
         found = await serving
         port = int(found.record.target.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

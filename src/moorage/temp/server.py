@@ -27,6 +27,7 @@ from moorage.temp.processes import ServerProcess, ServerProcesses, ServerStart, 
 from moorage.temp.readiness import answering
 from moorage.temp.record import Owner, ServerRecord, write_record
 from moorage.temp.settings import TempSettings
+from moorage.temp.start_turns import StartTurns
 from moorage.temp.walled import PORT, Walling
 
 if sys.platform == "linux":
@@ -107,9 +108,10 @@ async def run_server(
     settings: TempSettings,
     processes: ServerProcesses,
     answers: Answers,
+    turns: StartTurns,
     walling: Walling | None = None,
 ) -> ServerOutcome:
-    """Start a server, say when it answers, and wait for its end.
+    """Start a server when it is its turn, say when it answers, and wait for its end.
 
     Args:
         server: its name.
@@ -117,6 +119,7 @@ async def run_server(
         settings: of the service, with those of the server's offer.
         processes: starts its process.
         answers: called once it answers.
+        turns: of starting.
         walling: puts up the walls around it; None for none.
 
     Returns:
@@ -126,7 +129,7 @@ async def run_server(
     """
     directory = settings.state / "servers" / server
     try:
-        async with _removed(directory):
+        async with turns.turn() as turn_ended, _removed(directory):
             home = await make_home(directory, settings.content)
             with _address(home, settings, walling) as (target, port, answered):
                 record = _record(server, owner, settings, target, walled=walling is not None)
@@ -135,6 +138,7 @@ async def run_server(
                 async with processes.start(server, start) as process:
 
                     def told(serving: Serving) -> None:
+                        turn_ended()
                         answered()
                         answers(serving)
 

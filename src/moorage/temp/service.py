@@ -64,6 +64,7 @@ from moorage.temp.processes import FoundServers, ServerProcesses
 from moorage.temp.record import Owner, ServerRecord, read_record
 from moorage.temp.server import ServerOutcome, Serving, resume_server, run_server
 from moorage.temp.settings import TempSettings
+from moorage.temp.start_turns import StartTurns, starts_at_once
 from moorage.temp.statistics import ServiceCounts
 from moorage.temp.urls import OWN
 from moorage.temp.walled import Walling
@@ -121,6 +122,7 @@ class Service:
         self.watch = ServerWatch(
             self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
         )
+        self._turns = StartTurns(starts_at_once())
         self._starts = False  # others than those that visitors ask for
         self._change = asyncio.Event()
         self._offers = offers
@@ -313,7 +315,8 @@ class Service:
                 settings = self._offers[offer].settings
                 answers = partial(self._answers, server)
                 owner = Owner(visitor, "" if visitor is None else self.visitors.address(visitor))
-                start = partial(run_server, server, owner, settings, self._processes, answers, self._walling)
+                turns, walling = self._turns, self._walling
+                start = partial(run_server, server, owner, settings, self._processes, answers, turns, walling)
                 self._begin(server, start)
             case HandOut(server, visitor):
                 self._tasks.create_task(self._hand_out(server, visitor))
