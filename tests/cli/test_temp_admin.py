@@ -128,3 +128,28 @@ def test_top_draws_over_a_terminal_and_leaves_it_as_it_was(command: Command) -> 
 )
 def test_what_cannot_be(command: Command, words: tuple[str, ...], said: str) -> None:
     assert said in command("temp", *words, code=2).stderr
+
+
+def test_what_was_told_holds_when_the_service_was_killed_and_when_it_was_ended(command: Command) -> None:
+    state = ("--state", command.runtime / "state")
+
+    def stats() -> dict:
+        return json.loads(command("temp", "status", "--json", *state).stdout)["stats"]
+
+    with running(command, "--command", TOY, "--capacity", "5") as temp:
+        command("temp", "resize", "--capacity", 3, "--spares", 1, *state)
+        command("temp", "drain", *state)
+        temp.process.kill()
+        temp.process.wait()
+    with running(command, "--command", TOY, "--capacity", "5") as again:
+        assert again.ask("GET", "/")[0] == 503
+        assert "As an earlier service was told: no new visitors are let in" in again.said()
+        assert (stats()["draining"], stats()["capacity"], stats()["spares"]["wanted"]) == (True, 3, 1)
+        command("temp", "drain", "--undo", *state)
+    with running(command, "--command", TOY, "--capacity", "5") as last:
+        assert last.ask("GET", "/")[0] == 200
+        assert (stats()["draining"], stats()["capacity"]) == (False, 3)
+    with running(command, "--command", TOY, "--capacity", "6"):  # a newer word
+        assert (stats()["capacity"], stats()["spares"]["wanted"]) == (6, 0)
+    assert state_left(command) == []
+    assert until(lambda: not command.left(), 60.0), command.left()

@@ -151,3 +151,24 @@ def test_origins_of_links() -> None:
     for wrong in ("a.b", "ftp://a", "https://", "https://a?b", "https://a#b"):
         with pytest.raises(UsageError, match="--url"):
             checked_url(wrong)
+
+
+def test_a_page_of_another_site_has_a_server_started_through_acceptors(command: Command) -> None:
+    site = {"Origin": "https://a.example"}
+    with running(command, "--command", TOY, "--acceptors", "2", "--spawn-from", site["Origin"]) as temp:
+        assert temp.ask("OPTIONS", "/api/spawn", **site)[0] == 204
+        assert temp.ask("POST", "/api/spawn", "{}", Origin="https://evil.example")[0] == 403
+        for _ in range(3):  # by connections to either
+            temp.cookies = {}
+            status, _, text = temp.ask("POST", "/api/spawn", '{"path": "x"}', **site)
+            assert status == 202
+            said = json.loads(text)
+            origin = f"http://127.0.0.1:{temp.port}"
+            status, location, _ = temp.ask("GET", said["link"].removeprefix(origin))
+            while status == 303:
+                status, location, text = temp.ask("GET", location)
+                if status == 200 and "url=/ready" in text:
+                    status, location, text = temp.ask("GET", "/ready?to=x")
+            assert (status, json.loads(text)["path"]) == (200, said["url"].removeprefix(origin))
+            assert temp.ask("GET", said["link"].removeprefix(origin))[0] == 410
+    assert state_left(command) == []

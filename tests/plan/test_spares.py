@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moorage.plan.census import CensusRow
-from moorage.plan.spares import FIRST_PAUSE, LONGEST_PAUSE, AllSpares, Spares
+from moorage.plan.spares import FIRST_PAUSE, LONGEST_PAUSE, AllSpares, Spares, wanted_of
 from moorage.plan.visits import OfferTerms
 
 
@@ -116,3 +116,18 @@ def test_how_many_are_kept_of_each_offer_outlives_their_terms() -> None:
     spares.of("a").begun("p")
     spares.keep(0)
     assert spares.newest_too_many == "p"
+
+
+def test_what_was_told_holds_whatever_offers_say() -> None:
+    spares = AllSpares(0, 1)
+    spares.change({"a": OfferTerms(0, 1), "b": OfferTerms(0, 2)})
+    spares.keep(5, "b")
+    assert {name: each.wanted for name, each in spares.items()} == {"a": 1, "b": 5}
+    spares.change({"b": OfferTerms(0, 2), "c": OfferTerms(0, 3)})
+    assert {name: each.wanted for name, each in spares.items()} == {"b": 5, "c": 3}
+    assert wanted_of(spares) == (8, None)
+    spares.keep(4)
+    assert wanted_of(spares) == (8, 4)
+    spares.keep(0, "c")
+    spares.change({"b": OfferTerms(), "c": OfferTerms()})
+    assert {name: each.wanted for name, each in spares.items()} == {"b": 4, "c": 0}

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cli.test_temp_run import TOY, Temp, running
-from command import Command
+from command import DEADLINE, Command, until
 from real.test_temp import Chromium, chromium, command
 
 __all__ = ["chromium", "command"]
@@ -113,3 +113,4 @@ def test_it_is_right_on_a_phone_and_its_address_keeps_no_token(command: Command,
         chromium.end()
     with running(command, "--command", TOY, "--admin-port", "0") as again:
         assert page_of(command, again)[1] == token
+    assert until(lambda: not command.left(), DEADLINE), command.left()

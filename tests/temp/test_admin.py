@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,9 +12,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from temp.rig import PATIENCE, Answer, Rig, service
+from moorage.temp import steering
+from temp.rig import PATIENCE, TOY, Answer, Rig, service
 
 pytestmark = pytest.mark.anyio
+
+OFFERS = "".join(
+    f'[temp.offers.{name}]\ncommand = "{sys.executable} {TOY} {{socket}} {{base_path}}"\n'
+    for name in ("physics", "chemistry")
+)
 
 
 class Operator:
@@ -194,7 +201,7 @@ async def test_a_form_of_before_is_not_taken_while_it_drains_and_the_queue_stand
         await ann.press("/server", "/end")
         await rig.emptied()
         page = await bob.get("/queue?to=")
-        assert (page.status, "You keep your place." in page.text) == (503, True)
+        assert (page.status, "You keep your place, and" in page.text) == (503, True)
         page = await ann.get("/")
         assert (page.status, "you ended it. No new visitors" in page.text) == (503, True)
         await op.ask("DELETE", "/api/drain")
@@ -268,3 +275,34 @@ async def test_how_many_spares_of_each_offer_are_kept() -> None:
     async with service(spares=1, capacity=3) as rig, operator(rig) as op:
         assert (await op.get("/api/stats"))["spares"]["each"] == 1
         await rig.with_spares(1)
+
+
+async def test_spares_of_one_offer_are_changed_alone() -> None:
+    async with service(offers=OFFERS) as rig, operator(rig) as op:
+        answer = await op.ask("PATCH", "/api/settings", {"spares": 1, "offer": "chemistry"})
+        assert (answer.status, answer.said["spares"]["wanted"], answer.said["spares"]["each"]) == (
+            200,
+            1,
+            None,
+        )
+        await rig.with_spares(1)
+        (spare,) = (await op.get("/api/servers"))["servers"]
+        assert spare["offer"] == "chemistry"
+        answer = await op.ask("PATCH", "/api/settings", {"spares": 1})
+        assert (answer.said["spares"]["wanted"], answer.said["spares"]["each"]) == (2, 1)
+        for wrong in ({"spares": 1, "offer": "biology"}, {"capacity": 3, "offer": "physics"}):
+            assert (await op.ask("PATCH", "/api/settings", wrong)).status == 400
+        await rig.with_spares(2)
+
+
+async def test_what_cannot_be_written_down_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(steering, "write_private", full)
+    async with service() as rig, operator(rig) as op:
+        for method, path, body in (("POST", "/api/drain", None), ("PATCH", "/api/settings", {"capacity": 3})):
+            answer = await op.ask(method, path, body)
+            assert (answer.status, "No space left" in answer.said["error"]) == (507, True)
+        stats = await op.get("/api/stats")
+        assert (stats["draining"], stats["capacity"]) == (False, 20)

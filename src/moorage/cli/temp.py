@@ -124,7 +124,10 @@ def _add_actions(parser: Parser) -> None:
     drain.add_argument("--undo", action="store_true", help="let them in again")
     resize = _action(actions, "resize", "change how many servers there may be, while it runs")
     resize.add_argument("--capacity", dest="new_capacity", type=int, metavar="N", help="spares among them")
-    resize.add_argument("--spares", dest="new_spares", type=int, metavar="N", help="of each offer")
+    resize.add_argument(
+        "--spares", dest="new_spares", type=int, metavar="N", help="of each offer, or of --offer"
+    )
+    resize.add_argument("--offer", metavar="NAME", help="that --spares counts for alone")
     top = _action(actions, "top", "show live how a running one stands")
     top.add_argument("--interval", type=float, default=2.0, metavar="S", help="default: 2")
     top.add_argument("--count", type=int, default=0, metavar="N", help="end after so many; default: never")

@@ -81,8 +81,8 @@ def run_drain(options: argparse.Namespace) -> int:
 
 def run_resize(options: argparse.Namespace) -> int:
     """Carry out ``moorage temp resize``."""
-    wanted = Settings(options.new_capacity, options.new_spares)
-    if wanted == Settings():
+    wanted = Settings(options.new_capacity, options.new_spares, options.offer)
+    if wanted.capacity is None and wanted.spares is None:
         raise UsageError("moorage temp resize needs --capacity N or --spares N")
     stats = _client(options).change(wanted)
     spares = f"{counted(stats.spares.wanted, 'spare')} kept ready"

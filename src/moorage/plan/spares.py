@@ -115,6 +115,7 @@ class AllSpares:
         self.ending: dict[ServerId, OfferName] = {}
         self._at_once = at_once
         self._each: int | None = None
+        self._told: dict[OfferName, int] = {}  # of single offers, since each was told
         self._by_offer = {UNNAMED: Spares(wanted, at_once)}
 
     def __len__(self) -> int:
@@ -177,14 +178,21 @@ class AllSpares:
 
     def change(self, terms: Mapping[OfferName, OfferTerms]) -> None:
         """Have none but of other offers; those of before must have been taken out."""
-        each = self._each
-        self._by_offer = {
-            name: Spares(offer.spares if each is None else each, self._at_once)
-            for name, offer in terms.items()
-        }
+        for_all = {} if self._each is None else dict.fromkeys(terms, self._each)
+        wanted = {**{name: offer.spares for name, offer in terms.items()}, **for_all, **self._told}
+        self._by_offer = {name: Spares(wanted[name], self._at_once) for name in terms}
 
-    def keep(self, each: int) -> None:
-        """Keep so many ready of each offer, whatever its terms say."""
-        self._each = each
-        for spares in self._by_offer.values():
-            spares.wanted = each
+    def keep(self, number: int, offer: OfferName | None = None) -> None:
+        """Keep so many ready of an offer, or of each where none is named, whatever its terms say."""
+        if offer is None:
+            self._each, self._told = number, {}
+        else:
+            self._told[offer] = number
+        for name, spares in self._by_offer.items():
+            spares.wanted = number if offer in {None, name} else spares.wanted
+
+
+def wanted_of(spares: AllSpares) -> tuple[int, int | None]:
+    """Return how many are kept ready: of all offers, and of each where that is one number, else None."""
+    each = [those.wanted for _, those in spares.items()]
+    return sum(each), each[0] if len(set(each)) == 1 else None

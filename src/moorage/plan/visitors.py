@@ -50,7 +50,7 @@ from msgspec.structs import replace
 
 from moorage.plan.census import Census, row_of
 from moorage.plan.clock import Tick
-from moorage.plan.spares import AllSpares
+from moorage.plan.spares import AllSpares, wanted_of
 from moorage.plan.visits import (
     Admit,
     Command,
@@ -132,8 +132,7 @@ class Visitors:
         names = self._owners.values()
         owned = (row_of(self._standing[each], self._chosen[each], self.address(each)) for each in names)
         rows = (*filter(None, owned), *self._spares.rows())
-        wanted = [spares.wanted for _, spares in self._spares.items()]
-        return Census(rows, len(self._line), sum(wanted), wanted[0] if len(set(wanted)) == 1 else None)
+        return Census(rows, len(self._line), *wanted_of(self._spares))
 
     def has_room(self, offer: OfferName) -> bool:
         """Tell whether a visitor more that chooses an offer gets a server without waiting for an end."""
@@ -337,11 +336,11 @@ class Visitors:
         match event:
             case OffersChanged(terms):
                 return self._change(terms)
-            case LimitsChanged(capacity, spares):
+            case LimitsChanged(capacity, spares, offer):
                 if capacity is not None:
                     self.limits = replace(self.limits, capacity=capacity)
                 if spares is not None:
-                    self._spares.keep(spares)
+                    self._spares.keep(spares, offer)
             case DrainChanged(draining):
                 self.draining = draining
             case ServersFit(number):

@@ -143,16 +143,31 @@ class LimitsChanged(Struct, frozen=True):
     Attributes:
         capacity: how many there may be at once; None for as many as before.
         spares: how many are kept ready of each offer, whatever its terms say; None for as many as before.
+        offer: that ``spares`` counts for; None for each.
     """
 
     capacity: int | None = None
     spares: int | None = None
+    offer: OfferName | None = None
+
+    @property
+    def words(self) -> str:
+        """The change, for a log."""
+        of = "each offer" if self.offer is None else f"offer {self.offer or 'without a name'}"
+        told = [] if self.capacity is None else [f"capacity is {self.capacity} now"]
+        told += [] if self.spares is None else [f"spares of {of} are {self.spares} now"]
+        return ", ".join(told) or "nothing"
 
 
 class DrainChanged(Struct, frozen=True):
     """No new visitors are let in from now on, or they are again; what visitors have stays."""
 
     draining: bool
+
+    @property
+    def words(self) -> str:
+        """The change, for a log."""
+        return "no new visitors are let in" if self.draining else "new visitors are let in"
 
 
 class ServersFit(Struct, frozen=True):

@@ -20,10 +20,10 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
-from moorage.errors import ProtocolError
+from moorage.errors import OutputError, ProtocolError
 from moorage.plan.census import CensusRow
 from moorage.plan.routes import shown_prefix
-from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, ServerId, ServerReady
+from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, OfferName, ServerId, ServerReady
 from moorage.proxy.api import MetricsPage
 from moorage.proxy.metrics import render as render_proxy
 from moorage.proxy.server import Proxy
@@ -35,6 +35,7 @@ from moorage.temp.metrics import render
 from moorage.temp.process_figures import ProcessFigures, memory_of, open_files_of
 from moorage.temp.service import Service
 from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, spares_of, visitors_of
+from moorage.temp.steering import KeptSteering
 from moorage.version import __version__
 from moorage.wire.temp_admin import (
     Drain,
@@ -64,6 +65,7 @@ class AdminApi:
         counts: of the service.
         invitations: made, listed and withdrawn with it.
         events: of the service.
+        steering: keeps what is changed, for the next service.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class AdminApi:
         counts: ServiceCounts,
         invitations: AdminInvitations,
         events: RecentEvents,
+        steering: KeptSteering,
     ) -> None:
+        self._steering = steering
         self._invitations = invitations
         self._service = service
         self._proxy = proxy
@@ -222,24 +226,32 @@ class AdminApi:
         if wanted.spares is not None and not 0 <= wanted.spares <= capacity:
             why = f"it must be 0 or more, and no more than the capacity, {capacity}"
             return refused(HTTPStatus.BAD_REQUEST, f"spares {wanted.spares} cannot be: {why}")
-        for name, number in (("capacity", wanted.capacity), ("spares", wanted.spares)):
-            if number is not None:
-                log.info("Told to change: %s is %d now", name, number)
-        self._service.handle(LimitsChanged(wanted.capacity, wanted.spares))
-        return json_answer(await self._stats())
+        offer = None if wanted.offer is None else OfferName(wanted.offer)
+        if offer is not None and (wanted.spares is None or offer not in self._service.offers):
+            why = "needs spares" if wanted.spares is None else "is none that there is"
+            return refused(HTTPStatus.BAD_REQUEST, f"offer {offer} {why}")
+        return self._tell(LimitsChanged(wanted.capacity, wanted.spares, offer)) or json_answer(
+            await self._stats()
+        )
+
+    def _tell(self, event: DrainChanged | LimitsChanged) -> web.Response | None:
+        """Have a change hold, now and after a restart; return the answer that refuses it."""
+        try:
+            self._steering.tell(event)
+        except OutputError as error:
+            return refused(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
+        log.info("Told to change: %s", event.words)
+        self._service.handle(event)
+        return None
 
     async def _get_drain(self, _: web.Request) -> web.Response:
         return json_answer(Drain(self._service.visitors.draining))
 
     async def _drain(self, _: web.Request) -> web.Response:
-        log.info("Told to drain: no new visitors are let in")
-        self._service.handle(DrainChanged(True))
-        return json_answer(Drain(True))
+        return self._tell(DrainChanged(True)) or json_answer(Drain(True))
 
     async def _undo_drain(self, _: web.Request) -> web.Response:
-        log.info("Told to drain no longer: new visitors are let in")
-        self._service.handle(DrainChanged(False))
-        return json_answer(Drain(False))
+        return self._tell(DrainChanged(False)) or json_answer(Drain(False))
 
 
 @web.middleware

@@ -18,7 +18,11 @@ from moorage.version import __version__
 _FULL = "All servers that fit here are in use. You can wait for one in the queue."
 _JOIN = "Join the queue"
 _DRAINED = "No new visitors are let in at the moment. Visitors with a server keep it."
-_STANDS = "No new visitors are let in at the moment. You keep your place."
+_LOOKS_AGAIN = (
+    "<p>Keep this page open: it looks again every minute, and has the button when visitors are let in again."
+    "</p><p>If you have a server here, this page leads to it in the browser that you started it with.</p>"
+)
+_STANDS = "No new visitors are let in at the moment. You keep your place, and the queue goes on after that."
 _CLOSED = "By invitation only: open the link that you were invited with."
 _FULL_CHOICE = "All servers of it are in use now."
 _SEVERAL = "Choose what opens, in a server for you with a copy of all files."
@@ -75,7 +79,7 @@ class FrontPages:
         verdict = " ".join(told) or (_offered(one.offer) if one else _SEVERAL)
         retry = last is not None and not last.answered
         if drained:
-            main = '<div class="panel"><p>This page looks again every minute.</p></div>'
+            main = f'<div class="panel">{_LOOKS_AGAIN}</div>'
         else:
             main = self._one(one, token, wanted, retry) if one else self._several(choices, token, wanted)
         if last is not None and last.said:

@@ -39,8 +39,10 @@ from moorage.temp.pages import FrontPages
 from moorage.temp.processes import ServerProcesses
 from moorage.temp.server import kind_of
 from moorage.temp.service import Service
+from moorage.temp.settings import TempSettings
 from moorage.temp.state import opened
 from moorage.temp.statistics import ServiceCounts
+from moorage.temp.steering import KeptSteering, Steering
 from moorage.temp.template.choice import open_templates
 from moorage.temp.walled import Walling
 from moorage.wire.acceptor_messages import Listener
@@ -97,9 +99,7 @@ async def run_service(
         path = settings.state / "front"
         await stack.enter_async_context(_site(front.application(), path))
         of_admin = AdminInvitations(service, invitations, origin_of(listeners[0]))
-        events = stack.enter_context(recent_events(log))
-        admin = AdminApi(service, proxy, counts, of_admin, events)
-        await stack.enter_async_context(_admin_sites(admin, settings.state, admin_listeners))
+        await stack.enter_async_context(_admin(service, proxy, counts, of_admin, settings, admin_listeners))
         proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()
         stack.enter_context(every(TURN, lambda: service.handle(Tick())))
@@ -114,6 +114,13 @@ async def run_service(
                 await proxy.listen(each)
         tell_what_fits(proxy, service.visitors)
         yield service
+
+
+def steer(service: Service, told: Steering) -> None:
+    """Have a service do what an earlier one was told while it ran, and say so."""
+    for event in told.events:
+        log.warning("As an earlier service was told: %s", event.words)
+        service.handle(event)
 
 
 @asynccontextmanager
@@ -134,14 +141,24 @@ async def _acceptors(
 
 
 @asynccontextmanager
-async def _admin_sites(
-    admin: AdminApi, state: Path, listeners: Sequence[socket.socket]
+async def _admin(
+    service: Service,
+    proxy: Proxy,
+    counts: ServiceCounts,
+    invitations: AdminInvitations,
+    settings: TempSettings,
+    listeners: Sequence[socket.socket],
 ) -> AsyncIterator[None]:
     """Serve the admin interface on its socket, and on listeners to requests with its token."""
+    steering = KeptSteering(settings.state, settings.capacity, settings.spares)
+    steer(service, steering.told)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_site(admin.application(), state / SOCKET))
+        events = stack.enter_context(recent_events(log))
+        admin = AdminApi(service, proxy, counts, invitations, events, steering)
+        await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
         if listeners:
-            await stack.enter_async_context(_served(admin.application(admin_token(state)), listeners))
+            application = admin.application(admin_token(settings.state))
+            await stack.enter_async_context(_served(application, listeners))
         yield
 
 

@@ -230,10 +230,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         capacity: how many servers there may be at once, spares among them.
         spares: how many are kept ready of each offer.
+        offer: that ``spares`` counts for alone; None for each.
     """
 
     capacity: int | None = None
     spares: int | None = None
+    offer: str | None = None
 
 
 class NewInvitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
