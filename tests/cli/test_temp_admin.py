@@ -130,6 +130,19 @@ def test_what_cannot_be(command: Command, words: tuple[str, ...], said: str) -> 
     assert said in command("temp", *words, code=2).stderr
 
 
+def test_spares_of_a_killed_service_that_the_next_one_does_not_want_are_ended(command: Command) -> None:
+    with running(command, "--command", TOY, "--spares", "2") as temp:
+        assert until(lambda: temp.said().count("answers") == 2, 60.0)
+        temp.process.kill()
+        temp.process.wait()
+    with running(command, "--command", TOY) as again:
+        assert until(lambda: again.said().count("is ended: it is a spare too many") == 2, 60.0)
+        left = command.runtime / "state" / "servers"
+        assert until(lambda: list(left.iterdir()) == [], 60.0)
+    assert state_left(command) == []
+    assert until(lambda: not command.left(), 60.0), command.left()
+
+
 def test_what_was_told_holds_when_the_service_was_killed_and_when_it_was_ended(command: Command) -> None:
     state = ("--state", command.runtime / "state")
 

@@ -99,7 +99,7 @@ async def test_it_is_on_the_socket_and_never_for_visitors() -> None:
         hers = (await ann.follow(await ann.press())).said["path"]
         for path in (
             "/admin", "/admin.js", "/admin/", "/api/stats", "/api/events", "/api/routes", "/api/invitations",
-            "//admin", "/./admin", "/x/../admin", "/%61dmin", "/user/x/../../admin",
+            "/./admin", "/x/../admin", "/%61dmin", "/user/x/../../admin",
         ):  # fmt: skip
             for method in ("GET", "POST", "DELETE"):
                 answer = await ann.ask(method, path)

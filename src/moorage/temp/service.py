@@ -326,7 +326,8 @@ class Service:
                 self._proxy.remove_route(self._urls.route(server))
             case EndServer(server, why):
                 log.info("Server %s is ended: %s", server, why)
-                self._running[server].cancel()
+                # A task that was cancelled before its first step would leave the process that it takes over.
+                asyncio.get_running_loop().call_soon(_cancel, self._running[server])
 
     def _admit(self, server: ServerId, visitor: VisitorId, serving: Serving) -> None:
         token = f"token {serving.home.token}".encode()
@@ -363,3 +364,8 @@ class Service:
         log.info("Server %s answers", server)
         self._serving[server] = serving
         self.handle(ServerAnswered(server))
+
+
+def _cancel(task: asyncio.Task[ServerOutcome]) -> None:
+    if not task.cancelling():
+        task.cancel()
