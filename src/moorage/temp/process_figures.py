@@ -71,16 +71,9 @@ def memory_of(pid: int) -> int | None:
 
 def open_files_of(pid: int) -> OpenFiles | None:
     """Return the descriptors of a process and its descendants, by kind."""
-    if sys.platform == "linux":
-        return _open_files(pid)
-    else:  # noqa: RET505 - as above
-        return None
-
-
-def _open_files(pid: int) -> OpenFiles | None:
     kinds: Counter[str] = Counter()
     known = False
-    for one in procfs.family(pid):
+    for one in _family(pid):
         try:
             found = [*Path(f"/proc/{one}/fd").iterdir()]
         except OSError:
@@ -88,6 +81,14 @@ def _open_files(pid: int) -> OpenFiles | None:
         known = True
         kinds.update(map(_kind, found))
     return OpenFiles(kinds["sockets"], kinds["pipes"], kinds["files"], kinds["others"]) if known else None
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and its descendants; none where the system does not tell."""
+    if sys.platform == "linux":
+        return [*procfs.family(pid)]
+    else:  # noqa: RET505 - as above
+        return []
 
 
 def _kind(descriptor: Path) -> str:
