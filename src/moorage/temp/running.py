@@ -106,12 +106,8 @@ async def run_service(
         stack.enter_context(every(LOOK, service.watch.check_spares))
         if settings.idle:
             stack.enter_context(every(min(settings.idle / 4, LOOK), service.watch.end_idle))
-        if settings.acceptors > 1:
-            await stack.enter_async_context(_acceptors(settings.acceptors, told, proxy, listeners))
-            service.handle(Tick())
-        else:
-            for each in listeners:
-                await proxy.listen(each)
+        await stack.enter_async_context(_visitors(settings.acceptors, told, proxy, listeners))
+        service.handle(Tick())  # acceptors have descriptors of their own
         tell_what_fits(proxy, service.visitors)
         yield service
 
@@ -124,10 +120,15 @@ def steer(service: Service, told: Steering) -> None:
 
 
 @asynccontextmanager
-async def _acceptors(
+async def _visitors(
     count: int, told: AcceptorSettings, proxy: Proxy, listeners: list[socket.socket]
 ) -> AsyncIterator[None]:
-    """Have other processes take the visitors for as long as the block lasts."""
+    """Take visitors for as long as the block lasts: in this process where it is one, else in others."""
+    if count == 1:
+        for each in listeners:
+            await proxy.listen(each)
+        yield
+        return
     pages = max(PAGES // count, proxy.core.budget.limit // 8 // count)
     words = msgspec.json.encode(msgspec.structs.replace(told, pages_at_once=pages)).decode()
     argv = [sys.executable, "-P", "-m", "moorage.cli.temp_acceptor", words]
