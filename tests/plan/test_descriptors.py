@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.plan.descriptors import EACH, OWN, PAGES, DescriptorCount, served_elsewhere
+from moorage.plan.descriptors import EACH, LINKS, OWN, PAGES, DescriptorCount, served_elsewhere
 
 FREE = 1024 - 64 - 24 - PAGES
 
 
 def test_of_an_empty_service() -> None:
-    assert DescriptorCount(1024, 64, 24).servers == FREE // EACH == 44
+    assert DescriptorCount(1024, 64, 24).servers == FREE // EACH == 42
     assert DescriptorCount(256, 32, 24).servers == 7
-    assert DescriptorCount(4096, 64, 24).servers == (4096 - 64 - 24 - 128) // EACH == 194
+    assert DescriptorCount(4096, 64, 24).servers == (4096 - 64 - 24 - 128) // EACH == 184
     assert DescriptorCount(20000, 64, 24).servers > 900
     assert DescriptorCount(64, 8, 24).servers == 0
 
@@ -38,7 +38,7 @@ def test_unused_connections_count_as_free() -> None:
 
 
 def test_of_several_processes() -> None:
-    assert DescriptorCount(1024, 64, 24, held=[1] * 10, each=OWN).servers == 10 + (FREE - 50) // OWN
+    assert DescriptorCount(1024, 64, 24, held=[LINKS] * 10, each=OWN).servers == 10 + (FREE - 50) // OWN
     assert served_elsewhere(2000, 0, 0) == 1750 // 19
     assert served_elsewhere(2000, 100, 50) == 50 + (1750 - 950) // 19
     assert served_elsewhere(2000, 1800, 50) < 50

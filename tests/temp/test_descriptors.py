@@ -9,9 +9,9 @@ import pytest
 
 from moorage.errors import UsageError
 from moorage.plan.clock import Tick
-from moorage.plan.descriptors import EACH
+from moorage.plan.descriptors import EACH, LINKS
 from moorage.plan.visits import UNNAMED, InQueue, ServerReady, VisitorId
-from moorage.temp.descriptors import LINKS, check_descriptors, counted, tell_what_fits
+from moorage.temp.descriptors import check_descriptors, counted, tell_what_fits
 from temp.rig import PATIENCE, service
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ Notebook 7: the tree and two notebooks      10        10           4 x 2       1
 ==========================================  ========  ===========  ==========  =====
 
 "Of these" are websockets, two sockets each; those with an asterisk are unused, and closed where descriptors
-are short. The link leads to the server's keeper.
+are short. The link leads to the server's keeper; behind walls the service holds the server's socket as well.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-EACH = 20
+EACH = 21
 """Descriptors that a server with its visitor may need; while it starts it has less than half of them."""
-OWN = 6
-"""... and how many of these are no connections of its visitor, while it starts; one is left then."""
+OWN = 7
+"""... and how many of these are no connections of its visitor, while it starts."""
+LINKS = 2
+"""... and later: the link to its keeper, and its socket, which is held where walls are."""
 PAGES = 48
 """Descriptors that servers leave for the pages of the service: sixteen requests at once have three each."""
 PAGES_PART = 32
@@ -70,6 +72,6 @@ def served_elsewhere(room: int, used: int, servers: int) -> int:
         used: how many of these are used.
         servers: how many there are.
     """
-    each = EACH - 1
+    each = EACH - LINKS
     left = room * 7 // 8 - max(used, servers * each)
     return max(0, servers + left // each)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import UsageError
-from moorage.plan.descriptors import EACH, OWN, DescriptorCount, served_elsewhere
+from moorage.plan.descriptors import EACH, LINKS, OWN, DescriptorCount, served_elsewhere
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import ServerId
 from moorage.proxy.limits import open_descriptors
@@ -18,9 +18,6 @@ from moorage.proxy.server import Proxy
 from moorage.temp.urls import ServerUrls
 
 log = logging.getLogger("moorage.temp")
-
-LINKS = 1
-"""Descriptors that a server has without its visitor: the link to its keeper."""
 
 
 def counted(
