@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from moorage.temp import invitation_book
+from moorage.temp.running import read_again
 from temp.rig import TOY, Answer, Browser, Rig, service
 
 pytestmark = pytest.mark.anyio
@@ -282,3 +283,13 @@ async def test_an_invitation_to_what_is_open_has_seats_all_the_same() -> None:
         await arrive(ann, path)
         assert (await bob.get(path)).status == 403
         assert (await arrive(bob, "/")).said["pid"]
+
+
+async def test_a_link_leads_to_its_visitors_server_when_the_offer_is_gone() -> None:
+    async with service(offers=OFFERS) as rig, rig.browser() as ann:
+        path = link(rig, "physics")
+        arrived = await arrive(ann, path)
+        rig.file.write_text(OFFERS[OFFERS.index("[temp.offers.chemistry]") :])
+        await read_again(rig.offering, rig.service)
+        assert list(rig.service.offers) == ["chemistry"]
+        assert (await ann.follow(await ann.get(path))).said["run"] == arrived.said["run"]

@@ -114,6 +114,8 @@ async def test_pages_of_other_hosts_get_nothing_of_a_server() -> None:
             assert (await ann.get(f"//{host}/x", **asked)).status == 404
             framed = {**asked, "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"}
             assert (await ann.get(f"//{host}/x", **framed)).status == 404
+            for path in ("download", "time-left"):
+                assert (await ann.get(f"//{host}/.moorage/{path}", **asked)).status == 404
             linked = {**framed, "Sec_Fetch_Dest": "document"}
             assert (await ann.get(f"//{host}/x", **linked)).status == 200
         own = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"}

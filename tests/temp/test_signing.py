@@ -26,3 +26,5 @@ def test_what_can_have_come_from_another_host_is_passed_over() -> None:
     assert PLAIN.values(cookies, "a-", secure=True) == ["x", ""]
     assert OWN.values(cookies, "a-", secure=False) == ["x", ""]
     assert OWN.values(cookies, "a-", secure=True) == ["y"]
+    for blank in "\u0085\u00a0\u2000\u2009\u3000\x0b\x0c\x1c":
+        assert OWN.values(f"b=z; {blank}__Host-a-4=x", "a-", secure=True) == []

@@ -99,7 +99,7 @@ class Inviting:
             return self._refused(HTTPStatus.NOT_FOUND, title, text)
         offer = invitation.offer
         if serving is not None and serving.record.offer == offer:
-            return Invited(replace(wanted, offer=offer, invitation=""))
+            return Invited(replace(wanted, offer=UNNAMED, invitation=""))  # it may be offered no more
         state = self.book.state(invitation, names)
         if state != "open":
             return self._refused(*_REASONS[state])

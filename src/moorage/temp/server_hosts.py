@@ -33,6 +33,8 @@ NO_SERVER = (
     "There is no server for you at this address",
     "It has ended, or it belongs to another browser: the address alone opens nothing.",
 )
+_ELSEWHERE = frozenset({"same-site", "cross-site"})
+"""What browsers say of pages of other hosts."""
 _NOT_KEPT = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -74,7 +76,9 @@ class ServerHosts:
         return await self._own(request, server, host)
 
     async def _own(self, request: web.Request, server: ServerId, host: str) -> web.StreamResponse:
-        """Answer on a path of the service's own."""
+        """Answer on a path of the service's own, unless a page of another host has the browser ask."""
+        if request.headers.get("Sec-Fetch-Site") in _ELSEWHERE and _is_part_of_a_page(request):
+            return self._nothing()
         match request.path.removeprefix(OWN):
             case "open":
                 return self._open(request, server)
@@ -93,7 +97,7 @@ class ServerHosts:
 
     def _to_pages(self, request: web.Request, server: ServerId, host: str) -> web.Response:
         """Send a browser to the pages for a ticket; scripts and frames get none."""
-        if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        if _is_part_of_a_page(request):
             return self._nothing()
         secure = by_https(request)
         # Two tabs may come at once: the second one must not take the word from the first.
@@ -124,6 +128,10 @@ class ServerHosts:
 
     def _nothing(self) -> web.Response:
         return self._refused(HTTPStatus.NOT_FOUND, *NO_SERVER)
+
+
+def _is_part_of_a_page(request: web.Request) -> bool:
+    return request.headers.get("Sec-Fetch-Dest", "document") != "document"
 
 
 def _to(path: str) -> web.Response:

@@ -57,5 +57,6 @@ class CookieSigner:
             secure: whether the visitor comes by HTTPS.
         """
         wanted = HOST_ONLY + beginning if self._by_host and secure else beginning
-        pairs = [pair.strip().partition("=") for pair in cookies.split(";")]
+        # Blanks as RFC 6265 has them: to a browser `\u2000__Host-a` has no prefix, and any host may set it.
+        pairs = [pair.strip(" \t").partition("=") for pair in cookies.split(";")]
         return [value for name, _, value in pairs if name.startswith(wanted) and value.isascii()]
