@@ -209,3 +209,7 @@ def test_activity() -> None:
     assert (on.last_activity, on.last_input) == (2.0, 1.0)
     on.entered(3.0)
     assert (on.last_activity, on.last_input) == (3.0, 3.0)
+    on.body_came(request(start=b"PUT /bar/api/contents/a.ipynb HTTP/1.1"), 4.0)
+    assert (on.last_activity, on.last_input) == (4.0, 4.0)
+    on.body_came(request(start=b"PUT /bar/lab/api/workspaces/default HTTP/1.1"), 5.0)
+    assert (on.last_activity, on.last_input) == (5.0, 4.0)

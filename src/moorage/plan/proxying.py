@@ -8,6 +8,7 @@ import msgspec
 
 from moorage.json_types import JsonObject
 from moorage.plan.admission import Admission, kept_to_its_host, prefixed, without_cookies
+from moorage.plan.page_requests import sent_by_the_page
 from moorage.plan.routes import Segments
 from moorage.plan.targets import Target
 from moorage.wire.http import HEAD_END, Fields, RequestHead, ResponseHead
@@ -98,8 +99,14 @@ class PrefixRoute:
         return path[len(beginning) :]
 
     def entered(self, now: float) -> None:
-        """Note what only a visitor causes: a websocket's data frame, or bytes of a request's body."""
+        """Note what only a visitor causes: a websocket's data frame."""
         self.last_activity = self.last_input = now
+
+    def body_came(self, head: RequestHead, now: float) -> None:
+        """Note bytes of a request's body: its visitor's input, but for what pages send by themselves."""
+        self.last_activity = now
+        if not sent_by_the_page(head):
+            self.last_input = now
 
     def answered(self, now: float) -> None:
         """Note the end of a response that is neither a redirect nor an error."""

@@ -101,7 +101,7 @@ class Exchange:
         """
         upto = body.take(data)
         if self._backend is not None:
-            self._backend.route.entered(time.time())
+            self._backend.route.body_came(self._request, time.time())
         part = data if upto == len(data) else data[:upto]
         if self._upstream is not None:
             self._upstream.transport.write(part)

@@ -253,7 +253,7 @@ class Visitor(asyncio.Protocol):
             exchange.fail(404)
         else:
             if part:
-                backend.route.entered(time.time())
+                backend.route.body_came(request, time.time())
             self._core.counts["websockets" if request.websocket else "requests", 0] += 1
             exchange.start(backend, self._writer.message(request, backend.route, part))
 

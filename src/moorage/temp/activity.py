@@ -1,7 +1,8 @@
 """Whether a server is in use: what its visitor sent, and what its kernels do.
 
 What a page asks for by itself does not count: JupyterLab asks for this and that as long as a tab shows it,
-and a browser answers a websocket's PINGs. Input counts (data frames, bodies of requests), and a busy kernel.
+and a browser answers a websocket's PINGs. Input counts (data frames, bodies of requests but those that
+``plan/page_requests.py`` names), and a busy kernel.
 """
 
 from __future__ import annotations
