@@ -73,6 +73,16 @@ def test_what_is_not_written_down_has_not_happened() -> None:
     assert not invitations.invites(["a"], "physics", NOW)
 
 
+def test_by_which_invitation_a_visitor_has_a_seat() -> None:
+    other = Invitation("j", 1, 150, "physics")
+    invitations = Invitations([kept("a"), KeptInvitation(other, ("b",))])
+    assert invitations.inviting(["x", "b"], "physics", NOW) == other
+    assert invitations.inviting(["b", "a"], "physics", NOW) == CLASS
+    assert invitations.inviting(["b"], "physics", 150.0) is None
+    assert invitations.inviting(["a"], "chemistry", NOW) is None
+    assert invitations.inviting([], "physics", NOW) is None
+
+
 def test_what_has_expired_is_forgotten() -> None:
     invitations = Invitations([kept()])
     assert invitations.expired(199.0) == []

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from moorage.plan.clock import Tick
 from moorage.plan.spares import PUT_OFF
-from moorage.plan.visitors import REMEMBERED, Visitors
+from moorage.plan.standings import REMEMBERED
+from moorage.plan.visitors import Visitors
 from moorage.plan.visits import (
     Admit,
     DrainChanged,
@@ -265,7 +266,7 @@ def test_a_server_whose_visitor_does_not_come_any_more_is_for_others(comes: bool
     visitors = after(*WAITS, ServerEnded("1", "x"), NextStep("4"), ServerAnswered("4"))
     if comes:
         visitors.handle(VisitorCame("ann"), 2.0)
-    assert visitors.handle(Tick(), 1.0 + LAPSE) == []
+    assert visitors.handle(Tick(), 0.9 + LAPSE) == []
     why = "its visitor did not come when it was ready"
     commands = [ShutOut("4"), EndServer("4", why)]
     assert visitors.handle(Tick(), 2.0 + LAPSE) == ([] if comes else commands)
@@ -276,20 +277,20 @@ def test_an_address_has_no_more_than_it_may() -> None:
     visitors = Visitors(3, per_address=2)
     for visitor in "ab":
         assert visitors.handle(ServerWanted(visitor, visitor, address="x"), 0.0)
-    assert visitors.refuses("x")
+    assert visitors._refuses("x")
     assert visitors.handle(ServerWanted("c", "c", address="x"), 0.0) == []
     assert visitors.standing("c") is None
     assert visitors.handle(ServerWanted("a", "d", address="x"), 0.0) == []  # it has one
-    assert visitors.handle(ServerWanted("d", "d", address="y"), 0.0) == [StartServer("d", "d")]
+    assert visitors.handle(ServerWanted("d", "d", address="y"), 0.0) == [StartServer("d", "d", "", "y")]
     visitors.handle(ServerWanted("e", "e", address="y"), 0.0)
-    assert visitors.refuses("y")  # one runs, and one waits
-    assert not visitors.refuses("")
+    assert visitors._refuses("y")  # one runs, and one waits
+    assert not visitors._refuses("")
     visitors.handle(QueueLeft("e"), 0.0)
-    assert not visitors.refuses("y")
+    assert not visitors._refuses("y")
     visitors.handle(ServerEnded("a", "x"), 0.0)
-    assert not visitors.refuses("x")
+    assert not visitors._refuses("x")
     visitors.handle(ServerAdopted("f", "f", address="y"), 0.0)
-    assert (visitors.refuses("y"), visitors.address("f"), visitors.address("z")) == (True, "y", "")
+    assert visitors._refuses("y")
 
 
 def test_a_browser_with_two_names_is_the_one_that_has_something() -> None:
@@ -300,6 +301,41 @@ def test_a_browser_with_two_names_is_the_one_that_has_something() -> None:
     visitors = after(*GONE, ServerWanted("b", "2"))
     assert visitors.known(["ann", "b"]) == "b"  # what it has counts before what it had
     assert visitors.known(["a", "ann"]) == "ann"
+
+
+def test_a_place_in_the_queue_counts_less_than_a_server_whatever_the_order_of_names() -> None:
+    visitors = after(*WAITS)
+    assert visitors.known(["ann", "b"]) == "b"
+    assert visitors.known(["b", "ann"]) == "b"
+    assert visitors.known(["a", "ann"]) == "ann"
+
+
+def test_the_offer_of_what_a_visitor_has_or_waits_for() -> None:
+    visitors = after(ServerWanted("ann", "1", "a"), ServerWanted("bob", "2", "b"), capacity=1)
+    assert [visitors.offer(each) for each in ("ann", "bob", "cy")] == ["a", "b", None]
+    visitors.handle(EndAsked("1", "x"), 1.0)
+    assert visitors.offer("ann") == "a"
+    visitors.handle(ServerEnded("1", "x"), 1.0)
+    assert visitors.offer("ann") is None
+
+
+def test_the_next_in_line_is_the_one_that_the_next_step_lets_in() -> None:
+    terms = OffersChanged({"a": OfferTerms(limit=1), "b": OfferTerms()})
+    visitors = after(terms, *(ServerWanted(each, each, "a") for each in ("ann", "bob")), capacity=2)
+    assert visitors.next_in_line is None  # of its offer there is one already
+    for each in ("cy", "dan"):
+        visitors.handle(ServerWanted(each, each, "b"), 1.0)
+    assert visitors.next_in_line == "cy"
+    assert visitors.handle(NextStep("cy"), 1.0) == [StartServer("cy", "cy", "b")]
+    assert visitors.next_in_line is None  # all is full
+    visitors.handle(ServerEnded("cy", "x"), 1.0)
+    assert visitors.next_in_line == "dan"
+    visitors.handle(QueueLeft("dan"), 1.0)
+    assert visitors.next_in_line is None
+    visitors.handle(ServerEnded("ann", "x"), 1.0)
+    assert visitors.next_in_line == "bob"
+    assert visitors.handle(NextStep("1"), 1.0) == [StartServer("1", "bob", "a")]
+    assert visitors.next_in_line is None
 
 
 # -- steering --------------------------------------------------------------------------------------

@@ -30,3 +30,12 @@ def test_a_visitor_that_stops_asking_is_gone_and_asking_keeps_its_place() -> Non
     assert line.gone(LAPSE) == []
     assert line.gone(LAPSE + 1) == ["a"]
     assert [*line] == ["a", "b"]
+
+
+def test_a_visitor_whose_turn_it_was_is_called_until_it_comes() -> None:
+    line = WaitingLine()
+    line.join("a", 0.0)
+    line.call("a")
+    assert ([*line], line.called) == ([], {"a"})
+    line.asked("a", 1.0)
+    assert ([*line], line.called) == ([], set())

@@ -69,6 +69,19 @@ def test_seats_are_remembered_by_the_next_service(book: InvitationBook, tmp_path
     assert (last.state(made, ["a"]), last.invites(["a"], "physics")) == ("withdrawn", False)
 
 
+def test_a_seat_is_brought_to_the_name_that_a_browser_counts_by(book: InvitationBook, tmp_path: Path) -> None:
+    made = book.issue("physics", 1, 60.0).invitation
+    book.take(made, "a")
+    assert not book.bring("b", ["b"], "physics")
+    assert not book.bring("b", ["a", "b"], "chemistry")
+    assert book.bring("a", ["a", "b"], "physics")
+    assert book.bring("b", ["a", "b"], "physics")
+    assert not book.bring("a", ["a"], "physics")
+    assert [each.seated for each in InvitationBook(IDENTITY, tmp_path)] == [("b",)]
+    book.withdraw(made.id)
+    assert not book.bring("b", ["a", "b"], "physics")
+
+
 def test_the_files_are_for_the_user_alone(book: InvitationBook, tmp_path: Path) -> None:
     book.issue("physics", 2, 60.0)
     (file,) = (tmp_path / FOLDER).iterdir()

@@ -6,8 +6,10 @@ import json
 import re
 import sys
 
+import aiohttp
 import pytest
 
+from moorage.plan.visits import InQueue, LimitsChanged, OfferName, ServerReady, VisitorId
 from moorage.temp import invitation_book
 from moorage.temp.running import read_again
 from temp.rig import TOY, Answer, Browser, Rig, service
@@ -293,3 +295,201 @@ async def test_a_link_leads_to_its_visitors_server_when_the_offer_is_gone() -> N
         await read_again(rig.offering, rig.service)
         assert list(rig.service.offers) == ["chemistry"]
         assert (await ann.follow(await ann.get(path))).said["run"] == arrived.said["run"]
+
+
+# -- clients that choose which of their names they send --------------------------------------------
+
+FULL = VisitorId("full")
+
+
+class Name:
+    """One of the names of a client, and the token of its forms."""
+
+    def __init__(self, rig: Rig, page: Answer) -> None:
+        self.rig = rig
+        self.cookie = page.headers["Set-Cookie"].partition(";")[0]
+        self.visitor = VisitorId(self.cookie.partition("=")[2].partition(".")[0])
+        self.token = rig.service._identity.form_token(self.visitor)  # pages with a button have it
+
+    async def send(self, path: str, *others: Name, **fields: str) -> Answer:
+        """Send a form, with the cookies of this name and of others."""
+        headers = {"Cookie": "; ".join(each.cookie for each in (self, *others))}
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.post(
+                f"http://127.0.0.1:{self.rig.port}{path}",
+                headers=headers,
+                data={"token": self.token, **fields},
+                allow_redirects=False,
+            ) as answer,
+        ):
+            return Answer(answer.status, answer.headers, await answer.text())
+
+    async def start(self, *others: Name, offer: str = "", invitation: str = "") -> Answer:
+        answer = await self.send(
+            "/start", *others, offer=offer, invitation=invitation.removeprefix("/invitation/")
+        )
+        await self.rig.service.settled(self.visitor, 60.0)
+        return answer
+
+    async def end(self) -> None:
+        await self.send("/end")
+        await self.rig.service.settled(self.visitor, 60.0)
+
+    def has(self) -> str | None:
+        serving = self.rig.service.serving(self.visitor)
+        return None if serving is None else serving.record.offer
+
+
+async def names(rig: Rig, number: int) -> list[Name]:
+    """Return names in the order in which a service takes them."""
+    made = []
+    for _ in range(number):
+        async with rig.browser() as browser:
+            made.append(Name(rig, await browser.get("/")))
+    return sorted(made, key=lambda name: name.visitor)
+
+
+async def fill(rig: Rig, offer: str = "") -> None:
+    """Have a visitor take the only place."""
+    book = rig.service._invitations
+    by = book.issue(OfferName(offer), 1, 600.0).invitation if rig.service.offers[offer].invited_only else None
+    rig.service.ask(FULL, OfferName(offer), invitation=by)
+    assert isinstance(await rig.service.settled(FULL, 60.0), ServerReady)
+
+
+async def test_a_seat_gives_one_server_though_a_client_has_other_names_with_it() -> None:
+    async with service(offers=OFFERS) as rig:
+        path = link(rig, "physics")
+        *others, seated = await names(rig, 4)
+        await seated.start(offer="physics", invitation=path)
+        assert seated.has() == "physics"
+        await seated.end()
+        for name in others:
+            await name.start(offer="chemistry")
+            await name.end()
+        refused = 0
+        for name in others:  # each sorts before the one with the seat, and had a server
+            refused += (await name.start(seated, offer="physics")).status == 403
+        refused += (await seated.start(offer="physics")).status == 403
+        assert [each.has() for each in (*others, seated)] == ["physics", None, None, None]
+        assert (refused, taken(rig)) == (3, [1])
+
+
+async def test_a_seat_gives_one_server_though_its_name_left_the_queue() -> None:
+    async with service(invited_only=True, capacity=1) as rig:
+        await fill(rig)
+        path = link(rig)
+        *others, seated = await names(rig, 4)
+        await seated.start(invitation=path)
+        assert isinstance(rig.service.standing(seated.visitor), InQueue)
+        await seated.end()
+        assert rig.service.standing(seated.visitor) is None
+        rig.service.handle(LimitsChanged(10))
+        for name in others:
+            await name.start(seated)
+        await seated.start()
+        assert [each.has() is not None for each in (*others, seated)] == [True, False, False, False]
+        assert taken(rig) == [1, 1]
+
+
+async def test_a_place_in_the_queue_takes_no_seat_away_from_a_server_that_runs() -> None:
+    async with service(offers=OFFERS, capacity=2) as rig:
+        await fill(rig, "chemistry")
+        path = link(rig, "physics")
+        *others, seated = await names(rig, 3)
+        await seated.start(offer="physics", invitation=path)
+        assert seated.has() == "physics"
+        for name in others:
+            await name.start(offer="chemistry")
+            assert isinstance(rig.service.standing(name.visitor), InQueue)
+            answer = await name.start(seated, offer="physics", invitation=path)
+            assert answer.location.startswith(f"/user/{rig.service.serving(seated.visitor).server}/")
+        assert [rig.service.visitors.offer(each.visitor) for each in others] == ["chemistry"] * 2
+        assert next(iter(rig.service._invitations)).seated == (seated.visitor,)
+        rig.service.handle(LimitsChanged(10))
+        for name in others:
+            await rig.service.settled(name.visitor, 60.0)
+        assert [each.has() for each in (*others, seated)] == ["chemistry", "chemistry", "physics"]
+
+
+async def test_a_seat_stays_with_a_name_that_waits_for_its_offer() -> None:
+    async with service(offers=OFFERS, capacity=1) as rig:
+        await fill(rig, "chemistry")
+        path = link(rig, "physics")
+        *others, seated = await names(rig, 3)
+        await seated.start(offer="physics", invitation=path)
+        for name in others:
+            await name.start(offer="chemistry")
+            for by in (path, ""):
+                answer = await name.start(seated, offer="physics", invitation=by)
+                assert answer.location.startswith("/queue?")
+        rig.service.handle(LimitsChanged(10))
+        for name in (*others, seated):
+            await rig.service.settled(name.visitor, 60.0)
+        assert [each.has() for each in (*others, seated)] == ["chemistry", "chemistry", "physics"]
+        assert taken(rig) == [1]
+
+
+# -- what becomes of the queue ---------------------------------------------------------------------
+
+
+async def test_a_visitor_that_waits_loses_its_place_when_the_offer_becomes_invited_only() -> None:
+    offers = f'[temp.offers.lab]\ncommand = "{sys.executable} {TOY} {{socket}} {{base_path}}"\n'
+    async with service(offers=offers, capacity=1) as rig, rig.browser() as ann, rig.browser() as bob:
+        await fill(rig, "lab")
+        waits = [await each.follow(await each.press("/")) for each in (ann, bob)]
+        assert [each.status for each in waits] == [503, 503]
+        rig.file.write_text(offers + "invited-only = true\n")
+        await read_again(rig.offering, rig.service)
+        page = await bob.get(bob.at)
+        assert (page.status, "lost your place" in page.text) == (403, True)
+        assert "by invitation only" in page.text
+        assert len(rig.service.visitors._line) == 1
+        rig.service.end(FULL)  # and the turn of the other one comes, whose page has not asked
+        await rig.emptied()
+        assert len(rig.service.visitors._line) == 0
+        assert rig.left() == []
+        assert "lost your place" in (await ann.get(ann.at)).text
+        assert (await arrive(ann, link(rig, "lab"))).said["pid"]
+
+
+@pytest.mark.parametrize("how", ["was withdrawn", "has expired"])
+async def test_a_visitor_that_waits_loses_its_place_with_its_invitation(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with service(invited_only=True, capacity=1) as rig, rig.browser() as ann, rig.browser() as bob:
+        await fill(rig)
+        path = link(rig, seats=2, seconds=300.0)
+        for each in (ann, bob):
+            assert (await each.follow(await each.press(path))).status == 503
+        made = list(rig.service._invitations)[-1].invitation
+        if how == "was withdrawn":
+            rig.service._invitations.withdraw(made.id)
+        else:
+            monkeypatch.setattr(invitation_book.time, "time", lambda: float(made.until))
+        page = await bob.get(bob.at)
+        assert (page.status, "lost your place" in page.text, how in page.text) == (410, True, True)
+        rig.service.end(FULL)
+        await rig.emptied()
+        assert rig.left() == []
+        page = await ann.get(ann.at)
+        assert (page.status, "lost your place" in page.text, how in page.text) == (410, True, True)
+
+
+async def test_those_with_a_seat_come_in_where_those_before_them_have_lost_their_places() -> None:
+    async with service(invited_only=True, capacity=1) as rig:
+        await fill(rig)
+        withdrawn, valid = link(rig, seats=9), link(rig)
+        for name in await names(rig, 5):
+            await name.start(invitation=withdrawn)
+        (last,) = await names(rig, 1)
+        await last.start(invitation=valid)
+        assert rig.service.visitors.place(last.visitor) == (6, 6)
+        rig.service._invitations.withdraw(list(rig.service._invitations)[1].invitation.id)
+        rig.service.end(FULL)
+        await rig.service.settled(FULL, 60.0)
+        assert not isinstance(rig.service.standing(last.visitor), InQueue)
+        await rig.service.settled(last.visitor, 60.0)
+        assert last.has() == ""
+        assert len(rig.service.visitors._line) == 0

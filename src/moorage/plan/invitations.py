@@ -101,7 +101,12 @@ class Invitations:
 
     def invites(self, names: Collection[VisitorId], offer: OfferName, now: float) -> bool:
         """Tell whether a visitor has a seat for an offer, by whatever invitation."""
-        return any(each.invitation.offer == offer and each.lets_in(names, now) for each in self)
+        return self.inviting(names, offer, now) is not None
+
+    def inviting(self, names: Collection[VisitorId], offer: OfferName, now: float) -> Invitation | None:
+        """Return an invitation by which a visitor has a seat for an offer; None where there is none."""
+        kept = (each for each in self if each.invitation.offer == offer and each.lets_in(names, now))
+        return next((each.invitation for each in kept), None)
 
     def seated(
         self, name: InvitationId, visitor: VisitorId, names: Collection[VisitorId], now: float

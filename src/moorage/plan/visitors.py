@@ -38,7 +38,7 @@ ServersFit      whenever                            nothing: visitors and spares
 ==============  ==================================  ===========================================
 
 A server counts until it has ended, be it a spare or a visitor's. What became of the last one of a visitor is
-kept for the page that says so, of the newest :data:`REMEMBERED` visitors.
+kept for the page that says so, of the newest :data:`~moorage.plan.standings.REMEMBERED` visitors.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from msgspec.structs import replace
 from moorage.plan.census import Census, row_of
 from moorage.plan.clock import Tick
 from moorage.plan.spares import AllSpares, wanted_of
+from moorage.plan.standings import is_live, known_name, oldest_gone, ready_for
 from moorage.plan.visits import (
     Admit,
     Command,
@@ -88,7 +89,6 @@ from moorage.plan.visits import (
 )
 from moorage.plan.waiting_line import LAPSE, WaitingLine
 
-REMEMBERED = 1000
 NEEDED = "its place is needed for another offer"
 
 
@@ -113,7 +113,6 @@ class Visitors:
         self._standing: dict[VisitorId, Standing] = {}
         self._owners: dict[ServerId, VisitorId] = {}  # of servers that have not ended
         self._line = WaitingLine()
-        self._called: set[VisitorId] = set()  # got one after they had waited, and have not come since
         self._addresses: dict[VisitorId, str] = {}  # of those that have one, or had
         self._chosen: dict[VisitorId, OfferName] = {}  # the offer of what each has, or had last
 
@@ -130,7 +129,8 @@ class Visitors:
     def census(self) -> Census:
         """Return all servers that have not ended, and how many visitors wait."""
         names = self._owners.values()
-        owned = (row_of(self._standing[each], self._chosen[each], self.address(each)) for each in names)
+        addresses = self._addresses
+        owned = (row_of(self._standing[each], self._chosen[each], addresses.get(each, "")) for each in names)
         rows = (*filter(None, owned), *self._spares.rows())
         return Census(rows, len(self._line), *wanted_of(self._spares))
 
@@ -141,19 +141,23 @@ class Visitors:
         return room and self._is_within(offer, len(self._of(offer, self._line)))
 
     def known(self, names: Sequence[VisitorId]) -> VisitorId | None:
-        """Return under which of its names a visitor has something, else had; else the first, if any."""
-        live = [each for each in names if isinstance(self._standing.get(each), OnTheWay | ServerReady)]
-        return next(iter([*live, *filter(self._standing.__contains__, names), *names]), None)
+        """Return under which of its names a browser counts; None for one without."""
+        return known_name(names, self._standing)
 
-    def refuses(self, address: str) -> bool:
+    def offer(self, visitor: VisitorId) -> OfferName | None:
+        """Return the offer that a visitor has a server of, or waits for; None where it has neither."""
+        return self._chosen[visitor] if is_live(self._standing.get(visitor)) else None
+
+    @property
+    def next_in_line(self) -> VisitorId | None:
+        """The first in the queue that a server can be had for now; None where there is none."""
+        return next((each for each in self._wanting() if self._at_hand(self._chosen[each])), None)
+
+    def _refuses(self, address: str) -> bool:
         """Tell whether an address has as many as it may."""
         there = (*self._owners.values(), *self._line)
         has = sum(self._addresses.get(visitor) == address for visitor in there)
         return bool(self.limits.per_address and address) and has >= self.limits.per_address
-
-    def address(self, visitor: VisitorId) -> str:
-        """Return the address that a visitor counts for; empty for none."""
-        return self._addresses.get(visitor, "")
 
     def place(self, visitor: VisitorId) -> tuple[int, int]:
         """Return the place of a visitor in the queue, from 1 on, and how many wait."""
@@ -208,7 +212,7 @@ class Visitors:
             return []
         if isinstance(has, InQueue) and self._chosen[visitor] != offer:
             self._line.leave(visitor)  # and waits for this one, or gets it
-        elif isinstance(has, OnTheWay | ServerReady) or self.refuses(wanted.address):
+        elif isinstance(has, OnTheWay | ServerReady) or self._refuses(wanted.address):
             return []
         room = self.has_room(offer)
         self._chosen[visitor] = offer
@@ -223,7 +227,6 @@ class Visitors:
         match event:
             case VisitorCame(visitor):
                 self._line.asked(visitor, now)
-                self._called.discard(visitor)
             case QueueLeft(visitor):
                 self._leave(visitor)
             case Tick():
@@ -242,14 +245,10 @@ class Visitors:
         for visitor in self._line.gone(now):
             self._leave(visitor)
         out: list[Command] = []
-        for visitor in tuple(self._called):
-            has = self._standing.get(visitor)
-            if isinstance(has, ServerReady) and now - has.since > LAPSE:
-                out += self._end(has.server, "its visitor did not come when it was ready")
-        for server, visitor in self._owners.items() if (max_age := self.limits.max_age) else ():
-            has = self._standing[visitor]
-            if isinstance(has, ServerReady) and now - has.since >= max_age:
-                out += self._end(server, "its time was over")
+        for server in ready_for(LAPSE, now, self._line.called, self._standing):
+            out += self._end(server, "its visitor did not come when it was ready")
+        for server in ready_for(self.limits.max_age, now, self._owners.values(), self._standing):
+            out += self._end(server, "its time was over")
         return out
 
     def _at_hand(self, offer: OfferName) -> bool:
@@ -258,20 +257,20 @@ class Visitors:
 
     def _get(self, visitor: VisitorId, server: ServerId, now: float) -> list[Command]:
         """Get a server for a visitor; there is room."""
-        offer = self._chosen[visitor]
+        offer, address = self._chosen[visitor], self._addresses.get(visitor, "")
         spares = self._spares.of(offer)
         taken = None if spares is None else spares.take(now)
         if taken is None:
             self._owners[server] = visitor
             self._standing[visitor] = ServerStarting(server, now)
-            return [StartServer(server, visitor, offer)]
+            return [StartServer(server, visitor, offer, address)]
         spare, ready = taken
         self._owners[spare] = visitor
         if not ready:
             self._standing[visitor] = ServerStarting(spare, now, spare=True)
             return []
         self._standing[visitor] = SpareTaken(spare, now)
-        return [HandOut(spare, visitor)]
+        return [HandOut(spare, visitor, address)]
 
     def _adopt(self, adopted: ServerAdopted, now: float) -> list[Command]:
         visitor, server = adopted.visitor, adopted.server
@@ -293,7 +292,7 @@ class Visitors:
             return []
         if has.spare:
             self._standing[visitor] = SpareTaken(server, has.since)
-            return [HandOut(server, visitor)]
+            return [HandOut(server, visitor, self._addresses.get(visitor, ""))]
         self._standing[visitor] = ServerReady(server, has.since if has.answered else now)
         return [Admit(server, visitor)]
 
@@ -314,11 +313,12 @@ class Visitors:
             self._standing[visitor] = InQueue(has.since)
             self._line.join(visitor, now, first=True)
             return []
-        self._called.discard(visitor)
-        why = has.why if isinstance(has, ServerEnding) else why
+        self._line.called.discard(visitor)
         answered = not isinstance(has, ServerStarting) or has.answered
+        why = has.why if isinstance(has, ServerEnding) else why
         self._standing[visitor] = ServerGone(server, why, said, answered=answered)
-        self._forget_oldest()
+        for each in oldest_gone(self._standing):
+            self._forget(each)
         return [ShutOut(server)] if isinstance(has, ServerReady) else []
 
     def _end(self, server: ServerId, why: str) -> list[Command]:
@@ -356,14 +356,16 @@ class Visitors:
             return self._end(self._spares.newest, why)
         return [] if self.draining else self._next_for_visitors(server, now)
 
-    def _next_for_visitors(self, server: ServerId, now: float) -> list[Command]:
+    def _wanting(self) -> list[VisitorId]:
+        """Return those in the queue that there is room for, were it not for spares."""
         line = self._line if len(self._owners) < self.limits.most else ()
-        wanting = [visitor for visitor in line if self._is_within(self._chosen[visitor])]
-        for visitor in wanting:
-            if self._at_hand(self._chosen[visitor]):
-                self._line.leave(visitor)
-                self._called.add(visitor)
-                return self._get(visitor, server, now)
+        return [visitor for visitor in line if self._is_within(self._chosen[visitor])]
+
+    def _next_for_visitors(self, server: ServerId, now: float) -> list[Command]:
+        if (visitor := self.next_in_line) is not None:
+            self._line.call(visitor)
+            return self._get(visitor, server, now)
+        wanting = self._wanting()
         if self._spares and len(self._spares.ending) < len(wanting):
             return self._end(self._spares.newest, NEEDED)
         if (excess := self._spares.newest_too_many) is not None:
@@ -389,11 +391,6 @@ class Visitors:
                 self._leave(visitor)
         self._spares.change(terms)
         return out
-
-    def _forget_oldest(self) -> None:
-        gone = [visitor for visitor, has in self._standing.items() if isinstance(has, ServerGone)]
-        for visitor in gone[: max(0, len(gone) - REMEMBERED)]:
-            self._forget(visitor)
 
     def _forget(self, visitor: VisitorId) -> None:
         del self._standing[visitor], self._chosen[visitor]

@@ -195,11 +195,12 @@ Event = (
 
 
 class StartServer(Struct, frozen=True):
-    """Start a server; ``visitor`` is None for a spare."""
+    """Start a server; ``visitor`` is None for a spare, and ``address`` empty where none counts."""
 
     server: ServerId
     visitor: VisitorId | None
     offer: OfferName = UNNAMED
+    address: str = ""
 
 
 class HandOut(Struct, frozen=True):
@@ -207,6 +208,7 @@ class HandOut(Struct, frozen=True):
 
     server: ServerId
     visitor: VisitorId
+    address: str = ""
 
 
 class Admit(Struct, frozen=True):

@@ -12,10 +12,15 @@ sight anew once a minute at times."""
 
 
 class WaitingLine:
-    """Visitors that wait, in the order in which they came."""
+    """Visitors that wait, in the order in which they came.
+
+    Attributes:
+        called: those that got a server after they had waited, and have not come since.
+    """
 
     def __init__(self) -> None:
         self._asked: dict[VisitorId, float] = {}  # when each did last
+        self.called: set[VisitorId] = set()
 
     def __len__(self) -> int:
         return len(self._asked)
@@ -32,12 +37,18 @@ class WaitingLine:
 
     def asked(self, visitor: VisitorId, now: float) -> None:
         """A visitor is still there."""
+        self.called.discard(visitor)
         if visitor in self._asked:
             self._asked[visitor] = now
 
     def leave(self, visitor: VisitorId) -> None:
         """Take a visitor out, if it is in it."""
         self._asked.pop(visitor, None)
+
+    def call(self, visitor: VisitorId) -> None:
+        """Take a visitor out whose turn it is."""
+        self.leave(visitor)
+        self.called.add(visitor)
 
     def place(self, visitor: VisitorId) -> int:
         """Return a visitor's place, from 1 on.

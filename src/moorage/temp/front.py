@@ -196,7 +196,9 @@ class Front:
         visitor = self._visitor(request)
         has = None if visitor is None else self._service.came(visitor)
         if visitor is None or not isinstance(has, InQueue):
-            return self._onwards(request, visitor, wanted)
+            waits = isinstance(has, OnTheWay | ServerReady)
+            lost = None if waits else self._inviting.lost_place(wanted, self._names(request))
+            return self._onwards(request, visitor, wanted) if lost is None else _refused(lost)
         place, waiting = self._service.visitors.place(visitor)
         seconds = min(OFTEN + place // 10, SELDOM)
         stands = self._service.visitors.draining

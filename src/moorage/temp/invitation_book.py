@@ -120,6 +120,22 @@ class InvitationBook:
             self._keep(kept)
         return len(kept.seated) > len(before.seated)
 
+    def bring(self, visitor: VisitorId, names: Collection[VisitorId], offer: OfferName) -> bool:
+        """Have a seat that a browser has for an offer be a visitor's own; tell whether the visitor has one.
+
+        Args:
+            visitor: the name by which the browser counts.
+            names: all that it has, but for those whose seats are to stay theirs.
+            offer: that the seat is for.
+
+        Raises:
+            OutputError: it cannot be written down; then the seat stays where it is.
+        """
+        if self.invites((visitor,), offer):
+            return True
+        found = self._invitations.inviting(names, offer, time.time())
+        return found is not None and self.take(found, visitor, names) is not None
+
     def give_back(self, invitation: Invitation, visitor: VisitorId) -> None:
         """Free the seat of a visitor that got no server by it."""
         if (kept := self._invitations.left(invitation.id, visitor)) is not None:

@@ -133,6 +133,15 @@ class Inviting:
         text = "Open the link that you were invited with, in this browser. If you have none, ask for one."
         return self._refused(HTTPStatus.FORBIDDEN, title, text)
 
+    def lost_place(self, wanted: Wish, names: Sequence[VisitorId]) -> NotInvited | None:
+        """Return what is said to a visitor that waits no longer; None where no invitation is missing."""
+        missing = self.missing(wanted, names) if wanted.offer in self._service.offers else None
+        if missing is None:
+            return None
+        title = "You have lost your place in the queue"
+        text = f"{missing.why}. To come again you need another one: ask for it."
+        return self._refused(missing.status, title, text)
+
     def not_written(self, wanted: Wish) -> NotInvited:
         """Return what is said where a seat cannot be written down."""
         title, why = "Your seat could not be written down", "The machine of this page has no room for that."

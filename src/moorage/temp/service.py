@@ -149,6 +149,7 @@ class Service:
 
     def came(self, visitor: VisitorId) -> Standing | None:
         """Take note that a visitor is there; return what it has, or had last."""
+        self._loses_place(visitor)
         self.handle(VisitorCame(visitor))
         return self.standing(visitor)
 
@@ -162,7 +163,9 @@ class Service:
     ) -> Standing | None:
         """Have a server started for a visitor that has none, once there is room; return what it has.
 
-        Nothing is started of an offer by invitation only for a visitor that has no seat, and gets none.
+        Nothing is started of an offer by invitation only for a visitor that has no seat, and gets none. A
+        seat that another name of its browser has becomes the visitor's own, so that it counts once; but
+        nothing is started where such a name has a server of the offer, or waits for one: its seat stays.
 
         Args:
             visitor: that asks.
@@ -177,9 +180,14 @@ class Service:
         has = self.standing(visitor)
         if isinstance(has, OnTheWay | ServerReady) and not isinstance(has, InQueue):
             return has  # whatever it asks for; and it takes no seat
+        if any(each != visitor and self.visitors.offer(each) == offer for each in names):
+            return has
         taken = None if invitation is None else self._invitations.take(invitation, visitor, names)
-        seated = taken is not None or self._invitations.invites([*names, visitor], offer)
-        if (invitation is None or taken is not None) and (seated or not self._offers[offer].invited_only):
+        if invitation is not None:
+            let_in = taken is not None
+        else:
+            let_in = not self._offers[offer].invited_only or self._invitations.bring(visitor, names, offer)
+        if let_in:
             self.handle(ServerWanted(visitor, self._identity.new_server(), offer, address))
         has = self.standing(visitor)
         if invitation is not None and taken and not isinstance(has, OnTheWay | ServerReady):
@@ -262,6 +270,8 @@ class Service:
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""
         while self._starts:
+            while (visitor := self.visitors.next_in_line) is not None and self._loses_place(visitor):
+                pass
             step = NextStep(self._identity.new_server())
             commands = self.visitors.handle(step, time.monotonic())
             for command in commands:
@@ -269,13 +279,27 @@ class Service:
             if not commands:
                 return
 
-    async def _hand_out(self, server: ServerId, visitor: VisitorId) -> None:
+    def _loses_place(self, visitor: VisitorId) -> bool:
+        """Have a visitor without a seat of its own leave the queue of what is by invitation only.
+
+        It has none when the offer was open as it came, and when its invitation has expired or was withdrawn.
+        """
+        has, offer = self.standing(visitor), self.visitors.offer(visitor)
+        if not isinstance(has, InQueue) or offer is None or offer not in self._offers:
+            return False
+        if not self._offers[offer].invited_only or self._invitations.invites((visitor,), offer):
+            return False
+        log.info("A visitor without an invitation%s leaves the queue", f" to {offer}" if offer else "")
+        self.visitors.handle(QueueLeft(visitor), time.monotonic())
+        return True
+
+    async def _hand_out(self, server: ServerId, owner: Owner) -> None:
         """Give a spare to a visitor, or end it: the visitor gets another one then."""
         found = None
         try:
             if (serving := self._serving.get(server)) is not None:
                 directory = self._settings.state / "servers" / server
-                found = await handed_out(serving, directory, Owner(visitor, self.visitors.address(visitor)))
+                found = await handed_out(serving, directory, owner)
         except OutputError as error:
             log.warning("%s", error)
         if found is not None and server in self._serving:
@@ -306,7 +330,7 @@ class Service:
 
     def _carry_out(self, command: Command) -> None:
         match command:
-            case StartServer(server, visitor, offer):
+            case StartServer(server, visitor, offer, address):
                 running, most = self.visitors.running, self.visitors.limits.most
                 self._proxy.core.budget.promised += EACH
                 self._counts.started["spare" if visitor is None else "visitor"] += 1
@@ -314,12 +338,12 @@ class Service:
                 log.info("Server %s starts%s (%d of %d)", server, kind, running, most)
                 settings = self._offers[offer].settings
                 answers = partial(self._answers, server)
-                owner = Owner(visitor, "" if visitor is None else self.visitors.address(visitor))
+                owner = Owner(visitor, address)
                 turns, walling = self._turns, self._walling
                 start = partial(run_server, server, owner, settings, self._processes, answers, turns, walling)
                 self._begin(server, start)
-            case HandOut(server, visitor):
-                self._tasks.create_task(self._hand_out(server, visitor))
+            case HandOut(server, visitor, address):
+                self._tasks.create_task(self._hand_out(server, Owner(visitor, address)))
             case Admit(server, visitor):
                 self._admit(server, visitor, self._serving[server])
             case ShutOut(server):
