@@ -49,6 +49,15 @@ def content(tmp_path: Path) -> Path:
     return folder
 
 
+KEPT = """
+import pathlib
+home = pathlib.Path.home()
+print(str(home).rpartition("/state")[2])
+files = [path for path in (home / ".jupyter/lab").rglob("*") if path.is_file()]
+print(*sorted(path.suffix for path in files))
+"""
+
+
 class Visit(Server):
     """One visitor's server, as its browser reaches it."""
 
@@ -150,9 +159,12 @@ def test_what_jupyterlab_keeps_for_its_user_is_the_visitors_own(
         visit = Visit(temp)
         visit.ask("PUT", "/lab/api/workspaces/default", {"data": {}, "metadata": {"id": "default"}})
         visit.ask("PUT", "/lab/api/settings/@jupyterlab/apputils-extension:themes", {"raw": "{}"})
-        home = command.runtime / "state" / "servers" / visit.base.rpartition("/")[2] / "home"
-        kept = {path.suffix for path in (home / ".jupyter/lab").rglob("*") if path.is_file()}
-        assert kept == {".jupyterlab-workspace", ".jupyterlab-settings"}
+        with open_notebook(visit) as notebook:
+            assert notebook.run(KEPT).split() == [
+                f"/servers/{visit.base.rpartition('/')[2]}/home",
+                ".jupyterlab-settings",
+                ".jupyterlab-workspace",
+            ]
 
 
 def test_a_killed_service_costs_no_visitor_anything(command: Command, content: Path) -> None:
