@@ -17,8 +17,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_started_warden_says_hello_and_can_be_stopped():
     process = warden_process.start()
-    directory = await warden_process.hello(process)
-    assert directory.is_dir()
+    directory, launches = await warden_process.hello(process)
+    assert (directory.is_dir(), launches) == (True, 0)
     assert process.may_put(0)
     process.stop()
     assert not directory.exists()
@@ -27,7 +27,7 @@ async def test_a_started_warden_says_hello_and_can_be_stopped():
 
 async def test_one_started_ahead_that_nobody_takes_is_stopped():
     with pytest.raises(KeyError), warden_process.started_ahead() as process:  # noqa: PT012 - the block is what is tested
-        directory = await warden_process.hello(process)
+        directory, _ = await warden_process.hello(process)
         raise KeyError
     assert not directory.exists()
     assert process.popen.returncode == 0
