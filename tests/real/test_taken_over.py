@@ -188,7 +188,7 @@ def test_a_kernel_that_died_meanwhile_is_started_again_as_any_that_dies() -> Non
         kernel = (await in_thread(lambda: server.ask("POST", "kernels", {"name": "python3"})))["id"]
         pid = int(await in_thread(lambda: server.run(kernel, "import os; print(os.getpid())")))
         await server.again(lambda: os.kill(pid, signal.SIGKILL))
-        await in_thread(lambda: until(lambda: "died" in said(server), DEADLINE))
+        assert await in_thread(lambda: until(lambda: "restarting kernel" in said(server), DEADLINE))
         new = await in_thread(lambda: server.run(kernel, "import os; print(os.getpid())"))
         assert int(new) != pid
 
