@@ -174,7 +174,7 @@ class Conversation:
         if request.existing is not None:
             from moorage.kernel.attach import attach
 
-            return attach(request.existing)
+            return attach(request.existing, timeout=request.start_timeout or _FOR_EVER)
         from moorage.kernel.launch import launch
 
         return launch(
