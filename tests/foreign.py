@@ -134,6 +134,10 @@ class Run:
         self.client.execute_interactive(code, timeout=seconds, output_hook=take)
         return "".join(printed)
 
+    def shutdown(self, seconds: float = 60) -> None:
+        """Have the kernel end itself; wait for its answer, as a closed channel drops what it has not sent."""
+        self.client.shutdown(reply=True, timeout=seconds)
+
 
 @contextmanager
 def session(ports: dict[str, int], key: bytes, seconds: float = 60) -> Iterator[Run]:

@@ -54,7 +54,7 @@ def test_it_registers_in_the_files_dialect(kind, start, tmp_path):
         assert json.loads(path.read_bytes())["hb_port"] == ports["hb_port"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert run("import sys; print('' in sys.path)") == "True\n"
-        run.client.shutdown()
+        run.shutdown()
         assert process.wait(60) == 0
 
 

@@ -268,7 +268,7 @@ async def test_an_adapted_kernel_by_somebody_elses_launcher(kind, launcher_kind,
         assert in_the_end(run, code).endswith(printed)
         family = descendants(process.pid)
         assert len(family) >= 2, "a warden and a kernel"
-        run.client.shutdown()
+        run.shutdown()
         try:
             assert process.wait(20) == 0, process.stderr.read()
         except (

@@ -51,7 +51,7 @@ async def test_by_somebody_elses_launcher(kind, kernel_py, tmp_path):
                 ports = launcher.registered(60)
                 with session(ports, launcher.key) as run:
                     assert run("hello") == "hello\n"
-                    run.client.shutdown()
+                    run.shutdown()
                 assert process.wait(20) == 0
             finally:
                 process.kill()
