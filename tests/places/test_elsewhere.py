@@ -26,6 +26,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone"),
 ]
 
+NICE = str(os.nice(0) + 7)
+"""The niceness of what is started there, wherever the tests themselves are started."""
 ASKED = (
     "import os; print(os.getcwd(), os.nice(0), os.environ.get('THERE'), os.environ.get('ADDED'), "
     "'MOORAGE_HERE' in os.environ)"
@@ -56,7 +58,7 @@ async def printed(kernel, code):
 async def test_a_kernel_is_launched_there(place, tmp_path):
     async with moorage.launch(place=place, env={"ADDED": "too"}) as kernel:
         for _ in range(2):
-            assert await printed(kernel, ASKED) == [str(tmp_path), "7", "yes", "too", "False"]
+            assert await printed(kernel, ASKED) == [str(tmp_path), NICE, "yes", "too", "False"]
             await kernel.restart()
         pid, files = kernel.process.pid, sorted(kernel.connection_file.parent.glob("*.json"))
         told = [ConnectionInfo.from_dict(json.loads(file.read_bytes())) for file in files]
@@ -81,7 +83,7 @@ async def test_a_kernel_listens_and_registers_at_the_addresses_of_the_place(plac
         )
     async with moorage.launch(spec, place=place, rendezvous=rendezvous) as kernel:
         assert kernel.rendezvous == rendezvous
-        assert (await printed(kernel, ASKED))[1] == "7"
+        assert (await printed(kernel, ASKED))[1] == NICE
         assert json.loads(kernel.connection_file.read_bytes())["ip"] == LISTEN
         assert kernel.connection_file.name == "kernel.json"
 
@@ -103,7 +105,7 @@ async def test_a_server_is_launched_there(place):
             while "up" not in handle.output():
                 await asyncio.sleep(0)
             reader, writer = await asyncio.open_unix_connection((await workspace.reach(inside)).path)
-            assert await reader.read() == b"7"
+            assert await reader.read() == NICE.encode()
             writer.close()
             await writer.wait_closed()
 
@@ -111,9 +113,9 @@ async def test_a_server_is_launched_there(place):
 async def test_a_kernel_type_brings_its_place_with_it(place, tmp_path):
     there = replace(find("python3"), name="there", provider="box", place=place)
     async with moorage.launch(there) as kernel:
-        assert (await printed(kernel, ASKED))[:3] == [str(tmp_path), "7", "yes"]
+        assert (await printed(kernel, ASKED))[:3] == [str(tmp_path), NICE, "yes"]
     async with moorage.pool(there, size=1) as pool, pool.launch(cwd="sub") as kernel:
-        assert (await printed(kernel, ASKED))[:2] == [str(tmp_path / "sub"), "7"]
+        assert (await printed(kernel, ASKED))[:2] == [str(tmp_path / "sub"), NICE]
     with pytest.raises(UsageError, match="box/there runs on the folder"):
         async with moorage.launch(there, isolate="net"):
             pass
