@@ -28,7 +28,7 @@ def opened(chromium: Chromium, url: str) -> Any:
 def test_an_untouched_tab_that_is_in_sight_is_ended_and_one_in_which_keys_are_typed_is_not(
     command: Command, content: Path, chromium: Chromium
 ) -> None:
-    with running(command, "--content", content, "--idle", "90") as temp:
+    with running(command, "--content", content, "--idle", "45") as temp:
         origin = f"http://127.0.0.1:{temp.port}"
         busy = opened(chromium, f"{origin}/spawn/lab/tree/index.ipynb")
         run_first_cell(busy, "index 42")
@@ -44,7 +44,7 @@ def test_an_untouched_tab_that_is_in_sight_is_ended_and_one_in_which_keys_are_ty
                 busy.keyboard.press("Control+Enter")  # runs the cell again
                 typed = time.monotonic()
             assert untouched.evaluate("document.visibilityState") == "visible"
-            return "was not used for 90 s" in temp.said()
+            return "was not used for 45 s" in temp.said()
 
         assert until(key_and_state, 2 * DEADLINE)
         assert stored, "the page was at rest"
