@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -9,13 +10,14 @@ import os
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from command import DEADLINE, Command, until
 from moorage.cli.main import main
-from moorage.cli.stdio import Guarded, guarded, json_text, raw
+from moorage.cli.stdio import Guarded, Lines, guarded, json_text, raw
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b2J\r\x08"
 """Sets a title, clears the screen, paints, clears in one byte, overwrites."""
@@ -155,3 +157,46 @@ def test_a_pipe_that_nothing_reads_holds_up_neither_a_run_nor_its_end(moorage: C
         assert process.wait(DEADLINE) == 130
     finally:
         os.close(reading)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="launching needs Linux")
+@pytest.mark.parametrize("words", [["doctor", "--start"], ["kernels", "check", "marks", "--starts", "0"]])
+def test_a_full_pipe_holds_up_no_command_that_prints_as_it_goes(moorage: Command, words: list[str]):
+    folder = moorage.cwd / "share/kernels/marks"
+    folder.mkdir(parents=True)
+    mark = moorage.cwd / "started"
+    argv = [sys.executable, "-c", f"open({str(mark)!r}, 'w'); raise SystemExit(1)", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "M", "language": "m"}))
+    env = {"JUPYTER_PATH": str(moorage.cwd / "share"), "JUPYTER_DATA_DIR": "/nowhere"}
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    process = moorage.start(*words, stdout=writing, env=env)
+    try:
+        assert until(mark.exists, DEADLINE)  # a line was printed before
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 130
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that are full are waited for on Unix only")
+def test_lines_wait_for_a_reader_and_tell_when_it_has_gone():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as stream:
+        lines = Lines(stream, {})
+        lines.print("x" * 100_000)
+        taken: list[bytes] = []
+        thread = threading.Thread(target=lambda: taken.append(reader.read(100_001)))
+        thread.start()
+        lines.drain()
+        thread.join()
+        assert taken == [b"x" * 100_000 + b"\n"]
+        reader.close()
+        with pytest.raises(BrokenPipeError):
+            lines.print("more")

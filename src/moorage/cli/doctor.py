@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,16 @@ class _Lines(_Silent):
     """Prints line by line, as it is found."""
 
     def __init__(self) -> None:
+        from moorage.cli.stdio import Lines
         from moorage.cli.table import Screen
 
+        self._lines = Lines(sys.stdout, os.environ)
         self._screen = Screen.of(sys.stdout)
         self._first = True
 
     def head(self, text: str) -> None:
         """Print a heading."""
-        print(("" if self._first else "\n") + self._screen.styled(text, "1"), flush=True)
+        self._lines.print(("" if self._first else "\n") + self._screen.styled(text, "1"))
         self._first = False
 
     def finding(self, finding: Finding) -> None:
@@ -115,7 +118,8 @@ class _Lines(_Silent):
     def end(self, findings: list[Finding]) -> None:
         """Print how many there were of each kind."""
         counts = {level: sum(each.level == level for each in findings) for level in ("ok", "warn", "fail")}
-        print("\n" + ", ".join(f"{count} {level}" for level, count in counts.items() if count))
+        self._lines.print("\n" + ", ".join(f"{count} {level}" for level, count in counts.items() if count))
+        self._lines.drain()
 
     def _line(self, finding: Finding, text: str) -> None:
         from moorage.cli.table import GREEN, RED, YELLOW, plain
@@ -126,9 +130,9 @@ class _Lines(_Silent):
         about = plain(finding.about)
         start = f"{finding.level:<{_LEVEL}}{about:<{_ABOUT - 1}} "
         body = screen.wrapped(plain(text), len(start))[len(start) :]
-        print(f"{screen.styled(finding.level, style)}{start[len(finding.level) :]}{body}", flush=True)
+        self._lines.print(f"{screen.styled(finding.level, style)}{start[len(finding.level) :]}{body}")
         if finding.do:
-            print(screen.wrapped(plain(sentence(finding.do)), len(start)), flush=True)
+            self._lines.print(screen.wrapped(plain(sentence(finding.do)), len(start)))
 
 
 def _shown(seconds: float) -> str:

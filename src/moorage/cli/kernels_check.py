@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out ``moorage kernels check``."""
     import asyncio
 
+    from moorage.cli.stdio import Lines
     from moorage.cli.table import Screen, plain
     from moorage.notebooks.resources import check_open_files
     from moorage.testing.kernel import check_kernel
@@ -63,16 +65,19 @@ def run(options: argparse.Namespace) -> int:
     quiet = bool(options.json)
     screen = Screen.of(sys.stdout)
 
+    told = Lines(sys.stdout, os.environ)
+
     def show(check: Check) -> None:
         if not quiet:
-            print("\n".join(check_lines(check, screen)), flush=True)
+            told.print("\n".join(check_lines(check, screen)))
 
     if not quiet:
-        print(screen.styled(plain(f"Checking {options.type}, which takes a minute or so."), "2"), flush=True)
+        told.print(screen.styled(plain(f"Checking {options.type}, which takes a minute or so."), "2"))
     began = monotonic()
     verdict = asyncio.run(check_kernel(options.type, options.starts, on_check=show))
     seconds = monotonic() - began
-    print(document(verdict, seconds) if quiet else summary(verdict, seconds, screen))
+    told.print(document(verdict, seconds) if quiet else summary(verdict, seconds, screen))
+    told.drain()
     return OK if verdict.passed else FAILED
 
 

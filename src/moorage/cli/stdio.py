@@ -40,6 +40,44 @@ class Guarded:
         return getattr(self.unguarded, name)
 
 
+class Lines:
+    """Lines printed from within a loop, which a pipe that is full must not hold up, nor its Ctrl-C.
+
+    What the reader does not take yet waits until :meth:`drain`.
+
+    Args:
+        stream: an open text stream; it is not closed.
+        environ: whether a runner reads it.
+    """
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        from moorage.notebooks.show.sink import Sink
+
+        self._sink = Sink(raw(stream), runner=ansi.on_runner(environ))
+
+    def print(self, text: str) -> None:
+        """Print ``text`` as lines; foreign text in it must be plain, colours pass.
+
+        Raises:
+            OSError: the reader has gone, or the disk is full.
+        """
+        self._sink.line(text)
+        self._check()
+
+    def drain(self) -> None:
+        """Wait until all has been taken; Ctrl-C ends that.
+
+        Raises:
+            OSError: as :meth:`print`.
+        """
+        self._sink.drain()
+        self._check()
+
+    def _check(self) -> None:
+        if self._sink.lost is not None:
+            raise self._sink.lost
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """Guard both standard streams within the block."""
