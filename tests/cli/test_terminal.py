@@ -11,6 +11,8 @@ import pytest
 
 from moorage.cli import terminal as module
 from moorage.cli.terminal import Terminal
+from moorage.notebooks.show import sink
+from moorage.notebooks.show.backlog import Backlog
 from moorage.wire.messages import Header, Message
 
 
@@ -90,6 +92,21 @@ async def test_a_full_pipe_holds_nothing_up_and_gets_everything_later(monkeypatc
         await terminal.drain(hurried=False)
         taken.join()
     assert got == [b"1" * 300_000 + b"2" * 300_000]
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that are full are waited for on Unix only")
+async def test_where_too_much_waits_the_stream_is_lost_and_that_is_told(monkeypatch):
+    monkeypatch.setattr(sink, "Backlog", lambda: Backlog(1000, 500_000))
+    told: list[None] = []
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stream:
+        terminal = Terminal(io.StringIO(), stream, io.StringIO(), quiet=False)
+        with terminal.needed(lambda: told.append(None)):
+            for _ in range(8):
+                terminal.show(message("stream", name="stdout", text="1" * 100_000))
+    assert "Its reader takes nothing" in str(terminal.lost)
+    assert told == [None]
 
 
 @pytest.mark.anyio

@@ -267,6 +267,14 @@ async def test_streams_results_and_counts(python):
     assert result.seconds > 0
 
 
+async def test_outputs_may_go_to_the_receiver_alone(python):
+    got = []
+    code = "print(1); 2"
+    result = await soon(python.execute(code, receive=lambda each: got.append(each.msg_type), collect=False))
+    assert (result.status, result.outputs) == ("ok", [])
+    assert {"stream", "execute_result"} <= set(got)
+
+
 async def test_an_exception_is_a_result(python):
     result = await soon(python.execute("1/0"))
     assert result.status == "error"

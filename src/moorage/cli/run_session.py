@@ -21,6 +21,7 @@ from moorage.json_types import JsonObject
 from moorage.kernel.client import ExecutionError, Result
 from moorage.kernel.interruption import Interruption
 from moorage.kernel.outputs import OutputArea
+from moorage.kernel.quirks import late_output
 from moorage.kernel.standstill import advice
 from moorage.kinds import giving_arguments
 from moorage.notebooks.show import ansi
@@ -66,10 +67,16 @@ def run_session(request: RunRequest, stdin: TextIO, stdout: TextIO, stderr: Text
 
 @dataclass
 class _Cell:
-    """The outputs and the result of one piece of code."""
+    """The outputs and the result of one piece of code.
+
+    Attributes:
+        area: its outputs, where a document of them is asked for.
+        raised: whether an error was among them.
+    """
 
     area: OutputArea = field(default_factory=OutputArea)
     result: Result | None = None
+    raised: bool = False
 
     def to_json(self) -> JsonObject:
         result = self.result
@@ -234,15 +241,22 @@ class Conversation:
     async def _one(self, kernel: AnyKernel, source: str) -> Result:
         cell = _Cell()
         self._cells.append(cell)
-        result = cell.result = await kernel.execute(
-            source, receive=self._cells_receive, stdin=self._answer if self._request.asks else None
+        result = cell.result = await kernel.client.execute(
+            source,
+            receive=self._cells_receive,
+            stdin=self._answer if self._request.asks else None,
+            late_output=late_output(kernel.spec, kernel.info),
+            collect=False,
         )
-        if not any(output["output_type"] == "error" for output in cell.area.outputs):
+        if not cell.raised:
             self._terminal.fail(result)
         return result
 
     def _cells_receive(self, message: Message) -> None:
-        self._cells[-1].area.handle(message)
+        cell = self._cells[-1]
+        cell.raised |= message.msg_type == "error"
+        if self._request.json:
+            cell.area.handle(message)
         self._terminal.show(message)
 
     def _answer(self, prompt: str, hidden: bool) -> str | None:  # noqa: FBT001 - the signature of a provider

@@ -28,11 +28,11 @@ class QuestionOver(Exception):
 class Outlet:
     """A stream of the terminal that never holds up the loop.
 
-    What its reader does not take yet waits in memory and is handed on in the loop as the reader goes on.
+    What its reader does not take yet waits and is handed on in the loop as the reader goes on.
     """
 
     def __init__(self, stream: TextIO, lose: Callable[[], object]) -> None:
-        """Take the stream; ``lose`` is called when its reader has gone or its disk is full."""
+        """Take the stream; ``lose`` is called when nothing more can be written there."""
         self._sink = Sink(stream)
         self._lose = lose
         self._moved = asyncio.Event()
@@ -44,10 +44,12 @@ class Outlet:
 
     def write(self, text: str) -> None:
         """Write ``text`` as it is; what the encoding cannot show becomes an escape."""
-        waits = self._sink.behind
-        self._sink.write(text)
-        if not waits:
-            self._go_on()
+        if self._sink.behind:
+            # Before it is written to, see below.
+            asyncio.get_running_loop().remove_writer(self._sink.fileno())
+        with self._watched():
+            self._sink.write(text)
+        self._go_on()
 
     @property
     def behind(self) -> bool:

@@ -191,6 +191,7 @@ class Client:
         expressions: Mapping[str, str] | None = None,
         stdin: InputProvider | None = None,
         late_output: LateOutput | None = None,
+        collect: bool = True,
     ) -> Result:
         """Run code and wait until it and its output are complete.
 
@@ -204,6 +205,7 @@ class Client:
                 makes ``input()`` an error in the kernel. Called in the loop's thread. It returns None when it
                 has interrupted the kernel: that gets an empty answer only if it does not hear the interrupt.
             late_output: how to find the end of the output of a kernel that publishes some after its reply.
+            collect: keep the outputs for the result; without it ``receive`` alone gets them.
 
         Raises:
             KernelDied: the kernel's process ended meanwhile.
@@ -214,7 +216,8 @@ class Client:
         area = OutputArea()
 
         def take(message: Message) -> None:
-            area.handle(message)
+            if collect:
+                area.handle(message)
             if receive is not None:
                 receive(message)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Final
 
 from moorage.notebooks.show import ansi
+from moorage.notebooks.show.backlog import Backlog
 
 if TYPE_CHECKING:
     from moorage.notebooks.show.failed_notebook import Symbols
@@ -23,10 +24,11 @@ _PIECE: Final = getattr(select, "PIPE_BUF", 512)
 class Sink:
     """A text stream made safe to report on.
 
-    What its encoding cannot show is written as an escape. What its reader does not take yet waits in memory,
-    so that the run goes on beside a pipe that is full; :meth:`drain` waits for it. When its reader is gone
-    (``moorage render | head``) or its disk is full it falls silent, because a run must not end for want of
-    an audience; ``lost`` then holds the error, and the stream's descriptor leads nowhere.
+    What its encoding cannot show is written as an escape. What its reader does not take yet waits, so that
+    the run goes on beside a pipe that is full; :meth:`drain` waits for it. When its reader is gone
+    (``moorage render | head``), its disk is full, or more waits than a :class:`Backlog` holds, it falls
+    silent, because a run must not end for want of an audience; ``lost`` then holds the error, and the
+    stream's descriptor leads nowhere.
 
     Args:
         stream: an open text stream; it is not closed.
@@ -39,7 +41,7 @@ class Sink:
     def __init__(self, stream: IO[str], *, runner: bool = False) -> None:
         self._stream = stream
         self._runner = runner
-        self._waiting = bytearray()
+        self._waiting = Backlog()
         self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
         self.lost: OSError | None = None
         self.hurried = False
@@ -71,7 +73,10 @@ class Sink:
         """
         if self.lost is None:
             encoded = text if isinstance(text, bytes) else text.encode(self.encoding, "backslashreplace")
-            self._waiting += encoded
+            try:
+                self._waiting.append(encoded)
+            except OSError as error:
+                self._lose(error)
         return len(text)
 
     def flush(self) -> None:
@@ -104,12 +109,12 @@ class Sink:
             descriptor = self._descriptor()
             while self._waiting and self.lost is None:
                 if descriptor is None:
-                    text = self._waiting.decode(self.encoding, "backslashreplace")
-                    self._waiting.clear()
-                    self._stream.write(text)
+                    data = self._waiting.first(len(self._waiting))
+                    self._waiting.take(len(data))
+                    self._stream.write(data.decode(self.encoding, "backslashreplace"))
                 elif select.select([], [descriptor], [], patience)[1]:
                     with suppress(BlockingIOError):
-                        del self._waiting[: os.write(descriptor, self._waiting[:_PIECE])]
+                        self._waiting.take(os.write(descriptor, self._waiting.first(_PIECE)))
                 else:
                     return
             self._stream.flush()
