@@ -94,8 +94,8 @@ def test_the_home_is_short(path, shown):
 
 def test_names_of_any_length_are_cut_in_time():
     name = "n" * 1_000_000
-    began = time.monotonic()
+    began = time.process_time()
     found = lines([*COLUMNS, Column("FIXED")], [[name, "1", name, "x"]], Screen(60, colour=False))
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     assert columns_of(found[1]) <= 60
     assert found[1].count("…") == 2

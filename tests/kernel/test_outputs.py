@@ -129,9 +129,9 @@ def test_a_carriage_return_in_a_later_piece_overwrites_an_earlier_one():
 
 def test_long_lines_take_no_more_than_linear_time():
     text = "x" * 2_000_000 + "\ny\rz\n" + "ab\x08" * 200_000 + "\x08" * 200_000
-    began = time.monotonic()
+    began = time.process_time()
     assert texts(shown(stream(text))) == ["x" * 2_000_000 + "\nz\n"]
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ def test_many_pieces_of_a_stream_are_one_text():
 
 def test_an_id_that_is_shown_thousands_of_times_takes_linear_time():
     area = OutputArea()
-    began = time.monotonic()
+    began = time.process_time()
     for number in range(30_000):
         area.handle(display(str(number), "x"))
     assert texts(area.outputs) == ["29999"] * 30_000
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_clearing_takes_no_time_for_what_other_cells_show():
@@ -241,10 +241,10 @@ def test_clearing_takes_no_time_for_what_other_cells_show():
     other, area = OutputArea(displays), OutputArea(displays)
     for number in range(30_000):
         other.handle(display(str(number), f"x{number}"))
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(30_000):
         shown(display("a", "y"), say("clear_output", wait=False), area=area)
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
     shown(display("new", "x7", "update_display_data"), area=area)
     assert texts(other.outputs)[6:9] == ["6", "new", "8"]
 

@@ -151,15 +151,14 @@ async def test_a_notebook_whose_time_is_up_is_interrupted(python):
 async def test_a_cell_that_ignores_interrupts_is_killed():
     async with launch(native()) as kernel:
         stubborn = (
-            "import signal, time\nsignal.signal(2, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(60)"
+            "import signal, time\nsignal.signal(2, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(600)"
         )
         made = notebook(stubborn)
-        began = time.monotonic()
-        execution = await run(made, kernel, limits=TimeLimits(cell=0.5, grace=0.3))
-        await kernel.process.wait()
+        async with asyncio.timeout(120):
+            execution = await run(made, kernel, limits=TimeLimits(cell=0.5, grace=0.3))
+            await kernel.process.wait()
     assert execution.status == "timeout"
     assert text(made["cells"][0]) == "on\n"
-    assert time.monotonic() - began < 30
     assert isinstance(kernel.status, Exited)
     assert kernel.status.cause == "deadline"
 
