@@ -37,6 +37,13 @@ def test_a_mistyped_table_is_reported(tmp_path, name):
         nearest_table(tmp_path)
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_mistyped_table_in_quotes_is_reported_too(tmp_path, quote):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.{quote}morage{quote}]\nquiet = true")
+    with pytest.raises(ConfigurationError, match=r"\[tool\.morage\].*Did you mean \[tool\.moorage\]"):
+        nearest_table(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["mooring", "storage", "mypy", "manage", "m", "moorage-docs"])
 def test_tables_of_other_tools_are_theirs(tmp_path, name):
     (tmp_path / "pyproject.toml").write_text(f"[tool.{name}]\nx = 1")

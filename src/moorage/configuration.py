@@ -18,7 +18,7 @@ from moorage.trust import counts
 REPOSITORY = (".git", ".hg", ".jj")
 """What the root of a repository holds."""
 
-_TOOL = re.compile(rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*([A-Za-z0-9_-]+)", re.MULTILINE)
+_TOOL = re.compile(rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
 _LARGEST = 4 << 20  # bytes; a hundred times the largest pyproject.toml seen
 
 
