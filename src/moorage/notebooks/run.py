@@ -33,7 +33,7 @@ from moorage.notebooks.execution.links import Links
 from moorage.notebooks.execution.prelaunch import prelaunched
 from moorage.notebooks.execution.run_warden import RunWarden
 from moorage.notebooks.output.exporter import Exporter
-from moorage.notebooks.output.named import check_named, follows
+from moorage.notebooks.output.named import check_named, follows, resolved
 from moorage.notebooks.output.writer import Writer
 from moorage.notebooks.planning.extras import check_extras
 from moorage.notebooks.planning.options import RenderOptions, check_names, spelled_out
@@ -387,7 +387,8 @@ class _Run:
         overwrite = self._settings.overwrite
         check_named(target, overwrite=overwrite)
         follow = follows(target, overwrite=overwrite)
-        write_bundle(context.folders.cwd / target, members, guard=self._warden, follow=follow)
+        target = context.folders.cwd / target
+        write_bundle(target if follow else resolved(target), members, guard=self._warden, follow=follow)
 
 
 def _usual_cache(state: Path) -> Path:

@@ -63,6 +63,30 @@ def test_root_leaves_a_file_to_its_owner(tmp_path):
     assert (tmp_path / "x").stat().st_uid == 12345
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="folders are held on Linux only")
+def test_a_link_in_the_place_of_a_folder_that_was_looked_at_leads_nothing_out(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "out" / "sub"
+    outside.mkdir()
+    folder.mkdir(parents=True)
+
+    def swap():
+        folder.rename(tmp_path / "out" / "moved")
+        folder.symlink_to(outside)
+
+    with whole_file(folder / "x", follow=False) as file:  # it is swapped while the file is written
+        file.write(b"1")
+        swap()
+    assert (tmp_path / "out" / "moved" / "x").read_bytes() == b"1"
+    for path in (folder / "x", folder / "below" / "x"):  # it was swapped after the look
+        with pytest.raises(OutputError, match="Something that is no file has just been put there"):
+            write_whole(path, b"1", follow=False)
+    assert names(outside) == []
+    write_whole(tmp_path / "out" / "a" / "b" / "x", b"2", follow=False)
+    assert names(tmp_path / "out" / "a" / "b") == ["x"]
+    with pytest.raises(OutputError, match="A file stands where a directory is needed"):
+        write_whole(tmp_path / "out" / "moved" / "x" / "y", b"2", follow=False)
+
+
 def test_a_symbolic_link_is_followed(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "x").write_bytes(b"old")

@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 
+from moorage.errors import OutputError
 from moorage.notebooks.output.atomic import write_whole
 from moorage.notebooks.output.made import FILE_NAME, Made
 
@@ -137,6 +138,24 @@ def test_a_long_record_is_shortened_and_stays_true(made, tmp_path):
     again = Made(tmp_path)
     assert again.holds("x", tmp_path / "x")
     assert again.holds("y0", tmp_path / "y0")
+
+
+def test_a_link_that_is_put_in_the_place_of_a_long_record_is_not_written_through(made, tmp_path, monkeypatch):
+    for number in range(17):
+        put(made, "x", str(number).encode())
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    read = Made._read
+
+    def swap(record):
+        read(record)
+        (tmp_path / FILE_NAME).unlink()
+        (tmp_path / FILE_NAME).symlink_to(precious)
+
+    monkeypatch.setattr(Made, "_read", swap)
+    with pytest.raises(OutputError, match="has just been put there"):
+        made._shorten()
+    assert precious.read_text() == "mine"
 
 
 def test_two_runs_at_once_lose_no_line(tmp_path):

@@ -32,6 +32,9 @@ from moorage.regular import open_regular
 Before = Callable[[Path], None]
 """Called with the complete temporary file just before it is renamed; what it raises leaves the old file."""
 
+_PUT_THERE = "Something that is no file has just been put there"
+# Where a folder can be held by a descriptor that needs no right to list it.
+_HELD = sys.platform == "linux"
 _STRAY = re.compile(r"^\..*\.moorage-(\d+)-([0-9a-f]{6})[0-9a-f]{6}$", re.DOTALL)
 _NAME_MAX = 255
 _FOREIGN_AGE = 3600.0
@@ -123,13 +126,18 @@ def whole_file(
         mode: as in :func:`write_whole`.
         within: directory for the temporary file, on the same file system; default is beside ``path``.
         before: as in :func:`write_whole`.
-        follow: False where it was looked at already: a link, pipe or device has been put there since, maybe
-            by another user, and is neither followed nor written to.
+        follow: False where it was looked at already, without links in it: a link, pipe or device has been
+            put there or in the place of one of its folders since, maybe by another user, and is neither
+            followed nor written to.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
+        if not follow and _HELD:
+            with _beside_links(path, mode, guard, before) as file:
+                yield file
+            return
         target, old = _found(path) if follow else _unlinked(path)
         if old is None:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +161,62 @@ def whole_file(
                 raise
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def _beside_links(path: Path, mode: int, guard: Guard, before: Before | None) -> Iterator[IO[bytes]]:
+    """Do what :func:`whole_file` does in a folder that is held, so that nothing can be put in its place."""
+    folder = _held(path.parent)
+    try:
+        old = None
+        with suppress(FileNotFoundError):
+            old = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            raise OSError(0, _PUT_THERE)
+        temporary = path.parent / temporary_name(path.name)
+        with guarded(guard, temporary):
+            try:
+                with _create(temporary, mode, old, folder) as file:
+                    yield file
+                if before is not None:
+                    before(temporary)
+                os.replace(temporary.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary.name, dir_fd=folder)
+                raise
+    finally:
+        os.close(folder)
+
+
+def _held(folder: Path) -> int:
+    """Return a descriptor of an absolute path's folder, made where it is missing; no link leads there.
+
+    Raises:
+        OSError: a link is in the path, a file, or it may not be made.
+    """
+    if sys.platform != "linux":
+        raise NotImplementedError("other systems have no O_PATH")
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_PATH
+    held = os.open(folder.anchor, flags)
+    for name in folder.parts[1:]:
+        above = held
+        try:
+            try:
+                held = os.open(name, flags, dir_fd=above)
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=above)
+                held = os.open(name, flags, dir_fd=above)
+        except NotADirectoryError:
+            if stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                raise OSError(0, _PUT_THERE) from None
+            raise
+        finally:
+            os.close(above)
+    return held
 
 
 @contextmanager
@@ -253,7 +317,7 @@ def _unlinked(path: Path) -> tuple[Path, os.stat_result | None]:
     except FileNotFoundError:
         return target, None
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        raise OSError(0, "Something that is no file has just been put there")
+        raise OSError(0, _PUT_THERE)
     return target, status
 
 
@@ -265,9 +329,10 @@ def _special(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "wb")
 
 
-def _create(path: Path, mode: int, old: os.stat_result | None) -> IO[bytes]:
+def _create(path: Path, mode: int, old: os.stat_result | None, folder: int | None = None) -> IO[bytes]:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, mode if old is None else 0o600)
+    name = path if folder is None else path.name
+    descriptor = os.open(name, flags, mode if old is None else 0o600, dir_fd=folder)
     try:
         if sys.platform != "win32" and old is not None:
             new = os.fstat(descriptor)

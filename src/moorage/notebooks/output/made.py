@@ -171,7 +171,9 @@ class Made:
             for name, lines in self._lines.items()
             for line in lines[-_KEPT_LINES:]
         ]
-        write_whole(self._path, b"".join(kept))
+        # No link that another user may have put there since it was read.
+        path = Path(os.path.realpath(self._path.parent), self._path.name)
+        write_whole(path, b"".join(kept), follow=False)
 
 
 def _mark(status: os.stat_result) -> tuple[int, int, int]:

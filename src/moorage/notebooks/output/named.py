@@ -135,7 +135,13 @@ def write_named(path: Path, data: bytes, *, overwrite: bool) -> None:
         OutputError: it cannot be written.
     """
     check_named(path, overwrite=overwrite)
-    write_whole(path, data, follow=follows(path, overwrite=overwrite))
+    follow = follows(path, overwrite=overwrite)
+    write_whole(path if follow else resolved(path), data, follow=follow)
+
+
+def resolved(path: Path) -> Path:
+    """Return a path without the links that are in its folder's; a link in its own place stays one."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def follows(path: Path, *, overwrite: bool) -> bool:
