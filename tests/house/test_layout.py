@@ -58,6 +58,7 @@ ALLOWED_CALLS: dict[str, str] = {
     "load/notebook.py: asyncio.sleep": "a simulated visitor looks at results; back-off of its page",
     "load/visitor.py: asyncio.sleep": "a page that leads on after some seconds; polls of a simulated page",
     "process/ipykernel_patches/forked.py: time.sleep": "the nap that a user configured ipykernel to take",
+    "process/control_groups.py: asyncio.sleep": "back-off where a group is in use: version 1 has no event",
     "proxy/acceptors.py: asyncio.sleep": "back-off between acceptors that end as they start",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
     "temp/readiness.py: asyncio.sleep": "back-off where a socket is there and takes no connection yet",

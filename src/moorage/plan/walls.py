@@ -39,11 +39,15 @@ class Share:
         disk: bytes of files, which are in memory.
         processes: and threads.
         files: that one process may have open.
+        memory: bytes of all that it runs, ``disk`` among them; 0 for any number.
+        cpus: processors' time in each second; 0 for as much as others leave.
     """
 
     disk: int = 512 << 20
     processes: int = 512
     files: int = 4096
+    memory: int = 0
+    cpus: float = 0.0
 
 
 @dataclass(frozen=True)
