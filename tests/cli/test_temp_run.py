@@ -21,6 +21,7 @@ from command import Command, typed_in, until
 from moorage.cli.main import build_parser
 from moorage.cli.temp_run import hosts_of, offering_of, settings_of
 from moorage.errors import MoorageError
+from moorage.plan.walls import Share
 from temp.test_overlay import wheel
 
 TOY = f"{sys.executable} {Path(__file__).parents[1] / 'temp' / 'toy.py'} {{socket}} {{base_path}}"
@@ -256,11 +257,30 @@ def settings(*words: str):
         (("--idle", "-1"), "0 or more"),
         (("--branch", "main"), "goes with a repository"),
         (("--server", "lab"), "does not go with"),
+        (("--memory", "much"), "It is a number of bytes from 256M on"),
+        (("--memory", "100M"), "from 256M on"),
+        (("--memory", "1G", "--disk", "1000M"), "which is to have 128M beside them"),
+        (("--cpus", "0"), "0.01 or more"),
+        (("--cpus", "nan"), "0.01 or more"),
     ],
 )
 def test_what_cannot_be(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(MoorageError, match=said):
         settings(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [
+        ((), Share()),
+        (("--memory", "256M"), Share(memory=256 << 20, disk=128 << 20)),
+        (("--memory", "2G"), Share(memory=2 << 30)),
+        (("--memory", "1G", "--disk", "800M"), Share(memory=1 << 30, disk=800 << 20)),
+        (("--cpus", "1.5", "--processes", "64"), Share(cpus=1.5, processes=64)),
+    ],
+)
+def test_what_each_visitor_may_take(words: tuple[str, ...], share: Share) -> None:
+    assert settings(*words).share == share
 
 
 def test_pages_are_at_the_first_name_or_the_domain() -> None:

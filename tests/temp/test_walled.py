@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from moorage.errors import UsageError
+from moorage.errors import LaunchError, UsageError
+from moorage.plan.control_groups import Controller, GroupsGiven, ParentGroup
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import Share, WallsGiven, planned
+from moorage.process import control_groups
 from moorage.process.walls import probe
 from moorage.process.walls.probe import given
 from moorage.temp.commands import own_command
@@ -148,3 +150,39 @@ async def test_what_is_accepted_or_not_wanted(tmp_path, caplog) -> None:
     assert found is not None
     assert found.strict
     assert "Walls between visitors: files, processes, network" in caplog.text
+
+
+async def test_groups_are_made_for_a_server_and_named_in_its_walls(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    parents = tuple(ParentGroup(str(tmp_path / name), frozenset({Controller.MEMORY})) for name in ("a", "b"))
+    command, home = own_command("cat {socket}"), Home(tmp_path / "s", "t")
+    found = walling(tmp_path, parents=parents)
+    walls = await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0)
+    folders = [str(tmp_path / name / "moorage-0f") for name in ("a", "b")]
+    assert [*found.groups_of(ServerId("0f"))] == folders
+    assert walls["groups"] == [f"{folder}/cgroup.procs" for folder in folders]
+    assert all(Path(folder).is_dir() for folder in folders)
+    with pytest.raises(LaunchError, match="no control group can be made for a server") as failed:
+        await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0)
+    assert failed.value.why == "File exists"
+
+
+async def test_a_limit_that_cannot_be_kept_is_refused(tmp_path, monkeypatch, caplog) -> None:
+    caplog.set_level(logging.INFO, "moorage.temp")
+    lacking = GroupsGiven(why="None can be made in /x: Permission denied", do="Run it as root")
+
+    async def given_none(share: Share) -> GroupsGiven:
+        return lacking
+
+    monkeypatch.setattr(control_groups, "given", given_none)
+    asked = TempSettings(state=tmp_path, command=toy(), share=Share(memory=1 << 30))
+    with pytest.raises(UsageError) as refused:
+        await put_up(asked, elsewhere=False)
+    assert "--memory cannot be kept for visitors" in str(refused.value)
+    assert "None can be made in /x: Permission denied. Run it as root" in str(refused.value)
+    assert caplog.text == ""
+    found = await put_up(TempSettings(state=tmp_path, command=toy()), elsewhere=False)
+    assert found is not None
+    assert found.parents == ()
+    assert "No control groups bound the memory of a visitor" in caplog.text

@@ -45,7 +45,8 @@ log = logging.getLogger("moorage.temp")
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
-
+_BESIDE_FILES = 128 << 20
+"""Bytes that a visitor's server and one kernel need."""
 _ONE_THING = ("content", "branch", "open", "server", "command", "with", "requirements")
 """Options that say what is served: with one of them the offers of a configuration do not count."""
 
@@ -128,11 +129,20 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
 
 def _share(options: argparse.Namespace) -> Share:
     """Return what each visitor may take."""
-    disk = Share.disk if options.disk is None else size_of("--disk", options.disk, least=1 << 20)
+    memory = 0 if options.memory is None else size_of("--memory", options.memory, least=256 << 20)
+    disk = min(Share.disk, memory // 2) if memory else Share.disk
+    if options.disk is not None:
+        disk = size_of("--disk", options.disk, least=1 << 20)
+    if memory and memory - disk < _BESIDE_FILES:
+        why = f"Files are in memory, which is to have {_BESIDE_FILES >> 20}M beside them"
+        raise UsageError(f"--disk {options.disk} cannot be with --memory {options.memory}", why=why)
+    cpus = 0.0 if options.cpus is None else options.cpus
+    if options.cpus is not None and not 0.01 <= cpus <= 1024:
+        raise UsageError(f"--cpus {cpus:g} cannot be", why="It is a number of processors, 0.01 or more")
     processes = Share.processes if options.processes is None else options.processes
     if not 32 <= processes <= 1 << 20:
         raise UsageError(f"--processes {processes} cannot be", why="A server with a kernel needs 32")
-    return Share(disk, processes)
+    return Share(disk, processes, memory=memory, cpus=cpus)
 
 
 def size_of(name: str, text: str, *, least: int) -> int:

@@ -1,14 +1,26 @@
 """What a service writes down of each server, for the service that comes after it."""
+# ruff: noqa: E402 - control groups are not there on Windows
 
 from __future__ import annotations
 
+import logging
+import shutil
+import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+assert sys.platform != "win32", "keepers need Unix sockets and fork"
+
 from moorage.errors import OutputError
-from moorage.plan.visits import UNNAMED, OfferName, VisitorId
+from moorage.plan.control_groups import ours
+from moorage.plan.visits import UNNAMED, OfferName, ServerId, VisitorId
+from moorage.process import control_groups
+from moorage.tasks import in_thread
 from moorage.temp.identity import write_private
+
+log = logging.getLogger("moorage.temp")
 
 FILE = "record.json"
 
@@ -37,6 +49,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
         own_host: whether it is served at a host name of its own.
         walled: whether it is behind walls, where it can be reached by its process alone.
         shared: whether its own files are those of the service's environment, so that the front may send them.
+        groups: folders of the control groups that it is in.
     """
 
     visitor: VisitorId | None
@@ -52,6 +65,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     address: str = ""
     handed_out: float = 0.0
     own_host: bool = False
+    groups: tuple[str, ...] = ()
 
 
 def write_record(directory: Path, record: ServerRecord) -> None:
@@ -77,3 +91,15 @@ def read_record(directory: Path) -> ServerRecord | None:
         return msgspec.json.decode((directory / FILE).read_bytes(), type=ServerRecord)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+async def remove_directory(directory: Path) -> None:
+    """Remove the private directory of a server that has ended, and the control groups that it was in.
+
+    Cancelling may leave them.
+    """
+    record = read_record(directory)
+    if record is not None:
+        for folder in await control_groups.remove(ours(record.groups, ServerId(directory.name))):
+            log.warning("The control group %s cannot be removed", folder)
+    await in_thread(partial(shutil.rmtree, directory, ignore_errors=True), name="remove a directory")

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
@@ -21,11 +19,11 @@ from moorage.plan.targets import parse_target
 from moorage.plan.visits import ServerId
 from moorage.rendezvous.base import LOOPBACK
 from moorage.rendezvous.hold import hold_port, port_of, share
-from moorage.tasks import in_thread, reaped
+from moorage.tasks import to_its_end
 from moorage.temp.home import Home, make_home, read_home
 from moorage.temp.processes import ServerProcess, ServerProcesses, ServerStart, held
 from moorage.temp.readiness import answering
-from moorage.temp.record import Owner, ServerRecord, write_record
+from moorage.temp.record import Owner, ServerRecord, remove_directory, write_record
 from moorage.temp.settings import TempSettings
 from moorage.temp.start_turns import StartTurns
 from moorage.temp.walled import PORT, Walling
@@ -132,7 +130,7 @@ async def run_server(
         async with turns.turn() as turn_ended, _removed(directory):
             home = await make_home(directory, settings.content)
             with _address(home, settings, walling) as (target, port, answered):
-                record = _record(server, owner, settings, target, walled=walling is not None)
+                record = _record(server, owner, settings, target, walling)
                 write_record(directory, record)
                 start = await _start(server, settings, home, port, walling)
                 async with processes.start(server, start) as process:
@@ -168,16 +166,17 @@ async def resume_server(
 
 
 def _record(
-    server: ServerId, owner: Owner, settings: TempSettings, target: str, *, walled: bool
+    server: ServerId, owner: Owner, settings: TempSettings, target: str, walling: Walling | None
 ) -> ServerRecord:
     command = settings.command
     by_host = settings.urls.by_host
     stripped = command.stripped and not by_host
     ready = "/" if stripped else settings.urls.base(server) + command.ready
     own = command.jupyter and command.argv[0] == sys.executable
+    groups = () if walling is None else walling.groups_of(server)
     return ServerRecord(
         owner.visitor, target, ready, command.jupyter, stripped, settings.offer, command.called,
-        settings.landing, own, walled, owner.address, time.time(), by_host,
+        settings.landing, own, walling is not None, owner.address, time.time(), by_host, groups,
     )  # fmt: skip
 
 
@@ -240,12 +239,11 @@ async def _ready(
 
 @asynccontextmanager
 async def _removed(directory: Path) -> AsyncIterator[None]:
-    """Remove a directory when the block is left, also when that is cancelled a second time."""
+    """Remove what belongs to a server when the block is left, also when that is cancelled a second time."""
     try:
         yield
     finally:
-        remove = partial(shutil.rmtree, directory, ignore_errors=True)
-        await reaped(in_thread(remove, name="remove a directory"))
+        await to_its_end(remove_directory(directory), name="remove a server's directory")
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
@@ -53,7 +53,7 @@ from moorage.plan.visits import (
 )
 from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
-from moorage.tasks import Work, in_thread
+from moorage.tasks import Work
 from moorage.temp.descriptors import fitting
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import WITHHELD, Identity
@@ -61,7 +61,7 @@ from moorage.temp.installed_files import UNHASHED, shared_folders
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offers import Offers, terms_of
 from moorage.temp.processes import FoundServers, ServerProcesses
-from moorage.temp.record import Owner, ServerRecord, read_record
+from moorage.temp.record import Owner, ServerRecord, read_record, remove_directory
 from moorage.temp.server import ServerOutcome, Serving, resume_server, run_server
 from moorage.temp.settings import TempSettings
 from moorage.temp.start_turns import StartTurns, starts_at_once
@@ -221,16 +221,18 @@ class Service:
         What belongs to none of them is removed.
         """
         found = await self._processes.find()
-        adopted: set[VisitorId] = set()
+        adopted, left = set[VisitorId](), list[Path]()
         for directory in sorted((self._settings.state / "servers").iterdir()):
             server, record = ServerId(directory.name), read_record(directory)
             if record is not None and record.visitor not in adopted and self._adopt(server, record, found):
                 adopted |= set() if record.visitor is None else {record.visitor}
             else:
-                await in_thread(partial(shutil.rmtree, directory, ignore_errors=True))
+                left.append(directory)
         for server, process in found.running.items():
             if server not in self._running:
                 await process.end()
+        for directory in left:
+            await remove_directory(directory)
         self._starts = True
         self._count()
         with suppress(TimeoutError):

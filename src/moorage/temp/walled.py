@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 assert sys.platform != "win32", "walls need namespaces"
 
 import resource
 
-from moorage.errors import UsageError
+from moorage.errors import LaunchError, UsageError
 from moorage.json_types import JsonObject
+from moorage.plan.control_groups import GroupsGiven, ParentGroup, group_of
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import NAME, Share, Wall, Walls, WallsGiven, planned
+from moorage.process import control_groups
 from moorage.process.walls import probe
-from moorage.tasks import in_thread
+from moorage.tasks import in_thread, reaped, result_of
 from moorage.temp.commands import ServerCommand
 from moorage.temp.home import Home
 from moorage.temp.interpreters import folders_of
@@ -49,6 +53,7 @@ class Walling:
         state: the service's private directory, of which a server sees its own part alone.
         readable: further paths that all visitors may read.
         strict: whether no server may be without walls, for visitors of other machines come in.
+        parents: where control groups are made for servers.
     """
 
     walls: Walls
@@ -57,6 +62,7 @@ class Walling:
     state: Path
     readable: tuple[Path, ...] = ()
     strict: bool = False
+    parents: tuple[ParentGroup, ...] = ()
     _known: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -68,10 +74,14 @@ class Walling:
         inside = {name: value for name, value in env.items() if name != "TMPDIR"}
         return inside | {name: VISITOR for name in ("USER", "LOGNAME") if name in inside}
 
+    def groups_of(self, server: ServerId) -> tuple[str, ...]:
+        """Return the folders of the control groups that a server gets."""
+        return tuple(control_groups.folder_of(parent, group_of(server)) for parent in self.parents)
+
     async def walls_of(
         self, server: ServerId, command: ServerCommand, home: Home, env: Mapping[str, str], port: int
     ) -> JsonObject:
-        """Return the walls of a server, see :func:`moorage.process.walls.view.build`.
+        """Make a server's control groups, and return its walls, see :func:`moorage.process.walls.view.build`.
 
         Args:
             server: its name.
@@ -79,7 +89,11 @@ class Walling:
             home: its private directory.
             env: its environment.
             port: where it listens; 0 for a server that takes a Unix socket.
+
+        Raises:
+            LaunchError: a group cannot be made.
         """
+        await self._make_groups(server)
         words = (*command.argv, *(env.get(name, "") for name in _PATHS), env.get("PATH", ""))
         if words not in self._known:
             self._known[words] = await in_thread(lambda: self._seen(command, env), name="look at a program")
@@ -103,11 +117,23 @@ class Walling:
                 [resource.RLIMIT_NOFILE, files, files],
                 [resource.RLIMIT_CORE, 0, 0],
             ],
-            "groups": [],
+            "groups": [f"{folder}/{control_groups.PROCESSES}" for folder in self.groups_of(server)],
             "relay": [str(home.socket), port] if port else None,
             "landlock": Wall.LANDLOCK in self.walls.on,
             "calls": Wall.CALLS in self.walls.on,
         }
+
+    async def _make_groups(self, server: ServerId) -> None:
+        make = partial(control_groups.make, self.parents, group_of(server), self.share)
+        making = in_thread(make, name="make control groups")
+        try:
+            await result_of(making)
+        except asyncio.CancelledError:
+            await reaped(making)  # what it makes must be there when it is removed
+            raise
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise LaunchError("no control group can be made for a server", why=why) from error
 
     def _seen(self, command: ServerCommand, env: Mapping[str, str]) -> frozenset[str]:
         """Return what a command needs to read beside the system."""
@@ -124,14 +150,14 @@ class Walling:
 
 
 async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
-    """Return what puts up walls, and say which there are; None where there are none.
+    """Return what puts up walls and bounds visitors, and say what there is; None where there are no walls.
 
     Args:
         settings: of the service.
         elsewhere: whether visitors of other machines come in.
 
     Raises:
-        UsageError: they would come in without walls that they need.
+        UsageError: they would come in without walls that they need; a limit that is asked for cannot be kept.
     """
     given = await in_thread(probe.given, name="try walls") if settings.walls else WallsGiven(root=_is_root())
     walls = planned(given, wanted=settings.walls)
@@ -141,12 +167,32 @@ async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
             why=walls.why,
             do=f"{walls.do}, or accept that each can do what you can: --i-accept-no-isolation",
         )
+    groups = await _groups(settings.share, walls)
     for line in walls.told(settings.share):
         log.log(logging.WARNING if walls.missing else logging.INFO, "%s", line)
     if not walls.on:
         return None
+    for line in groups.told(settings.share):
+        log.info("%s", line)
     strict = elsewhere and not settings.accepted
-    return Walling(walls, given, settings.share, settings.state, settings.readable, strict)
+    return Walling(walls, given, settings.share, settings.state, settings.readable, strict, groups.parents)
+
+
+async def _groups(share: Share, walls: Walls) -> GroupsGiven:
+    """Return which control groups there can be.
+
+    Raises:
+        UsageError: a limit that is asked for cannot be kept.
+    """
+    if walls.on:
+        found = await control_groups.given(share)
+    else:
+        found = GroupsGiven(
+            why=f"A server goes into its group as it goes behind walls. {walls.why}", do=walls.do
+        )
+    if option := found.lacks(share):
+        raise UsageError(f"{option} cannot be kept for visitors", why=found.why, do=found.do)
+    return found
 
 
 def _is_root() -> bool:
