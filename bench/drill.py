@@ -11,6 +11,7 @@ from bench import (
     drill_plug,
     drill_ports,
     drill_runs,
+    drill_walls,
     drill_warden,
 )
 from bench.sequence import in_turn
@@ -25,6 +26,7 @@ DRILLS = [
     drill_launches,
     drill_lines,
     drill_runs,
+    drill_walls,
 ]
 
 if __name__ == "__main__":
