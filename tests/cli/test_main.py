@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 
 import pytest
 
@@ -115,6 +116,17 @@ def test_a_reader_that_has_gone_is_no_error_of_the_help(moorage: Command):
 def test_names_that_are_no_text_are_reported_all_the_same(moorage: Command):
     done = moorage("render", b"caf\xe9.py".decode(errors="surrogateescape"), code=2, env={"LC_ALL": "C"})
     assert SENTENCE.match(done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ulimit is a command of Unix shells")
+@pytest.mark.parametrize("command", ["render a.py", "run python3 -c 1", "kernels check python3"])
+def test_a_limit_on_open_files_that_is_too_low_is_told(moorage: Command, command: str):
+    (moorage.cwd / "a.py").write_text("# %%\n1\n")
+    line = f"ulimit -n 16; exec {sys.executable} -m moorage {command}"
+    done = moorage.ended(moorage.launch(["/bin/sh", "-c", line]), code=2)
+    assert done.stderr.startswith("error: no kernel can run here (E-USAGE). A process may open 16 files,")
+    assert "Raise the limit: ulimit -n " in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,9 @@ def test_a_kernel_that_runs_already():
     [
         ([], "no kernel type"),
         (["python3"], "there is nothing to run"),
+        ([""], "the kernel type is empty"),
+        (["", "{}/a.py"], "the kernel type is empty"),
+        (["python3", ""], "the name of the file is empty"),
         (["{}/a.py"], "is a file and no kernel type"),
         (["python3", "{}/none.py"], "cannot be read"),
         (["python3", "{}"], "cannot be read"),

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from command import until
+from foreign_user import STRANGER
 from moorage.discovery import Around
 from moorage.discovery import running as module
 from moorage.discovery.running import find, look, running, runtime_directory, shortest_ids
@@ -137,9 +138,11 @@ def test_a_process_that_only_names_the_file_is_not_the_kernel(machine):
 
 
 @contextmanager
-def listening(speak: bytes | None):
-    """A foreign process at a port: it sends something, or nothing."""
+def listening(speak: bytes | None, uid: int | None = None):
+    """A foreign process at a port, perhaps another user's: it sends something, or nothing."""
     server = socket.create_server(("127.0.0.1", 0))
+    if uid is not None:
+        os.fchown(server.fileno(), uid, -1)  # as /proc/net/tcp has it from then on
 
     def serve():
         try:
@@ -165,6 +168,26 @@ def test_a_process_that_got_the_port_since_is_no_kernel(machine, speak):
     with listening(speak) as port:
         machine.write(machine.runtime / "kernel-old.json", port)
         assert [each.alive for each in machine.here()] == [False]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can play another user")
+@pytest.mark.parametrize("uid", [STRANGER, None])
+def test_another_users_process_at_the_port_of_a_file_that_was_left_is_told(machine, uid):
+    with listening(b"\xff", uid) as port:
+        machine.write(machine.runtime / "kernel-old.json", port)
+        (found,) = machine.here()
+        assert (found.alive, found.foreign) == (True, uid is not None)
+
+
+def test_a_kernel_whose_command_names_its_file_may_run_as_another_user(machine, monkeypatch):
+    process = machine.start(machine.runtime / "kernel-a.json")
+    assert [each.foreign for each in machine.here()] == [False]
+    monkeypatch.setattr(module.processes.listening, "users_at", lambda *_: {STRANGER})
+    path = machine.runtime / "kernel-a.json"
+    told = [
+        module.processes.is_another_users("tcp", "127.0.0.1", 1, path, pid) for pid in (process.pid, None)
+    ]
+    assert told == [False, True]
 
 
 @pytest.mark.parametrize(

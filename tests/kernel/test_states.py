@@ -26,5 +26,10 @@ async def test_one_that_is_stopped_is_not_asked():
 
 
 @pytest.mark.anyio
+async def test_where_another_user_listens_and_none_answers_the_kernel_is_unreachable():
+    assert await execution_states([replace(ONE, foreign=True)]) == {"abcdefghij": "unreachable"}
+
+
+@pytest.mark.anyio
 async def test_none_is_asked_where_none_runs():
     assert await execution_states([]) == {}

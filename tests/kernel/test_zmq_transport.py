@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from collections import deque
 from contextlib import suppress
@@ -236,6 +238,37 @@ async def test_without_descriptors_it_is_an_error_and_leaves_none_open(info):
         for descriptor in filling:
             os.close(descriptor)
     await until(lambda: used() <= before)
+
+
+FEW = """
+import asyncio, os, resource
+from moorage.errors import MoorageError
+from moorage.kernel.zmq_transport import ZmqTransport
+from moorage.wire.connection import ConnectionInfo
+
+async def main(free):
+    os.close(lowest := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, limits[1]))
+    try:
+        async with ZmqTransport(ConnectionInfo("tcp", "127.0.0.1", 1, 1, 1, 1, 1, b"k"), b"me"):
+            print(free, "opened")
+    except MoorageError as error:
+        print(free, error.what)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in range(14):
+    asyncio.run(main(free))
+"""
+
+
+async def test_libzmq_does_not_end_a_process_that_has_too_few():
+    pytest.importorskip("resource")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", FEW, stdout=subprocess.PIPE)
+    told = (await process.communicate())[0].decode().splitlines()
+    assert process.returncode == 0
+    assert told == [f"{free} no more connections to kernels can be opened" for free in range(14)]
 
 
 async def test_the_line_tells_when_the_peer_goes_and_when_one_is_there_again(info):

@@ -38,6 +38,11 @@ def test_an_error_of_the_system_is_no_defect_and_names_the_file():
     assert "report" not in text
 
 
+def test_a_module_that_cannot_be_loaded_for_want_of_descriptors_is_no_defect():
+    text = str(unexpected(ImportError(f"x.so: cannot open shared object file: {os.strerror(errno.EMFILE)}")))
+    assert text.endswith("a module could not be loaded. Raise `ulimit -n`.")
+
+
 def test_an_error_that_was_never_raised_has_no_place():
     assert str(unexpected(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))).endswith(
         "No space left on device."

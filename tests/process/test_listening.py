@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from moorage.process.listening import ListeningProcess, at_path, at_port
+from moorage.process.listening import ListeningProcess, at_path, at_port, users_at
 
 LISTENS = """
 import os, socket, sys
@@ -75,6 +75,23 @@ def test_who_listens_everywhere_listens_there_too():
         everywhere.bind(("0.0.0.0", 0))
         everywhere.listen()
         assert at_port("127.0.0.1", everywhere.getsockname()[1]).pid == os.getpid()
+
+
+def test_the_users_at_an_address(tmp_path):
+    with socket.socket() as one, socket.socket(socket.AF_UNIX) as two:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        assert users_at("tcp", "127.0.0.1", port) == set()
+        one.listen()
+        two.bind(f"{tmp_path}/k-5")
+        assert users_at("ipc", f"{tmp_path}/k", 5) == set()
+        two.listen()
+        assert users_at("tcp", "127.0.0.1", port) == {os.geteuid()}
+        assert users_at("ipc", f"{tmp_path}/k", 5) == {os.geteuid()}
+        if os.geteuid() == 0:
+            os.fchown(one.fileno(), 12321, -1)
+            assert users_at("tcp", "127.0.0.1", port) == {12321}
+    assert users_at("tcp", "192.0.2.1", port) == set()
 
 
 def test_the_sixth_protocol():

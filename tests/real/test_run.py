@@ -191,6 +191,8 @@ def test_in_a_kernel_that_runs_already(moorage: Command):
         file = str(kernel.connection_file)
         assert moorage("run", "--existing", file, "-c", "x = 5; print(x)", code=0).stdout == "5\n"
         assert moorage("run", "--existing", file, "-c", "x", code=0).stdout == "5\n"
+        done = moorage("run", "--existing", file, "--start-timeout", "0.0001", "-c", "x", code=1)
+        assert "did not answer within 0.0001 s" in done.stderr
         process = moorage.start("run", "--existing", file, "-c", SLEEPS)
         assert process.stdout.readline() == b"on\n"
         process.send_signal(signal.SIGINT)

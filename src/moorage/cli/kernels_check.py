@@ -56,10 +56,12 @@ def run(options: argparse.Namespace) -> int:
 
     from moorage.cli.stdio import Lines
     from moorage.cli.table import Screen, plain
+    from moorage.notebooks.resources import check_open_files
     from moorage.testing.kernel import check_kernel
 
     if options.starts < 0:
         raise UsageError(f"{options.starts} is no number of starts", do="Give 0 or more")
+    check_open_files()
     quiet = bool(options.json)
     screen = Screen.of(sys.stdout)
 

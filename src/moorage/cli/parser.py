@@ -22,6 +22,20 @@ _VALUE = re.compile(r"ignored explicit argument (?P<quote>['\"]?)(?P<word>.*)(?P
 _EXCLUDES = re.compile(r"not allowed with argument (?P<other>.*)")
 
 
+_EMPTY = "is empty"
+
+
+def filled(text: str) -> str:
+    """Return the value of an argument that names something; to be its ``type``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, as ``"$VARIABLE"`` of a variable that is not set.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError(_EMPTY)
+    return text
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises where it would print and exit, in words of moorage's own."""
 
@@ -80,6 +94,8 @@ class Parser(argparse.ArgumentParser):
             value = action.metavar if action is not None and isinstance(action.metavar, str) else "a value"
             do = f"One that begins with - is written {name}=-..."
             return self._complaint(f"{name} needs {value}", do=do)
+        if said == _EMPTY:
+            return self._complaint(f"{name} is empty", "A variable of the shell may be unset")
         other = _EXCLUDES.fullmatch(said)
         return self._complaint(f"{name} does not go with {other['other']}" if other else f"{name}: {said}")
 

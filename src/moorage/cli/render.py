@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moorage.cli.parser import filled
 from moorage.json_types import JsonObject
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
 def _what(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to write")
     add = group.add_argument
-    add("-o", "--out", metavar="DIR|FILE", help="where outputs go (default: rendered/)")
+    add("-o", "--out", type=filled, metavar="DIR|FILE", help="where outputs go (default: rendered/)")
     add("--to", metavar="FORMATS", help="ipynb, html, md, separated by commas (default: ipynb)")
     add("--overwrite", action="store_true", help="replace files that moorage did not make (never sources)")
     add("--artifacts", action="append", metavar="GLOB", help="collect files the notebooks made (repeatable)")
-    add("--bundle", metavar="FILE", help="also pack everything into FILE (.tar.gz, .tar, .zip)")
+    add("--bundle", type=filled, metavar="FILE", help="also pack everything into FILE (.tar.gz, .tar, .zip)")
     add("--remove-cells", action="append", metavar="TAG", help="leave cells with this tag out (repeatable)")
     add("--param", action="append", metavar="K=V", help="set a parameter in every notebook (repeatable)")
 
@@ -69,7 +70,7 @@ def _how(parser: argparse.ArgumentParser) -> None:
     add("--retries", type=int, metavar="N", help="start anew when a kernel died, not when code raised (1)")
     add("--fail-fast", action="store_true", help="start nothing more after the first failure")
     add("--allow-errors", action="store_true", help="run on after an error; the notebook still counts failed")
-    add("--cache", metavar="DIR", help="where results are kept (default: .moorage/cache)")
+    add("--cache", type=filled, metavar="DIR", help="where results are kept (default: .moorage/cache)")
     add("--no-cache", action="store_true", help="neither read nor write the cache")
     add("--force", action="store_true", help="run everything, and write the cache")
     add(
@@ -86,9 +87,16 @@ def _how(parser: argparse.ArgumentParser) -> None:
 def _told(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to tell")
     add = group.add_argument
-    add("--report", metavar="FILE.html", help="one page about the run: timeline, plots, failures")
-    add("--junit", metavar="FILE.xml", help="results for a CI system")
-    add("--json", metavar="FILE", help="results as JSON; - prints them, and nothing else, to stdout")
+    add(
+        "--report", type=filled, metavar="FILE.html", help="one page about the run: timeline, plots, failures"
+    )
+    add("--junit", type=filled, metavar="FILE.xml", help="results for a CI system")
+    add(
+        "--json",
+        type=filled,
+        metavar="FILE",
+        help="results as JSON; - prints them, and nothing else, to stdout",
+    )
     add("--quiet", action="store_true", help="only failures")
     add("--plain", action="store_true", help="plain lines, even in a terminal")
 

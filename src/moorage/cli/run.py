@@ -7,6 +7,8 @@ import gc
 import sys
 from typing import TYPE_CHECKING
 
+from moorage.cli.parser import filled
+
 if TYPE_CHECKING:
     from moorage.cli.parser import Parser
 
@@ -49,10 +51,11 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     add("-c", dest="code", metavar="CODE", help="run this")
     add(
         "--existing",
+        type=filled,
         metavar="KERNEL",
         help="connection file, id or pid of a running kernel; it is left running",
     )
-    add("--cwd", metavar="DIR", help="the kernel's working directory (default: the present one)")
+    add("--cwd", type=filled, metavar="DIR", help="the kernel's working directory (default: the present one)")
     add("--env", action="append", default=[], metavar="K=V", help="set an environment variable (repeatable)")
     add("--kernel-arg", action="append", default=[], metavar="A", help="add an argument to its command")
     add(

@@ -59,7 +59,7 @@ def request_of(options: argparse.Namespace) -> RunRequest:
             raise UsageError(
                 "no kernel type was given", do=f"Type moorage run TYPE -c CODE. {_types()}".strip()
             )
-        kernel_type = words.pop(0)
+        kernel_type = _named(words.pop(0), "the kernel type")
         if kernel_type.startswith("running/"):
             kernel_type, existing = None, kernel_type
     else:
@@ -81,6 +81,12 @@ def request_of(options: argparse.Namespace) -> RunRequest:
         argv=argv,
         json=options.json,
     )
+
+
+def _named(word: str, what: str) -> str:
+    if not word:
+        raise UsageError(f"{what} is empty", why="A variable of the shell may be unset")
+    return word
 
 
 def _refuse_launching(options: argparse.Namespace) -> None:
@@ -116,7 +122,7 @@ def _cells(code: str | None, words: Sequence[str], kernel_type: str | None) -> t
                 do=f"Type moorage run TYPE {kernel_type}. {_types()}",
             )
         raise UsageError("there is nothing to run", do="Give -c CODE, a FILE, or - for standard input")
-    if words[0] == "-":
+    if _named(words[0], "the name of the file") == "-":
         return (sys.stdin.read(),), False
     return _read(Path(words[0])), True
 

@@ -55,8 +55,13 @@ def run_session(request: RunRequest, stdin: TextIO, stdout: TextIO, stderr: Text
         The exit code.
 
     Raises:
+        UsageError: no kernel can be started with so few open files.
         MoorageError: the kernel could not be had, or died.
     """
+    if request.existing is None:
+        from moorage.notebooks.resources import check_open_files
+
+        check_open_files()
     return asyncio.run(Conversation(request, Terminal(stdin, stdout, stderr, quiet=request.json)).run())
 
 
@@ -181,7 +186,7 @@ class Conversation:
         if request.existing is not None:
             from moorage.kernel.attach import attach
 
-            return attach(request.existing)
+            return attach(request.existing, timeout=request.start_timeout or _FOR_EVER)
         from moorage.kernel.launch import launch
 
         return launch(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from moorage.cli.parser import Parser
+from moorage.cli.parser import Parser, filled
 from moorage.cli.proxy import fast_loop
 from moorage.errors import MissingExtra, UsageError
 
@@ -35,6 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     _add_addresses(parser)
     add(
         "--content",
+        type=filled,
         metavar="DIR|URL",
         help="a folder, or a git repository, of which each visitor gets a copy",
     )
@@ -43,10 +44,10 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     add("--server", choices=["lab", "notebook", "server"], help="default: lab")
     add("--command", metavar="LINE", help="another server, with {socket} or {port}, {base_path} and {token}")
     add("--with", action="append", default=[], metavar="PKG", help="add a package to this environment's")
-    add("--requirements", metavar="FILE", help="... and those of a file, as pip takes them")
+    add("--requirements", type=filled, metavar="FILE", help="... and those of a file, as pip takes them")
     add("--no-fork", action="store_true", help="start every server by itself, none from a template")
     add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable of all servers")
-    add("--state", metavar="DIR", help="private folder for keys and visitors' files")
+    add("--state", type=filled, metavar="DIR", help="private folder for keys and visitors' files")
     add("--lease", type=float, metavar="S", help="how long servers outlive a killed service; default: 3600")
     add("--title", metavar="TEXT", help="heading of the page")
     add("--start-timeout", type=float, metavar="S", help="how long a server may take to answer; default: 120")
@@ -104,7 +105,8 @@ def _add_walls(add: Callable[..., object]) -> None:
     add("--processes", type=int, metavar="N", help="... and its processes and threads; default: 512")
     add("--memory", metavar="SIZE", help="... and the memory of all of it, files too; default: not bounded")
     add("--cpus", type=float, metavar="N", help="... and processors' time; default: a fair share of all")
-    add("--readable", action="append", default=[], metavar="PATH", help="a folder that all visitors may read")
+    about = "a folder that all visitors may read"
+    add("--readable", type=filled, action="append", default=[], metavar="PATH", help=about)
     add("--no-walls", action="store_true", help="let servers see and do all that you can")
     add(
         "--i-accept-no-isolation",
@@ -142,7 +144,7 @@ def _action(actions: argparse._SubParsersAction[Parser], name: str, about: str) 
     parser = actions.add_parser(name, help=about, description=description, allow_abbrev=False)
     # What is given before the action counts, too: a default here would take its place.
     add, none = parser.add_argument, argparse.SUPPRESS
-    add("--state", default=none, metavar="DIR", help="that the service runs with")
+    add("--state", type=filled, default=none, metavar="DIR", help="that the service runs with")
     add("--port", type=int, default=none, metavar="N", help="of the service; default: 8000")
     parser.set_defaults(run=act)
     return parser

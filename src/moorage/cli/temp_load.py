@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from moorage.cli.parser import Parser
+from moorage.cli.parser import Parser, filled
 from moorage.cli.proxy import fast_loop
 from moorage.errors import MissingExtra, UsageError
 
@@ -48,7 +48,7 @@ def add_parser(actions: argparse._SubParsersAction[Parser]) -> None:
         help="a step that takes longer failed; default: 60",
     )
     add("--json", metavar="FILE", help="figures as JSON; - prints them, and nothing else, to stdout")
-    add("--report", metavar="FILE.html", help="figures and charts as one page")
+    add("--report", type=filled, metavar="FILE.html", help="figures and charts as one page")
     add("--yes-it-is-mine", action="store_true", help="for a service on another machine, if that is yours")
     parser.set_defaults(run=run)
 

@@ -141,6 +141,26 @@ def listener_alone(transport: str, ip: str, port: int, likely: int | None = None
     return listening.at_port(ip, port, () if likely is None else (likely,)).pid
 
 
+def is_another_users(transport: str, ip: str, port: int, path: Path, pid: int | None) -> bool:
+    """Tell whether what listens at the address in a connection file belongs to other users alone.
+
+    A kernel of this user may run as another one: then its command names the file.
+
+    Args:
+        transport: ``tcp`` or ``ipc``.
+        ip: the address, for ipc the path before ``-PORT``.
+        port: its number.
+        path: the connection file.
+        pid: the process that listens, where it may be looked at.
+    """
+    users = listening.users_at(transport, ip, port)
+    if not users or os.getuid() in users:
+        return False
+    with suppress(OSError):
+        return pid is None or os.path.realpath(path) not in map(os.path.realpath, files_of(pid))
+    return True
+
+
 def began(pid: int) -> float | None:
     """Return when a process began, in seconds since the epoch; None when it has ended."""
     row = procfs.look(pid)

@@ -41,6 +41,11 @@ def is_kernel_of(_pid: int, _path: Path, _transport: str) -> bool:
     return False
 
 
+def is_another_users(_transport: str, _ip: str, _port: int, _path: Path, _pid: int | None) -> bool:
+    """Return False, for the same reason."""
+    return False
+
+
 def files_of(_pid: int) -> list[Path]:
     """Return nothing: command lines of processes are not looked at here."""
     return []

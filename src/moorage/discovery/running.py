@@ -56,6 +56,8 @@ class RunningKernel:
         memory: resident bytes of it and its descendants; None where the pid is not known.
         owner: ``moorage``, ``jupyter`` or ``other``: whose place the file lies in.
         stopped: what holds its process still, in words; empty where nothing does, as far as that is known.
+        foreign: whether what listens there belongs to another user, as where that user has taken the port
+            of a kernel that ended, or forwards it.
     """
 
     id: str
@@ -68,6 +70,7 @@ class RunningKernel:
     memory: int | None
     owner: str
     stopped: str = ""
+    foreign: bool = False
 
 
 def running(around: Around | None = None) -> list[RunningKernel]:
@@ -215,6 +218,8 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
     alive = greeting == _ZMTP or bool(stopped)
     if not alive or (pid is not None and _belongs(pid, path, info) is False):
         alive, pid, stopped = False, None, ""
+    ip = _reachable(info.ip)
+    foreign = alive and processes.is_another_users(info.transport, ip, info.hb_port, path, pid)
     began = None if pid is None else processes.began(pid)
     return RunningKernel(
         id=_id(path),
@@ -227,6 +232,7 @@ def _look(path: Path, pid: int | None) -> RunningKernel | None:
         memory=None if pid is None else processes.memory(pid),
         owner=_owner(path),
         stopped=stopped,
+        foreign=foreign,
     )
 
 

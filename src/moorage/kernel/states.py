@@ -11,7 +11,7 @@ from moorage.errors import MoorageError
 from moorage.kernel.zmq_client import zmq_client
 from moorage.wire.messages import kernel_info_request
 
-ExecutionState = Literal["idle", "busy", "stopped", "unknown"]
+ExecutionState = Literal["idle", "busy", "stopped", "unreachable", "unknown"]
 
 _ANSWER_SECONDS = 0.5
 """Seconds for an answer: a kernel that has nothing to do answers within milliseconds."""
@@ -25,7 +25,8 @@ async def execution_states(kernels: Sequence[RunningKernel]) -> dict[str, Execut
 
     Returns:
         By id: ``idle``; ``busy`` where no answer came in half a second; ``stopped`` where its process is
-        stopped; ``unknown`` where it could not be asked. Cancelling is safe.
+        stopped; ``unreachable`` where no answer came and what listens belongs to another user: it may be no
+        kernel at all; ``unknown`` where it could not be asked. Cancelling is safe.
     """
     async with asyncio.TaskGroup() as group:
         tasks = {each.id: group.create_task(_state(each)) for each in kernels}
@@ -40,7 +41,7 @@ async def _state(kernel: RunningKernel) -> ExecutionState:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await client.request("shell", kernel_info_request()).reply
     except TimeoutError:
-        return "busy"
+        return "unreachable" if kernel.foreign else "busy"
     except MoorageError:
         return "unknown"
     return "idle"

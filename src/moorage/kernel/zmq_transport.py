@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,9 @@ _KEEPALIVE = {
     zmq.TCP_KEEPALIVE_INTVL: 5,
     zmq.TCP_KEEPALIVE_CNT: 3,
 }
+
+# Of libzmq's two threads (4), of four sockets and a monitor's two (6), of four connections.
+_DESCRIPTORS = 14
 
 _KINDS: dict[Channel, int] = {
     "shell": zmq.DEALER,
@@ -65,6 +69,7 @@ class ZmqTransport:
         self._line_receivers: list[LineReceiver] = []
 
     async def __aenter__(self) -> Self:
+        _check_descriptors()
         self._connect()
         return self
 
@@ -252,15 +257,31 @@ class ZmqTransport:
                 asyncio.get_running_loop().call_soon(self._drain, channel)
 
 
+def _check_descriptors() -> None:
+    """Refuse to begin without the descriptors that libzmq needs.
+
+    Where its threads get none for their epoll it ends the process (``src/epoll.cpp``), and where a
+    connection gets none it tries again in silence.
+    """
+    held: list[int] = []
+    try:
+        with _descriptors_told():
+            held.append(os.open(os.devnull, os.O_RDONLY))
+            held += (os.dup(held[0]) for _ in range(_DESCRIPTORS - 1))
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
 @contextmanager
 def _descriptors_told() -> Iterator[None]:
     """Say what to do where libzmq has no descriptors left."""
     try:
         yield
-    except zmq.ZMQError as error:
+    except (zmq.ZMQError, OSError) as error:
         raise MoorageError(
             "no more connections to kernels can be opened",
-            why=str(error),
+            why=error.strerror or str(error),
             do="Raise `ulimit -n` or run fewer kernels at once",
         ) from error
 

@@ -80,13 +80,26 @@ def notebooks_at_once(notebooks: int) -> int:
         with suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
             _limit_files(higher, most)
             limit = higher
+    _check(limit, wanted)
+    return max(1, (limit - apart) // (2 * PER_KERNEL)) if _below(limit, wanted) else notebooks
+
+
+def check_open_files() -> None:
+    """Refuse a limit on open files that is too low for a kernel started by this process.
+
+    Raises:
+        UsageError: it is.
+    """
+    _check(_file_limits()[0], _APART + _open_descriptors() + 2 * PER_KERNEL)
+
+
+def _check(limit: int, wanted: int) -> None:
     if _below(limit, _FEWEST):
         raise UsageError(
             "no kernel can run here",
             why=f"A process may open {limit} files, and a kernel needs about {_FEWEST}",
-            do=f"Raise the limit: ulimit -n {wanted}",
+            do=f"Raise the limit: ulimit -n {max(wanted, _FEWEST)}",
         )
-    return max(1, (limit - apart) // (2 * PER_KERNEL)) if _below(limit, wanted) else notebooks
 
 
 if sys.platform == "win32":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 from moorage.errors import MoorageError
@@ -19,6 +21,9 @@ def unexpected(error: Exception) -> MoorageError:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    if isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error):
+        why = "Too many files are open, and a module could not be loaded"
+        return MoorageError("The system did not let moorage go on", why=why, do="Raise `ulimit -n`")
     if isinstance(error, OSError) and error.strerror:
         name = f": {error.filename}" if error.filename else ""
         return MoorageError("The system did not let moorage go on", why=f"{error.strerror}{name}{where}")

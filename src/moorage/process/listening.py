@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from moorage.process import procfs
 
@@ -63,21 +64,48 @@ def at_port(ip: str, port: int, likely: Iterable[int] = ()) -> ListeningProcess:
         port: 1 to 65535.
         likely: pids to look at before all others.
     """
-    try:
-        wanted = {str(found[4][0]) for found in socket.getaddrinfo(ip, port, type=socket.SOCK_STREAM)}
-    except OSError:
-        return ListeningProcess(here=False, listening=False)
-    if not any(map(_is_ours, wanted)):
+    if not (wanted := _addresses(ip, port)):
         return ListeningProcess(here=False, listening=False)
     for _ in range(_LOOKS):
-        inodes = {
-            inode
-            for address, number, inode in _listening()
-            if number == port and (address in wanted or ip_address(address).is_unspecified)
-        }
+        inodes = {each.inode for each in _listening() if each.port == port and each.is_at(wanted)}
         if inodes:
             return ListeningProcess(here=True, listening=True, pid=_holder(inodes, likely))
     return ListeningProcess(here=True, listening=False)
+
+
+def users_at(transport: str, ip: str, port: int) -> set[int]:
+    """Return the users whose processes listen at an address, also those that may not be looked at.
+
+    Args:
+        transport: ``tcp`` or ``ipc``.
+        ip: an address or a host's name; for ipc the path before ``-PORT``.
+        port: its number.
+
+    Returns:
+        Their uids; empty where none listens, or where the address is not of this machine.
+    """
+    if transport == "ipc":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.setblocking(False)
+            try:
+                asking.connect(f"{ip}-{port}")
+                return {struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]}
+            except OSError:
+                return set()
+    wanted = _addresses(ip, port)
+    for _ in range(_LOOKS if wanted else 0):
+        if users := {each.uid for each in _listening() if each.port == port and each.is_at(wanted)}:
+            return users
+    return set()
+
+
+def _addresses(ip: str, port: int) -> set[str]:
+    """Return the addresses behind a host's name, if this machine has one of them."""
+    try:
+        found = {str(each[4][0]) for each in socket.getaddrinfo(ip, port, type=socket.SOCK_STREAM)}
+    except OSError:
+        return set()
+    return found if any(map(_is_ours, found)) else set()
 
 
 def _is_ours(address: str) -> bool:
@@ -91,8 +119,21 @@ def _is_ours(address: str) -> bool:
     return False
 
 
-def _listening() -> Iterator[tuple[str, int, int]]:
-    """Yield address, port and inode of every TCP socket that listens in this network namespace."""
+class _Socket(NamedTuple):
+    """A TCP socket that listens."""
+
+    address: str
+    port: int
+    uid: int
+    inode: int
+
+    def is_at(self, wanted: set[str]) -> bool:
+        """Tell whether it takes connections to one of these addresses."""
+        return self.address in wanted or ip_address(self.address).is_unspecified
+
+
+def _listening() -> Iterator[_Socket]:
+    """Yield every TCP socket that listens in this network namespace."""
     for family, name in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
         try:
             lines = procfs.read(f"/proc/self/net/{name}", 64 << 20).decode().splitlines()[1:]
@@ -107,7 +148,7 @@ def _listening() -> Iterator[tuple[str, int, int]]:
                 swapped = b"".join(
                     struct.pack(">I", word) for word in struct.unpack(f"={len(raw) // 4}I", raw)
                 )
-                yield socket.inet_ntop(family, swapped), int(port, 16), int(words[9])
+                yield _Socket(socket.inet_ntop(family, swapped), int(port, 16), int(words[7]), int(words[9]))
 
 
 def _holder(inodes: set[int], likely: Iterable[int]) -> int | None:
