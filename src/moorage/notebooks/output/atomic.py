@@ -166,6 +166,7 @@ def whole_file(
 @contextmanager
 def _beside_links(path: Path, mode: int, guard: Guard, before: Before | None) -> Iterator[IO[bytes]]:
     """Do what :func:`whole_file` does in a folder that is held, so that nothing can be put in its place."""
+    path = Path(os.path.normpath(Path.cwd() / path))
     folder = _held(path.parent)
     try:
         old = None

@@ -140,8 +140,9 @@ def write_named(path: Path, data: bytes, *, overwrite: bool) -> None:
 
 
 def resolved(path: Path) -> Path:
-    """Return a path without the links that are in its folder's; a link in its own place stays one."""
-    return Path(os.path.realpath(path.parent), path.name)
+    """Return a path without the links that are in its folder's; as it is where there are none."""
+    real = Path(os.path.realpath(path.parent))
+    return path if real == Path(os.path.normpath(Path.cwd() / path.parent)) else real / path.name
 
 
 def follows(path: Path, *, overwrite: bool) -> bool:
