@@ -85,3 +85,14 @@ def test_the_error_in_the_json_has_no_colours(moorage: Command):
     assert error["ename"] == "ZeroDivisionError"
     assert any("1 / 0" in line for line in error["traceback"])
     assert "\x1b" not in str(error["traceback"])
+
+
+def test_the_json_says_that_there_was_no_kernel(moorage: Command):
+    folder = moorage.cwd / "share" / "kernels" / "broken"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["/no/such", "{connection_file}"], "display_name": "broken", "language": "none"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    moorage.env["JUPYTER_PATH"] = str(moorage.cwd / "share")
+    told = json.loads(moorage("run", "broken", "-c", "1", "--json", code=1).stdout)
+    assert (told["status"], told["cells"], told["died"]) == ("failed", [], None)
+    assert "there is no program '/no/such'" in told["failed"]

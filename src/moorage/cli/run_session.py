@@ -159,6 +159,7 @@ class Conversation:
     async def _run(self) -> int:
         began = monotonic()
         death: KernelDied | None = None
+        failure: MoorageError | None = None
         try:
             async with self._opened() as kernel:
                 self._kernel = kernel
@@ -172,10 +173,13 @@ class Conversation:
                     await self._execute(kernel)
                 except KernelDied as error:
                     death = error
+        except MoorageError as error:
+            failure = error
+            raise
         finally:
             self._kernel = None
             if self._request.json:
-                self._print_document(monotonic() - began, death)
+                self._print_document(monotonic() - began, death, failure)
         if death is not None:
             raise death
         failed = any(cell.result is None or cell.result.status != "ok" for cell in self._cells)
@@ -290,23 +294,26 @@ class Conversation:
             with suppress(MoorageError):  # it has just died, which the waiting request raises
                 self._kernel.interrupt()
 
-    def _print_document(self, seconds: float, death: KernelDied | None) -> None:
+    def _print_document(self, seconds: float, death: KernelDied | None, failure: MoorageError | None) -> None:
         document = {
             "moorage": __version__,
             "kernel": self._request.kernel_type or self._request.existing,
-            "status": self._status(death),
+            "status": self._status(death, failure),
             "seconds": round(seconds, 3),
             **self._forked,
             "cells": [cell.to_json() for cell in self._cells],
             "died": None if death is None else str(death),
+            "failed": None if failure is None else str(failure),
         }
         self._terminal.write(json_text(document) + "\n")
 
-    def _status(self, death: KernelDied | None) -> str:
+    def _status(self, death: KernelDied | None, failure: MoorageError | None) -> str:
         if death is not None:
             return "died"
         if self._timed_out:
             return "timeout"
         if self._interrupts:
             return "interrupted"
+        if failure is not None:
+            return "failed"
         return next((cell.result.status for cell in self._cells if cell.result and cell.result.error), "ok")
