@@ -55,9 +55,9 @@ ATTACKS = {
     "memory bomb": f"""while :; do {sys.executable} -c "exec('''{_TAKER}''')"; done""",
     "disk filler": "while :; do cat /dev/zero > ~/full; cat /dev/zero > /tmp/full; done 2>/dev/null",
     "descriptor hog": f"""for n in $(seq 500); do {sys.executable} -c "exec('''{_OPENER}''')" & done""",
-    "processor burner": "for n in $(seq 32); do while :; do :; done & done",
+    "processor burner": "for n in $(seq 32); do setsid sh -c 'while :; do :; done' & done",
 }
-"""Lines for a terminal."""
+"""Lines for a terminal. Each loop of the burner has a session, by which Linux may share processors."""
 
 
 @dataclass
