@@ -151,7 +151,7 @@ async def cells(channel: KernelChannel, seconds: float, hurt: list[str]) -> list
 
 def came_to(groups: list[Path], files: int) -> str:
     """Return what an attack holds, as far as its groups tell."""
-    said = []
+    said = ["its own server ended"] if groups and not any(each.exists() for each in groups) else []
     for name, what, unit in (
         ("pids.current", "processes", 1),
         ("memory.current", "MiB", 1 << 20),
