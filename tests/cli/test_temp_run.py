@@ -210,7 +210,9 @@ def test_the_lease_ends_what_no_service_takes_over(command: Command) -> None:
         temp.process.kill()
         temp.process.wait()
         assert until(lambda: not any(each.startswith("process") for each in command.left()), 60.0)
-    state_left(command)
+    with running(command, "--command", TOY):
+        pass  # removes the directory and the control groups that are left
+    assert state_left(command) == []
 
 
 def test_a_port_and_a_state_directory_that_are_taken(command: Command) -> None:
