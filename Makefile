@@ -50,9 +50,9 @@ types:
 types-darwin types-win32: types-%:
 	$(PY) -m mypy --platform $* --no-warn-unreachable --cache-dir .mypy_cache/$* src
 
-## Real tests wait more than they compute: four at a time keep two processors busy.
+## Real tests wait more than they compute: four at a time keep two processors busy; of the others some do.
 test: check
-	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house
+	$(PY) -m pytest -q -n 3 --dist worksteal -m "not real and not slow" --ignore tests/house
 	$(PY) -m pytest -q -n 4 --dist worksteal -m "(real or slow) and not drill and not recipe" --durations=10
 
 ## Tests' own processes alone are measured: coverage's start-up code in kernels would make interpreters no templates.

@@ -40,9 +40,10 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.ids, self.targets, self.attributes, self._open = [], [], [], [], []
-        self.words = ""
+        self._said = []
         self.feed(text)
         self.close()
+        self.words = "".join(self._said)
         assert self._open == []
         assert len(self.ids) == len(set(self.ids))
         assert set(self.targets) <= set(self.ids)
@@ -71,7 +72,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data):
-        self.words += f" {data}"
+        self._said.append(f" {data}")
 
 
 def recorded(*outcomes, **options):
