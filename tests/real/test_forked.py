@@ -279,7 +279,8 @@ def test_streams_that_are_closed_or_gone_come_to_the_same_end() -> None:
     for fork in (False, True):
         with blocking.launch(fork=fork) as kernel:
             shown = [
-                kernel.execute(f"import sys; print('last', file=sys.stderr); sys.{each}.close()")
+                # Flushed: how much of the rest is shown is settled by a race of ipykernel's threads.
+                kernel.execute(f"import sys; print('last', file=sys.stderr, flush=True); sys.{each}.close()")
                 for each in ("stderr", "stdout")
             ]
             shown.append(kernel.execute("print('x')"))
