@@ -196,10 +196,10 @@ def _held(folder: Path) -> int:
     """Return a descriptor of an absolute path's folder, made where it is missing; no link leads there.
 
     Raises:
-        OSError: a link is in the path, a file, or it may not be made.
+        OSError: a link is in the path, a file, it may not be made, or this is not Linux.
     """
     if sys.platform != "linux":
-        raise NotImplementedError("other systems have no O_PATH")
+        raise OSError(errno.ENOTSUP, "Only Linux can hold a folder that may not be listed")
     flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_PATH
     held = os.open(folder.anchor, flags)
     for name in folder.parts[1:]:
