@@ -139,7 +139,7 @@ OTHER = Kind(name="other")
 # counted, in a place where only the question below looks.
 _XEUS_PYTHON = """
 import signal, sys, threading
-shell, stream, lock, published = get_ipython(), type(sys.stdout), threading.Lock(), [0, 0]
+shell, stream, lock, published = get_ipython(), type(sys.stdout), threading.RLock(), [0, 0]
 if events := getattr(shell, "events", None):
     events.register("pre_execute", lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     events.register("post_execute", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

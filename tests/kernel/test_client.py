@@ -478,6 +478,20 @@ async def test_an_idle_that_the_kernel_dropped_is_not_waited_for_for_ever(by_han
     assert not client.busy
 
 
+async def test_a_kernel_that_was_not_woken_for_a_request_is_woken(by_hand, client, monkeypatch):
+    await soon_subscribed(client, by_hand)
+    monkeypatch.setattr("moorage.kernel.unheard.UNHEARD", 0.2)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())  # as one does that missed the edge: it is read with the next
+        woken_by = await soon(by_hand.hear())
+        await finish(by_hand, request, order=("reply", "idle"))
+        await by_hand.reply(woken_by, "kernel_info_reply")
+        await by_hand.idle(woken_by)
+    assert woken_by.msg_type == "kernel_info_request"
+    assert running.result().complete
+
+
 async def test_a_kernel_that_answers_and_publishes_nothing_more_is_not_waited_for_for_ever(
     by_hand, client, monkeypatch
 ):

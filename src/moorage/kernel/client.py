@@ -7,6 +7,7 @@ still with that request as parent (deno prints after idle) goes to the same rece
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -21,9 +22,12 @@ from moorage.kernel.readiness import Readiness
 from moorage.kernel.request import InputProvider, Receiver, Request, finished, only_flushes
 from moorage.kernel.result import ExecutionError, Result, error_of, result_of
 from moorage.kernel.transport import Transport
+from moorage.kernel.unheard import Unheard
 from moorage.wire import messages
 from moorage.wire.messages import Channel, Message
 from moorage.wire.session import Session
+
+_log = logging.getLogger("moorage.kernel")
 
 __all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "Result", "error_of"]
 
@@ -58,6 +62,7 @@ class Client:
         self._listeners: list[Receiver] = []
         self._asked_calls: list[Callable[[], None]] = []
         self._readiness = Readiness(self._ask)
+        self._unheard = Unheard(lambda request: self._outbox.holds(request.message), self._ask_again)
         self._heard = 0.0  # when iopub brought its latest message, by the monotonic clock
         self._ended: BaseException | None = None
         self.published: Published | None = None
@@ -71,6 +76,7 @@ class Client:
 
     async def __aexit__(self, *exception: object) -> None:
         self.fail(MoorageError("the client was closed while a request was under way"), for_good=True)
+        self._unheard.close()
         self._ended = UsageError("the kernel's block has ended", do="Use the kernel inside its block")
         await self._transport.__aexit__(None, None, None)
 
@@ -154,7 +160,9 @@ class Client:
             ProtocolError: what listens at its address is no kernel.
             UsageError: the block of the kernel, and so of this client, has ended.
         """
-        return self._request(channel, request, receive, stdin)
+        entry = self._request(channel, request, receive, stdin)
+        self._unheard.asked(entry)
+        return entry
 
     def _request(
         self,
@@ -176,6 +184,11 @@ class Client:
 
     def _ask(self, channel: Channel, receive: Receiver) -> Request:
         return self._request(channel, messages.kernel_info_request(), receive, ahead=True)
+
+    def _ask_again(self) -> None:
+        if self._ended is None:
+            _log.info("no sign of a request yet: the kernel is asked something else")
+            self._ask("shell", lambda _: None)
 
     def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
         """Send a message that has no reply, such as ``input_reply`` or ``comm_msg``."""
@@ -260,7 +273,9 @@ class Client:
         info = await self._readiness.proven(channel)
         if prepare is not None and (code := prepare(info)):
             message = messages.execute_request(code, silent=True, store_history=False)
-            await self._request("shell", message, ahead=True).done
+            preparing = self._request("shell", message, ahead=True)
+            self._unheard.asked(preparing)
+            await preparing.done
         self._outbox.release()
         return info
 
@@ -347,6 +362,7 @@ class Client:
         request = self._requests.get(message.parent_id)
         if request is None:
             return
+        self._unheard.heard(request)
         if request.receive is not None:
             try:
                 request.receive(message)

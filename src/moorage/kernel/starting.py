@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -163,10 +164,12 @@ class _Start(msgspec.Struct, frozen=True):
         key = secrets.token_hex(32).encode()
         async with _in_time(self.place, spec, deadline):
             agreed_on, file, listens = await self.workspace.agree(way, spec, self.wanted, key)
+        process = replace(self.process, argv=spec.command(file, self.kernel_args), listens=listens)
+        self.workspace.anticipate(process)
         with closing(Reached(agreed_on, self.workspace)) as rendezvous:
             supervisor = Supervisor(
                 spec.kernel_type,
-                replace(self.process, argv=spec.command(file, self.kernel_args), listens=listens),
+                process,
                 self.workspace,
                 ends_by_shell=spec.kind.ends_by_shell,
                 renew=rendezvous.renew,
@@ -175,6 +178,8 @@ class _Start(msgspec.Struct, frozen=True):
                 greet=lambda: _greet_again(spec, rendezvous, supervisor),
             )
             async with beside(supervisor.keep(), name=f"keep {spec.name}"):
+                # In the turn of the loop in which the process is asked for, and after that.
+                asyncio.get_running_loop().call_soon(_import_client)
                 await deadline.started(supervisor)
                 yield rendezvous, supervisor
 
@@ -230,8 +235,14 @@ class Reached:
             self.connection_file.unlink(missing_ok=True)
 
 
+def _import_client() -> None:
+    """Import what speaks with kernels, to be called while one starts: it takes 20 ms, once in a process."""
+    import moorage.kernel.kernel  # noqa: PLC0415 - see above
+    import moorage.kernel.zmq_client  # noqa: PLC0415, F401 - see above
+
+
 async def _greet_again(spec: KernelSpec, rendezvous: Rendezvous, supervisor: Supervisor) -> None:
-    from moorage.kernel.kernel import greet_again  # noqa: PLC0415 - see below
+    from moorage.kernel.kernel import greet_again  # noqa: PLC0415 - see _import_client
 
     await greet_again(spec, rendezvous, supervisor)
 
@@ -267,9 +278,8 @@ async def _tried(
     last: bool,
 ) -> Kernel | None:
     """Wait for a kernel that was started in one way; None where it does not register as it was to."""
-    # Imported while the kernel starts: pyzmq and the client take 20 ms, once in a process.
-    from moorage.kernel.kernel import Kernel, agreed, ready  # noqa: PLC0415 - see above
-    from moorage.kernel.zmq_client import zmq_client  # noqa: PLC0415 - see above
+    from moorage.kernel.kernel import Kernel, agreed, ready  # noqa: PLC0415 - see _import_client
+    from moorage.kernel.zmq_client import zmq_client  # noqa: PLC0415 - see _import_client
 
     try:
         patience = deadline if last else deadline.sooner(REGISTERED)
