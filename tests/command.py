@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from witness import stacks
+
 DEADLINE = 120.0
 """Seconds a command may take on a machine that is busy with other things."""
 
@@ -39,6 +41,10 @@ class Done:
         return {name: each["status"] for name, each in self.notebooks.items()}
 
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Tests that run at once share no history: where its database is locked, IPython says so in an output."""
+
+
 class Command:
     """Runs ``python -m moorage`` with a runtime directory and a mark of its own."""
 
@@ -50,7 +56,7 @@ class Command:
         self.env |= {
             "MOORAGE_TEST_RUN": self.mark,
             "XDG_RUNTIME_DIR": str(self.runtime),
-            "IPYTHONDIR": str(self.runtime.parent / "moorage-tests-ipython"),
+            "IPYTHONDIR": str(self.runtime.parent / f"moorage-tests-ipython{WORKER}"),
             "MPLBACKEND": "agg",
         }
         self._started: list[subprocess.Popen[bytes]] = []
@@ -86,9 +92,10 @@ class Command:
         try:
             stdout, stderr = process.communicate(timeout=DEADLINE)
         except subprocess.TimeoutExpired:
+            doing = stacks(marked(self.mark))
             process.send_signal(signal.SIGKILL)
             stdout, stderr = process.communicate()
-            raise AssertionError(f"it did not end: {_text(stdout)} {_text(stderr)}") from None
+            raise AssertionError(f"it did not end: {_text(stdout)} {_text(stderr)}\n{doing}") from None
         done = Done(process.returncode, _text(stdout), _text(stderr))
         said = f"\n{done.stdout}\n--- stderr\n{done.stderr}"
         for sign in (

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from witness import descendants, stacks
+
+BEFORE = 25.0
+"""Seconds before a test's time limit at which its processes are looked at."""
 
 
 def pytest_configure() -> None:
@@ -22,6 +30,21 @@ def pytest_configure() -> None:
         slow = [hypothesis.HealthCheck.too_slow]
         hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=slow)
         hypothesis.settings.load_profile("here")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Have the report of a test that is about to meet its time limit say what its processes do."""
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker and marker.args else item.config.getini("timeout"))
+    about_to_end = threading.Timer(limit - BEFORE, lambda: print(stacks(descendants()), file=sys.stderr))
+    about_to_end.daemon = True
+    if limit > 2 * BEFORE:
+        about_to_end.start()
+    try:
+        return (yield)
+    finally:
+        about_to_end.cancel()
 
 
 @pytest.fixture
