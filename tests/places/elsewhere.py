@@ -98,6 +98,9 @@ class Mounted:
         )
         return Agreement(rendezvous, self.mount / rendezvous.connection_file.name)
 
+    def anticipate(self, spec: LaunchSpec) -> None:
+        """Do nothing: its launches have nothing in common."""
+
     @asynccontextmanager
     async def launch(self, spec: LaunchSpec) -> AsyncIterator[Handle]:
         """Start a process through the command; leaving the block ends its tree."""

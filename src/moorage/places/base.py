@@ -141,6 +141,17 @@ class Workspace(Protocol):
         """
         ...
 
+    def anticipate(self, spec: LaunchSpec) -> None:
+        """Begin what a launch that comes next has in common with others, and return at once.
+
+        What many launches at once wait for, a template to fork from, is begun by the first of them before the
+        others are prepared. Most places have nothing to do here.
+
+        Args:
+            spec: what is about to be launched. What is wrong with it :meth:`launch` tells.
+        """
+        ...
+
     def launch(self, spec: LaunchSpec) -> AbstractAsyncContextManager[Handle]:
         """Start a process there; leaving the block kills what is left of it and of all it started.
 

@@ -190,6 +190,11 @@ class LocalWorkspace:
         rendezvous = choice.make(way, self.directory, key, kernel.called, kernel, ip=self.listen_ip)
         return Agreement(rendezvous, rendezvous.connection_file)
 
+    def anticipate(self, spec: LaunchSpec) -> None:
+        """Start the template to fork it from; see :class:`moorage.places.base.Workspace`."""
+        if self._place.wrap is None and not self._isolated:
+            LocalLauncher(self._warden, fork=self._place.fork).anticipate(spec)
+
     def launch(self, spec: LaunchSpec) -> AbstractAsyncContextManager[Handle]:
         """Start a process; see :class:`moorage.places.base.Workspace`.
 
