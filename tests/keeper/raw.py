@@ -105,7 +105,7 @@ class RawKeeper:
     def begin(self, *argv: str, **rest):
         """Have it start its charge; return the first status, or what it says instead."""
         message = {
-            "id": self.directory.name,
+            "id": str(self.directory),  # of no other worker's keeper: what has the id is killed at the end
             "label": "",
             "argv": argv,
             "env": dict(os.environ),

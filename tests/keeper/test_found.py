@@ -12,7 +12,8 @@ import time
 import pytest
 
 from moorage.errors import DeadlineExceeded, KeeperLost, UsageError
-from moorage.keeper.found import find, kill
+from moorage.keeper.found import EndedCharge, find, kill, look
+from moorage.keeper.kept import Kept
 from moorage.keeper.process import record
 from moorage.keeper.start import start
 
@@ -46,6 +47,23 @@ async def test_what_a_killed_launcher_left_is_adopted(place, exists):
     assert (await kept.status()).attached == 1
     await kept.end()
     assert not exists(pid)
+    assert list(place.iterdir()) == []
+
+
+async def test_one_is_looked_for_by_its_directory(place, until):
+    kept = await start(["sleep", "60"], directory=place, name="work")
+    kept._link.close()
+    assert await look(place / "other") is None
+    found = await look(place / "work")
+    assert isinstance(found, Kept)
+    await found.end()
+    assert await look(place / "work") is None
+    kept = await start(["sh", "-c", "exit 5"], directory=place, name="short")
+    kept._link.close()
+    until(lambda: not _held(kept.directory))
+    ended = await look(place / "short")
+    assert isinstance(ended, EndedCharge)
+    assert ended.status.describe() == "exit code 5"
     assert list(place.iterdir()) == []
 
 

@@ -31,7 +31,7 @@ async def pair(anyio_backend):
 async def test_a_keeper_is_asked(keeper):
     keeper.begin("sleep", "1000")
     link = await connect(keeper.directory / record.SOCKET, "one")
-    assert (link.identity, link.keeper_pid) == ("one", keeper.pid)
+    assert (link.identity, link.keeper_pid) == (str(keeper.directory), keeper.pid)
     answers = await asyncio.gather(*(link.ask("status") for _ in range(50)))
     assert {answer["state"] for answer in answers} == {"running"}
     with pytest.raises(UsageError, match="refuses: dance"):

@@ -22,6 +22,7 @@ from moorage.plan.keeping import (
     SignalCharge,
     SleepWanted,
     TellStatus,
+    TenderGone,
     TimePassed,
     TreeGone,
     WakeWanted,
@@ -170,12 +171,17 @@ def test_a_charge_sleeps_and_wakes():
         "clearing",
         "asleep TellStatus",
         "asleep",
-        "waking StartCharge",
+        "waking TellStatus",
         "running TellStatus",
     ]
 
 
-@pytest.mark.parametrize("failure", [ChargeRefused(), ChargeExited(), EndWanted(9)])
+def test_a_charge_that_cannot_be_started_again_sleeps_on():
+    script = (1, SleepWanted()), (1, TreeGone()), (1, WakeWanted()), (2, ChargeRefused()), (3, WakeWanted())
+    assert play(running(), *script)[-2:] == ["asleep TellStatus", "waking TellStatus"]
+
+
+@pytest.mark.parametrize("failure", [ChargeExited(), EndWanted(9)])
 def test_a_charge_that_does_not_wake_is_over(failure):
     script = (1, SleepWanted()), (1, TreeGone()), (1, WakeWanted()), (2, failure), (3, TreeGone())
     assert play(running(), *script)[-2:] == ["killing KillCharge TellStatus", "ended TellStatus Finish"]
@@ -193,3 +199,18 @@ def test_the_lease_of_a_sleeping_charge_runs_out():
     assert plan.due() == 12
     assert play(plan, (11, TimePassed()), (12, TimePassed())) == ["asleep", "killing KillCharge TellStatus"]
     assert plan.state.reason == "lease"
+
+
+@pytest.mark.parametrize("before", [(), (SleepWanted(),), (SleepWanted(), TreeGone()), (EndWanted(5),)])
+def test_without_what_tends_it_there_is_none_whatever_it_was_doing(before):
+    plan = running()
+    for event in before:
+        plan.handle(event, 1)
+    reason = plan.state.reason or "exit"
+    assert play(plan, (2, TenderGone()), (2, TenderGone()), (3, TreeGone()), (4, TenderGone())) == [
+        "killing KillCharge TellStatus",
+        "killing",
+        "ended TellStatus Finish",
+        "ended",
+    ]
+    assert plan.state.reason == reason

@@ -18,7 +18,7 @@ import pytest
 from moorage.plan.control_groups import SERVICE, WEIGHT, Controller, ParentGroup
 from moorage.plan.walls import Share
 from moorage.process import control_groups
-from moorage.process.control_groups import NotOurs, folder_of, given, make, remove
+from moorage.process.control_groups import GroupUse, NotOurs, folder_of, given, make, remove, use
 
 FOUND = asyncio.run(given(Share()))
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
@@ -51,7 +51,7 @@ def test_a_trial_leaves_nothing() -> None:
     assert asyncio.run(given(Share())) == FOUND
     assert {*Controller} == FOUND.on
     for parent in FOUND.parents:
-        assert not [*Path(parent.folder).glob("moorage-trial-*")]
+        assert not Path(parent.folder, f"moorage-trial-{os.getpid()}").exists()  # others may be trying now
 
 
 @bounded
@@ -94,6 +94,36 @@ def test_none_is_left_where_one_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make([*FOUND.parents, nowhere], name, Share())
     assert not any(Path(folder_of(parent, name)).exists() for parent in FOUND.parents)
+
+
+@bounded
+def test_what_is_taken_is_told() -> None:
+    with group(Share(memory=64 << 20)) as folders:
+        paths = [*map(str, folders.values())]
+        assert use(paths) == GroupUse(use(paths).memory, 0, 0)
+        taker = f"{sys.executable} -c \"b'1' * (256 << 20)\"; echo $?; read line"
+        process = inside(folders, taker)
+        assert process.stdout.readline() == "137\n"
+        found = use(paths)
+        assert 0 < found.memory < 64 << 20
+        assert (found.processes, found.kills) == (1, 1)
+        process.communicate(timeout=60)
+    assert use(paths) == GroupUse()
+
+
+@pytest.mark.parametrize(
+    ("current", "stat", "events"),
+    [
+        ("memory.current", "anon 5\ninactive_file 300\n", "memory.events"),
+        ("memory.usage_in_bytes", "inactive_file 7\ntotal_inactive_file 300\n", "memory.oom_control"),
+    ],
+)
+def test_both_versions_tell_it(tmp_path: Path, current: str, stat: str, events: str) -> None:
+    (tmp_path / current).write_text("1000\n")
+    (tmp_path / "memory.stat").write_text(stat)
+    (tmp_path / events).write_text("low 0\noom 4\noom_kill 2\n")
+    (tmp_path / "pids.current").write_text("3\n")
+    assert use([str(tmp_path / "none"), str(tmp_path)]) == GroupUse(700, 3, 2)
 
 
 def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:

@@ -117,6 +117,23 @@ async def find(directory: Path, *, attach: bool = True, within: float = ANSWER) 
     )
 
 
+async def look(directory: Path, *, attach: bool = True, within: float = ANSWER) -> Kept | EndedCharge | None:
+    """Find one kept process, or tell how it ended, as :func:`find` does; None where there is none.
+
+    Args:
+        directory: its own.
+        attach: whether the link counts as attached.
+        within: seconds for the keeper to answer.
+
+    Raises:
+        UsageError: other users may write to the directory that it is in.
+        KeeperLost, DeadlineExceeded: its keeper lives, and does not answer.
+    """
+    if directory not in _folders(directory.parent):
+        return None
+    return await _look(directory, attach=attach, within=within)
+
+
 async def kill(directory: Path) -> EndedCharge | None:
     """SIGKILL a keeper and all that it keeps, and remove the directory; no answer is needed.
 
@@ -242,4 +259,4 @@ def _remove_half_made(folder: Path) -> None:
         return
 
 
-__all__ = ["EndedCharge", "FoundCharges", "SilentKeeper", "find", "kill", "tidy"]
+__all__ = ["EndedCharge", "FoundCharges", "SilentKeeper", "find", "kill", "look", "tidy"]

@@ -10,6 +10,7 @@ PARTS: dict[str, str] = {
     "procfs": "process/procfs.py",
     "warden.confine": "process/warden/confine.py",
     "warden.kill_tree": "process/warden/kill_tree.py",
+    "warden.program": "process/warden/program.py",
     "netns.enter": "process/netns/enter.py",
     "netns.relay": "process/netns/relay.py",
     "walls.stage": "process/walls/stage.py",
@@ -22,14 +23,17 @@ PARTS: dict[str, str] = {
     "keeper.process.links": "keeper/process/links.py",
     "keeper.process.door": "keeper/process/door.py",
     "keeper.process.tree": "keeper/process/tree.py",
+    "keeper.process.child": "keeper/process/child.py",
     "keeper.process.charge": "keeper/process/charge.py",
+    "keeper.process.tended": "keeper/process/tended.py",
     "keeper.process.beside": "keeper/process/beside.py",
+    "keeper.process.starting": "keeper/process/starting.py",
     "keeper.process.server": "keeper/process/server.py",
     "keeper.process.begin": "keeper/process/begin.py",
 }
 """Modules by the names under which the keeper imports them, each after those that it needs."""
 LINUX = frozenset({
-    "procfs", "warden.kill_tree", "netns.enter", "netns.relay",
+    "procfs", "warden.kill_tree", "keeper.process.tended", "netns.enter", "netns.relay",
     *(f"walls.{name}" for name in ("stage", "view", "landlock", "system_calls", "inside")),
 })  # fmt: skip
 """What only Linux loads."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +19,20 @@ from moorage.keeper.status import KeptState
 
 
 def can_sleep(kept: Kept) -> bool:
-    """Tell whether a warden is beside a kept process."""
-    return (kept.directory / WARDEN).exists()
+    """Tell whether a warden is beside a kept process, or with it behind its walls."""
+    return (kept.directory / WARDEN).exists() or tender_of(kept) is not None
 
 
 def sleeps(kept: Kept) -> bool:
     """Tell whether a kept process was put to sleep, as far as its keeper has told."""
     latest = link_of(kept).latest
     return latest is not None and latest["state"] in ("clearing", "asleep")
+
+
+def tender_of(kept: Kept) -> int | None:
+    """Return the process id of what tends a kept process that can sleep, behind its walls; None without."""
+    latest = link_of(kept).latest
+    return None if latest is None else latest.get("tender")  # one of an earlier moorage has none
 
 
 def keeper_pid(kept: Kept) -> int:
@@ -57,6 +64,7 @@ async def wake(kept: Kept, command: Sequence[str], cwd: str | Path, env: Mapping
         UsageError: it is not asleep, or the process cannot be started.
         KeeperLost, DeadlineExceeded: as :meth:`~moorage.keeper.kept.Kept.status`.
     """
+    await _reach(kept, "asleep")  # it may still be clearing
     await link_of(kept).ask("wake", argv=list(command), cwd=str(cwd), env=dict(env))
     await _reach(kept, "running")
 
@@ -67,6 +75,9 @@ async def _reach(kept: Kept, state: KeptState) -> None:
             async for status in kept.watch():
                 if status.state == state:
                     return
+                if state == "running" and (failure := (link_of(kept).latest or {}).get("not_woken")):
+                    why = f"{os.strerror(failure[1])} ({failure[0]})"
+                    raise UsageError(f"{kept.name} cannot be started again", why=why)
     except TimeoutError:
         raise late(link_of(kept), GONE) from None
     raise UsageError(f"{kept.name} has ended instead", why=status.describe())

@@ -62,6 +62,7 @@ async def start(
     keeper: KeeperStart | None = None,
     warden: bool = False,
     walls: JsonMapping | None = None,
+    groups: Sequence[str] = (),
 ) -> Kept:
     """Start a process that lives on when this one ends, and return it, attached.
 
@@ -84,6 +85,7 @@ async def start(
         warden: have a warden beside it, so that it can be put to sleep. Keepers that are forked have one.
         walls: that it runs behind, on Linux: see :func:`moorage.process.walls.view.build` and
             :func:`moorage.process.walls.inside.enter`; None for none.
+        groups: files ``cgroup.procs`` of control groups that it goes into, where it has no walls.
 
     Raises:
         UsageError: an argument cannot be; nothing was done.
@@ -95,7 +97,7 @@ async def start(
     checked(environment)
     spec = LocalSpec(tuple(command), str(cwd), environment, process=process)
     message = _message(spec, lease, grace, log, label)
-    message |= {"warden": warden, "walls": None if walls is None else dict(walls)}
+    message |= {"warden": warden, "walls": None if walls is None else dict(walls), "groups": [*groups]}
     folder, lock = _made(directory, name)
     link = None
     try:

@@ -13,16 +13,18 @@ Ending      the grace is over               Killing; KillCharge, TellStatus
 Killing     TreeGone                        Gone; TellStatus, Finish
 Keeping     SleepWanted                     Clearing; KillAllBut, TellStatus
 Clearing    TreeGone                        Asleep; TellStatus
-Asleep      WakeWanted                      Waking; StartCharge
+Asleep      WakeWanted                      Waking; TellStatus
 Waking      ChargeStarted                   Keeping; TellStatus
-Waking      ChargeRefused, ChargeExited     Killing; KillCharge, TellStatus
+Waking      ChargeRefused                   Asleep; TellStatus
+Waking      ChargeExited                    Killing; KillCharge, TellStatus
 Clearing, Asleep, Waking  EndWanted, or the lease is over  Killing; KillCharge, TellStatus
+any alive   TenderGone                      Killing; KillCharge, TellStatus
 any         LinkAttached, LinkDetached      the lease stands still, or begins anew
 any         LeaseSet                        the lease is another one
 ==========  ==============================  =====================================================
 
 A charge that is asleep has ended, and what a warden beside it started lives on, until a new charge is started
-in its place.
+in its place. Behind walls that warden tends the charge, and without it there is none.
 
 A lease runs while nothing is attached. Times are those of a monotonic clock that stands still while the
 machine sleeps (CLOCK_MONOTONIC, clock_gettime(2)): a machine that slept has not used up a lease.
@@ -51,6 +53,10 @@ class ChargeRefused:
 
 class ChargeExited:
     """The charge's process has ended; what it started may live."""
+
+
+class TenderGone:
+    """The process that tends the charge behind walls has ended, or is not to be trusted any more."""
 
 
 class TreeGone:
@@ -124,10 +130,6 @@ class KillCharge:
 
 class KillAllBut:
     """Kill the charge and all it started, but not the warden and what that started; tell with TreeGone."""
-
-
-class StartCharge:
-    """Start a charge in the place of the one that has ended."""
 
 
 class TellStatus:
@@ -222,6 +224,7 @@ if TYPE_CHECKING:
         ChargeStarted
         | ChargeRefused
         | ChargeExited
+        | TenderGone
         | TreeGone
         | LinkAttached
         | LinkDetached
@@ -231,7 +234,7 @@ if TYPE_CHECKING:
         | SleepWanted
         | WakeWanted
     )
-    KeepingCommand = SignalCharge | KillCharge | KillAllBut | StartCharge | TellStatus | Finish
+    KeepingCommand = SignalCharge | KillCharge | KillAllBut | TellStatus | Finish
     KeepingState = Beginning | Keeping | Ending | Clearing | Asleep | Waking | Killing | Gone
 
 
@@ -283,10 +286,14 @@ class KeepingPlan:
             self.state = Asleep()
             return [TellStatus()]
         if isinstance(self.state, Waking) and isinstance(event, (ChargeRefused, ChargeExited)):
-            return self._kill(BY_ITSELF)
+            return self._not_woken(event)
         return self._passed(now) if isinstance(event, TimePassed) else self._became(event)
 
-    def _became(self, event: ChargeStarted | ChargeRefused | ChargeExited | TreeGone) -> list[KeepingCommand]:
+    def _became(
+        self, event: ChargeStarted | ChargeRefused | ChargeExited | TenderGone | TreeGone
+    ) -> list[KeepingCommand]:
+        if isinstance(event, TenderGone) and not isinstance(self.state, (Killing, Gone)):
+            return self._kill(self.state.reason or BY_ITSELF)
         if isinstance(event, ChargeStarted) and isinstance(self.state, (Beginning, Waking)):
             self.state = Keeping()
             return [TellStatus()]
@@ -306,8 +313,14 @@ class KeepingPlan:
             return [KillAllBut(), TellStatus()]
         if isinstance(event, WakeWanted) and isinstance(self.state, Asleep):
             self.state = Waking()
-            return [StartCharge()]
+            return [TellStatus()]
         return []
+
+    def _not_woken(self, event: ChargeRefused | ChargeExited) -> list[KeepingCommand]:
+        if isinstance(event, ChargeExited):
+            return self._kill(BY_ITSELF)
+        self.state = Asleep()  # what the warden started is worth more than one attempt
+        return [TellStatus()]
 
     def _leased(self, event: LinkAttached | LinkDetached | LeaseSet, now: float) -> list[KeepingCommand]:
         if isinstance(event, LeaseSet):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 assert sys.platform != "win32", "control groups are Linux's"
@@ -34,6 +34,16 @@ PROCESSES = "cgroup.procs"
 """File of a group: a process that writes 0 to it is in the group then."""
 _PROC = Path("/proc/self")
 _JOIN = 'echo 0 > "$0"'
+_USE = (
+    ("taken", "memory.usage_in_bytes", ""),
+    ("taken", "memory.current", ""),
+    ("given back", "memory.stat", "total_inactive_file"),
+    ("given back", "memory.stat", "inactive_file"),
+    ("kills", "memory.oom_control", "oom_kill"),
+    ("kills", "memory.events", "oom_kill"),
+    ("processes", "pids.current", ""),
+)
+"""What is told, in which file, behind which word: first in version 1, then in version 2."""
 
 
 class NotOurs(OSError):
@@ -92,6 +102,49 @@ def make(there: Iterable[ParentGroup], name: str, share: Share) -> None:
         for folder in made:
             folder.rmdir()
         raise
+
+
+@dataclass(frozen=True)
+class GroupUse:
+    """What is in a group now; None for what none of its controllers counts.
+
+    Args:
+        memory: bytes that its processes and files in memory take; what the system has of other files there,
+            and gives back, is left out.
+        processes: and threads.
+        kills: how many processes the system has ended, for want of memory, since the group was made.
+    """
+
+    memory: int | None = None
+    processes: int | None = None
+    kills: int | None = None
+
+
+def use(folders: Iterable[str]) -> GroupUse:
+    """Return what the groups of a server tell together, each of what it counts; some 0.1 ms.
+
+    Args:
+        folders: of the groups; of what is not there nothing is told.
+    """
+    found: dict[str, int] = {}
+    for folder in folders:
+        for name, file, word in _USE:
+            if name not in found and (number := _number(f"{folder}/{file}", word)) is not None:
+                found[name] = number
+    taken = found.get("taken")
+    memory = None if taken is None else max(0, taken - found.get("given back", 0))
+    return GroupUse(memory, found.get("processes"), found.get("kills"))
+
+
+def _number(path: str, word: str) -> int | None:
+    """Return the number behind a word that begins a line of a file, or the only one; None without any."""
+    try:
+        text = Path(path).read_text()
+    except OSError:
+        return None
+    if not word:
+        return int(text) if text.strip().isdecimal() else None
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{word} ")), None)
 
 
 async def remove(folders: Iterable[str], patience: float = PATIENCE) -> list[str]:

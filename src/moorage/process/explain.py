@@ -24,7 +24,7 @@ def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageErro
 
     Args:
         spec: what should have been started.
-        stage: ``descriptors``, ``fork``, ``chdir``, ``exec``, ``user``, ``rlimits`` or a
+        stage: ``descriptors``, ``fork``, ``chdir``, ``exec``, ``user``, ``rlimits``, ``groups`` or a
             :class:`moorage.process.netns.enter.EnterRefused`'s, or a
             :class:`moorage.process.walls.inside.WallRefused`'s.
         number: the errno the step failed with.
@@ -40,6 +40,8 @@ def explain(spec: LocalSpec, stage: str, number: int) -> LaunchError | UsageErro
             told = _directory(spec.cwd, number)
         case "exec":
             told = _program(spec, program, number)
+        case "groups":
+            told = {"why": f"it cannot go into its control group: {os.strerror(number)}"}
         case "user" | "rlimits":
             told = _confined(spec, stage, number)
         case _:

@@ -9,13 +9,13 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from moorage.errors import WardenLost
+from moorage.errors import LaunchError, WardenLost
 from moorage.process.base import local
 from moorage.process.capture import Capture
 from moorage.process.explain import explain
 from moorage.process.ipykernel_patches.arguments import unbounded
 from moorage.process.shadow import check_shadow
-from moorage.process.template.client import Template, template_for
+from moorage.process.template.client import Template, has_templates, template_for
 from moorage.process.warden.client import Warden
 from moorage.process.warden.joined import JoinedWarden
 from moorage.process.warden.launched import (
@@ -141,6 +141,18 @@ class LocalLauncher:
     def __init__(self, warden: Warden, *, fork: Fork = False) -> None:
         self._warden = warden
         self._fork = fork
+
+    def anticipate(self, spec: LaunchSpec) -> None:
+        """Start the template that a launch will be forked from, should it be the first of this warden's."""
+        own = local(spec)
+        fork = self._fork if own.fork is None else own.fork
+        if fork is not True or has_templates(self._warden):
+            return
+        try:
+            check_shadow(spec)
+        except LaunchError:
+            return  # it is told when it is launched
+        template_for(self._warden, own, fork)
 
     @asynccontextmanager
     async def launch(self, spec: LaunchSpec) -> AsyncIterator[LocalHandle]:

@@ -28,7 +28,8 @@ def test_status_is_told_to_any_link(keeper):
     started = keeper.begin("sh", "-c", "echo hello; sleep 1000")
     other = keeper.link()
     hello = other.get()
-    assert (hello["tell"], hello["version"], hello["id"], hello["pid"]) == ("hello", 1, "one", keeper.pid)
+    name = str(keeper.directory)
+    assert (hello["tell"], hello["version"], hello["id"], hello["pid"]) == ("hello", 1, name, keeper.pid)
     told = other.ask("status")
     assert (told["state"], told["pid"], told["attached"], told["ended"]) == (
         "running",
@@ -187,7 +188,7 @@ def test_the_record_tells_what_is_kept_and_in_the_end_what_was_said(keeper):
     told = keeper.begin("sh", "-c", "echo words; sleep 1000", lease=77)
     found = record.read(str(keeper.directory))
     assert found is not None
-    assert (found["id"], found["state"], found["lease"]) == ("one", "running", 77)
+    assert (found["id"], found["state"], found["lease"]) == (str(keeper.directory), "running", 77)
     assert found["charge"]["pid"] == told["pid"]
     keeper.first.ask("end", grace=0)
     keeper.first.state("ended")

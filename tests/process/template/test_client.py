@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import LaunchError
-from moorage.process import procfs
+from moorage.process import local, procfs
 from moorage.process.base import LocalSpec
 from moorage.process.local import LocalLauncher
 from moorage.process.template import client
@@ -100,6 +100,27 @@ async def test_false_never_forks(warden, kernel):
 async def test_true_forks_at_once_and_from_one_template(forker, kernel, template):
     assert [await said(forker, kernel(SAY)) for _ in range(3)] == ["forked"] * 3
     assert template().alive
+
+
+async def test_the_first_launch_can_begin_its_template_ahead(warden, forker, kernel, template):
+    LocalLauncher(warden, fork="auto").anticipate(kernel(SAY))
+    assert warden not in client._templates, "it may not pay"
+    forker.anticipate(kernel(SAY))
+    begun = template()
+    forker.anticipate(kernel(SAY, env={"LANG": "C"}))
+    assert await said(forker, kernel(SAY)) == "forked"
+    assert template() is begun
+
+
+async def test_no_template_is_begun_where_a_foreign_file_would_run(warden, forker, kernel, monkeypatch):
+    def refuse(spec):
+        raise LaunchError("Python would run /tmp/runpy.py")
+
+    monkeypatch.setattr(local, "check_shadow", refuse)
+    forker.anticipate(kernel(SAY))
+    assert warden not in client._templates
+    with pytest.raises(LaunchError, match=r"runpy\.py"):
+        await said(forker, kernel(SAY))
 
 
 async def test_another_early_environment_gets_another_template(warden, forker, kernel):

@@ -60,7 +60,7 @@ def serve(
     first_fd: int,
     lock: int,
     execute: charge.Execute | None = None,
-    warden: beside.BecomeWarden | None = None,
+    forks: beside.Forks | None = None,
 ) -> None:
     """Keep what the first link says, to its end.
 
@@ -68,7 +68,7 @@ def serve(
         first_fd: descriptor of the first link.
         lock: of the locked file; -1 to lock it here.
         execute: how the charge becomes its program; None for execve(2).
-        warden: how a fork becomes a warden; None where it cannot.
+        forks: what else forks can become; None where they cannot.
     """
     news = catch_signals()
     os.set_blocking(first_fd, False)
@@ -80,7 +80,7 @@ def serve(
         record.remove(os.getcwd())  # noqa: PTH109 - pathlib is too large for a keeper
         return
     try:
-        keeper = KeeperServer(first, messages[0], door.Door(record.SOCKET), news, execute, warden)
+        keeper = KeeperServer(first, messages[0], door.Door(record.SOCKET), news, execute, forks)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         number = (error.errno if isinstance(error, OSError) else None) or errno.EINVAL
         first.tell(

@@ -14,10 +14,31 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import NoReturn, Protocol
+
+    from moorage.process.warden.program import Program
 
     BecomeWarden = Callable[[int, str], NoReturn]
     """How a fork of the keeper becomes a warden: the descriptor of its listening socket, the keeper's id."""
+
+    class Forks(Protocol):
+        """What forks of a keeper can become."""
+
+        def keep_kernels(self, door: int, marker: str) -> NoReturn:
+            """Become the warden beside a charge, as :data:`BecomeWarden` says."""
+            ...
+
+        def tend(self, door: str, orders: int, program: Program, marker: str) -> NoReturn:
+            """Become the warden that tends a charge behind walls.
+
+            Args:
+                door: path of the socket at which it is to listen.
+                orders: descriptor of the socket to the keeper.
+                program: the first charge.
+                marker: the keeper's id.
+            """
+            ...
+
 
 if TYPE_CHECKING or __name__.startswith("moorage."):
     from moorage.keeper.process import record

@@ -7,39 +7,35 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
+import socket
 import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
-    Execute = Callable[[list[bytes], dict[bytes, bytes], int], NoReturn]
-    """How a charge becomes its program: arguments, environment, and the descriptor of the report, which is
-    closed when it has. An OSError tells what was refused."""
+    from moorage.keeper.process.beside import Forks
+    from moorage.process.warden.program import Execute as Execute  # noqa: PLC0414 - of this module, too
 
 if TYPE_CHECKING or __name__.startswith("moorage."):
-    from moorage.keeper.process import record
-    from moorage.process.warden import confine
+    from moorage.keeper.process import child, record
 else:
-    from warden import confine
-
-    from keeper.process import record
+    from keeper.process import child, record
 
 if sys.platform == "linux":
     if TYPE_CHECKING or __name__.startswith("moorage."):
         from moorage.process import procfs
-        from moorage.process.walls import inside
     else:
         import procfs
-        from walls import inside
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
-PR_SET_PDEATHSIG = 1
+MOST_STATUS = 0xFFFF
+"""Largest wait status."""
+MOST_ERRNO = 4095
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -88,6 +84,7 @@ class Charge:
         prctl: Callable[..., int] | None,
         execute: Execute | None = None,
         pipe: tuple[int, int] | None = None,
+        forks: Forks | None = None,
     ) -> None:
         """Fork it.
 
@@ -97,6 +94,7 @@ class Charge:
             prctl: the C library's; None where there is none.
             execute: how it becomes its program; None for execve(2).
             pipe: for its stdout and stderr, of the charge before it; None for a new one.
+            forks: what tends it behind walls, so that it can sleep; None where it ends with its program.
 
         Raises:
             StartRefused: no process, or no descriptors are left.
@@ -105,19 +103,19 @@ class Charge:
         self._doomed = False
         self._oom_file, self._oom_before = _oom(os.getpid())
         spec["env"][record.MARKER] = marker
-        opened = _pipes(pipe)
+        opened = _pipes(pipe, tended=forks is not None)
         self.report, writer, self.output, stdout, self._fate, fate = opened
-        for fd in (self.output, self._fate):
+        for fd in (self.report, self.output, self._fate):
             os.set_blocking(fd, False)
         self.pipe = os.fstat(self.output).st_ino
-        parent = _Parent(prctl, self.report)
+        parent = child.Parent(prctl, self.report)
         # A signal for the child must wait until its handlers are the default ones again, not the keeper's.
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             self.started = time.time()
-            self.pid = _fork(spec)
+            self.pid = child.fork(spec)
             if self.pid == 0:
-                _become(spec, stdout, writer, fate, parent, execute or _execute)
+                child.become(spec, stdout, writer, fate, parent, execute, forks)
         except OSError as error:
             for fd in opened[::2]:
                 os.close(fd)
@@ -134,11 +132,15 @@ class Charge:
         Raises:
             StartRefused: a step before that failed.
         """
-        words = os.read(self.report, 100).decode().split()
+        try:
+            words = os.read(self.report, 100).decode(errors="replace").split()
+        except BlockingIOError:  # it has ended, and what it has started holds the report
+            words = []
         os.close(self.report)
         self.report = -1
-        if words:
-            raise StartRefused(words[0], int(words[1]))
+        if words:  # behind walls another process of the visitor may have written them
+            stage = words[0] if words[0].isascii() and words[0].replace("/", "").isalpha() else "exec"
+            raise StartRefused(stage, told_number(words[-1], MOST_ERRNO) or errno.EINVAL)
         own, before = _oom(self.pid)
         if own is not None and own != self._oom_file:  # it was put into another group
             self._oom_file, self._oom_before = own, before
@@ -155,20 +157,28 @@ class Charge:
                 return found
             if pid == self.pid:
                 found = True
-                self.ended = self._how(
-                    self._told(status), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-                )
+                self._exited(status, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
-    def _told(self, status: int) -> int:
-        """Return the wait status of the program: behind walls it is told of by the process that tended it."""
+    def _exited(self, status: int, peak: int) -> None:
+        """Take note of the end of the process that was forked."""
         try:
-            words = os.read(self._fate, 20)
+            words = os.read(self._fate, 20)  # behind walls the process that tended the program tells of it
         except BlockingIOError:
             words = b""
-        return int(words or status)
+        told = told_number(words.decode(errors="replace"), MOST_STATUS)
+        self.ended = self._how(status if told is None else told, peak)
 
     def _how(self, status: int, peak: int) -> dict[str, Any]:
-        code = os.waitstatus_to_exitcode(status)
+        """Return how it ended.
+
+        Args:
+            status: its wait status.
+            peak: its largest resident set in bytes.
+        """
+        try:
+            code = os.waitstatus_to_exitcode(status)
+        except ValueError:  # it is none: a visitor may have written it
+            code = 1
         starved = (
             code == -signal.SIGKILL and not self._doomed and _oom_kills(self._oom_file) > self._oom_before
         )
@@ -179,9 +189,40 @@ class Charge:
             "peak": peak,
         }
 
-    def doom(self) -> None:
+    def pipe_for_next(self, stdout: int) -> tuple[int, int]:
+        """Return the ends of the pipe of its output, for the charge in its place.
+
+        Args:
+            stdout: the end that is written to.
+
+        Raises:
+            OSError: no descriptors are left.
+        """
+        reader = os.dup(self.output)
+        try:
+            return reader, os.dup(stdout)
+        except OSError:
+            os.close(reader)
+            raise
+
+    def close(self) -> None:
+        """Close the descriptors of what has ended, for another charge is in its place."""
+        for fd in (self.report, self.output, self._fate):
+            if fd >= 0:
+                os.close(fd)
+        self.report = self.output = self._fate = -1
+
+    def _count_oom(self) -> None:
+        """Count the oom kills of its control group from now on."""
+        self._oom_file, self._oom_before = _oom(self.pid)
+
+    def watched(self) -> list[int]:
+        """Return the descriptors that tell of it."""
+        return [fd for fd in (self.report, self.output) if fd >= 0]
+
+    def doom(self, *, doomed: bool = True) -> None:
         """Take note that it is about to be killed: its death by SIGKILL is no lack of memory."""
-        self._doomed = True
+        self._doomed = doomed
 
     def signal(self, signum: int) -> None:
         """Signal the group that it leads, and itself if it has joined another; nothing if it has ended."""
@@ -219,26 +260,24 @@ def _oom_kills(path: str | None) -> int:
     return count
 
 
-def _raw(text: str) -> bytes:
-    """Return the bytes that were meant: paths and variables need not be text."""
-    return text.encode("utf-8", "surrogateescape")
+def told_number(word: str, most: int) -> int | None:
+    """Return a number that may be a visitor's word; None for what is none, or larger than ``most``."""
+    found = int(word) if word.isdecimal() and word.isascii() and len(word) < 20 else most + 1
+    return found if found <= most else None
 
 
-def _execute(argv: list[bytes], env: dict[bytes, bytes], report: int) -> NoReturn:  # noqa: ARG001 - exec closes the report
-    os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell would only stand in the way
-
-
-def _pipes(output: tuple[int, int] | None) -> list[int]:
+def _pipes(output: tuple[int, int] | None, *, tended: bool) -> list[int]:
     """Return the ends of the pipes of report, output and fate, of each the one that reads first.
 
     Args:
         output: the pipe of the output, where there is one already.
+        tended: whether the last is a pair of sockets, the keeper's first: orders go by it.
     """
     opened: list[int] = []
     try:
         opened += os.pipe()
         opened += output or os.pipe()
-        opened += os.pipe()
+        opened += _orders() if tended else os.pipe()
     except OSError as error:
         for fd in opened:
             os.close(fd)
@@ -246,85 +285,6 @@ def _pipes(output: tuple[int, int] | None) -> list[int]:
     return opened
 
 
-class _Parent:
-    """The keeper, as its forked child knows it.
-
-    Attributes:
-        ids: its effective user and group.
-        prctl: the C library's; None where there is none.
-
-    Args:
-        prctl: as above.
-        report: read end of the report, which the keeper alone is to have.
-    """
-
-    def __init__(self, prctl: Callable[..., int] | None, report: int) -> None:
-        self._pid = os.getpid()
-        self.ids = os.geteuid(), os.getegid()
-        self.prctl = prctl
-        self._report = report
-
-    def end_with(self, report: int) -> None:
-        """Have the system kill this process when the keeper dies.
-
-        Args:
-            report: write end of the report.
-        """
-        if self.prctl is not None:
-            self.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if self._report >= 0:
-            os.close(self._report)
-            self._report = -1
-        # It may have died before its death could be watched. In another process namespace it has no number.
-        poll = select.poll()
-        poll.register(report, 0)
-        if os.getppid() not in (0, self._pid) or poll.poll(0):
-            os._exit(127)
-
-
-def _fork(spec: dict[str, Any]) -> int:
-    """Fork; behind walls, into namespaces."""
-    if sys.platform == "linux" and spec.get("walls"):
-        return inside.clone(spec["walls"])
-    return os.fork()
-
-
-def _become(
-    spec: dict[str, Any], stdout: int, report: int, fate: int, keeper: _Parent, execute: Execute
-) -> NoReturn:
-    """In the forked child: turn into what ``spec`` says, or report which step failed."""
-    stage = "exec"
-    try:
-        os.setsid()
-        keeper.end_with(report)
-        null = os.open(os.devnull, os.O_RDONLY)
-        for number, fd in ((0, null), (1, stdout), (2, stdout)):
-            os.dup2(fd, number)
-        signal.set_wakeup_fd(-1)
-        for signum in signal.valid_signals():
-            if signal.getsignal(signum) not in (signal.SIG_DFL, None):
-                signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        argv = [_raw(part) for part in spec["argv"]]
-        env = {_raw(name): _raw(value) for name, value in spec["env"].items()}
-        if sys.platform == "linux" and spec.get("walls"):
-            inside.enter(spec["walls"], keeper.ids)
-        os.umask(spec["umask"])
-        stage = "chdir"
-        os.chdir(_raw(spec["cwd"]))
-        if spec.get("process"):
-            confine.enter(spec["process"], keeper.prctl)
-            keeper.end_with(report)  # another user's process has lost it
-        stage = "fork"
-        if sys.platform == "linux" and spec.get("walls"):
-            inside.close(spec["walls"])
-            keeper.end_with(report)
-            inside.split(spec["walls"], fate)
-        stage = "exec"
-        execute(argv, env, report)
-    except OSError as error:
-        os.write(report, f"{getattr(error, 'stage', stage)} {error.errno}".encode())
-    except BaseException:  # noqa: BLE001 - boundary: a forked child must never return; NUL bytes end here
-        os.write(report, f"{stage} {errno.EINVAL}".encode())
-    finally:
-        os._exit(127)
+def _orders() -> tuple[int, int]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours.detach(), theirs.detach()

@@ -18,7 +18,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from moorage.keeper.process.beside import BecomeWarden
+    from moorage.keeper.process.beside import Forks
     from moorage.keeper.process.charge import Execute
 if TYPE_CHECKING or __name__.startswith("moorage."):
     from moorage.keeper.process.begin import serve
@@ -34,7 +34,7 @@ def main(
     lock: int,
     directory: str,
     execute: Execute | None = None,
-    warden: BecomeWarden | None = None,
+    forks: Forks | None = None,
 ) -> None:
     """Leave the parent, and keep what the first link says, to its end.
 
@@ -43,7 +43,7 @@ def main(
         lock: of the locked file; -1 to lock it here.
         directory: the keeper's own; it becomes the working directory.
         execute: how the charge becomes its program; None for execve(2).
-        warden: how a fork becomes a warden; None where it cannot.
+        forks: what else forks can become; None where they cannot.
     """
     if os.fork():
         os._exit(0)
@@ -53,7 +53,7 @@ def main(
     for fd in (first, lock):
         if fd >= 0:
             os.set_inheritable(fd, False)
-    serve(first, lock, execute, warden)
+    serve(first, lock, execute, forks)
     os._exit(0)
 
 

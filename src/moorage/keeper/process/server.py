@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 if TYPE_CHECKING or __name__.startswith("moorage."):
-    from moorage.keeper.process import beside, charge, door, links, output, record, tree
+    from moorage.keeper.process import beside, charge, door, links, output, record, starting, tree
     from moorage.plan import keeping
     from moorage.wire import link
 else:
-    from keeper.process import beside, charge, door, links, output, record, tree
+    from keeper.process import charge, door, links, output, record, starting, tree
     from plan import keeping
     from wire import link
 
@@ -48,7 +48,7 @@ class KeeperServer:
         entrance: where further links come in.
         news: read end of the pipe that signals write to.
         execute: how the charge becomes its program; None for execve(2).
-        warden: how a fork becomes a warden; None where it cannot.
+        forks: what else forks can become; None where they cannot.
     """
 
     def __init__(
@@ -58,20 +58,22 @@ class KeeperServer:
         entrance: door.Door,
         news: int,
         execute: charge.Execute | None = None,
-        warden: beside.BecomeWarden | None = None,
+        forks: beside.Forks | None = None,
     ) -> None:
         self._news = news
-        self._execute = execute
         self._door = entrance
         self._links: list[links.LinkEnd] = [first]
         self._identity = {"id": str(spec["id"]), "label": str(spec["label"])}
         self._grace = number(spec["grace"])
         self._log = output.OutputLog(record.OUTPUT, int(spec["log"]))
         self._plan = keeping.KeepingPlan(number(spec["lease"]), self._grace, time.monotonic())
-        self._prctl = prctl = None if spec["portable"] else charge.find_prctl()
+        prctl = None if spec["portable"] else charge.find_prctl()
         self._reaps_orphans = prctl is not None and prctl(charge.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        able = forks if self._reaps_orphans else None
+        self._starter = starting.Starter(self._identity["id"], prctl, execute, able)
         self._kill: tree.ChargeKill | None = None
         self._left = 0
+        self._not_woken: list[Any] | None = None  # the stage that failed, and its errno
         self._charge: charge.Charge | None = None
         self._terminated = False
         self._finish_at: float | None = None
@@ -79,42 +81,29 @@ class KeeperServer:
         first.attached = first.watching = True
         self._plan.handle(keeping.LinkAttached(), time.monotonic())
         self._write_record()  # that there is a keeper, before there is a charge
-        self._warden, self._stdout, self._umask = 0, -1, spec["umask"]
         try:
-            self._begin(spec, warden)
+            self._charge = self._starter.first(spec)
         except charge.StartRefused as error:
             self._refuse(error)
         self._write_record()
-
-    def _begin(self, spec: dict[str, Any], warden: beside.BecomeWarden | None) -> None:
-        """Start the charge for the first time, and the warden beside it where one is wanted."""
-        marker = self._identity["id"]
-        if not spec.get("warden"):
-            self._charge = charge.Charge(spec, marker, self._prctl, self._execute)
-            return
-        # It would be outside the walls, and start what the charge asks for.
-        if warden is None or not self._reaps_orphans or spec.get("walls"):
-            raise charge.StartRefused("warden", errno.ENOSYS)
-        try:
-            self._warden = beside.fork_warden(warden, marker)
-            reader, self._stdout = os.pipe()
-        except OSError as error:
-            raise charge.StartRefused("warden", error.errno or 0) from None
-        self._charge = charge.Charge(spec, marker, self._prctl, self._execute, (reader, os.dup(self._stdout)))
 
     def _wake(self, spec: dict[str, Any]) -> None:
         """Start a charge in the place of the one that was put to sleep."""
         before = self._charge
         if before is None or not isinstance(self._plan.state, keeping.Asleep):
             raise ValueError("the charge is not asleep")
+        self._not_woken = None
         self._handle(keeping.WakeWanted())
-        spec = {**spec, "umask": self._umask, "process": None}
-        pipe = before.output, os.dup(self._stdout)
         try:
-            self._charge = charge.Charge(spec, self._identity["id"], self._prctl, self._execute, pipe)
+            self._charge = self._starter.next(before, spec)
         except charge.StartRefused as error:
-            self._handle(keeping.ChargeRefused())
-            raise OSError(error.number, f"the charge cannot be started ({error.stage})") from None
+            self._sleep_on(error)
+            raise OSError(error.number, f"{os.strerror(error.number)} ({error.stage})") from None
+
+    def _sleep_on(self, error: charge.StartRefused) -> None:
+        """Take note that the charge cannot be started again now."""
+        self._not_woken = [error.stage, error.number]
+        self._handle(keeping.ChargeRefused())
 
     def _terminate(self, *_: object) -> None:
         self._terminated = True
@@ -166,9 +155,8 @@ class KeeperServer:
             poll.register(each.writer, sending)
             poll.register(each.reader, sending | (0 if each.queue.closing else select.POLLIN))
         if self._charge is not None:
-            for fd in (self._charge.report, self._charge.output):
-                if fd >= 0:
-                    poll.register(fd, select.POLLIN)
+            for fd in self._charge.watched():
+                poll.register(fd, select.POLLIN)
         times = [self._plan.due(), self._finish_at, *(each.give_up_at for each in self._links)]
         if self._door.fd >= 0:
             times.append(self._door.watch(poll))
@@ -187,13 +175,15 @@ class KeeperServer:
                 kept.hear()
             except charge.StartRefused as error:
                 if isinstance(self._plan.state, keeping.Waking):
-                    self._handle(keeping.ChargeRefused())
+                    self._sleep_on(error)
                 else:
                     self._refuse(error)
                 return
             self._handle(keeping.ChargeStarted())
         if exited:
             self._handle(keeping.ChargeExited())
+        if self._starter.lost(kept):
+            self._handle(keeping.TenderGone())
         if self._kill is not None and self._kill.strike():
             self._left = self._kill.left
             self._kill = None
@@ -231,8 +221,7 @@ class KeeperServer:
                 self._charge.doom()
                 self._kill = tree.tree_kill(self._charge.pid, reaps_orphans=self._reaps_orphans)
             elif isinstance(command, keeping.KillAllBut) and self._charge is not None:
-                self._charge.doom()
-                self._kill = tree.tree_kill(self._charge.pid, reaps_orphans=True, spared=self._warden)
+                self._kill = self._starter.put_to_sleep(self._charge)
             elif isinstance(command, keeping.TellStatus):
                 self._write_record()
                 self._tell_status()
@@ -260,6 +249,8 @@ class KeeperServer:
             "keeper": os.getpid(),
             "state": plan.state.name,
             "reason": plan.state.reason,
+            "not_woken": self._not_woken,
+            "tender": self._starter.tender(self._charge),
             "pid": kept.pid if kept is not None else None,
             "started": kept.started if kept is not None else None,
             "ended": kept.ended if kept is not None else None,
@@ -332,7 +323,7 @@ class KeeperServer:
         if do == "signal":
             self._signal(int(message["signum"]))
         elif do == "sleep":
-            if not self._warden:
+            if not self._starter.warden and self._starter.tender(self._charge) is None:
                 raise ValueError("no warden is beside the charge")
             self._handle(keeping.SleepWanted())
         elif do == "wake":

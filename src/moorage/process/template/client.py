@@ -256,6 +256,11 @@ class _Templates:
 _templates: WeakKeyDictionary[Warden, _Templates] = WeakKeyDictionary()
 
 
+def has_templates(warden: Warden) -> bool:
+    """Tell whether a template was ever wanted of a warden."""
+    return warden in _templates
+
+
 def template_for(warden: Warden, spec: LocalSpec, fork: Fork) -> Template | str:
     """Return the template to fork ``spec`` from, started if that pays; else why it is to be spawned.
 

@@ -96,12 +96,7 @@ def enter(walls: dict[str, Any], ids: tuple[int, int]) -> None:
         if walls["relay"] is not None:
             _relays()
         stage = "groups"
-        for path in walls["groups"]:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, b"0")
-            finally:
-                os.close(fd)
+        confine.join(walls["groups"])
         stage = "map"
         if walls["user_namespace"]:
             namespaces.map_oneself(*ids)

@@ -62,6 +62,7 @@ class Children:
     def __init__(self, tell: Callable[..., None]) -> None:
         self.known: dict[str, Child] = {}
         self.reports: dict[int, Child] = {}
+        self.awaited: dict[int, tuple[int, Any] | None] = {}  # no launches: how each ended, once it has
         self._tell = tell
         self._pid = os.getpid()
         self.kernels: dict[str, str] = {}  # by launch, those of launches that are gone included
@@ -164,6 +165,9 @@ class Children:
             if pid not in self._alive:  # a fork that has ended may not have been heard of yet
                 self.hear()
             child = self._alive.pop(pid, None)
+            if child is None and pid in self.awaited:
+                self.awaited[pid] = status, usage
+                continue
             if child is None:  # an orphan, or a fork whose order has not arrived yet
                 self._strays[pid] = status, usage
                 if len(self._strays) > MOST_STRAYS:

@@ -91,6 +91,23 @@ def enter(process: dict[str, Any], prctl: Any) -> None:
         raise ConfineRefused("user", error.errno or 0) from None
 
 
+def join(groups: Sequence[str]) -> None:
+    """Go into control groups.
+
+    Args:
+        groups: their files ``cgroup.procs``.
+
+    Raises:
+        OSError: as the system says.
+    """
+    for path in groups:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+
+
 def limit(rlimits: Sequence[Sequence[int]]) -> None:
     """Set limits, each given as its number, the soft and the hard one."""
     if not rlimits:
