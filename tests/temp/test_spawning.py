@@ -17,7 +17,7 @@ SITE = "https://docs.example.org"
 SPAWN_FROM = frozenset({SITE})
 
 
-async def spawn(browser: Browser, origin: str | None = SITE, **wanted: str) -> Answer:
+async def spawn(browser: Browser, origin: str | None = SITE, **wanted: str | bool) -> Answer:
     fields = {} if origin is None else {"Origin": origin}
     return await browser.ask("POST", "/api/spawn", json.dumps(wanted), **fields)
 
@@ -141,3 +141,47 @@ def test_origins() -> None:
     for wrong in ("*", "docs.example.org", "https://a/b", "https://a:b", "null", ""):
         with pytest.raises(UsageError, match="--spawn-from"):
             checked_origin(wrong)
+
+
+async def test_a_page_that_runs_cells_gets_an_address_and_a_key() -> None:
+    async with service(spawn_from=SPAWN_FROM) as rig, rig.browser() as page:
+        answer = await spawn(page, embed=True)
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, SITE)
+        settings = answer.said["serverSettings"]
+        base, key = path_of(page, settings["baseUrl"]), {"Authorization": f"token {settings['token']}"}
+        assert settings["wsUrl"] == settings["baseUrl"].replace("http://", "ws://")
+        ahead = await page.ask("OPTIONS", f"{base}api/kernels", Origin=SITE)
+        assert (ahead.status, ahead.headers["Access-Control-Allow-Origin"]) == (204, SITE)
+        assert "Authorization" in ahead.headers["Access-Control-Allow-Headers"]
+        told = await page.ask("POST", base, "x", Origin=SITE, **key)
+        assert (told.status, told.headers["Access-Control-Allow-Origin"]) == (200, SITE)
+        assert (await page.ask("GET", base, **key)).status == 404
+        assert (await page.ask("GET", base, Origin="https://evil.example", **key)).status == 404
+        assert (await page.ask("OPTIONS", base, Origin="https://evil.example")).status in {403, 404}
+        assert len(rig.left()) == 1
+
+
+async def test_a_page_that_finds_all_servers_in_use_keeps_no_place() -> None:
+    async with (
+        service(capacity=1, spawn_from=SPAWN_FROM) as rig,
+        rig.browser() as page,
+        rig.browser() as ann,
+    ):
+        await ann.follow(await ann.press())
+        full = await spawn(page, embed=True)
+        assert (full.status, full.said, full.headers["Retry-After"]) == (
+            503,
+            {"error": "all servers are in use"},
+            "60",
+        )
+        assert (await spawn(page, None, embed=True)).status == 400
+        assert rig.service.visitors.next_in_line is None
+
+
+async def test_a_key_is_of_use_to_its_own_server_alone() -> None:
+    async with service(spawn_from=SPAWN_FROM) as rig, rig.browser() as page, rig.browser() as ann:
+        settings = (await spawn(page, embed=True)).said["serverSettings"]
+        hers = (await ann.follow(await ann.press())).said["path"]
+        key = {"Authorization": f"token {settings['token']}", "Origin": SITE}
+        assert (await page.ask("GET", path_of(page, settings["baseUrl"]), **key)).status == 200
+        assert (await page.ask("GET", hers, **key)).status == 404

@@ -2,6 +2,9 @@
 
 The page is no browser of this service: it gets no cookie, and the server belongs to a new visitor. The link
 makes the browser that follows it that visitor. A server whose link is not followed in time is ended.
+
+A page that runs cells by itself, as thebe does, asks for that with ``embed``, and gets what a Jupyter client
+has to know: the server's address and a key (:mod:`moorage.plan.embedding`).
 """
 # ruff: noqa: E402 - keepers, which it needs, are not there on Windows
 
@@ -26,6 +29,7 @@ from aiohttp import web
 from moorage.errors import OutputError, UsageError
 from moorage.plan.invitations import Invitation
 from moorage.plan.visits import UNNAMED, InQueue, OfferName, OnTheWay, ServerReady, VisitorId
+from moorage.temp.admitting import page_key
 from moorage.temp.answers import by_https
 from moorage.temp.identity import Identity
 from moorage.temp.inviting import Invited, Inviting, NotInvited
@@ -38,6 +42,8 @@ log = logging.getLogger("moorage.temp")
 PATH = "/api/spawn"
 LINK_SECONDS = 120
 """So long may a link be followed."""
+EMBED_SECONDS = 60.0
+"""So long may a server take to start for a page that runs cells by itself."""
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 _NOT_KEPT = {
     "Cache-Control": "no-store",
@@ -47,11 +53,15 @@ _NOT_KEPT = {
 
 
 class Spawn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a page asks for: a path in the server, and an offer; the signed part of an invitation's link."""
+    """What a page asks for: a path in the server, and an offer; the signed part of an invitation's link.
+
+    ``embed`` asks for what the page needs to run cells by itself, in the place of a link.
+    """
 
     path: str = ""
     offer: str = ""
     invitation: str = ""
+    embed: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,15 +138,21 @@ class Spawning:
         """Start a server; a request without an origin comes from a program, not from a page."""
         if request.headers.get("Origin") not in {None, *self._origins}:
             return _refused(HTTPStatus.FORBIDDEN, "pages of this origin may not ask")
-        return self._shared(request, self._begun(request, await request.read()))
-
-    def _wanted(self, body: bytes) -> Invited | web.Response:
-        """Return what the body of a request asks for, or the answer that refuses it."""
-        offers = self._service.offers
         try:
-            said = msgspec.json.decode(body or b"{}", type=Spawn)
+            said = msgspec.json.decode(await request.read() or b"{}", type=Spawn)
         except msgspec.MsgspecError as error:
-            return _refused(HTTPStatus.BAD_REQUEST, str(error))
+            return self._shared(request, _refused(HTTPStatus.BAD_REQUEST, str(error)))
+        if said.embed and "Origin" not in request.headers:
+            return _refused(HTTPStatus.BAD_REQUEST, "embed is for pages, and a page names its Origin")
+        begun = self._begun(request, said)
+        if not isinstance(begun, web.Response):
+            link, has = begun
+            begun = await self._embedded(request, link) if said.embed else self._entered(request, link, has)
+        return self._shared(request, begun)
+
+    def _wanted(self, said: Spawn) -> Invited | web.Response:
+        """Return what a request asks for, or the answer that refuses it."""
+        offers = self._service.offers
         wish = Wish(wanted_path(said.path), OfferName(said.offer), said.invitation)
         invited = self._inviting.invited(wish, ())
         if isinstance(invited, NotInvited):
@@ -149,8 +165,11 @@ class Spawning:
             return _refused(HTTPStatus.NOT_FOUND, f"choose an offer: {known}")
         return Invited(replace(invited.wanted, offer=offer), invited.by)
 
-    def _begun(self, request: web.Request, body: bytes) -> web.Response:
-        invited = self._wanted(body)
+    def _begun(
+        self, request: web.Request, said: Spawn
+    ) -> tuple[EntryLink, OnTheWay | ServerReady] | web.Response:
+        """Have a server started; return whose it is and what that visitor has, or what refuses it."""
+        invited = self._wanted(said)
         if isinstance(invited, web.Response):
             return invited
         wanted = invited.wanted
@@ -169,16 +188,39 @@ class Spawning:
             return _refused(
                 HTTPStatus.TOO_MANY_REQUESTS, "there are as many for this address as there may be"
             )
-        wish = Wish(wanted.to, wanted.offer)
-        urls, host = self._urls, request.headers.get("Host", "")
-        page = f"{'https' if by_https(request) else 'http'}://{urls.pages(host)}/"
-        url = None if isinstance(has, InQueue) else urljoin(page, urls.url(has.server, host) + wish.to)
+        return EntryLink(visitor, Wish(wanted.to, wanted.offer), invited.by), has
+
+    def _page(self, request: web.Request) -> str:
+        """Return the address of the front page."""
+        scheme = "https" if by_https(request) else "http"
+        return f"{scheme}://{self._urls.pages(request.headers.get('Host', ''))}/"
+
+    def _entered(self, request: web.Request, link: EntryLink, has: OnTheWay | ServerReady) -> web.Response:
+        """Return the link that makes a browser the visitor."""
+        page, host = self._page(request), request.headers.get("Host", "")
+        url = None if isinstance(has, InQueue) else self._urls.url(has.server, host) + link.wanted.to
         said = {
-            "link": f"{page}enter/{self._linked(EntryLink(visitor, wish, invited.by))}",
-            "url": url,
+            "link": f"{page}enter/{self._linked(link)}",
+            "url": None if url is None else urljoin(page, url),
             "seconds": LINK_SECONDS,
         }
         return web.json_response(said, status=HTTPStatus.ACCEPTED, headers=_NOT_KEPT)
+
+    async def _embedded(self, request: web.Request, link: EntryLink) -> web.Response:
+        """Return what a page needs to run cells in the server, once that answers."""
+        has = await self._service.settled(link.visitor, EMBED_SECONDS)
+        if not isinstance(has, ServerReady):
+            self._drop(link)
+            why = "all servers are in use" if isinstance(has, InQueue) else "the server did not start"
+            return _refused(HTTPStatus.SERVICE_UNAVAILABLE, why)
+        base = urljoin(self._page(request), self._urls.url(has.server, request.headers.get("Host", "")))
+        settings = {
+            "baseUrl": base,
+            "wsUrl": f"ws{base.removeprefix('http')}",
+            "token": page_key(self._identity, has.server, link.visitor),
+            "appendToken": True,
+        }
+        return web.json_response({"serverSettings": settings}, headers=_NOT_KEPT)
 
     def _linked(self, link: EntryLink) -> str:
         token = secrets.token_urlsafe(32)
@@ -230,6 +272,19 @@ class Spawning:
         if (origin := request.headers.get("Origin")) is not None:
             answer.headers["Access-Control-Allow-Origin"] = origin
         return answer
+
+
+def allowed_ahead(origin: str) -> web.Response:
+    """Return the answer to a browser that asks whether a page may send a request to a server."""
+    fields = {
+        "Allow-Origin": origin,
+        "Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+        "Allow-Headers": "Authorization, Content-Type, X-XSRFToken, Cache-Control, Pragma",
+        "Max-Age": "600",
+    }
+    answer = web.Response(status=HTTPStatus.NO_CONTENT, headers={"Vary": "Origin"})
+    answer.headers.update({f"Access-Control-{name}": value for name, value in fields.items()})
+    return answer
 
 
 def _refused(status: HTTPStatus, why: str) -> web.Response:
