@@ -91,3 +91,39 @@ async def test_as_many_requests_at_once_as_a_browser_makes() -> None:
     finally:
         await runner.cleanup()
     assert most == 6
+
+
+async def test_each_host_has_cookies_of_its_own_and_hears_of_itself_as_the_origin() -> None:
+    async def answer(asked: web.Request) -> web.StreamResponse:
+        if asked.path == "/socket":
+            socket = web.WebSocketResponse()
+            await socket.prepare(asked)
+            await socket.send_str(f"{asked.headers['Origin']} {sorted(asked.cookies)}")
+            return socket
+        host = asked.headers["Host"]
+        said = {"host": host, "origin": asked.headers.get("Origin"), "cookies": sorted(asked.cookies)}
+        made = web.json_response(said)
+        made.set_cookie(f"of-{host.partition('.')[0].partition(':')[0]}", "1")
+        return made
+
+    application = web.Application()
+    application.router.add_route("*", "/{any:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    try:
+        async with open_browser(f"http://127.0.0.1:{port}/") as browser:
+            own, other = f"//id.localhost:{port}", f"//another.localhost:{port}"
+            for address in ("/", own, f"{other}/"):
+                await browser.visit(address)
+            assert await browser.ask("POST", f"{own}/a", {}) == {
+                "host": own[2:],
+                "origin": f"http:{own}",
+                "cookies": ["of-id"],
+            }
+            assert (await browser.ask("GET", f"{other}/"))["cookies"] == ["of-another"]
+            async with browser.websocket(f"{own}/socket") as opened:
+                assert (await opened.receive()).data == f"http:{own} ['of-id']"
+    finally:
+        await runner.cleanup()

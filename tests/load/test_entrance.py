@@ -122,3 +122,56 @@ def test_circles_end() -> None:
     (broken,) = answers[-1]
     assert isinstance(broken, Broken)
     assert "circle" in broken.trouble.text
+
+
+def by_host(host: str = "localhost:8000", *, anywhere: bool = False) -> Entrance:
+    entrance = Entrance("/", host, anywhere=anywhere)
+    entrance.start(0)
+    return entrance
+
+
+def test_a_server_with_a_host_of_its_own() -> None:
+    entrance = by_host("127.0.0.1:8000")
+    assert entrance.handle(led("//localhost:8000/"), 1) == [AskPage("//localhost:8000/")]
+    assert entrance.handle(Heard(200, text=FRONT), 1) == [
+        Timed(Step.FRONT, 1),
+        AskPage("//localhost:8000/start", {"token": "x"}, step=Step.BUTTON),
+    ]
+    entrance.handle(led("/start?to="), 2)
+    (ready,) = entrance.handle(Heard(200, text=STARTING), 2)
+    assert ready == AskPage("//localhost:8000/ready?to=", step=Step.READY)
+    way = [
+        ("//id.localhost:8000/lab", "//id.localhost:8000/lab"),  # where it has no cookie yet
+        ("//localhost:8000/open?word=w", "//localhost:8000/open?word=w"),
+        ("//id.localhost:8000/.moorage/open?ticket=t", "//id.localhost:8000/.moorage/open?ticket=t"),
+        ("/lab", "//id.localhost:8000/lab"),
+    ]
+    for location, address in way:
+        assert entrance.handle(led(location), 3) == [AskPage(address, step=Step.READY)]
+    timed, let_in = entrance.handle(Heard(200), 4)
+    assert timed == Timed(Step.READY, 2)
+    assert isinstance(let_in, LetIn)
+    assert let_in.path == "//id.localhost:8000/lab"
+    assert entrance.at_pages("/server") == "//localhost:8000/server"
+
+
+def test_paths_of_a_server_host_are_none_of_the_pages() -> None:
+    entrance = by_host()
+    entrance.handle(Heard(200, text=FRONT), 1)
+    entrance.handle(led("//id.localhost:8000/queue"), 2)
+    assert not entrance.queued
+    assert entrance.handle(led("/"), 2) == [AskPage("//id.localhost:8000/", step=Step.READY)]
+    assert isinstance(entrance.handle(Heard(200), 3)[-1], LetIn)
+    assert entrance.at_pages("/end") == "/end"
+
+
+def test_a_crowd_is_led_to_no_other_machine() -> None:
+    (broken,) = by_host().handle(led("https://0123456789abcdef.example.org/"), 1)
+    assert isinstance(broken, Broken)
+    assert broken.trouble.text == "It leads to ID.example.org, which may be another machine"
+    entrance = by_host()
+    entrance.handle(Heard(200, text=FRONT), 1)
+    entrance.handle(led("/start?to="), 2)
+    elsewhere = STARTING.replace("/ready", "//example.org/ready")
+    assert isinstance(entrance.handle(Heard(200, text=elsewhere), 3)[-1], Broken)
+    assert by_host(anywhere=True).handle(led("//example.org/"), 1) == [AskPage("//example.org/")]

@@ -46,6 +46,23 @@ def test_five_visitors_work_and_none_sees_an_error(command: Command) -> None:
     look_at(command.cwd / "r.html")
 
 
+def test_three_visitors_of_servers_with_host_names_see_no_error(command: Command) -> None:
+    crowd = ("--visitors", "3", "--within", "3", "--notebooks", "1", "--minutes", "0.5", "--pause", "1")
+    with running(command, "--host-routing", "--capacity", "3", "--spares", "1") as temp:
+        url = f"http://127.0.0.1:{temp.port}/"  # which leads to the name
+        done = command("temp", "load", url, *crowd, "--patience", "300", "--json", "out.json")
+        assert done.code == 0, done.stdout + temp.said()
+        said = json.loads((command.cwd / "out.json").read_text())
+        assert said["visitors"]["came"] == said["visitors"]["let_in"] == 3
+        assert said["errors"] == []
+        counts = {each["step"]: each["count"] for each in said["steps"]}
+        assert counts["page"] == counts["end"] == 3
+        assert counts["kernel"] >= 1
+        assert counts["poll"] >= 1
+        assert until(lambda: temp.said().count("you ended it") == 3)
+    assert until(lambda: not any(each.startswith("process") for each in command.left())), command.left()
+
+
 def look_at(report: Path) -> None:
     """Look at the page as far as there is a browser."""
     try:

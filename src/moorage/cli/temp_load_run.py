@@ -63,6 +63,7 @@ def settings_of(options: argparse.Namespace) -> LoadSettings:
         stay=options.stay,
         pause=options.pause,
         patience=options.patience,
+        own=options.yes_it_is_mine,
     )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from moorage.json_types import JsonObject
@@ -25,14 +29,15 @@ _TEXT = 200
 class Browser:
     """Asks as a browser does; made by :func:`open_browser`.
 
-    Each method raises StepFailed where the connection or the answer is no good. Cancelling ends the request.
+    What it asks for are paths of the host that it came to first, or addresses ``//HOST:PORT/PATH``; each host
+    gets the cookies that it has set. Each method raises StepFailed where the connection or the answer is no
+    good. Cancelling ends the request.
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = URL(url)
-        self._origin = str(self._url.origin())
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     async def visit(self, path: str, form: Mapping[str, str] | None = None) -> Heard:
         """Ask for a page, or send a form, and return the answer whatever it is."""
@@ -74,8 +79,9 @@ class Browser:
             StepFailed: it cannot be opened.
         """
         try:
+            url = self._at(path)
             opened = await self._session.ws_connect(
-                self._at(path), protocols=[*protocols], origin=self._origin, max_msg_size=0
+                url, protocols=[*protocols], origin=str(url.origin()), max_msg_size=0
             )
         except aiohttp.WSServerHandshakeError as error:
             raise StepFailed("The websocket was refused", error.status) from None
@@ -99,12 +105,12 @@ class Browser:
         url = self._at(path)
         fields = dict(headers)
         if method != "GET":
-            fields["Origin"] = self._origin
+            fields["Origin"] = str(url.origin())  # pages ask at their own host alone
             if (token := self._session.cookie_jar.filter_cookies(url).get("_xsrf")) is not None:
                 fields["X-XSRFToken"] = token.value
         try:
             async with (
-                self._slots,
+                self._slots[url.origin()],
                 self._session.request(
                     method, url, data=data, json=json, headers=fields, allow_redirects=False
                 ) as answer,
@@ -125,13 +131,34 @@ async def open_browser(url: str) -> AsyncIterator[Browser]:
         url: of a page of the host that it visits.
     """
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, resolver=_BrowserNames()),
         cookie_jar=aiohttp.CookieJar(unsafe=True),  # of addresses, too
         timeout=aiohttp.ClientTimeout(total=None),  # steps have a deadline
         auto_decompress=False,
         headers={"User-Agent": "moorage temp load"},
     ) as session:
         yield Browser(session, url)
+
+
+class _BrowserNames(ThreadedResolver):
+    """Has all names below ``localhost`` lead to this machine, as browsers do (RFC 6761, 6.3).
+
+    Few systems do so by themselves.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if not host.lower().endswith(".localhost"):
+            return await super().resolve(host, port, family)
+        kinds = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST
+            )
+            for kind, address in kinds
+            if family in {socket.AF_UNSPEC, kind}
+        ]
 
 
 async def _checked(answer: aiohttp.ClientResponse) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from moorage.load.arrivals import arrivals, pauses
 from moorage.load.browser import open_browser
+from moorage.load.entrance import Entrance
 from moorage.load.measures import Measures, Sample, Standing
 from moorage.load.settings import LoadSettings
 from moorage.load.stopwatch import Stopwatch
@@ -101,8 +102,9 @@ class Crowd:
         if self._ending.over or self.now() >= self._settings.seconds:
             return
         async with open_browser(url) as browser:
+            entrance = Entrance(path, parts.netloc, anywhere=self._settings.own)
             visitor = SimulatedVisitor(
-                number, browser, path, self._settings, self.measures, watch, self._looks()
+                number, browser, entrance, self._settings, self.measures, watch, self._looks()
             )
             self._visitors.append(visitor)
             with suppress(TimeoutError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import urljoin, urlsplit
 
 from moorage.load.forms import Html
 
@@ -28,12 +29,14 @@ class Site:
     """The addresses of one visitor's server.
 
     Args:
-        landing: path of the page that opened.
+        landing: path of the page that opened; with a host before it where the server has one of its own.
     """
 
     def __init__(self, landing: str) -> None:
-        match = _BASE.match(landing)
-        self.base = match[0] if match else ""
+        match, host = _BASE.match(landing), urlsplit(landing).netloc
+        self._landing = landing
+        self._own_host = bool(host)
+        self.base = f"//{host}" if host else match[0] if match else ""
         self._lab = landing.removeprefix(self.base).startswith("/lab")
 
     @property
@@ -48,14 +51,16 @@ class Site:
     def files(self, page: Html) -> list[str]:
         """Return the files that a page loads: its own, and the first one of each extension.
 
-        Scripts that these scripts load are left out.
+        Scripts that these scripts load are left out, and so are files of other hosts: a crowd is for one.
         """
         try:
             known = json.loads(page.config or "{}").get("federated_extensions", [])
             loads = [f"lab/extensions/{each['name']}/{each['load']}" for each in known]
         except (ValueError, KeyError, TypeError, AttributeError):
             loads = []  # another program's page, of which the rest is loaded all the same
-        return [*page.files, *map(self.under, loads)]
+        own = [urljoin(self._landing, each) for each in page.files]
+        host = urlsplit(self._landing).netloc
+        return [*(each for each in own if urlsplit(each).netloc == host), *map(self.under, loads)]
 
     def at_start(self) -> list[str]:
         """Return what is asked once when the page opens."""
@@ -70,5 +75,6 @@ class Site:
         paths = [self.under(path) for path in (*_POLLED, *(_LAB_POLLED if self._lab else ()))]
         if tick % int(SELDOM / OFTEN) == 0:
             paths += [self.under(path) for path in _SELDOM_POLLED]
-            paths += [f"/time-left?server={self.base.rpartition('/')[2]}"]
+            own = self.under(".moorage") if self._own_host else ""
+            paths += [f"{own}/time-left?server={'' if own else self.base.rpartition('/')[2]}"]
         return paths

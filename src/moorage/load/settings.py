@@ -17,6 +17,7 @@ class LoadSettings(Struct, frozen=True):
         stay: seconds after which a visitor ends its server and leaves; 0 to stay until the end of all.
         pause: seconds between two cells of a notebook, on average.
         patience: seconds after which a step has failed.
+        own: whether the user says that all machines are its own that the service leads to.
     """
 
     url: str
@@ -27,3 +28,4 @@ class LoadSettings(Struct, frozen=True):
     stay: float = 0.0
     pause: float = 10.0
     patience: float = 60.0
+    own: bool = False

@@ -28,7 +28,7 @@ class SimulatedVisitor:
     Args:
         number: from 1 on.
         browser: its own.
-        path: of the page with the button.
+        entrance: its way from the page with the button.
         settings: of the crowd.
         measures: where it is written that it came, and how it fared.
         watch: its own.
@@ -39,7 +39,7 @@ class SimulatedVisitor:
         self,
         number: int,
         browser: Browser,
-        path: str,
+        entrance: Entrance,
         settings: LoadSettings,
         measures: Measures,
         watch: Stopwatch,
@@ -47,7 +47,7 @@ class SimulatedVisitor:
     ) -> None:
         self._number = number
         self._browser = browser
-        self._entrance = Entrance(path)
+        self._entrance = entrance
         self._settings = settings
         self._measures = measures
         self._watch = watch
@@ -76,9 +76,10 @@ class SimulatedVisitor:
         with suppress(StepFailed):
             async with self._watch.step(Step.END):
                 if left == "inside":
-                    form = read_html((await self._browser.visit("/server")).text).form("/end")
+                    page = await self._browser.visit(self._entrance.at_pages("/server"))
+                    form = read_html(page.text).form("/end")
                     pressed = {} if form is None else form.fields
-                heard = await self._browser.visit("/end", pressed)
+                heard = await self._browser.visit(self._entrance.at_pages("/end"), pressed)
                 if heard.status >= HTTPStatus.BAD_REQUEST or not pressed:
                     raise StepFailed("The server cannot be ended", heard.status)
 
