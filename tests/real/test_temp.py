@@ -61,9 +61,9 @@ print(*sorted(path.suffix for path in files))
 class Visit(Server):
     """One visitor's server, as its browser reaches it."""
 
-    def __init__(self, temp: Temp, *, cookies: bool = True) -> None:
+    def __init__(self, temp: Temp, *, cookies: bool = True, offer: str = "") -> None:
         self.temp, self.notebooks = temp, []
-        path = temp.server()
+        path = temp.server(offer)
         self.landing = path
         self.base = re.match(r"/user/\w+", path)[0]
         self.headers = {}

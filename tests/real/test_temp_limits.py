@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,11 @@ from command import DEADLINE, Command, typed_in, until
 from moorage.plan.walls import Share
 from moorage.process import control_groups, procfs
 from moorage.process.walls.probe import given
-from real.test_temp import open_notebook
+from real.test_temp import Chromium, Visit, chromium, open_notebook
 from real.test_temp_template import Visitor, keepers
 from real.test_temp_walls import terminal, two
 
+__all__ = ["chromium"]
 FOUND = asyncio.run(control_groups.given(Share()))
 WHY = given().why or FOUND.why
 pytestmark = [
@@ -70,8 +73,16 @@ def test_a_memory_bomb_ends_itself_alone(command: Command) -> None:
                 for server in (ann.base.rpartition("/")[2], ben.base.rpartition("/")[2])
             ]
             assert kills == [2, 0]
+            told = [json.loads(each.temp.ask("GET", f"/time-left?{servers(each)}")[2]) for each in (ann, ben)]
+            assert [each["memory"]["kills"] for each in told] == [2, 0]
+            assert "has ended 2 processes that held most so far." in ann.temp.ask("GET", "/server")[2]
+            assert "used up" not in ben.temp.ask("GET", "/server")[2]
         assert "has ended" not in temp.said()
     assert gone([folder for each in folders.values() for folder in each])
+
+
+def servers(visit: Visit) -> str:
+    return f"server={visit.base.rpartition('/')[2]}"
 
 
 COUNTS = ("memory.oom_control", "memory.events")
@@ -108,6 +119,99 @@ def test_groups_go_with_the_server_whatever_is_killed(command: Command) -> None:
         assert until(lambda: gone(folders[orphaned]), DEADLINE)
         assert all(folder.exists() for folder in folders[kept])
     assert gone(folders[kept])
+
+
+OFFERS = f"""
+[temp.offers.small]
+command = "{TOY}"
+memory = "300M"
+disk = "100M"
+cpus = 0.5
+[temp.offers.other]
+command = "{TOY}"
+"""
+
+
+def status(command: Command) -> dict[str, Any]:
+    done = command("temp", "status", "--state", command.runtime / "state", "--json", code=0)
+    return {each["offer"]: each for each in json.loads(done.stdout)["servers"]}
+
+
+def test_offers_have_limits_of_their_own_and_what_is_taken_is_shown(command: Command) -> None:
+    (command.cwd / "moorage.toml").write_text(OFFERS)
+    with running(command, "--memory", "1G", "--processes", "64") as temp:
+        assert (
+            "Each visitor of small may take 300 MiB of memory, 100 MiB of files among it, "
+            "64 processes and threads, 0.5 processors at most"
+        ) in temp.said()
+        small, other = Visitor(temp), Visitor(temp)
+        paths = {name: each.server(name) for name, each in (("small", small), ("other", other))}
+        assert json.loads(small.ask("GET", f"{paths['small']}bomb")[2])["path"].endswith("?-9")
+        found = status(command)
+        assert found["small"]["limits"] == {
+            "memory": 300 << 20, "disk": 100 << 20, "cpus": 0.5, "processes": 64,
+        }  # fmt: skip
+        assert found["other"]["limits"] == {
+            "memory": 1 << 30, "disk": 512 << 20, "cpus": None, "processes": 64,
+        }  # fmt: skip
+        assert [found[name]["used"]["kills"] for name in ("small", "other")] == [1, 0]
+        for each in found.values():
+            assert 1 << 20 < each["used"]["memory"] < each["limits"]["memory"]
+            assert 2 <= each["used"]["processes"] <= 64
+        folders = {name: groups(command)[found[name]["id"]] for name in found}
+        limit = {name: _first(each, "memory.limit_in_bytes", "memory.max") for name, each in folders.items()}
+        assert limit == {"small": f"{300 << 20}\n", "other": f"{1 << 30}\n"}
+        shown = command("temp", "status", "--state", command.runtime / "state", code=0).stdout
+        assert "/300 MiB" in shown
+        assert "KILLED" in shown
+        (command.cwd / "moorage.toml").write_text(OFFERS.replace("300M", "200M"))
+        temp.process.send_signal(signal.SIGHUP)
+        assert until(lambda: "memory = '200M' cannot be" in temp.said(), DEADLINE)
+        assert "Visitors get what they got before" in temp.said()
+
+
+def _first(folders: list[Path], *names: str) -> str:
+    return next(path.read_text() for folder in folders for name in names if (path := folder / name).exists())
+
+
+def test_a_visitor_is_told_that_its_server_had_used_up_its_memory(command: Command) -> None:
+    with running(command, "--command", TOY, "--memory", "256M", "--disk", "8M") as temp:
+        visitor = Visitor(temp)
+        path = visitor.server()
+        visitor.ask("GET", f"{path}hog")
+        why = "Your last server has ended: it had used up the 256 MiB of memory that each visitor may have."
+        assert until(lambda: why in visitor.ask("GET", path)[2], DEADLINE), temp.said()
+        server = path.split("/")[2]
+        told = json.loads(visitor.ask("GET", f"/time-left?server={server}")[2])
+        assert "256 MiB" in told["ended"]
+        assert told["memory"] is None
+
+
+@pytest.mark.slow
+def test_jupyterlab_tells_that_the_memory_was_used_up(command: Command, chromium: Chromium) -> None:
+    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
+    with running(command, "--memory", "500M") as temp:
+        page = chromium.new_context().new_page()
+        page.goto(f"http://127.0.0.1:{temp.port}")
+        page.click("button")
+        page.wait_for_url("**/user/*/lab**")
+        page.wait_for_selector("#moorage-notice", state="attached")
+        ((server, folders),) = groups(command).items()
+        bomb = "b'1' * (1 << 30)"
+        line = f"for f in {' '.join(f'{each}/cgroup.procs' for each in folders)}; do echo 0 > $f; done;"
+        code = subprocess.run(
+            ["/bin/sh", "-c", f'{line} exec {sys.executable} -c "{bomb}"'], check=False
+        ).returncode
+        assert code == -signal.SIGKILL
+        page.wait_for_selector("#moorage-notice:has-text('500 MiB of memory were used up')", state="visible")
+        assert page.locator("#moorage-notice >> text=Download your files").is_hidden()
+        page.click("#moorage-notice >> text=Hide")
+        page.wait_for_selector("#moorage-notice", state="hidden")
+        page.reload()
+        with page.expect_response(f"**/time-left?server={server}"):
+            pass
+        assert page.locator("#moorage-notice").is_hidden()
+        chromium.end()
 
 
 def kill_keeper(command: Command, server: str) -> None:

@@ -53,11 +53,15 @@ class Terminal:
         self._count = 0
         self.run("stty -echo; PS1=; bind 'set enable-bracketed-paste off'")
 
+    def send(self, line: str) -> None:
+        """Type a line."""
+        self._socket.send(json.dumps(["stdin", f"{line}\r"]))
+
     def run(self, line: str) -> str:
         """Type a line, and return what it wrote."""
         self._count += 1
         end = f"end-{self._count}"
-        self._socket.send(json.dumps(["stdin", f"{line}; echo {end[:3]}''{end[3:]}\r"]))
+        self.send(f"{line}; echo {end[:3]}''{end[3:]}")
         said = ""
         while end not in said:
             kind, *rest = json.loads(self._socket.recv())

@@ -155,8 +155,12 @@ async def service(
         told = TempSettings(state=state, command=command or toy(), **settings)
         offering = Offering(told, folder if offers else None)
         walling = await put_up(told, elsewhere=False) if walls else None
-        async with run_service(offering, listeners, walling) as running:
-            yield Rig(running, listeners[0].getsockname()[1], state, offering)
+        try:
+            async with run_service(offering, listeners, walling) as running:
+                yield Rig(running, listeners[0].getsockname()[1], state, offering)
+        finally:
+            for each in listeners:  # which a service that cannot be run leaves to its caller
+                each.close()
         assert list((state / "servers").iterdir()) == []
     finally:
         shutil.rmtree(folder)

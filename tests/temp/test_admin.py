@@ -58,7 +58,7 @@ async def test_how_things_stand() -> None:
         await rig.with_spares(1)
         arrived = await ann.follow(await ann.press())
         stats = await op.until("/api/stats", lambda found: found["spares"]["ready"] == 1)
-        assert stats["servers"] == {"running": 2, "starting": 0, "ready": 2, "ending": 0}
+        assert stats["servers"] == {"running": 2, "starting": 0, "ready": 2, "ending": 0, "asleep": 0}
         assert (stats["visitors"], stats["queue"], stats["capacity"]) == (1, 0, 3)
         assert (stats["draining"], stats["spares"]["wanted"]) == (False, 1)
         assert 3 < stats["fit"] < 1 << 30

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import MissingExtra, UsageError
+from moorage.plan.containers import ContainerKind
 from moorage.temp import commands
-from moorage.temp.commands import KNOWN, known_command, own_command
+from moorage.temp.commands import KNOWN, contained, known_command, own_command
 from moorage.temp.interpreters import Interpreter
 
 
@@ -89,3 +90,26 @@ def test_settings_of_a_file_have_no_dashes(tmp_path: Path) -> None:
     command = own_command("app {socket}")
     with pytest.raises(UsageError, match="Leave open out"):
         command.landing_in(tmp_path, "a", dashes="")
+
+
+def test_a_server_of_an_image_is_found_by_its_path() -> None:
+    kind = ContainerKind("image", network="some")
+    command = contained("notebook", "", kind)
+    assert (command.argv[0], command.container, command.jupyter) == ("jupyter-notebook", kind, True)
+    assert contained("", "", kind).argv[0] == "jupyter-lab"
+    own = contained("", "app {port} {base_path}", kind)
+    assert (own.argv, own.container, own.jupyter) == (("app", "{port}", "{base_path}"), kind, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "kind", "said"),
+    [
+        ("", "", ContainerKind(""), "^image is missing"),
+        ("lab", "app {socket}", ContainerKind("i"), "command does not go with server"),
+        ("", "app {port}", ContainerKind("i"), r"command with \{port\} cannot be with network none"),
+        ("", "app {port}", ContainerKind("i", network="host"), "cannot be with network host"),
+    ],
+)
+def test_what_cannot_run_in_a_container(name: str, line: str, kind: ContainerKind, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        contained(name, line, kind, dashes="")

@@ -6,7 +6,9 @@ import asyncio
 import os
 import stat
 import threading
+from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from moorage.errors import OutputError
 from moorage.temp import home
 from moorage.temp.home import NOTICE, copy_tree, make_home, read_home
 
+NAMES = ("MoorageProvisioner", "LabApp", "ServerApp", "KeptKernels", "SessionManager")
 pytestmark = pytest.mark.anyio
 
 
@@ -116,3 +119,15 @@ async def test_a_copy_that_is_stopped_goes_no_further(tmp_path: Path, content: P
     (tmp_path / "into").mkdir()
     copy_tree(content, tmp_path / "into", stop)
     assert list((tmp_path / "into").iterdir()) == []
+
+
+async def test_a_server_that_may_sleep_is_told_how_its_kernels_are_found(tmp_path: Path) -> None:
+    home = await make_home(tmp_path / "one", None, tmp_path / "it's" / "warden")
+    told = (home.path / "home/.jupyter/jupyter_server_config.py").read_text()
+    said: dict[str, SimpleNamespace] = defaultdict(SimpleNamespace)
+    exec(told, {"get_config": lambda: SimpleNamespace(**{n: said[n] for n in NAMES})})
+    assert said["KeptKernels"].warden == f"{tmp_path}/it's/warden"
+    assert said["KeptKernels"].records == str(home.kernels)
+    assert said["ServerApp"].kernel_manager_class.endswith("KeptKernels")
+    other = await make_home(tmp_path / "two", None)
+    assert "KeptKernels" not in (other.path / "home/.jupyter/jupyter_server_config.py").read_text()

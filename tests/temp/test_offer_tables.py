@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import ConfigurationError
+from moorage.temp.container_kinds import AskedContainer
 from moorage.temp.offer_tables import find_tables, parse_tables
+from moorage.temp.shares import AskedShare
 
 BASE = Path("/course")
 WHERE = "/course/moorage.toml: temp"
@@ -32,7 +34,16 @@ def test_all_that_can_be_said() -> None:
         env = { A = "b" }
         capacity = 3
         spares = 0
+        sleep = 600
         invited-only = true
+        memory = "1G"
+        disk = 5000000
+        processes = 64
+        cpus = 2
+        image = "lab:1"
+        user = "1000"
+        network = "some"
+        mounts = ["data:/data", "/x:/y:rw"]
         [offers.app]
         command = "app {socket}"
         python = "/opt/python"
@@ -52,7 +63,14 @@ def test_all_that_can_be_said() -> None:
     assert (one.requirements, one.requirements_file) == (("numpy", "obspy>=1"), None)
     assert (found["app"].requirements, found["app"].requirements_file) == ((), BASE / "more.txt")
     assert (one.spares, found["app"].spares) == (0, None)
+    assert (one.sleep, found["app"].sleep) == (600.0, None)
     assert (one.invited_only, found["app"].invited_only) == (True, None)
+    assert one.share == AskedShare(5_000_000, 64, 1 << 30, 2.0)
+    assert found["app"].share == AskedShare()
+    assert one.container == AskedContainer("lab:1", "1000", "some", ("data:/data", "/x:/y:rw"))
+    assert found["app"].container == AskedContainer()
+    assert one.of_processes == ["python", "requirements", "sleep"]
+    assert found["app"].of_processes == ["python", "requirements"]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +88,18 @@ def test_all_that_can_be_said() -> None:
         ("[offers.a]\ncapacity = 0", "It must be a whole number, 1 or more"),
         ("[offers.a]\nrequirements = []", "It must be a list of texts, or the name of a file"),
         ("[offers.a]\nrequirements = [1]", "It must be a list of texts, or the name of a file"),
+        ("[offers.a]\nmounts = 'a:/b'", "It must be a list of texts"),
+        ("[offers.a]\nimage = 1", "It must be a text"),
         ("[offers.a]\ninvited_only = 1", "It must be true or false"),
+        ("[offers.a]\nmemory = '100M'", "It must be a number of bytes from 256M on, as '512M' or '2G'"),
+        ("[offers.a]\nmemory = true", "It must be a number of bytes from 256M on"),
+        ("[offers.a]\ndisk = 0.5", "It must be a number of bytes from 1M on"),
+        ("[offers.a]\nprocesses = 4", "It must be a whole number, 32 or more"),
+        ("[offers.a]\ncpus = 0", "It must be a number of processors, 0.01 or more"),
+        ("[offers.a]\ncpus = nan", "It must be a number of processors, 0.01 or more"),
         ("[offers.a]\nspares = -1", "It must be a whole number, 0 or more"),
+        ("[offers.a]\nsleep = -1", "It must be seconds, 0 or more"),
+        ("[offers.a]\nsleep = true", "It must be seconds, 0 or more"),
         ("[offers.a]\nspares = false", "It must be a whole number, 0 or more"),
         ("[offers.a]\nserver = 'lap'", "It must be 'lab' or 'notebook' or 'server'"),
         ("[offers.a]\nserver = 'lab'\ncommand = 'x {socket}'", "command does not go with server"),

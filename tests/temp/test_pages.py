@@ -40,6 +40,7 @@ ALL = {
     "queue": PAGES.queue("token", Wish("a", "waves"), 3, 7, 5),
     "yours": PAGES.yours("token", "/user/a/lab", "JupyterLab", TimeLeft(65.0)),
     "silent": PAGES.silent(),
+    "asleep": PAGES.not_woken("why", "/download"),
     "other": PAGES.other("token", "/user/a/lab", Wish("x", "waves"), has="", title="<W>"),
     "message": PAGES.message("T", "text"),
 }
@@ -136,3 +137,10 @@ def test_the_end_of_a_server_leads_to_what_is_wanted() -> None:
     assert "one for “&lt;W&gt;”" in ALL["other"]
     assert 'action="/end"' in ALL["other"]
     assert 'name="offer" value="waves"' in ALL["other"]
+
+
+def test_a_server_that_cannot_be_woken_says_why_and_what_to_do() -> None:
+    page = PAGES.not_woken("no <processes> are left", "/download")
+    assert "It is asleep, and could not be woken: no &lt;processes&gt; are left." in page
+    assert ">Try again</a>" in page
+    assert 'href="/download"' in page

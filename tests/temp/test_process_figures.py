@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.temp import process_figures
-from moorage.temp.process_figures import ProcessFigures, memory_of, open_files_of
+from moorage.temp.process_figures import ServerFigures, memory_of, open_files_of
 
 pytestmark = [
     pytest.mark.anyio,
@@ -21,7 +21,7 @@ CHILD = "import sys; x = bytearray(50_000_000); print(1, flush=True); sys.stdin.
 
 
 async def test_what_a_process_has_started_counts() -> None:
-    looked = ProcessFigures(memory_of)
+    looked = ServerFigures(memory_of)
     alone = (await looked.of([os.getpid()]))[os.getpid()]
     assert alone > 5_000_000
     assert await looked.of([1 << 30]) == {}
@@ -29,7 +29,7 @@ async def test_what_a_process_has_started_counts() -> None:
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        found = await ProcessFigures(memory_of).of([os.getpid(), child.pid])
+        found = await ServerFigures(memory_of).of([os.getpid(), child.pid])
         assert found[child.pid] > 50_000_000
         assert found[os.getpid()] > alone + 40_000_000
         child.communicate()
@@ -37,7 +37,7 @@ async def test_what_a_process_has_started_counts() -> None:
 
 async def test_a_figure_holds_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    looked = ProcessFigures(lambda pid: asked.append(pid) or 7)
+    looked = ServerFigures(lambda pid: asked.append(pid) or 7)
     assert await looked.of([1]) == {1: 7}
     assert await looked.of([1, 2]) == {1: 7, 2: 7}
     assert await looked.of([2]) == {2: 7}

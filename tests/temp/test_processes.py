@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moorage.plan.visits import ServerId
-from moorage.temp.processes import ServerProcesses, ServerStart
+from moorage.temp.processes import ServerEnd, ServerProcesses, ServerStart
 
 pytestmark = pytest.mark.anyio
 S1 = ServerId("s1")
@@ -32,7 +32,7 @@ async def test_a_process_tells_its_end_and_what_it_said(folder: Path) -> None:
     start = python("import os; print(os.environ['A'], os.getcwd()); raise SystemExit(4)", folder)
     processes = ServerProcesses(folder / "kept", 60.0)
     async with processes.start(S1, start) as process:
-        assert await process.ended() == "exit code 4"
+        assert (await process.ended()).words == "exit code 4"
         assert await process.said() == f"b {folder}\n"
     assert list((folder / "kept").iterdir()) == []
     assert "env" not in repr(start)
@@ -55,10 +55,10 @@ async def test_what_was_left_is_found_and_what_ended_meanwhile_is_told(folder: P
         blocks.append(processes.start(ServerId(name), python(code, folder)))
         process = await blocks[-1].__aenter__()
         if name == "s2":
-            assert await process.ended() == "exit code 5"
+            assert (await process.ended()).words == "exit code 5"
         process.kept._link.close()
     found = await ServerProcesses(folder / "kept", 30.0).find()
-    assert found.ended == {"s2": ("exit code 5", "bye\n")}
+    assert found.ended == {"s2": ServerEnd("exit code 5", "bye\n")}
     assert list(found.running) == ["s1"]
     assert (await found.running[S1].kept.status()).lease == 30.0
     await found.running[S1].end()
@@ -70,6 +70,6 @@ async def test_a_keeper_that_was_killed_takes_its_server_along(folder: Path) -> 
     async with processes.start(S1, python("import signal; signal.pause()", folder)) as process:
         keeper = int(Path(f"/proc/{process.kept.pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(keeper, signal.SIGKILL)
-        assert "keeper" in await process.ended()
+        assert "keeper" in (await process.ended()).words
         assert await process.said() == ""
     assert list((folder / "kept").iterdir()) == []

@@ -33,7 +33,9 @@ async def time_left(browser: Browser, server: str) -> dict:
 async def test_a_server_without_a_set_end() -> None:
     async with service() as rig, rig.browser() as ann:
         server = await arrive(ann)
-        assert await time_left(ann, server) == {"seconds": None, "told": 0.0, "idle": False, "ended": None}
+        assert await time_left(ann, server) == {
+            "seconds": None, "told": 0.0, "idle": False, "ended": None, "memory": None,
+        }  # fmt: skip
         assert "It runs." in (await ann.get("/server")).text
 
 

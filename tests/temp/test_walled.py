@@ -21,7 +21,7 @@ from moorage.process.walls.probe import given
 from moorage.temp.commands import own_command
 from moorage.temp.home import Home
 from moorage.temp.settings import TempSettings
-from moorage.temp.walled import PORT, Walling, put_up
+from moorage.temp.walled import PORT, Walling, check_kept, put_up
 from temp.rig import TOY, service, toy
 
 pytestmark = [
@@ -80,7 +80,7 @@ async def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
 
 def walling(state: Path, **changed: object) -> Walling:
     found = given()
-    return Walling(planned(found, wanted=True), found, Share(), state, **changed)
+    return Walling(planned(found, wanted=True), found, state, **changed)
 
 
 async def test_a_program_is_seen_with_its_python_and_what_is_named(tmp_path: Path) -> None:
@@ -93,11 +93,12 @@ async def test_a_program_is_seen_with_its_python_and_what_is_named(tmp_path: Pat
     home = Home(state / "servers" / "0f", "t")
     env = {"PATH": os.defpath, "JUPYTER_PATH": f"{tmp_path}/bin:/no/such/folder"}
     walls = await walling(state, readable=(tmp_path / "bin",)).walls_of(
-        ServerId("0f"), command, home, env, PORT
+        ServerId("0f"), command, home, env, PORT, Share(disk=3 << 20)
     )
     assert {str(script), sys.prefix, sys.base_prefix, f"{tmp_path}/bin"} <= {*walls["readable"]}
     assert "/no/such/folder" not in walls["readable"]
     assert walls["hidden"] == [str(state)]
+    assert walls["disk"] == 3 << 20
     assert walls["relay"] == [str(home.socket), PORT]
     if os.geteuid() == 0:
         assert walls["user"] == walls["group"] != 0
@@ -110,11 +111,11 @@ async def test_no_home_directory_is_shown_unless_it_is_asked_for(tmp_path, monke
     command = own_command(f"cat {tmp_path}/home {tmp_path}/home/ann {{socket}}")
     caplog.set_level(logging.WARNING, "moorage.temp")
     home, env = Home(tmp_path / "s", "t"), {"PATH": os.defpath}
-    seen = (await walling(tmp_path / "s").walls_of(ServerId("1"), command, home, env, 0))["readable"]
+    seen = (await walling(tmp_path / "s").walls_of(ServerId("1"), command, home, env, 0, Share()))["readable"]
     assert not {str(tmp_path / "home"), str(tmp_path / "home" / "ann")} & {*seen}
     assert "Visitors cannot read" in caplog.text
     asked = walling(tmp_path / "s", readable=(tmp_path / "home" / "ann",))
-    seen = (await asked.walls_of(ServerId("1"), command, home, env, 0))["readable"]
+    seen = (await asked.walls_of(ServerId("1"), command, home, env, 0, Share()))["readable"]
     assert str(tmp_path / "home" / "ann") in seen
     assert str(tmp_path / "home") not in seen
 
@@ -158,13 +159,13 @@ async def test_groups_are_made_for_a_server_and_named_in_its_walls(tmp_path: Pat
     parents = tuple(ParentGroup(str(tmp_path / name), frozenset({Controller.MEMORY})) for name in ("a", "b"))
     command, home = own_command("cat {socket}"), Home(tmp_path / "s", "t")
     found = walling(tmp_path, parents=parents)
-    walls = await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0)
+    walls = await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0, Share())
     folders = [str(tmp_path / name / "moorage-0f") for name in ("a", "b")]
     assert [*found.groups_of(ServerId("0f"))] == folders
     assert walls["groups"] == [f"{folder}/cgroup.procs" for folder in folders]
     assert all(Path(folder).is_dir() for folder in folders)
     with pytest.raises(LaunchError, match="no control group can be made for a server") as failed:
-        await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0)
+        await found.walls_of(ServerId("0f"), command, home, {"PATH": os.defpath}, 0, Share())
     assert failed.value.why == "File exists"
 
 
@@ -184,5 +185,10 @@ async def test_a_limit_that_cannot_be_kept_is_refused(tmp_path, monkeypatch, cap
     assert caplog.text == ""
     found = await put_up(TempSettings(state=tmp_path, command=toy()), elsewhere=False)
     assert found is not None
+    for walls, why in ((found, "None can be made in /x"), (None, "and there are none")):
+        with pytest.raises(UsageError, match=r"^cpus cannot be kept for visitors") as offered:
+            await check_kept(Share(cpus=0.5), walls)
+        assert why in str(offered.value)
+        await check_kept(Share(), walls)
     assert found.parents == ()
     assert "No control groups bound the memory of a visitor" in caplog.text

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socketserver
+import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,6 +23,14 @@ class Answers(BaseHTTPRequestHandler):
         if self.path.endswith("/die"):
             print("told to die", flush=True)
             os._exit(3)
+        if self.path.endswith("/hog"):
+            taken = []
+            while True:
+                taken.append(b"1" * (8 << 20))
+        if self.path.endswith("/bomb"):  # a process of it that takes what it can get
+            bomb = "taken = [b'1' * (8 << 20) for _ in iter(int, 1)]"
+            code = subprocess.run([sys.executable, "-c", bomb], check=False).returncode
+            self.path += f"?{code}"
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/there")

@@ -13,10 +13,10 @@ import re
 
 import msgspec
 
+from moorage.plan.embedding import Embedding, named_origins
 from moorage.wire.http import Fields, RequestHead
 
 _COOKIES = re.compile(rb"\r\n(?i:cookie):[ \t]*+([^\r]*)")
-_ORIGIN = re.compile(rb"\r\n(?i:origin):[ \t]*+([^\r]*)")
 _MODE = re.compile(rb"\r\n(?i:sec-fetch-mode):[ \t]*+([^\r]*)")
 _LOCATION = re.compile(rb"(\r\n(?i:location):[ \t]*+)(/(?!/)[^\r]*)")
 _COOKIE_PATH = re.compile(rb"(\r\n(?i:set-cookie):[^\r]*?;[ \t]*(?i:path)=)(/[^;\r]*)")
@@ -43,6 +43,7 @@ class Admission(msgspec.Struct, frozen=True):
             applications that cannot be told where they are served.
         own: beginning of the paths that lead to the route ``/``, where the route is a host of its own; empty
             where it is not.
+        pages: of other sites that may take the route, too; None for none.
     """
 
     cookie: bytes
@@ -50,9 +51,17 @@ class Admission(msgspec.Struct, frozen=True):
     withheld: bytes = b""
     stripped: bool = False
     own: bytes = b""
+    pages: Embedding | None = None
 
     def admits(self, head: RequestHead) -> bool:
         """Tell whether a request may take the route."""
+        return (self.pages is not None and self.pages.admits(head)) or self._admits_visitor(head)
+
+    def asks_ahead(self, head: RequestHead) -> bool:
+        """Tell whether a browser asks whether a page of another site may take the route."""
+        return self.pages is not None and self.pages.asks_ahead(head)
+
+    def _admits_visitor(self, head: RequestHead) -> bool:
         block = head.fields.block
         cookie = self.cookie
         if self.own:
@@ -75,8 +84,8 @@ def by_https(fields: Fields) -> bool:
 
 def same_host(fields: Fields) -> bool:
     """Tell whether a request comes from a page of the host that it goes to, or from no page at all."""
-    origins = _ORIGIN.findall(fields.block)
-    return all(each.rpartition(b"//")[2].strip(b" \t").lower() == fields.host.lower() for each in origins)
+    origins = named_origins(fields)
+    return all(each.rpartition(b"//")[2].lower() == fields.host.lower() for each in origins)
 
 
 def shows_a_page(head: RequestHead) -> bool:

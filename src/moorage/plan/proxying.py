@@ -116,6 +116,8 @@ class PrefixRoute:
 def upstream_line(head: RequestHead, route: PrefixRoute, forwarding: Forwarding) -> bytes:
     """Return the first line of the request that is sent on, without its CRLF."""
     target = head.target
+    if route.admission is not None and route.admission.pages is not None:
+        target = route.admission.pages.without_key(target)
     if not forwarding.include_prefix or route.stripped:
         own = len(route.prefix) - (1 if forwarding.host_routing and route.prefix else 0)
         target = _without(target, own)
@@ -194,8 +196,11 @@ def visitor_head(
         whole = _relocated(whole, request, route, forwarding)
     if route is not None and route.stripped:
         whole = prefixed(whole, route.path)
-    if route is not None and route.admission is not None and route.admission.own:
-        whole = kept_to_its_host(whole)
+    if route is not None and route.admission is not None:
+        if route.admission.own:
+            whole = kept_to_its_host(whole)
+        if route.admission.pages is not None:
+            whole = route.admission.pages.shared(whole, request.fields)
     return whole + (b"\r\nConnection: keep-alive\r\n\r\n" if keep else b"\r\nConnection: close\r\n\r\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from moorage.json_types import JsonObject
@@ -40,11 +41,13 @@ class Backends:
 
     Attributes:
         others: processes that take the visitors, and have to know each change; None where this one does.
+        changed: called when a route was added or removed.
     """
 
     def __init__(self, spares: int) -> None:
         self.table: RouteTable[Backend[Upstream]] = RouteTable()
         self.others: OtherProcesses | None = None
+        self.changed: Callable[[], None] = _ignored
         self._spares = spares
 
     def add(
@@ -81,6 +84,7 @@ class Backends:
         self.table.add(prefix, Backend(route, self._spares, shared, pages=pages))
         if before is not None:
             before.close()
+        self.changed()
 
     def remove(self, prefix: Segments) -> bool:
         """Remove a route and end everything that is open on it; tell whether there was one."""
@@ -88,11 +92,17 @@ class Backends:
         if backend is not None:
             log.info("Removing route %s", shown_prefix(prefix))
             backend.close()
+            self.changed()
         return backend is not None
 
     def drop_idle(self, before: float) -> int:
         """Close the connections to servers that have not been used since a time, and return how many."""
         return sum(backend.drop_idle(before) for _, backend in self.table.items())
+
+    def ping(self, now: float) -> None:
+        """Send signs of life to visitors whose servers are asleep, where they are due."""
+        for rest in [backend.rest for _, backend in self.table.items() if backend.rest is not None]:
+            rest.ping(now)
 
     def idle(self) -> int:
         """Return how many unused connections to servers are kept."""
@@ -102,3 +112,7 @@ class Backends:
         """End everything that is open on any route; the routes stay."""
         for backend in [backend for _, backend in self.table.items()]:
             backend.close()
+
+
+def _ignored() -> None:
+    """Tell nothing of a change."""

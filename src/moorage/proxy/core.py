@@ -71,6 +71,7 @@ class ProxyCore:
         for visitor in [each for each in self.visitors if 0 < each.deadline < now]:
             visitor.expire()
         self.backends.drop_idle(now - self.settings.upstream_idle)
+        self.backends.ping(now)
 
     # Descriptors.
 

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from moorage.plan.proxying import upgrade_answer, visitor_head
 from moorage.proxy.answers import answer, bare_answer, html
-from moorage.proxy.backend import Backend
+from moorage.proxy.backend import Backend, WaitingRequest
 from moorage.proxy.core import ProxyCore
 from moorage.proxy.gate import CONNECTING, UPSTREAM_FULL, ReadGate
-from moorage.proxy.splice import Splice
+from moorage.proxy.splice import Splice, reopening
 from moorage.proxy.upstream import Upstream
 from moorage.wire.http import RequestHead, ResponseHead
 from moorage.wire.http_body import Body
@@ -87,11 +87,43 @@ class Exchange:
         """Send the request, as it is sent on, to a route's server."""
         self._backend, self._unsent = backend, message
         backend.busy.add(self)
+        if backend.rest is not None and backend.rest.holds:
+            if self.body is None:
+                self._visitor.deadline = 0.0  # it may take as long as it takes
+            backend.rest.take(self._waiting(message))
+        else:
+            self._send(backend)
+
+    def _waiting(self, message: bytes) -> WaitingRequest:
+        return WaitingRequest(
+            self._request, message, self.transport, self._is_there, self._go_on, self._answer, self.fail,
+            self._leave,
+        )  # fmt: skip
+
+    def _send(self, backend: Backend[Upstream]) -> None:
         upstream = backend.take(0.0 if self._repeatable else self._core.now - FRESH_SECONDS)
         if upstream is None:
             self._connect(backend)
         else:
             self._begin(upstream)
+
+    def _is_there(self) -> bool:
+        return self._backend is not None
+
+    def _go_on(self) -> None:
+        if self._backend is not None:
+            self._send(self._backend)
+            self.gate.go_on(CONNECTING)
+
+    def _answer(self, status: int, page: tuple[bytes, bytes]) -> None:
+        self.abandon()
+        self._core.counts["proxied", status] += 1
+        self._visitor.deadline = 0.0
+        self._say(status, page)
+
+    def _leave(self) -> bytes:
+        self.abandon()
+        return self._visitor.give_up()
 
     def pass_on(self, body: Body, data: bytes) -> int:
         """Pass on what belongs to the body of the request, and return where that ends.
@@ -226,7 +258,8 @@ class Exchange:
         core.counts["proxied", 101] += 1
         early = self._visitor.give_up()
         self.transport.write(upgrade_answer(data, backend.route))
-        splice = Splice(self.transport, upstream.transport, backend.route, core.budget, backend.busy)
+        again = reopening(self._request, self._unsent, data) if backend.rest is not None else None
+        splice = Splice(self.transport, upstream.transport, backend.route, core.budget, backend.busy, again)
         if early:
             splice.received(early)
 

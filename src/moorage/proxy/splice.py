@@ -8,15 +8,50 @@ route.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+
+import msgspec
 
 from moorage.plan.proxying import PrefixRoute
 from moorage.proxy.backend import Closable
 from moorage.proxy.limits import DescriptorBudget
 from moorage.wire.frames import FrameScanner
+from moorage.wire.http import HEAD_END, RequestHead
 
 FLUSH_SECONDS = 5.0
 """How long the other side may take what was sent before one side ended."""
+_PROTOCOL = re.compile(rb"\r\n(?i:sec-websocket-protocol):[ \t]*+([^\r]*)")
+_EXTENSIONS = re.compile(rb"\r\n(?i:sec-websocket-extensions):[ \t]*+[^ \t\r]")
+
+
+class Reopening(msgspec.Struct, frozen=True):
+    """How a websocket is opened again to another process of its server.
+
+    Attributes:
+        request: that opened it.
+        message: that request as it was sent on.
+        protocol: that the server chose; empty for none.
+    """
+
+    request: RequestHead
+    message: bytes
+    protocol: bytes
+
+
+def reopening(request: RequestHead, message: bytes, answer: bytes) -> Reopening | None:
+    """Return how a websocket is opened again; None where both ends have agreed on what only they know.
+
+    Args:
+        request: that opened it.
+        message: that request as it was sent on.
+        answer: of the server, and what came behind it.
+    """
+    head = answer.partition(HEAD_END)[0]
+    if _EXTENSIONS.search(head):  # compression has a state
+        return None
+    found = _PROTOCOL.search(head)
+    return Reopening(request, message, b"" if found is None else found[1].strip(b" \t"))
 
 
 class _SpliceEnd(asyncio.BaseProtocol):
@@ -50,9 +85,11 @@ class _SpliceEnd(asyncio.BaseProtocol):
 class _VisitorEnd(_SpliceEnd):
     __slots__ = ("_feed", "_route", "_write")
 
-    def __init__(self, splice: Splice, other: asyncio.Transport, route: PrefixRoute) -> None:
+    def __init__(
+        self, splice: Splice, other: asyncio.Transport, route: PrefixRoute, scanner: FrameScanner
+    ) -> None:
         super().__init__(splice, other, "visitor")
-        self._feed = FrameScanner().feed
+        self._feed = scanner.feed
         self._route = route
         self._write = other.write
 
@@ -81,9 +118,11 @@ class Splice:
         route: on which.
         budget: counts both sockets.
         busy: what is open on the route; the splice is in it until it ends.
+        again: how it is opened again, where its server may sleep.
+        scanner: of the visitor's frames so far; None where none has come.
     """
 
-    __slots__ = ("_budget", "_busy", "_end", "_upstream", "_visitor", "_whole")
+    __slots__ = ("_budget", "_busy", "_end", "_scanner", "_upstream", "_visitor", "_whole", "again")
 
     def __init__(
         self,
@@ -92,15 +131,31 @@ class Splice:
         route: PrefixRoute,
         budget: DescriptorBudget,
         busy: set[Closable],
+        again: Reopening | None = None,
+        scanner: FrameScanner | None = None,
     ) -> None:
+        self.again = again
+        self._scanner = FrameScanner() if scanner is None else scanner
         self._visitor, self._upstream = visitor, upstream
         self._budget, self._busy = budget, busy
         self._whole = True
         busy.add(self)
         budget.kinds["websocket"] += 1
-        self._end = _VisitorEnd(self, upstream, route)
+        self._end = _VisitorEnd(self, upstream, route, self._scanner)
         visitor.set_protocol(self._end)
         upstream.set_protocol(_UpstreamEnd(self, visitor))
+
+    @property
+    def still(self) -> bool:
+        """Whether no frame of the visitor is under way, and the visitor has taken all that was sent."""
+        return self._scanner.between and not self._visitor.get_write_buffer_size()
+
+    def hand_over(self) -> tuple[asyncio.Transport, asyncio.Transport, FrameScanner]:
+        """Leave both sides, the visitor's and the server's, to something that counts them from now on."""
+        self._whole = False
+        self._budget.kinds["websocket"] -= 1
+        self._busy.discard(self)
+        return self._visitor, self._upstream, self._scanner
 
     def received(self, data: bytes) -> None:
         """Pass on what a visitor had sent before the splice."""

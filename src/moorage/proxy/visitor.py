@@ -314,7 +314,7 @@ class Visitor(asyncio.Protocol):
         if admission.admits(request):
             return found
         # A page says so to a reader; scripts that go on asking get an answer of the proxy itself.
-        return table.get(()) if shows_a_page(request) else None
+        return table.get(()) if shows_a_page(request) or admission.asks_ahead(request) else None
 
     def _pass_on(self, exchange: Exchange, data: bytes) -> None:
         """Pass on what belongs to the body of the request; keep the rest."""

@@ -24,6 +24,9 @@ from moorage.errors import OutputError, ProtocolError
 from moorage.plan.census import CensusRow
 from moorage.plan.routes import shown_prefix
 from moorage.plan.visits import DrainChanged, EndAsked, LimitsChanged, OfferName, ServerId, ServerReady
+from moorage.plan.walls import Share
+from moorage.process import control_groups
+from moorage.process.control_groups import GroupUse
 from moorage.proxy.api import MetricsPage
 from moorage.proxy.metrics import render as render_proxy
 from moorage.proxy.server import Proxy
@@ -32,7 +35,7 @@ from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_page import AdminPage, guard
 from moorage.temp.events import RecentEvents
 from moorage.temp.metrics import render
-from moorage.temp.process_figures import ProcessFigures, memory_of, open_files_of
+from moorage.temp.process_figures import ServerFigures, memory_of, open_files_of
 from moorage.temp.service import Service
 from moorage.temp.statistics import ServiceCounts, descriptors_of, servers_of, spares_of, visitors_of
 from moorage.temp.steering import KeptSteering
@@ -45,7 +48,9 @@ from moorage.wire.temp_admin import (
     RouteList,
     ServerConnections,
     ServerInfo,
+    ServerLimits,
     ServerList,
+    ServerUse,
     Settings,
     Stats,
     read,
@@ -83,8 +88,9 @@ class AdminApi:
         self._proxy = proxy
         self._counts = counts
         self._page = AdminPage()
-        self._memory = ProcessFigures(memory_of)
-        self._open_files = ProcessFigures(open_files_of)
+        self._memory = ServerFigures(memory_of)
+        self._open_files = ServerFigures(open_files_of)
+        self._used = ServerFigures[tuple[str, ...], GroupUse](control_groups.use)
         self._events = events
         self._began = time.monotonic()
 
@@ -127,7 +133,7 @@ class AdminApi:
             fit=limits.fit,
             visitors=visitors_of(census),
             queue=census.waiting,
-            servers=servers_of(census),
+            servers=servers_of(census, sum(each.asleep for each in self._service.watch.serving.values())),
             spares=spares_of(census),
             counts=self._counts.now(),
             descriptors=descriptors_of(await self._proxy.report()),
@@ -140,28 +146,38 @@ class AdminApi:
 
     def _pids(self) -> set[int]:
         serving = self._service.watch.serving.values()
-        return {each.pid for each in serving if each.pid is not None}
+        return {each.root for each in serving if each.root is not None}
 
     async def _get_servers(self, _: web.Request) -> web.Response:
         memory, files = await self._measured(), await self._open_files.of(self._pids())
+        serving = self._service.watch.serving.values()
+        used = await self._used.of({each.record.groups for each in serving if each.record.groups})
         rows = self._service.visitors.census().servers
-        return json_answer(ServerList(tuple(self._info(row, memory, files) for row in rows)))
+        return json_answer(ServerList(tuple(self._info(row, memory, files, used) for row in rows)))
 
-    def _info(self, row: CensusRow, memory: Mapping[int, int], files: Mapping[int, OpenFiles]) -> ServerInfo:
+    def _info(
+        self,
+        row: CensusRow,
+        memory: Mapping[int, int],
+        files: Mapping[int, OpenFiles],
+        used: Mapping[tuple[str, ...], GroupUse],
+    ) -> ServerInfo:
         watch = self._service.watch
         path = watch.urls.route(row.server)
         info = ServerInfo(row.server, path, row.state, row.spare, row.offer, address=row.address)
         serving = watch.serving.get(row.server)
         if serving is not None:
-            pid = -1 if serving.pid is None else serving.pid
+            pid = -1 if serving.root is None else serving.root
             info = msgspec.structs.replace(
                 info,
                 called=serving.record.called,
                 memory=memory.get(pid),
-                pid=serving.pid,
+                pid=None if serving.asleep else serving.pid,
                 offer=serving.record.offer,
                 connections=self._connections(path),
                 open_files=files.get(pid),
+                limits=_limits(serving.record.share),
+                used=_used(used.get(serving.record.groups)),
             )
         if row.since is None:
             return info
@@ -170,6 +186,8 @@ class AdminApi:
             return info
         now = time.time()
         left = watch.time_left(ServerReady(row.server, row.since)).seconds
+        if serving is not None and serving.asleep:
+            info = msgspec.structs.replace(info, state="asleep")
         return msgspec.structs.replace(info, unused=max(0.0, now - watch.used(row.server, now)), left=left)
 
     def _connections(self, path: str) -> ServerConnections | None:
@@ -252,6 +270,16 @@ class AdminApi:
 
     async def _undo_drain(self, _: web.Request) -> web.Response:
         return self._tell(DrainChanged(False)) or json_answer(Drain(False))
+
+
+def _limits(share: Share | None) -> ServerLimits | None:
+    if share is None:
+        return None
+    return ServerLimits(share.memory or None, share.disk, share.cpus or None, share.processes)
+
+
+def _used(used: GroupUse | None) -> ServerUse | None:
+    return None if used is None else ServerUse(used.memory, used.processes, used.kills)
 
 
 @web.middleware

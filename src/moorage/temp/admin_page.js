@@ -52,6 +52,12 @@ function size(bytes) {
 
 const joined = (found, names) => (found ? names.map((name) => found[name]).join(" · ") : NONE);
 const connections = (found) => joined(found, ["websockets", "requests", "unused"]);
+const memoryOf = ({ limits, used }) =>
+  limits?.memory ? `${used?.memory === undefined ? NONE : size(used.memory)} of ${size(limits.memory)}` : NONE;
+const killsOf = ({ limits, used }) => (limits?.memory ? String(used?.kills ?? NONE) : NONE);
+const cpusOf = ({ limits }) => (limits?.cpus ? String(limits.cpus) : NONE);
+const limitsOf = (each) =>
+  each.limits?.memory || each.limits?.cpus ? `${memoryOf(each)} · ${killsOf(each)} · ${cpusOf(each)}` : NONE;
 const openFiles = (found) => joined(found, ["sockets", "pipes", "files", "others"]);
 
 // Tables: rows stay the same elements, so that the keyboard's focus stays where it is.
@@ -99,12 +105,13 @@ function fill(table, rows, labels, button) {
 
 const SERVER_LABELS = [
   ["Server", ""], ["State", ""], ["Offer", "offer"], ["Address", "address"], ["Age", "n"], ["Unused", "n"],
-  ["Ends in", "n"], ["Memory", "n"], ["Websockets, requests, unused", "n"], ["Sockets, pipes, files, others", "n"],
+  ["Ends in", "n"], ["Memory", "n"], ["Of its limit, killed, processors", "n limits"], ["Websockets, requests, unused", "n"], ["Sockets, pipes, files, others", "n"],
 ];
 
 function showServers(servers) {
   const table = find("servers");
   table.classList.toggle("one-offer", servers.every((each) => !each.offer));
+  table.classList.toggle("no-limits", servers.every((each) => limitsOf(each) === NONE));
   table.classList.toggle("no-addresses", servers.every((each) => !each.address));
   const states = new Map(servers.map((each) => [each.id, each.state]));
   const rows = servers.map((each) => {
@@ -113,9 +120,9 @@ function showServers(servers) {
       key: each.id,
       cells: [
         each.id, state, each.offer || NONE, each.address || NONE, clock(each.age), clock(each.unused), clock(each.left),
-        size(each.memory), connections(each.connections), openFiles(each.open_files),
+        size(each.memory), limitsOf(each), connections(each.connections), openFiles(each.open_files),
       ],
-      classes: ["", each.spare ? "spare" : each.state],
+      classes: ["", each.spare ? "spare" : each.state, ...Array(6).fill(""), each.used?.kills ? "starting" : ""],
     };
   });
   fill(table, rows, SERVER_LABELS, { word: "End", press: end, off: (key) => states.get(key) === "ending" });
@@ -168,7 +175,7 @@ function showFigures(stats) {
   const figures = [
     ["Visitors with a server", stats.visitors, `${counts.started + counts.handed_out} since the start`],
     ["In the queue", stats.queue, stats.draining ? "it stands still" : "\u00a0"],
-    ["Servers", `${servers.running} of ${stats.capacity}`, `${servers.starting} starting, ${servers.ending} ending`],
+    ["Servers", `${servers.running} of ${stats.capacity}`, `${servers.starting} starting, ${servers.ending} ending, ${servers.asleep} asleep`],
     ["Spares ready", `${spares.ready} of ${spares.wanted}`, `${spares.starting} starting`],
     ["Memory of servers", size(stats.memory), count(counts.failed, "failed start")],
     ["Descriptors", `${descriptors.open} of ${descriptors.limit}`,

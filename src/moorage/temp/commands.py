@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from moorage.errors import MissingExtra, UsageError
+from moorage.plan.containers import HOST_NETWORK, NO_NETWORK, ContainerKind
 from moorage.temp.interpreters import Interpreter, own_interpreter
 
 INDEX = "index.ipynb"
@@ -38,6 +39,7 @@ class ServerCommand:
         opens: path below its URL that opens a file, with ``{path}``; empty for a server that opens none.
         ready: path below its URL that is asked for to see whether it answers.
         jupyter: whether it takes a token, and is told things by Jupyter's variables.
+        container: that it runs in; None for a process of this machine.
     """
 
     called: str
@@ -46,6 +48,7 @@ class ServerCommand:
     opens: str = ""
     ready: str = ""
     jupyter: bool = False
+    container: ContainerKind | None = None
 
     @property
     def stripped(self) -> bool:
@@ -88,15 +91,16 @@ class _Known:
 
     module: str
     shown: str
+    program: str
     landing: str
     opens: str
     more: tuple[str, ...] = ()
 
 
 KNOWN = {
-    "lab": _Known("jupyterlab", "JupyterLab", "lab", "lab/tree/{path}", (_QUIET,)),
-    "notebook": _Known("notebook", "Notebook 7", "tree", "notebooks/{path}", (_QUIET,)),
-    "server": _Known("jupyter_server", "Jupyter Server", "api", "api/contents/{path}"),
+    "lab": _Known("jupyterlab", "JupyterLab", "jupyter-lab", "lab", "lab/tree/{path}", (_QUIET,)),
+    "notebook": _Known("notebook", "Notebook 7", "jupyter-notebook", "tree", "notebooks/{path}", (_QUIET,)),
+    "server": _Known("jupyter_server", "Jupyter Server", "jupyter-server", "api", "api/contents/{path}"),
 }
 """What ``--server`` names."""
 
@@ -123,6 +127,36 @@ def known_command(name: str, interpreter: Interpreter | None = None) -> ServerCo
     root = ("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
     argv = (program, python.apart, "-m", known.module, *_JUPYTER, *known.more, *root)
     return ServerCommand(known.shown, argv, known.landing, known.opens, ready="api", jupyter=True)
+
+
+def contained(name: str, line: str, kind: ContainerKind, *, dashes: str = "--") -> ServerCommand:
+    """Return the command of a server of an image, whose programs are found by PATH.
+
+    Args:
+        name: one of :data:`KNOWN`; empty for the usual one.
+        line: a command line in its place; empty for none.
+        kind: of its containers.
+        dashes: what stands before the names of settings in complaints; empty for those of a file.
+
+    Raises:
+        UsageError: the line cannot be, both are given, or there is no image.
+    """
+    if not kind.image:
+        raise UsageError(f"{dashes}image is missing", why="A container is made of one")
+    if line and name:
+        raise UsageError(f"{dashes}command does not go with {dashes}server")
+    if line:
+        command = own_command(line, dashes=dashes)
+        if command.uses("port") and kind.network in {NO_NETWORK, HOST_NETWORK}:
+            network = "--docker-network" if dashes else "network"
+            why = "It takes a network in which each container has an address of its own"
+            raise UsageError(
+                f"{dashes}command with {{port}} cannot be with {network} {kind.network}", why=why
+            )
+        return replace(command, container=kind)
+    known = KNOWN[name or "lab"]
+    argv = (known.program, *_JUPYTER, *known.more, "--allow-root")
+    return ServerCommand(known.shown, argv, known.landing, known.opens, "api", jupyter=True, container=kind)
 
 
 def own_command(text: str, *, dashes: str = "--") -> ServerCommand:

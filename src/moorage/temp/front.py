@@ -222,7 +222,9 @@ class Front:
         token = self._identity.form_token(visitor)
         has = self._service.standing(visitor)
         left = self._service.watch.time_left(has) if isinstance(has, ServerReady) else TimeLeft()
-        return shown(self._pages.yours(token, self._landing(request, serving), serving.record.called, left))
+        memory = self._service.watch.memory_told(serving.server)
+        path, called = self._landing(request, serving), serving.record.called
+        return shown(self._pages.yours(token, path, called, left, memory))
 
     def _other(
         self, request: web.Request, visitor: VisitorId, serving: Serving, wanted: Wish

@@ -17,6 +17,7 @@ from moorage.temp.pages import FrontPages
 from moorage.temp.server_hosts import ServerHosts
 from moorage.temp.settings import TempSettings
 from moorage.temp.spawning import PATH as SPAWN_PATH
+from moorage.temp.spawning import allowed_ahead
 from moorage.temp.urls import host_name
 
 
@@ -38,7 +39,7 @@ class PageGuard:
         routed: Callable[[], Awaitable[None]],
     ) -> None:
         self._names = settings.hosts
-        self._shares = bool(settings.spawn_from)
+        self._origins = settings.spawn_from
         self._urls = settings.urls
         self._pages = pages
         self._hosts = hosts
@@ -52,6 +53,8 @@ class PageGuard:
         await take_body(request)
         host = request.headers.get("Host", "")
         origin = request.headers.get("Origin")
+        if request.method == "OPTIONS" and origin in self._origins and request.path != SPAWN_PATH:
+            return allowed_ahead(origin)  # its route has an admission, which looks at what comes then
         if self._urls.is_below(host):
             return await self._hosts.answer(request)
         if self._names and host_name(host) not in self._names:
@@ -60,7 +63,7 @@ class PageGuard:
             )
             return shown(page, HTTPStatus.MISDIRECTED_REQUEST)
         foreign = origin is not None and origin.rpartition("//")[2].lower() != host.lower()
-        shared = self._shares and request.path == SPAWN_PATH  # which looks itself
+        shared = bool(self._origins) and request.path == SPAWN_PATH  # which looks itself
         if foreign and not shared and request.method not in {"GET", "HEAD"}:
             page = self._pages.message("The form was not taken", "It belongs to a page of another site.")
             return shown(page, HTTPStatus.FORBIDDEN)

@@ -33,6 +33,12 @@ _SERVER = (
 )
 """Visitors share one environment, which none of them is to change for the others; and the manager that could
 would cost each server 6 MB, for certificates of PyPI."""
+_KEPT = (
+    'c.ServerApp.kernel_manager_class = "moorage.jupyter.kernels.KeptKernels"\n'
+    "c.KeptKernels.warden = {warden!r}\nc.KeptKernels.records = {kernels!r}\n"
+    "c.SessionManager.database_filepath = {kernels!r} + '/sessions'\n"
+)
+"""Kernels and sessions of a server that may sleep are found by the one that is started in its place."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,16 @@ class Home:
     def socket(self) -> Path:
         """Unix socket on which the server listens."""
         return self.path / "s"
+
+    @property
+    def warden(self) -> Path:
+        """Socket of the warden of a server that may sleep behind walls, as they show it."""
+        return self.path / "w"
+
+    @property
+    def kernels(self) -> Path:
+        """Folder in which a server that may sleep writes down how its kernels are found."""
+        return self.path / "kernels"
 
     @property
     def token_file(self) -> Path:
@@ -82,12 +98,13 @@ class Home:
         return env
 
 
-async def make_home(path: Path, content: Path | None) -> Home:
+async def make_home(path: Path, content: Path | None, warden: Path | None = None) -> Home:
     """Make a private directory with a copy of the content.
 
     Args:
         path: of the directory, which must not be there.
         content: folder to copy; None for none.
+        warden: socket of the warden that keeps kernels while the server sleeps; None where it never does.
 
     Raises:
         OutputError: it cannot be made.
@@ -96,7 +113,8 @@ async def make_home(path: Path, content: Path | None) -> Home:
     """
     token = secrets.token_urlsafe(32)
     stop = threading.Event()
-    making = in_thread(lambda: _make(path, content, token, stop), name="make a visitor's directory")
+    more = "" if warden is None else _KEPT.format(warden=str(warden), kernels=str(Home(path, "").kernels))
+    making = in_thread(lambda: _make(path, content, token, stop, more), name="make a visitor's directory")
     try:
         await asyncio.wait([making])
     except asyncio.CancelledError:
@@ -120,13 +138,13 @@ def read_home(path: Path) -> Home:
     return Home(path, (path / "token").read_text())
 
 
-def _make(path: Path, content: Path | None, token: str, stop: threading.Event) -> None:
+def _make(path: Path, content: Path | None, token: str, stop: threading.Event, more: str) -> None:
     path.mkdir(0o700)
     write_private(path / "token", token.encode())
     home = path / "home"
     for name, text in (
         (".ipython/profile_default/ipython_config.py", _IPYTHON),
-        (".jupyter/jupyter_server_config.py", _SERVER),
+        (".jupyter/jupyter_server_config.py", _SERVER + more),
         (".jupyter/labconfig/page_config.json", _LAB),
     ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)

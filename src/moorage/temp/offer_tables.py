@@ -16,6 +16,18 @@ from moorage.errors import ConfigurationError
 from moorage.json_types import JsonObject
 from moorage.plan.visits import OfferName
 from moorage.temp.commands import KNOWN
+from moorage.temp.container_kinds import AskedContainer
+from moorage.temp.shares import (
+    LEAST_CPUS,
+    LEAST_DISK,
+    LEAST_MEMORY,
+    LEAST_PROCESSES,
+    MOST_CPUS,
+    MOST_PROCESSES,
+    AskedShare,
+    bytes_of,
+    written,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -40,6 +52,9 @@ class OfferTable(Struct, frozen=True):
         capacity: how many servers there may be at once.
         spares: how many are kept ready; None for as many as the service says.
         invited_only: whether it takes an invitation to get one; None for what the service says.
+        share: what is asked for each of its visitors.
+        sleep: seconds without use after which its servers are put to sleep; None for what the service says.
+        container: what is asked for of its containers.
     """
 
     where: str
@@ -58,6 +73,19 @@ class OfferTable(Struct, frozen=True):
     capacity: int = 0
     spares: int | None = None
     invited_only: bool | None = None
+    share: AskedShare = AskedShare()
+    sleep: float | None = None
+    container: AskedContainer = AskedContainer()
+
+    @property
+    def of_processes(self) -> list[str]:
+        """Keys that it has, and that go with processes of this machine alone."""
+        given = {
+            "python": self.python is not None,
+            "requirements": bool(self.requirements or self.requirements_file),
+            "sleep": bool(self.sleep),
+        }
+        return [key for key, is_given in given.items() if is_given]
 
 
 def find_tables(directory: Path) -> tuple[Path, dict[OfferName, OfferTable]] | None:
@@ -122,6 +150,12 @@ def _parsed(table: object, where: str, base: Path) -> OfferTable:
     if isinstance(file, str):
         values["requirements_file"] = base / os.path.expanduser(file)  # noqa: PTH111 - as above
         del values["requirements"]
+    asked = {key: values.pop(key) for key in _SHARE if key in values}
+    if asked:
+        values["share"] = AskedShare(**asked)
+    of_containers = {key: values.pop(key) for key in _CONTAINER if key in values}
+    if of_containers:
+        values["container"] = AskedContainer(**of_containers)
     return OfferTable(where, base, **values)
 
 
@@ -130,12 +164,12 @@ def _known(table: object, where: str, keys: tuple[str, ...]) -> JsonObject:
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} cannot be {table!r}", why="It must be a table")
     values = {}
-    for written, value in table.items():
-        key = str(written).replace("-", "_")
+    for typed, value in table.items():
+        key = str(typed).replace("-", "_")
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=2)
             do = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(sorted(keys))}"
-            raise ConfigurationError(f"{where} has no {written}", do=do)
+            raise ConfigurationError(f"{where} has no {typed}", do=do)
         values[key] = value
     return values
 
@@ -167,17 +201,55 @@ def _count_or_none(value: object) -> int:
         raise ValueError("a whole number, 0 or more") from None
 
 
+def _size(least: int) -> Callable[[object], int]:
+    def checked(value: object) -> int:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        size = bytes_of(str(value)) if number or isinstance(value, str) else 0
+        if size < least:
+            raise ValueError(f"a number of bytes from {written(least)} on, as '512M' or '2G'")
+        return size
+
+    return checked
+
+
+def _processes(value: object) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if not LEAST_PROCESSES <= number <= MOST_PROCESSES:
+        raise ValueError(f"a whole number, {LEAST_PROCESSES} or more: a server with a kernel needs that")
+    return number
+
+
+def _cpus(value: object) -> float:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if not LEAST_CPUS <= number <= MOST_CPUS:
+        raise ValueError(f"a number of processors, {LEAST_CPUS} or more")
+    return number
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")  # noqa: TRY004 - told as every other value that cannot be
     return value
 
 
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+        raise ValueError("seconds, 0 or more")
+    return float(value)
+
+
 def _requirements(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str) and value.strip():
         return value
+    try:
+        return _texts(value)
+    except ValueError:
+        raise ValueError("a list of texts, or the name of a file") from None
+
+
+def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
-        raise ValueError("a list of texts, or the name of a file")
+        raise ValueError("a list of texts")
     return tuple(value)
 
 
@@ -198,4 +270,13 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "capacity": _count,
     "spares": _count_or_none,
     "invited_only": _flag,
+    "memory": _size(LEAST_MEMORY),
+    "disk": _size(LEAST_DISK),
+    "processes": _processes,
+    "cpus": _cpus,
+    "sleep": _seconds,
+    **dict.fromkeys(("image", "user", "network"), _text),
+    "mounts": _texts,
 }
+_CONTAINER = ("image", "user", "network", "mounts")
+_SHARE = ("memory", "disk", "processes", "cpus")

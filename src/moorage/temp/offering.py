@@ -19,15 +19,19 @@ from pathlib import Path
 assert sys.platform != "win32", "file locks of another kind are there"
 
 from moorage.errors import ConfigurationError, MissingExtra, MoorageError, UsageError
+from moorage.plan.containers import ContainerKind
 from moorage.plan.visits import OfferName
+from moorage.plan.walls import Share
 from moorage.tasks import in_thread
-from moorage.temp.commands import ServerCommand, known_command, own_command
+from moorage.temp.commands import ServerCommand, contained, known_command, own_command
 from moorage.temp.interpreters import Interpreter, look_at, own_interpreter
 from moorage.temp.offer_tables import OfferTable, find_tables
 from moorage.temp.offers import Offer, Offers, only_offer
 from moorage.temp.overlay import Requirements, overlaid
 from moorage.temp.repository import cloned, is_address, is_repository
 from moorage.temp.settings import TempSettings
+from moorage.temp.shares import AskedShare, told
+from moorage.temp.walled import Surroundings, check_kept
 
 log = logging.getLogger("moorage.temp")
 
@@ -41,6 +45,9 @@ class Offering:
         added: packages that are added to the environment of a service that offers one thing.
         server: what that one is started with then, one of :data:`~moorage.temp.commands.KNOWN`; empty for
             the command of the settings.
+
+    Attributes:
+        walling: what is around servers, which limits of offers need; None for nothing.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Offering:
         server: str = "",
     ) -> None:
         self.settings = settings
+        self.walling: Surroundings | None = None
         self._directory = directory
         self._added, self._server = added, server
         self._clones = settings.state / "content"
@@ -61,7 +69,8 @@ class Offering:
         """Read what there is to choose, with all content at hand.
 
         Raises:
-            ConfigurationError: the file says something that cannot be.
+            ConfigurationError: the file says something that cannot be, or asks for a limit that cannot be
+                kept here.
             UsageError: the content or an environment cannot be used, or a package cannot be installed.
             MissingExtra: a server is not installed.
 
@@ -87,6 +96,8 @@ class Offering:
             content = settings.content
             if settings.repository:
                 content = await self._cloned(settings.repository, settings.branch, new)
+            if self.walling is not None:
+                await self.walling.prepare(settings.command)
             landing = settings.landing or settings.command.landing_in(content, settings.first)
             return only_offer(replace(settings, content=content, landing=landing))
         directory = self._directory
@@ -119,8 +130,13 @@ class Offering:
     async def _offer(self, name: OfferName, table: OfferTable, new: list[Path]) -> Offer:
         """Make one offer; what cannot be is told with its table."""
         try:
+            share = await self._share(name, table)
+            default = self.settings.command.container
+            kind = table.container.kind(default, table.base, table.of_processes)
             interpreter = await self._interpreter(table)
-            command, variables = await in_thread(lambda: _server(table, interpreter))
+            command, variables = await in_thread(lambda: _server(table, interpreter, kind))
+            if self.walling is not None:
+                await self.walling.prepare(command)
             content = await self._content(table, new)
             landing = command.landing_in(content, table.open, dashes="")
         except ConfigurationError:
@@ -135,9 +151,25 @@ class Offering:
             landing=landing,
             spares=self.settings.spares if table.spares is None else table.spares,
             invited_only=self.settings.invited_only if table.invited_only is None else table.invited_only,
+            share=share,
+            sleep=self.settings.sleep if table.sleep is None else table.sleep,
             env={**self.settings.env, **variables, **table.env},
         )
         return Offer(name, table.title or name, table.description, table.capacity, settings)
+
+    async def _share(self, name: OfferName, table: OfferTable) -> Share:
+        """Return what each visitor of an offer may take, and say so where it is not what all may.
+
+        Raises:
+            UsageError: that cannot be, or cannot be kept.
+        """
+        if table.share == AskedShare():
+            return self.settings.share
+        share = table.share.over(self.settings.asked_share).share(dashes="")
+        await check_kept(share, self.walling)
+        if self.walling is not None:
+            log.info("Each visitor of %s may take %s", name, told(share))
+        return share
 
     async def _content(self, table: OfferTable, new: list[Path]) -> Path | None:
         repository, folder = await in_thread(lambda: _content(table), name="look at content")
@@ -152,8 +184,12 @@ class Offering:
         return await cloned(address, branch, folder)
 
 
-def _server(table: OfferTable, interpreter: Interpreter | None) -> tuple[ServerCommand, dict[str, str]]:
+def _server(
+    table: OfferTable, interpreter: Interpreter | None, kind: ContainerKind | None
+) -> tuple[ServerCommand, dict[str, str]]:
     """Return how a server of an offer is started, and the variables of its environment."""
+    if kind is not None:
+        return contained(table.server, table.command, kind, dashes=""), {}
     variables = {} if interpreter is None else interpreter.variables(os.environ)
     if table.command:
         return own_command(table.command, dashes=""), variables

@@ -10,6 +10,7 @@ from pathlib import Path
 from moorage.errors import sentence
 from moorage.plan.visits import ServerGone
 from moorage.stylesheet import stylesheet
+from moorage.temp.memory_told import MemoryTold
 from moorage.temp.offers import Offer
 from moorage.temp.time_left import TimeLeft
 from moorage.temp.wish import Wish
@@ -162,6 +163,21 @@ class FrontPages:
         head = '\n<meta http-equiv="refresh" content="2">'
         return self._page("Your server does not answer", verdict, main, head=head, trouble=True)
 
+    def not_woken(self, why: str, files: str) -> str:
+        """Return the page for a server that is asleep and could not be started again.
+
+        Args:
+            why: a clause.
+            files: address of the visitor's files.
+        """
+        main = (
+            '<div class="panel"><p><a class="button" href="">Try again</a></p>'
+            f'<p><a class="button quiet" href="{_text(files)}">Download your files</a></p>'
+            '<p class="small">Your kernels and files are still there.</p></div>'
+        )
+        verdict = sentence(f"It is asleep, and could not be woken: {why}")
+        return self._page("Your server is asleep", verdict, main, trouble=True)
+
     def crowded(self) -> str:
         """Return the page for a visitor that there are no descriptors for now; it asks again by itself."""
         verdict = "More visitors came at once than can be answered. This page looks again by itself."
@@ -169,7 +185,9 @@ class FrontPages:
         head = '\n<meta http-equiv="refresh" content="5">'
         return self._page("There is a crowd here", verdict, main, head=head, trouble=True)
 
-    def yours(self, token: str, path: str, server: str, left: TimeLeft) -> str:
+    def yours(
+        self, token: str, path: str, server: str, left: TimeLeft, memory: MemoryTold | None = None
+    ) -> str:
         """Return the page about a visitor's own server that runs.
 
         Args:
@@ -177,7 +195,9 @@ class FrontPages:
             path: of its URL.
             server: what it is called: ``JupyterLab``.
             left: of its time.
+            memory: what is told of its memory; None where that is not bounded.
         """
+        told = "" if memory is None else memory.words
         main = (
             f'<div class="panel"><p><a class="button" href="{_text(path)}">Go to your {_text(server)}</a></p>'
             '<p><a class="button quiet" href="/download">Download your files</a></p>'
@@ -185,7 +205,8 @@ class FrontPages:
             f'<p class="small">{_TEMPORARY}</p></div>'
         )
         head = '\n<meta http-equiv="refresh" content="30">'
-        return self._page("Your server", sentence(left.words), main, head=head)
+        verdict = f"{sentence(left.words)} {sentence(told)}" if told else sentence(left.words)
+        return self._page("Your server", verdict, main, head=head, trouble=bool(told))
 
     def other(self, token: str, path: str, wanted: Wish, *, has: str, title: str) -> str:
         """Return the page for a visitor that wants another offer than the one of its server.

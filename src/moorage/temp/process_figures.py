@@ -1,4 +1,4 @@
-"""What servers take of the machine, each with all it has started: memory, and descriptors by kind."""
+"""What servers take of the machine, each with all it has started: memory, descriptors by kind, limits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from moorage.tasks import in_thread
 from moorage.wire.temp_admin import OpenFiles
@@ -16,6 +16,7 @@ from moorage.wire.temp_admin import OpenFiles
 if sys.platform == "linux":
     from moorage.process import procfs
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 FRESH = 5.0
@@ -23,39 +24,38 @@ FRESH = 5.0
 _KINDS = {"socket": "sockets", "pipe": "pipes"}
 """What the link of a descriptor in /proc begins with (proc(5)); what is neither and a path is a file."""
 
-Look: TypeAlias = Callable[[int], T | None]
 
-
-class ProcessFigures(Generic[T]):
-    """Looks at the processes of servers, not more often than every :data:`FRESH` seconds.
+class ServerFigures(Generic[K, T]):
+    """Looks at servers, not more often than every :data:`FRESH` seconds.
 
     Args:
-        look: tells a figure of a process and its descendants; None for what has ended or cannot be read.
+        look: tells a figure by what a server is looked at by, its process id or the folders of its groups;
+            None for what has ended or cannot be read.
     """
 
-    def __init__(self, look: Look[T]) -> None:
+    def __init__(self, look: Callable[[K], T | None]) -> None:
         self._look = look
-        self._known: dict[int, tuple[float, T | None]] = {}
+        self._known: dict[K, tuple[float, T | None]] = {}
         self._looking = asyncio.Lock()
 
-    async def of(self, pids: Collection[int]) -> Mapping[int, T]:
-        """Return the figure by process id; what has ended or cannot be read is left out.
+    async def of(self, keys: Collection[K]) -> Mapping[K, T]:
+        """Return the figure by what servers are looked at by; what cannot be read is left out.
 
         Args:
-            pids: processes, each told with its descendants.
+            keys: of servers, each told with all that it has started.
 
         Cancelling is safe.
         """
         async with self._looking:
-            self._known = {pid: known for pid, known in self._known.items() if pid in pids}
+            self._known = {key: known for key, known in self._known.items() if key in keys}
             now = time.monotonic()
-            old = [pid for pid in pids if pid not in self._known or now - self._known[pid][0] > FRESH]
+            old = [key for key in keys if key not in self._known or now - self._known[key][0] > FRESH]
             if old:
                 found = await in_thread(
-                    lambda: {pid: self._look(pid) for pid in old}, name="look at processes"
+                    lambda: {key: self._look(key) for key in old}, name="look at processes"
                 )
-                self._known |= {pid: (time.monotonic(), figure) for pid, figure in found.items()}
-            return {pid: figure for pid, (_, figure) in self._known.items() if figure is not None}
+                self._known |= {key: (time.monotonic(), figure) for key, figure in found.items()}
+            return {key: figure for key, (_, figure) in self._known.items() if figure is not None}
 
 
 def memory_of(pid: int) -> int | None:

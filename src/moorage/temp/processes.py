@@ -9,21 +9,26 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import DeadlineExceeded, KeeperLost, LaunchError
 from moorage.json_types import JsonMapping
-from moorage.keeper.found import find, kill
+from moorage.keeper.found import EndedCharge, find, kill, look
 from moorage.keeper.kept import Kept
-from moorage.keeper.sleeping import can_sleep, keeper_pid, put_to_sleep, sleeps, wake
+from moorage.keeper.process.record import WARDEN
+from moorage.keeper.sleeping import can_sleep, keeper_pid, put_to_sleep, sleeps, tender_of, wake
 from moorage.keeper.start import KeeperStart
 from moorage.keeper.start import start as start_kept
+from moorage.keeper.status import KeptStatus
 from moorage.keeper.tidy import tidy
 from moorage.plan.visits import ServerId
+from moorage.plan.walls import Share
+from moorage.process.options import ProcessOptions
 from moorage.tasks import to_its_end
 from moorage.temp.template.choice import ServerTemplates
 
@@ -40,6 +45,8 @@ class ServerStart:
         env: its whole environment.
         sleeps: whether it may be put to sleep, where it can be forked.
         walls: that it runs behind; None for none.
+        groups: files of control groups that it goes into, where it has no walls.
+        process: user and limits; None for those of this process.
     """
 
     argv: tuple[str, ...] = field(repr=False)
@@ -47,6 +54,96 @@ class ServerStart:
     env: Mapping[str, str] = field(repr=False)
     sleeps: bool = False
     walls: JsonMapping | None = field(default=None, repr=False)
+    groups: tuple[str, ...] = ()
+    process: ProcessOptions | None = None
+
+
+@dataclass(frozen=True)
+class ServerEnd:
+    """How a process ended.
+
+    Args:
+        words: how, in words.
+        said: what it said last.
+        out_of_memory: whether the system ended it for want of memory.
+    """
+
+    words: str
+    said: str = ""
+    out_of_memory: bool = False
+
+    def told(self, share: Share | None) -> str:
+        """Return how it ended, in words for its visitor.
+
+        Args:
+            share: what the visitor could take; None where that was not bounded.
+        """
+        if not self.out_of_memory or share is None or not share.memory:
+            return self.words
+        return f"it had used up the {share.memory >> 20} MiB of memory that each visitor may have"
+
+
+def _end_of(status: KeptStatus, said: str = "") -> ServerEnd:
+    starved = status.exit_status is not None and status.exit_status.out_of_memory
+    return ServerEnd(status.describe(), said, starved)
+
+
+class RunningServer(Protocol):
+    """A server that was started: a process of this machine, or a container."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, as far as it is known."""
+        ...
+
+    @property
+    def keeper_pid(self) -> int:
+        """Process id from which it and all it has started descend."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it is reached from here, as a route has it; empty for by its socket."""
+        ...
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Folders of control groups that it was put into by others than this service."""
+        ...
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it can be put to sleep."""
+        ...
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it was put to sleep."""
+        ...
+
+    async def sleep(self) -> None:
+        """End it, but not its kernels; raises MoorageError."""
+        ...
+
+    async def wake(self, start: ServerStart) -> None:
+        """Start it again; raises MoorageError."""
+        ...
+
+    async def ended(self) -> ServerEnd:
+        """Wait for its end and return how it ended. Cancelling stops the waiting."""
+        ...
+
+    async def said(self) -> str:
+        """Return the newest part of what it wrote."""
+        ...
+
+    async def end(self, grace: float = 0) -> None:
+        """End it with all it started; return when nothing of it is left.
+
+        Args:
+            grace: seconds between SIGTERM and SIGKILL; 0 for SIGKILL at once.
+        """
+        ...
 
 
 class ServerProcess:
@@ -61,8 +158,8 @@ class ServerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, as far as it is known."""
-        return self.kept.pid
+        """Its process id, as far as it is known; behind walls that of process 1, also while it sleeps."""
+        return self.kept.pid or tender_of(self.kept)
 
     @property
     def keeper_pid(self) -> int:
@@ -70,8 +167,18 @@ class ServerProcess:
         return keeper_pid(self.kept)
 
     @property
+    def address(self) -> str:
+        """Empty: it is reached by its socket, or where its record says."""
+        return ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """None: its record has those that it is in."""
+        return ()
+
+    @property
     def sleeps(self) -> bool:
-        """Whether it can be put to sleep: a warden is beside it."""
+        """Whether it can be put to sleep: a warden keeps its kernels."""
         return can_sleep(self.kept)
 
     @property
@@ -95,12 +202,12 @@ class ServerProcess:
         """
         await wake(self.kept, start.argv, start.cwd, start.env)
 
-    async def ended(self) -> str:
-        """Wait for its end and return how it ended, in words. Cancelling stops the waiting."""
+    async def ended(self) -> ServerEnd:
+        """Wait for its end and return how it ended. Cancelling stops the waiting."""
         try:
-            return (await self.kept.wait()).describe()
+            return _end_of(await self.kept.wait())
         except (KeeperLost, DeadlineExceeded) as error:
-            return error.what
+            return ServerEnd(error.what)
 
     async def said(self) -> str:
         """Return the newest part of what it wrote."""
@@ -109,13 +216,20 @@ class ServerProcess:
         except (KeeperLost, DeadlineExceeded):
             return ""
 
-    async def end(self) -> None:
-        """End it at once with all it started; return when nothing of it is left."""
+    async def end(self, grace: float = 0) -> None:
+        """End it with all it started; return when nothing of it is left.
+
+        Args:
+            grace: seconds between SIGTERM and SIGKILL; 0 for SIGKILL at once.
+        """
         try:
-            await self.kept.end(grace=0)
+            await self.kept.end(grace)
         except (KeeperLost, DeadlineExceeded):
             await self.kept.aclose()
             await kill(self.kept.directory)
+
+
+Running = TypeVar("Running", bound=RunningServer)
 
 
 @dataclass(frozen=True)
@@ -124,11 +238,27 @@ class FoundServers:
 
     Args:
         running: processes by name.
-        ended: of those that ended since, how they did, and what they said last.
+        ended: of those that ended since, how they did.
     """
 
-    running: Mapping[ServerId, ServerProcess]
-    ended: Mapping[ServerId, tuple[str, str]]
+    running: Mapping[ServerId, RunningServer]
+    ended: Mapping[ServerId, ServerEnd]
+
+
+class ServerStarter(Protocol):
+    """Starts servers and finds them again: as processes of this machine, or as containers."""
+
+    def warden_of(self, server: ServerId) -> Path:
+        """Return the path of the socket of the warden that a server which may sleep has beside it."""
+        ...
+
+    def start(self, server: ServerId, start: ServerStart) -> AbstractAsyncContextManager[RunningServer]:
+        """Start one; leaving the block ends what is left of it; raises MoorageError."""
+        ...
+
+    async def find(self) -> FoundServers:
+        """Find what an earlier service has left."""
+        ...
 
 
 class ServerProcesses:
@@ -138,24 +268,42 @@ class ServerProcesses:
         directory: where keepers have their own directories.
         lease: seconds for which a server lives on without a service.
         templates: servers are forked from, where they can be; None to spawn all.
+        label: what keepers call them.
     """
 
-    def __init__(self, directory: Path, lease: float, templates: ServerTemplates | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lease: float,
+        templates: ServerTemplates | None = None,
+        label: str = "temporary server",
+    ) -> None:
         self._directory = directory
         self._lease = lease
+        self._label = label
         self._templates = templates or ServerTemplates(wanted=False)
 
+    def warden_of(self, server: ServerId) -> Path:
+        """Return the path of the socket of the warden that a server which may sleep has beside it."""
+        return self._directory / server / WARDEN
+
     @asynccontextmanager
-    async def start(self, server: ServerId, start: ServerStart) -> AsyncIterator[ServerProcess]:
+    async def start(self, server: ServerId, start: ServerStart) -> AsyncIterator[RunningServer]:
         """Start one, forked or spawned; leaving the block ends what is left of it.
 
         Raises:
             LaunchError: the program cannot be started.
             KeeperLost, DeadlineExceeded: its keeper cannot.
         """
-        kept = await self._forked(server, start) or await self._kept(server, start)
-        async with held(ServerProcess(kept)) as process:
+        async with held(await self.begin(server, start)) as process:
             yield process
+
+    async def begin(self, server: ServerId, start: ServerStart) -> ServerProcess:
+        """Start one that :meth:`ServerProcess.end` is to end; as :meth:`start` otherwise.
+
+        Cancelling leaves nothing of it.
+        """
+        return ServerProcess(await self._forked(server, start) or await self._kept(server, start))
 
     async def _forked(self, server: ServerId, start: ServerStart) -> Kept | None:
         """Fork one from a template; None where it is to be spawned, which the log tells the reason of.
@@ -187,12 +335,26 @@ class ServerProcesses:
             cwd=start.cwd,
             env=start.env,
             lease=self._lease,
-            label="temporary server",
+            process=start.process,
+            label=self._label,
             keeper=keeper,
-            # A warden beside the server is outside its walls, and starts what the server asks for.
-            warden=start.sleeps and keeper is not None and start.walls is None,
+            warden=start.sleeps and keeper is not None,
             walls=start.walls,
+            groups=start.groups,
         )
+
+    async def look(self, server: ServerId) -> ServerProcess | EndedCharge | None:
+        """Find one that an earlier process has left, or how it ended; None where there is none.
+
+        Raises:
+            UsageError: other users may write to the directory of keepers.
+            KeeperLost, DeadlineExceeded: its keeper lives, and does not answer.
+        """
+        found = await look(self._directory / server)
+        if not isinstance(found, Kept):
+            return found
+        await found.set_lease(self._lease)
+        return ServerProcess(found)
 
     async def find(self) -> FoundServers:
         """Find what an earlier service has left, and end what does not answer."""
@@ -204,12 +366,12 @@ class ServerProcesses:
             await kept.set_lease(self._lease)
         return FoundServers(
             {ServerId(kept.name): ServerProcess(kept) for kept in found.kept},
-            {ServerId(each.name): (each.status.describe(), each.status.output) for each in found.ended},
+            {ServerId(each.name): _end_of(each.status, each.status.output) for each in found.ended},
         )
 
 
 @asynccontextmanager
-async def held(process: ServerProcess) -> AsyncIterator[ServerProcess]:
+async def held(process: Running) -> AsyncIterator[Running]:
     """End a process when the block is left, also when that is cancelled a second time."""
     try:
         yield process

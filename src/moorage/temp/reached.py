@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 assert sys.platform == "linux", "walls need namespaces"
@@ -46,31 +46,93 @@ def opened_inside(pid: int, path: Path) -> int:
     return here
 
 
-@asynccontextmanager
-async def socket_inside(pid: int, path: Path) -> AsyncIterator[str]:
-    """Wait until a socket appears behind walls, and yield where this process, and its children, reach it.
+class SocketInside:
+    """A server's socket behind walls, by a descriptor whose number stays, whatever socket it leads to.
+
+    Made by :func:`socket_inside`.
 
     Args:
-        pid: of a process there.
+        path: of the socket there.
+        held: descriptor of nothing yet.
+    """
+
+    def __init__(self, path: Path, held: int) -> None:
+        self._path, self._held = path, held
+
+    @property
+    def target(self) -> str:
+        """Where this process, and its children, reach it, as a route has it."""
+        return f"unix:/proc/{os.getpid()}/fd/{self._held}"
+
+    async def find(self, pid: int) -> None:
+        """Wait until it appears, and have the descriptor lead to it.
+
+        Args:
+            pid: of a process there.
+
+        Raises:
+            LaunchError: what appears is no socket, or the process has ended.
+        """
+        folder = self._folder(pid)
+        try:
+            found = await _appeared(folder, self._path.name)
+        finally:
+            os.close(folder)
+        try:
+            if not stat.S_ISSOCK(os.fstat(found).st_mode):
+                raise LaunchError("the server cannot be reached", why=f"{self._path.name} is no socket")
+            os.dup2(found, self._held, inheritable=False)
+        finally:
+            os.close(found)
+
+    def remove(self, pid: int) -> None:
+        """Remove it, where the server that made it has ended.
+
+        Args:
+            pid: of a process there.
+
+        Raises:
+            LaunchError: the process has ended, or something else is in its place.
+        """
+        folder = self._folder(pid)
+        try:
+            os.unlink(self._path.name, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _unreached(error) from error
+        finally:
+            os.close(folder)
+
+    def _folder(self, pid: int) -> int:
+        try:
+            return opened_inside(pid, self._path.parent)
+        except OSError as error:
+            raise _unreached(error) from error
+
+
+def _unreached(error: OSError) -> LaunchError:
+    return LaunchError("the server cannot be reached", why=error.strerror or str(error))
+
+
+@contextmanager
+def socket_inside(path: Path) -> Iterator[SocketInside]:
+    """Yield what finds a server's socket behind walls.
+
+    Args:
         path: of the socket there.
 
     Raises:
-        LaunchError: what appears is no socket, or the process has ended.
+        LaunchError: there is no room for a descriptor.
     """
     try:
-        folder = opened_inside(pid, path.parent)
+        held = os.open(os.devnull, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
-        raise LaunchError("the server cannot be reached", why=error.strerror or str(error)) from error
+        raise _unreached(error) from error
     try:
-        found = await _appeared(folder, path.name)
+        yield SocketInside(path, held)
     finally:
-        os.close(folder)
-    try:
-        if not stat.S_ISSOCK(os.fstat(found).st_mode):
-            raise LaunchError("the server cannot be reached", why=f"{path.name} is no socket")
-        yield f"unix:/proc/{os.getpid()}/fd/{found}"
-    finally:
-        os.close(found)
+        os.close(held)
 
 
 async def _appeared(folder: int, name: str) -> int:

@@ -16,6 +16,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 from moorage.errors import OutputError
 from moorage.plan.control_groups import ours
 from moorage.plan.visits import UNNAMED, OfferName, ServerId, VisitorId
+from moorage.plan.walls import Share
 from moorage.process import control_groups
 from moorage.tasks import in_thread
 from moorage.temp.identity import write_private
@@ -50,6 +51,9 @@ class ServerRecord(msgspec.Struct, frozen=True):
         walled: whether it is behind walls, where it can be reached by its process alone.
         shared: whether its own files are those of the service's environment, so that the front may send them.
         groups: folders of the control groups that it is in.
+        share: what its visitor may take; None where that is not bounded.
+        sleep: seconds without use after which it is put to sleep; 0 for never.
+        inside: path of its private directory, as it sees that itself; empty for as it is seen here.
     """
 
     visitor: VisitorId | None
@@ -66,6 +70,9 @@ class ServerRecord(msgspec.Struct, frozen=True):
     handed_out: float = 0.0
     own_host: bool = False
     groups: tuple[str, ...] = ()
+    share: Share | None = None
+    sleep: float = 0.0
+    inside: str = ""
 
 
 def write_record(directory: Path, record: ServerRecord) -> None:

@@ -12,6 +12,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from aiohttp import web
 
+from moorage.errors import sentence
 from moorage.plan.visits import ServerGone, ServerId, ServerReady, Standing, VisitorId
 from moorage.temp.archive import zipped
 from moorage.temp.service import Service
@@ -50,7 +51,9 @@ class Remaining:
             return web.json_response(None, status=HTTPStatus.NOT_FOUND, headers=_NOT_KEPT)
         left = self._told(has, server)
         said = {"seconds": left.seconds, "told": left.told, "idle": left.idle, "ended": left.ended}
-        return web.json_response(said, headers=_NOT_KEPT)
+        memory = self._service.watch.memory_told(server) if left.ended is None else None
+        told = None if memory is None else {"kills": memory.kills, "words": sentence(memory.words)}
+        return web.json_response({**said, "memory": told}, headers=_NOT_KEPT)
 
     def _told(self, has: Standing, server: ServerId) -> TimeLeft:
         """Return what a page of a server is told, which may be another one than the visitor has now."""

@@ -29,22 +29,24 @@ from moorage.temp.addresses import origin_of
 from moorage.temp.admin import AdminApi
 from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_token import admin_token
+from moorage.temp.contained import starter
 from moorage.temp.descriptors import check_descriptors, tell_what_fits
 from moorage.temp.events import recent_events
+from moorage.temp.external_proxy import external_proxy
 from moorage.temp.front import Front
 from moorage.temp.identity import Identity, read_key
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offering import Offering
 from moorage.temp.pages import FrontPages
-from moorage.temp.processes import ServerProcesses
 from moorage.temp.server import kind_of
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
+from moorage.temp.sleeping import check_sleep
 from moorage.temp.state import opened
 from moorage.temp.statistics import ServiceCounts
 from moorage.temp.steering import KeptSteering, Steering
 from moorage.temp.template.choice import open_templates
-from moorage.temp.walled import Walling
+from moorage.temp.walled import Surroundings
 from moorage.wire.acceptor_messages import Listener
 from moorage.wire.temp_admin import SOCKET
 
@@ -60,7 +62,7 @@ LOOK = 30.0
 async def run_service(
     offering: Offering,
     listeners: list[socket.socket],
-    walling: Walling | None = None,
+    walling: Surroundings | None = None,
     admin_listeners: Sequence[socket.socket] = (),
 ) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts; then all servers have ended.
@@ -68,7 +70,7 @@ async def run_service(
     Args:
         offering: what visitors can choose, with the settings of the service.
         listeners: bound sockets on which visitors come in; closed with it.
-        walling: puts up the walls around servers; None for none.
+        walling: what is around servers, walls or containers; None for nothing.
         admin_listeners: ... on which the admin page is, for requests with its token.
 
     Raises:
@@ -81,8 +83,12 @@ async def run_service(
     settings = offering.settings
     async with AsyncExitStack() as stack:
         stack.enter_context(opened(settings.state))
+        offering.walling = walling
         offers = await offering.read()
+        check_sleep(offers)
         identity = Identity(read_key(settings.state / "key"), by_host=settings.urls.by_host)
+        outer = external_proxy(settings, identity, origin_of(listeners[0]))
+        routes_kept = await stack.enter_async_context(outer)
         jupyter_path = {**os.environ, **settings.env}.get("JUPYTER_PATH", "")
         told = AcceptorSettings(settings.title, jupyter_path, by_host=settings.urls.by_host)
         proxy = await stack.enter_async_context(open_proxy(told.proxy()))
@@ -90,8 +96,8 @@ async def run_service(
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
         for offer in offers.values():
             templates.prepare(*kind_of(offer.settings, walling))
+        processes = await stack.enter_async_context(starter(settings, walling, templates))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        processes = ServerProcesses(settings.state / "kept", settings.lease, templates)
         counts, invitations = ServiceCounts(), InvitationBook(identity, settings.state)
         service = Service(settings, offers, identity, proxy, processes, tasks, counts, invitations, walling)
         stack.callback(service.close)
@@ -102,14 +108,20 @@ async def run_service(
         await stack.enter_async_context(_admin(service, proxy, counts, of_admin, settings, admin_listeners))
         proxy.add_route("/", f"unix:{path}", pages=True)
         await service.adopt()
-        stack.enter_context(every(TURN, lambda: service.handle(Tick())))
-        stack.enter_context(every(LOOK, service.watch.check_spares))
-        if settings.idle:
-            stack.enter_context(every(min(settings.idle / 4, LOOK), service.watch.end_idle))
+        _look_often(stack, service, settings.idle)
         await stack.enter_async_context(_visitors(settings.acceptors, told, proxy, listeners))
         service.handle(Tick())  # acceptors have descriptors of their own
         tell_what_fits(proxy, service.visitors)
+        await stack.enter_async_context(routes_kept(proxy))
         yield service
+
+
+def _look_often(stack: AsyncExitStack, service: Service, idle: float) -> None:
+    """Have a service look at what has become due by time alone, until a stack ends."""
+    stack.enter_context(every(TURN, lambda: service.handle(Tick())))
+    stack.enter_context(every(LOOK, service.watch.check_spares))
+    if idle:
+        stack.enter_context(every(min(idle / 4, LOOK), service.watch.end_idle))
 
 
 def steer(service: Service, told: Steering) -> None:
@@ -194,10 +206,15 @@ def _private(path: Path) -> socket.socket:
 async def read_again(offering: Offering, service: Service) -> None:
     """Have what is offered now; where that cannot be, say why, and leave what was.
 
+    Args:
+        offering: is read again.
+        service: gets it.
+
     Cancelling leaves it, too.
     """
     try:
         offers = await offering.read()
+        check_sleep(offers)
     except MoorageError as error:
         log.warning("%s", error)
         log.warning("Visitors get what they got before")

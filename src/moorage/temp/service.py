@@ -16,7 +16,6 @@ from pathlib import Path
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import OutputError, sentence
-from moorage.plan.admission import Admission
 from moorage.plan.clock import Tick
 from moorage.plan.descriptors import EACH
 from moorage.plan.invitations import Invitation
@@ -54,20 +53,21 @@ from moorage.plan.visits import (
 from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
 from moorage.tasks import Work
+from moorage.temp.admitting import admission_of
 from moorage.temp.descriptors import fitting
 from moorage.temp.handing_out import handed_out
-from moorage.temp.identity import WITHHELD, Identity
+from moorage.temp.identity import Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offers import Offers, terms_of
-from moorage.temp.processes import FoundServers, ServerProcesses
+from moorage.temp.processes import FoundServers, ServerStarter
 from moorage.temp.record import Owner, ServerRecord, read_record, remove_directory
 from moorage.temp.server import ServerOutcome, Serving, resume_server, run_server
 from moorage.temp.settings import TempSettings
+from moorage.temp.sleeping import Sleepers
 from moorage.temp.start_turns import StartTurns, starts_at_once
 from moorage.temp.statistics import ServiceCounts
-from moorage.temp.urls import OWN
-from moorage.temp.walled import Walling
+from moorage.temp.walled import Surroundings
 from moorage.temp.watching import ServerWatch
 
 log = logging.getLogger("moorage.temp")
@@ -89,7 +89,7 @@ class Service:
         tasks: where each server has a task.
         counts: gets what happens to servers.
         invitations: has the seats of visitors.
-        walling: puts up the walls around servers; None for none.
+        walling: what is around servers, walls or containers; None for nothing.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Service:
         offers: Offers,
         identity: Identity,
         proxy: Proxy,
-        processes: ServerProcesses,
+        processes: ServerStarter,
         tasks: asyncio.TaskGroup,
         counts: ServiceCounts,
         invitations: InvitationBook,
-        walling: Walling | None = None,
+        walling: Surroundings | None = None,
     ) -> None:
         self._counts = counts
         self._walling = walling
@@ -123,6 +123,7 @@ class Service:
             self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
         )
         self._turns = StartTurns(starts_at_once())
+        self._sleepers = Sleepers(self.watch, self._serving, proxy, self.handle, tasks, self._turns, settings)
         self._starts = False  # others than those that visitors ask for
         self._change = asyncio.Event()
         self._offers = offers
@@ -262,7 +263,8 @@ class Service:
             self._begin(server, partial(resume_server, server, record, self._settings, process, answers))
         elif server in found.ended and record.visitor is not None:
             self.handle(adopted)
-            self.handle(ServerEnded(server, *found.ended[server]))
+            end = found.ended[server]
+            self.handle(ServerEnded(server, end.told(record.share), end.said))
         return process is not None
 
     def _count(self) -> None:
@@ -324,6 +326,7 @@ class Service:
         """Take in what happened, and have done what follows."""
         if isinstance(event, Tick):
             self._count()
+            self._sleepers.look()
         for command in self.visitors.handle(event, time.monotonic()):
             self._carry_out(command)
         self._look()
@@ -356,13 +359,11 @@ class Service:
                 asyncio.get_running_loop().call_soon(_cancel, self._running[server])
 
     def _admit(self, server: ServerId, visitor: VisitorId, serving: Serving) -> None:
-        token = f"token {serving.home.token}".encode()
-        fields = ((b"Authorization", token),) if serving.record.jupyter else ()
-        cookie = self._identity.server_cookie(server, visitor).encode()
-        own = OWN.encode() if self._urls.by_host else b""
-        admission = Admission(cookie, fields, WITHHELD, serving.record.stripped, own)
+        pages = self._settings.spawn_from
+        admission = admission_of(self._identity, self._urls, server, visitor, serving, pages)
         shared = self._shared_files if serving.record.shared else None
         self._proxy.add_route(self._urls.route(server), serving.target, None, admission, shared)
+        self._sleepers.admitted(server, serving)
 
     def _begin(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> None:
         task = self._running[server] = self._tasks.create_task(self._run(server, work))
@@ -384,6 +385,7 @@ class Service:
         self._counts.ended += answered or task.cancelled()
         self._counts.failed += not answered and not task.cancelled()
         del self._running[server]
+        self._sleepers.gone(server)
         self.handle(ServerEnded(server, outcome.why, outcome.said))
 
     def _answers(self, server: ServerId, serving: Serving) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from moorage.plan.visits import UNNAMED, OfferName
 from moorage.plan.walls import Share
+from moorage.proxy.routes_client import ProxyAccess
 from moorage.temp.addresses import Network
 from moorage.temp.commands import ServerCommand
+from moorage.temp.shares import AskedShare
 from moorage.temp.urls import ServerUrls
 
 CAPACITY = 20
@@ -42,14 +44,18 @@ class TempSettings:
         lease: how long servers live on when this process was killed, until another one takes them over.
         fork: whether Jupyter's servers are forked from a template, where they can be.
         idle: how long a server may be without use until it is ended; 0 for ever.
+        sleep: how long a server may be without use until it is put to sleep; 0 for ever.
         max_age: how long a visitor may have a server; 0 for ever.
         title: heading of the front page.
+        external: a proxy of another program, by which visitors come in; None for none.
         acceptors: how many processes take visitors; 1 is this one.
         urls: where servers are reached.
         walls: whether servers are to be behind walls, where the machine gives them.
         share: what each visitor may take behind them.
+        asked_share: what of that the command line asks for: an offer may ask for something else.
         readable: paths that visitors may read there, beside what servers need.
         accepted: whether visitors of other machines may come in though walls are missing.
+        engine: socket of Docker's engine, in whose containers servers are; None for none.
     """
 
     state: Path
@@ -72,12 +78,16 @@ class TempSettings:
     start_timeout: float = 120.0
     lease: float = 3600.0
     idle: float = 0.0
+    sleep: float = 0.0
     max_age: float = 0.0
     fork: bool = True
     title: str = "Temporary notebooks"
+    external: ProxyAccess | None = None
     acceptors: int = 1
     urls: ServerUrls = field(default_factory=ServerUrls)
     walls: bool = True
     share: Share = field(default_factory=Share)
+    asked_share: AskedShare = field(default_factory=AskedShare)
     readable: tuple[Path, ...] = ()
     accepted: bool = False
+    engine: Path | None = None

@@ -40,10 +40,10 @@ class ServiceCounts:
         )
 
 
-def servers_of(census: Census) -> Servers:
-    """Return how many servers there are, by state."""
+def servers_of(census: Census, asleep: int = 0) -> Servers:
+    """Return how many servers there are, by state; of those that are ready ``asleep`` are."""
     states = Counter(row.state for row in census.servers)
-    return Servers(len(census.servers), states["starting"], states["ready"], states["ending"])
+    return Servers(len(census.servers), states["starting"], states["ready"], states["ending"], asleep)
 
 
 def spares_of(census: Census) -> SpareServers:

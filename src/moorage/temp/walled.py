@@ -1,4 +1,4 @@
-"""The walls of one server, in the words that its keeper is told: what it sees, as whom, how much it takes."""
+"""The walls of one server, as its keeper is told of them: what it sees, its user, how much it takes."""
 # ruff: noqa: E402 - limits of processes are not there on Windows
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 assert sys.platform != "win32", "walls need namespaces"
 
@@ -42,14 +43,62 @@ _PATHS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "JUPYTERLAB_DIR", "LD_LIBRARY_P
 _SCRIPT = b"#!"
 
 
+class Surroundings(Protocol):
+    """What is around the servers of one service: walls, or containers."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether no server may be without, for visitors of other machines come in."""
+        ...
+
+    def base(self, command: ServerCommand) -> Mapping[str, str]:
+        """Return the environment that a server's own is made of."""
+        ...
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return a server's environment, as it is inside.
+
+        Args:
+            env: as it is outside.
+        """
+        ...
+
+    def inside(self, home: Home) -> Home:
+        """Return a server's private directory as the server sees it."""
+        ...
+
+    def groups_of(self, server: ServerId) -> tuple[str, ...]:
+        """Return the folders of the control groups that are made here for a server."""
+        ...
+
+    async def walls_of(
+        self,
+        server: ServerId,
+        command: ServerCommand,
+        home: Home,
+        env: Mapping[str, str],
+        port: int,
+        share: Share,
+    ) -> JsonObject:
+        """Return what is around one server, in the words of what starts it; raises LaunchError."""
+        ...
+
+    async def check(self, share: Share) -> None:
+        """Check that what each visitor of an offer may take can be kept; raises UsageError."""
+        ...
+
+    async def prepare(self, command: ServerCommand) -> None:
+        """Look at what servers of a command need, before any is started; raises UsageError."""
+        ...
+
+
 @dataclass
 class Walling:
     """Puts up walls around the servers of one service.
 
     Args:
         walls: those that stand.
-        given: what the machine gives.
-        share: what each visitor may take.
+        _given: what the machine gives.
         state: the service's private directory, of which a server sees its own part alone.
         readable: further paths that all visitors may read.
         strict: whether no server may be without walls, for visitors of other machines come in.
@@ -57,13 +106,28 @@ class Walling:
     """
 
     walls: Walls
-    given: WallsGiven
-    share: Share
+    _given: WallsGiven
     state: Path
     readable: tuple[Path, ...] = ()
     strict: bool = False
     parents: tuple[ParentGroup, ...] = ()
     _known: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
+
+    def base(self, command: ServerCommand) -> Mapping[str, str]:  # noqa: ARG002 - the same for all
+        """Return the environment of this process."""
+        return os.environ
+
+    async def prepare(self, command: ServerCommand) -> None:
+        """Do nothing: what a server needs is looked at when it is started."""
+
+    async def check(self, share: Share) -> None:
+        """Check that what each visitor of an offer may take can be kept; 20 ms where limits need groups.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        if share.memory or share.cpus:
+            _check(share, await control_groups.given(share), dashes="")
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return a server's environment, as it is behind walls.
@@ -74,12 +138,22 @@ class Walling:
         inside = {name: value for name, value in env.items() if name != "TMPDIR"}
         return inside | {name: VISITOR for name in ("USER", "LOGNAME") if name in inside}
 
+    def inside(self, home: Home) -> Home:
+        """Return a server's private directory: it has the same path behind walls."""
+        return home
+
     def groups_of(self, server: ServerId) -> tuple[str, ...]:
         """Return the folders of the control groups that a server gets."""
         return tuple(control_groups.folder_of(parent, group_of(server)) for parent in self.parents)
 
     async def walls_of(
-        self, server: ServerId, command: ServerCommand, home: Home, env: Mapping[str, str], port: int
+        self,
+        server: ServerId,
+        command: ServerCommand,
+        home: Home,
+        env: Mapping[str, str],
+        port: int,
+        share: Share,
     ) -> JsonObject:
         """Make a server's control groups, and return its walls, see :func:`moorage.process.walls.view.build`.
 
@@ -89,42 +163,44 @@ class Walling:
             home: its private directory.
             env: its environment.
             port: where it listens; 0 for a server that takes a Unix socket.
+            share: what its visitor may take.
 
         Raises:
             LaunchError: a group cannot be made.
         """
-        await self._make_groups(server)
+        await self._make_groups(server, share)
         words = (*command.argv, *(env.get(name, "") for name in _PATHS), env.get("PATH", ""))
         if words not in self._known:
             self._known[words] = await in_thread(lambda: self._seen(command, env), name="look at a program")
-        user = self.given.ids.of(server) if self.given.ids is not None else None
+        user = self._given.ids.of(server) if self._given.ids is not None else None
         outside = (os.geteuid(), os.getegid()) if user is None else (user, user)
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        files = self.share.files if soft < 0 else min(soft, self.share.files)
+        files = share.files if soft < 0 else min(soft, share.files)
         return {
             "name": NAME,
-            "user_namespace": self.given.user_namespace,
+            "user_namespace": self._given.user_namespace,
             "user": user,
             "group": user,
             "private": str(home.path),
             "copied": list(_COPIED),
             "readable": sorted(self._known[words]),
             "hidden": [str(self.state)],
-            "files": _files(outside, home),
-            "disk": self.share.disk,
+            "files": files_of(outside, home),
+            "disk": share.disk,
             "rlimits": [
-                [resource.RLIMIT_NPROC, self.share.processes, self.share.processes],
+                [resource.RLIMIT_NPROC, share.processes, share.processes],
                 [resource.RLIMIT_NOFILE, files, files],
                 [resource.RLIMIT_CORE, 0, 0],
             ],
             "groups": [f"{folder}/{control_groups.PROCESSES}" for folder in self.groups_of(server)],
+            "warden": str(home.warden),
             "relay": [str(home.socket), port] if port else None,
             "landlock": Wall.LANDLOCK in self.walls.on,
             "calls": Wall.CALLS in self.walls.on,
         }
 
-    async def _make_groups(self, server: ServerId) -> None:
-        make = partial(control_groups.make, self.parents, group_of(server), self.share)
+    async def _make_groups(self, server: ServerId, share: Share) -> None:
+        make = partial(control_groups.make, self.parents, group_of(server), share)
         making = in_thread(make, name="make control groups")
         try:
             await result_of(making)
@@ -175,7 +251,7 @@ async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
     for line in groups.told(settings.share):
         log.info("%s", line)
     strict = elsewhere and not settings.accepted
-    return Walling(walls, given, settings.share, settings.state, settings.readable, strict, groups.parents)
+    return Walling(walls, given, settings.state, settings.readable, strict, groups.parents)
 
 
 async def _groups(share: Share, walls: Walls) -> GroupsGiven:
@@ -190,9 +266,33 @@ async def _groups(share: Share, walls: Walls) -> GroupsGiven:
         found = GroupsGiven(
             why=f"A server goes into its group as it goes behind walls. {walls.why}", do=walls.do
         )
-    if option := found.lacks(share):
-        raise UsageError(f"{option} cannot be kept for visitors", why=found.why, do=found.do)
+    _check(share, found)
     return found
+
+
+async def check_kept(share: Share, walling: Surroundings | None) -> None:
+    """Check that what each visitor of an offer may take can be kept.
+
+    Args:
+        share: of the offer.
+        walling: what is around servers; None for nothing.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not share.memory and not share.cpus:
+        return
+    if walling is None:
+        why = "A server goes into its group as it goes behind walls, and there are none"
+        _check(share, GroupsGiven(why=why), dashes="")
+    else:
+        await walling.check(share)
+
+
+def _check(share: Share, found: GroupsGiven, dashes: str = "--") -> None:
+    if option := found.lacks(share):
+        option = dashes + option.removeprefix("--")
+        raise UsageError(f"{option} cannot be kept for visitors", why=found.why, do=found.do)
 
 
 def _is_root() -> bool:
@@ -217,8 +317,13 @@ def _programs(command: ServerCommand, env: Mapping[str, str]) -> set[Path]:
     return found | {path, interpreter} | python
 
 
-def _files(ids: tuple[int, int], home: Home) -> dict[str, str]:
-    """Return the files of the system that say what is true behind walls."""
+def files_of(ids: tuple[int, int], home: Home) -> dict[str, str]:
+    """Return the files of the system that say what is true inside, by path.
+
+    Args:
+        ids: the server's user and group.
+        home: its private directory.
+    """
     user, group = ids
     passwd = f"{VISITOR}:x:{user}:{group}::{home.path / 'home'}:/bin/bash\n"
     if user != 0:

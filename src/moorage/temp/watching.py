@@ -13,9 +13,11 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 from moorage.plan.targets import parse_target
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import EndAsked, ServerId, ServerReady
+from moorage.process import control_groups
 from moorage.proxy.server import Proxy
 from moorage.temp.activity import may_be_busy
 from moorage.temp.handing_out import healthy
+from moorage.temp.memory_told import MemoryTold
 from moorage.temp.server import Serving
 from moorage.temp.time_left import TimeLeft, left, sooner
 from moorage.temp.urls import ServerUrls
@@ -94,12 +96,19 @@ class ServerWatch:
         idle = left(self._idle, self.used(ready.server, now), now, idle=True)
         return sooner(left(self._visitors.limits.max_age, ready.since, time.monotonic()), idle)
 
+    def memory_told(self, server: ServerId) -> MemoryTold | None:
+        """Return what a server's visitor is told of its memory; None where that is not bounded."""
+        serving = self.serving.get(server)
+        share = None if serving is None else serving.record.share
+        if serving is None or share is None or not share.memory:
+            return None
+        return MemoryTold(share.memory, control_groups.use(serving.record.groups).kills or 0)
+
     async def _end_unless_busy(self, server: ServerId, serving: Serving) -> None:
         try:
             target = parse_target(serving.target)
-            if serving.record.jupyter and await may_be_busy(
-                target, self.urls.base(server), serving.home.token
-            ):
+            asked = serving.record.jupyter and not serving.asleep
+            if asked and await may_be_busy(target, self.urls.base(server), serving.home.token):
                 self._busy[server] = time.time()
             else:
                 self._end(EndAsked(server, f"it was not used for {duration(self._idle)}"))

@@ -21,6 +21,11 @@ class FrameScanner:
         self._data_frame = False
         self._lost = False
 
+    @property
+    def between(self) -> bool:
+        """Whether all frames that have begun have ended."""
+        return not (self._left or self._header or self._lost)
+
     def feed(self, data: bytes) -> bool:
         """Tell whether any byte of ``data`` belongs to a text, binary or continuation frame.
 

@@ -15,12 +15,13 @@ SOCKET = "admin"
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """How many servers there are, spares among them, by state."""
+    """How many servers there are, spares among them, by state; ``asleep`` are ready, too."""
 
     running: int
     starting: int
     ready: int
     ending: int
+    asleep: int = 0
 
 
 class SpareServers(msgspec.Struct, frozen=True):
@@ -138,24 +139,56 @@ class OpenFiles(msgspec.Struct, frozen=True):
     others: int
 
 
+class ServerLimits(msgspec.Struct, frozen=True):
+    """What a server and all that it starts may take.
+
+    Attributes:
+        memory: bytes, its files among them; None for as many as there are.
+        disk: bytes of files.
+        cpus: processors' time in each second; None for as much as others leave.
+        processes: and threads.
+    """
+
+    memory: int | None
+    disk: int
+    cpus: float | None
+    processes: int
+
+
+class ServerUse(msgspec.Struct, frozen=True):
+    """What a server takes of its limits; None for what is not known.
+
+    Attributes:
+        memory: bytes, as its limit counts them.
+        processes: and threads.
+        kills: how many processes of it the system has ended because its memory was full.
+    """
+
+    memory: int | None
+    processes: int | None
+    kills: int | None
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """One server that has not ended.
 
     Attributes:
         id: its name, as it stands in its URL.
         path: of its URL.
-        state: ``starting``, ``ready`` or ``ending``.
+        state: ``starting``, ``ready``, ``asleep`` or ``ending``.
         spare: whether it is no visitor's.
         offer: that it is of; empty where there is one thing alone.
         called: what visitors know it by; empty until it answers.
         address: that its visitor counts for; empty where none does.
         age: seconds since it was handed out, or asked for where it is not yet; None for a spare.
-        unused: seconds since it was used last; None for what is not ready, and for a spare.
+        unused: seconds since it was used last; None for what starts or ends, and for a spare.
         left: seconds until it is ended; None where no end is set.
         memory: bytes that it takes with its kernels; None where that is not known.
-        pid: of its process; None where that is not known.
+        pid: of its process; None where that is not known, and where it is asleep.
         connections: of the service for it; None where acceptors have them, and where there is none.
         open_files: of its processes; None where that is not known.
+        limits: of what it may take; None where it is not bounded, and until it answers.
+        used: of that now; None where nothing counts it.
     """
 
     id: str
@@ -172,6 +205,8 @@ class ServerInfo(msgspec.Struct, frozen=True):
     pid: int | None = None
     connections: ServerConnections | None = None
     open_files: OpenFiles | None = None
+    limits: ServerLimits | None = None
+    used: ServerUse | None = None
 
 
 class RouteInfo(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import pytest
 
 from moorage.temp.commands import known_command, own_command
 from moorage.temp.template import choice
-from moorage.temp.template.choice import open_templates, server_of
+from moorage.temp.template.choice import ServerTemplates, open_templates, read_by_imports, server_of
 from moorage.temp.template.process import ServerTemplate
 
 pytest.importorskip("jupyter_server", reason="Jupyter Server is not installed")
@@ -84,3 +84,31 @@ async def test_none_is_wanted() -> None:
         templates.prepare(ARGV, ENV)
         assert await templates.template_for(ARGV, ENV) == ""
         assert templates.pids == []
+
+
+async def test_a_template_gets_no_variable_of_one_launch() -> None:
+    env = {**ENV, "JUPYTERHUB_API_TOKEN": "secret", "MINE": "1", "LANG": "C.UTF-8"}
+    async with open_templates() as templates:
+        templates.prepare(ARGV, env)
+        (pid,) = templates.pids
+        while not (told := Path(f"/proc/{pid}/environ").read_bytes()):
+            await asyncio.sleep(0)  # it is about to execute
+        assert b"MINE=1" in told
+    common = ServerTemplates(common={"COMMON": "1"})
+    try:
+        common.prepare(ARGV, env)
+        (pid,) = common.pids
+        while not (told := Path(f"/proc/{pid}/environ").read_bytes()):
+            await asyncio.sleep(0)  # it is about to execute
+        words = told.split(b"\0")
+        assert b"COMMON=1" in words
+        assert b"LANG=C.UTF-8" in words
+        assert not [each for each in words if b"secret" in each or b"MINE" in each]
+    finally:
+        await common.aclose()
+
+
+def test_what_a_hub_tells_each_server_makes_no_other_template() -> None:
+    hub = {"JUPYTERHUB_USER": "ann", "JUPYTERHUB_API_TOKEN": "secret", "JUPYTERHUB_SERVER_NAME": ""}
+    assert read_by_imports({**ENV, **hub}) == read_by_imports(ENV)
+    assert read_by_imports({**ENV, "JUPYTERHUB_SINGLEUSER_APP": "x"}) != read_by_imports(ENV)

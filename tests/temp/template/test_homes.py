@@ -48,6 +48,14 @@ def test_each_place_is_found_and_renewed(module: Any) -> None:
     assert find(old()) == []
 
 
+def test_what_is_gone_meanwhile_is_left_alone(module: Any) -> None:
+    found = find(old())
+    del module.table["user"]
+    for each in found:
+        each.renew(old(), NEW)
+    assert module.table == {"number": 3}
+
+
 @pytest.mark.parametrize("value", [None, 3, "", b"", "/home/newer", {"a": 1}])
 def test_what_is_no_path_of_it(value: object) -> None:
     assert not mentions(value, old())

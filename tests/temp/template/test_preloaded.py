@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.temp.template.choice import read_by_imports
+from moorage.temp.template.preloaded import HUB, TOLD_BY_HUBS
 
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers are forked on Linux alone")
@@ -25,13 +26,14 @@ def watched(read):
     kind = type(os.environ)
     get = kind.__getitem__
     kind.__getitem__ = lambda self, name: (read.add(os.fsdecode(name)), get(self, name))[1]
-    preloaded.preload("jupyterlab")
+    preloaded.preload(sys.argv[1])
     kind.__getitem__ = get
 
-def kept(home):
+def kept(name):
+    home = os.environ[name]
     for each in homes.find(home):
         each.renew(home, "/new")
-    del os.environ["HOME"]
+    del os.environ[name]
     held = (value for holder in gc.get_objects() for value in gc.get_referents(holder))
     return sorted({str(value) for value in held if value is not home and homes.mentions(value, home)})
 
@@ -41,7 +43,7 @@ def below(kind):
 def instances(kind):
     return [each.__name__ for each in below(kind) if vars(each).get("_instance") is not None]
 
-def main(home):
+def main():
     read = set()
     watched(read)
     import zmq
@@ -53,10 +55,10 @@ def main(home):
         "loop": getattr(asyncio.get_event_loop_policy()._local, "_loop", None) is not None,
         "children": open(f"/proc/self/task/{os.getpid()}/children").read().strip(),
         "read": sorted(read),
-        "homes": kept(home),
+        "homes": [each for name in sys.argv[2:] for each in kept(name)],
     }
 
-print(json.dumps(main(os.environ["HOME"])))
+print(json.dumps(main()))
 """
 """Prints what imports left behind."""
 
@@ -73,14 +75,21 @@ def run(code: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_all_of_it_is_there_and_nothing_of_it_is_unsafe_to_fork() -> None:
-    done = run(SAFE)
+@pytest.mark.parametrize("server", ["jupyterlab", HUB])
+def test_all_of_it_is_there_and_nothing_of_it_is_unsafe_to_fork(server: str) -> None:
+    pytest.importorskip(server, reason=f"{server} is not installed")
+    told_by_hub = {name: f"/nonexistent/own-{name}" for name in TOLD_BY_HUBS if server == HUB}
+    done = run(SAFE, server, "HOME", *told_by_hub, **told_by_hub)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["missing"] == []
     assert (told["left"], told["made"], told["loop"], told["children"]) == ("", [], False, "")
     assert told["homes"] == [], "a place that homes.find() does not find"
-    unknown = {name for name in told["read"] if not read_by_imports({name: ""})} - {"HOME", "USER"}
+    unknown = {name for name in told["read"] if not read_by_imports({name: ""})} - {
+        "HOME",
+        "USER",
+        *told_by_hub,
+    }
     assert unknown == set(), "choice.py knows what imports read"
 
 

@@ -8,6 +8,7 @@ import gc
 import os
 import runpy
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -19,9 +20,12 @@ assert sys.platform == "linux", "templates need /proc"
 from moorage.keeper.process.record import MARKER
 from moorage.process.template import after_fork
 from moorage.process.template.main import shut
-from moorage.process.warden import kept as warden
+from moorage.process.warden import kept, tending
+from moorage.process.warden.program import Program
 from moorage.temp.template import homes
-from moorage.temp.template.preloaded import NO_HOME
+from moorage.temp.template.preloaded import NO_HOME, TOLD_BY_HUBS
+
+PR_SET_DUMPABLE = 4
 
 
 class ForkedServer:
@@ -35,6 +39,7 @@ class ForkedServer:
 
     def __init__(self, image: after_fork.Image, before: after_fork.Before, held: set[int]) -> None:
         self._homes = homes.find(NO_HOME)
+        self._told = {name: (text, homes.find(text)) for name, text in TOLD_BY_HUBS.items()}
         self.image = image
         self._before = before
         self._held = held
@@ -53,7 +58,23 @@ class ForkedServer:
         shut({0, 1, 2, door, *self._held})
         words = [os.fsencode(sys.executable), b"-m", b"moorage.process.warden.kept"]
         self.image.overwrite(words, {MARKER.encode(): marker.encode()})
-        warden.main(door)
+        kept.main(door)
+
+    def tend(self, door: str, orders: int, program: Program, marker: str) -> NoReturn:
+        """Become the warden that tends a server behind walls; see :mod:`moorage.process.warden.tending`.
+
+        Args:
+            door: path of the socket at which it is to listen.
+            orders: descriptor of the socket to the keeper.
+            program: the first server.
+            marker: the keeper's id.
+        """
+        shut({0, 1, 2, orders, program.report, *self._held})
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        bound.bind(door)
+        words = [os.fsencode(sys.executable), b"-m", b"moorage.process.warden.tending"]
+        self.image.overwrite(words, {MARKER.encode(): marker.encode()})
+        tending.main(bound, orders, self.execute, program)
 
     def execute(self, argv: list[bytes], env: dict[bytes, bytes], report: int) -> NoReturn:
         """Become the server; see :data:`moorage.keeper.process.charge.Execute`.
@@ -72,6 +93,10 @@ class ForkedServer:
         old = NO_HOME  # among what is renewed is the constant itself
         for each in self._homes:
             each.renew(old, home)
+        for name, (text, places) in self._told.items():
+            for each in places:
+                each.renew(text, os.fsdecode(env.get(name.encode(), b"")))
+        self.image.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # execve(2) does that for another user's process
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_IGN)

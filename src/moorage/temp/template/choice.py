@@ -7,6 +7,7 @@ while a template does its imports wait for it, for a crowd that is spawned takes
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,11 +24,17 @@ MOST = 4
 """Templates kept at once, 80 MB each; the one not used for longest is let go."""
 _READ = ("JUPYTE", "XDG_", "PROMETHEUS_", "prometheus_", "KERNEL_LAUNCH_", "IN_SPHINX_", "ANDROID_")
 _READ_NAMES = frozenset(
-    {"PATH", "TERM", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
+    {
+        *("PATH", "TERM", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
+        *("SSLKEYLOGFILE", "AIOHTTP_NO_EXTENSIONS", "FROZENLIST_NO_EXTENSIONS", "MULTIDICT_NO_EXTENSIONS"),
+        *("PROPCACHE_NO_EXTENSIONS", "YARL_NO_EXTENSIONS"),
+    }
 )
 """Beginnings and names of what servers' imports read, beside what kernels' do; a test finds new ones."""
 _OWN = frozenset({"HOME", "USER", "JUPYTER_TOKEN_FILE"})
 """Variables that servers of one template may have otherwise: HOME is put right, the others are read late."""
+_OF_HUBS = re.compile(r"JUPYTERHUB_(?!SINGLEUSER_|XSRF_|ALLOW_|METRICS_|SERVER_SPAWN_|SERVER_STOP_)")
+"""What a hub tells each server, and no import reads but for :data:`.preloaded.TOLD_BY_HUBS`."""
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -40,7 +47,8 @@ def server_of(argv: Sequence[str]) -> str:
 
 def read_by_imports(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the variables that servers of one template have in common, sorted."""
-    counts = {name for name in env if name.startswith(_READ)} | (_READ_NAMES & env.keys())
+    counts = {name for name in env if name.startswith(_READ) and not _OF_HUBS.match(name)}
+    counts |= _READ_NAMES & env.keys()
     return early({name: env[name] for name in env.keys() - _OWN - counts}) + tuple(
         (name, env[name]) for name in sorted(counts - _OWN)
     )
@@ -52,10 +60,15 @@ class ServerTemplates:
     Args:
         wanted: whether there are to be any.
         patience: seconds that one may be silent when it was asked for something.
+        common: the environment of templates, beside what imports read; None for that of the launch that wants
+            one, which must hold no secret then: each server has its template's memory.
     """
 
-    def __init__(self, *, wanted: bool = True, patience: float = SILENT) -> None:
+    def __init__(
+        self, *, wanted: bool = True, patience: float = SILENT, common: Mapping[str, str] | None = None
+    ) -> None:
         self._wanted = wanted
+        self._common = common
         self._patience = patience
         self._made: dict[_Key, ServerTemplate] = {}
         self._ending: list[ServerTemplate] = []
@@ -114,6 +127,7 @@ class ServerTemplates:
         """Begin a template; return why that cannot be, or an empty string."""
         before = self._made.pop(key, None)
         try:
+            env = env if self._common is None else {**self._common, **dict(key[1])}
             self._made[key] = ServerTemplate(key[0], env, self._patience)
         except OSError as error:
             return f"no template can be started: {error.strerror or error}"

@@ -35,7 +35,8 @@ class KeptHome:
             new: the other one.
         """
         if isinstance(self.holder, dict):
-            self.holder[self.name] = renewed(self.holder[self.name], old, new)
+            if self.name in self.holder:  # an environment may have lost it since
+                self.holder[self.name] = renewed(self.holder[self.name], old, new)
         else:
             setattr(self.holder, self.name, renewed(getattr(self.holder, self.name), old, new))
 

@@ -129,7 +129,7 @@ def begin_keeper(channel: socket.socket, directory: str, fds: list[int], server:
     server.image.overwrite(server.keeper_words(directory), {})
     after_fork.replace({})
     gc.enable()
-    keep(link, lock, directory, server.execute, server.keep_kernels)
+    keep(link, lock, directory, server.execute, server)
     os._exit(0)
 
 

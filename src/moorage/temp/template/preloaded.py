@@ -10,7 +10,17 @@ EXTENSIONS = "jupyter_server_config.d"
 """Folder of a configuration directory in which packages switch on their extensions of the server."""
 NO_HOME = "/nonexistent/home-of-a-template"
 """HOME of a template: none of the visitors', so that nothing of theirs is in it."""
-SERVERS = ("jupyterlab", "notebook", "jupyter_server")
+HUB = "jupyterhub.singleuser"
+TOLD_BY_HUBS = {
+    name: f"/nonexistent/{name}-of-a-template"
+    for name in (
+        *("JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_API_URL"),
+        *("JUPYTERHUB_SSL_KEYFILE", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_CLIENT_CA"),
+    )
+}
+"""What a hub tells each server, and traits of JupyterHub have as defaults from their import on: a template
+has these values, and each server its own in their places."""
+SERVERS = ("jupyterlab", "notebook", "jupyter_server", HUB)
 """Modules that are run as servers, by ``python -m``."""
 PRELOAD = (
     *("tornado.platform.asyncio", "jupyter_core.migrate", "jinja2.ext", "httpcore", "IPython"),
@@ -24,7 +34,7 @@ PRELOAD = (
         )
     ),
     "jupyter_server.services.shutdown",
-    *("moorage.jupyter.provisioner", "moorage.jupyter.kernelspecs"),
+    *("moorage.jupyter.provisioner", "moorage.jupyter.kernelspecs", "moorage.jupyter.kernels"),
 )
 """What a server imports later than with its module: all of it, until it is idle."""
 

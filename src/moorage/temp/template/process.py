@@ -23,7 +23,7 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.exit_status import ExitStatus
 from moorage.tasks import in_thread, result_of
-from moorage.temp.template.preloaded import NO_HOME
+from moorage.temp.template.preloaded import HUB, NO_HOME, TOLD_BY_HUBS
 
 log = logging.getLogger("moorage.temp")
 
@@ -70,7 +70,7 @@ class ServerTemplate:
                 stdout=self._output,
                 stderr=self._output,
                 cwd="/",
-                env={**env, "HOME": NO_HOME},
+                env={**env, "HOME": NO_HOME, **(TOLD_BY_HUBS if server == HUB else {})},
                 start_new_session=True,
             )
         except OSError:

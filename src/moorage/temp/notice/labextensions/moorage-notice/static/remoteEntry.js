@@ -1,4 +1,5 @@
-// Tells in JupyterLab and Notebook when a temporary server is about to end, or has ended.
+// Tells in JupyterLab and Notebook when a temporary server is about to end, or has ended, and when the system
+// has ended a process of it for want of memory.
 // A prebuilt extension that needs no build: a container of webpack's module federation with one module.
 "use strict";
 (() => {
@@ -32,9 +33,14 @@
     close.textContent = "Hide";
     close.style.cssText =
       "color:inherit;background:none;border:1px solid #fff8;border-radius:6px;padding:3px 10px;font:inherit;cursor:pointer";
-    let until = null, told = 0, hidden = 0, idle = false, over = false;
+    let until = null, told = 0, hidden = 0, idle = false, over = false, memory = null;
+    const key = `moorage-kills-${server ? server[1] : ""}`; // how many are known, in this tab
+    let known = 0;
+    try { known = Number(sessionStorage.getItem(key)); } catch { /* then a reload tells them again */ }
     close.onclick = () => {
       hidden = Date.now() + 120000; // and the last minute is told again
+      known = memory ? memory.kills : known;
+      try { sessionStorage.setItem(key, known); } catch { /* as above */ }
       show();
     };
     const download = link("Download your files", `${own}download`);
@@ -44,10 +50,13 @@
 
     const show = () => {
       const left = until === null ? Infinity : (until - Date.now()) / 1000;
-      const visible = over || (left < told && (Date.now() > hidden || left < 60));
-      bar.style.display = visible ? "flex" : "none";
-      if (!visible || over) return;
-      const said = `This server ends in ${words(left)}` + (idle ? ", unless it is used." : ". All in it is gone then.");
+      const ends = left < told && (Date.now() > hidden || left < 60);
+      const killed = memory !== null && memory.kills > known;
+      bar.style.display = over || ends || killed ? "flex" : "none";
+      if (over || !(ends || killed)) return;
+      const end = `This server ends in ${words(left)}` + (idle ? ", unless it is used." : ". All in it is gone then.");
+      const said = [killed ? memory.words : "", ends ? end : ""].filter(Boolean).join(" ");
+      download.style.display = ends ? "" : "none";
       if (text.textContent !== said) text.textContent = said;
       again.style.display = "none";
     };
@@ -60,6 +69,7 @@
         over = said.ended !== null;
         idle = said.idle;
         told = said.told;
+        memory = said.memory ?? null; // null where it is not bounded
         until = said.seconds === null ? null : Date.now() + said.seconds * 1000;
         if (over) {
           text.textContent = `This server has ended: ${said.ended}.`;
@@ -67,7 +77,7 @@
           again.style.display = "";
         }
         show();
-        if (until === null || said.seconds > 2 * told + 60) return SELDOM;
+        if (until === null || said.seconds > 2 * told + 60) return memory ? OFTEN : SELDOM;
         return said.seconds < 5 ? AT_ONCE : Math.min(OFTEN, said.seconds * 1000);
       } catch {
         return OFTEN; // the service is started anew, or the network is away
