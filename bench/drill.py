@@ -11,6 +11,7 @@ from bench import (
     drill_plug,
     drill_ports,
     drill_runs,
+    drill_temp,
     drill_walls,
     drill_warden,
 )
@@ -26,6 +27,7 @@ DRILLS = [
     drill_launches,
     drill_lines,
     drill_runs,
+    drill_temp,
     drill_walls,
 ]
 

@@ -26,7 +26,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import BIN, environment, machine, median, script, write_results
+from bench.measure import BIN, environment, hear_ctrl_c, machine, median, script, write_results
 from moorage.notebooks.output.made import FILE_NAME
 from moorage.process import procfs
 
@@ -250,6 +250,7 @@ def main() -> int:
     parser.add_argument("--signals", type=int, default=10, help="rounds of SIGTERM and of SIGINT")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until nothing may be left")
     options = parser.parse_args()
+    hear_ctrl_c()
     tallies = []
     for title, signum, moments, rounds in (
         ("SIGKILL in a cell", signal.SIGKILL, ("cell",), options.rounds),

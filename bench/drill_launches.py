@@ -150,6 +150,7 @@ def others() -> list[str]:
 async def drive(name: str, count: int, folder: Path) -> dict[str, object]:
     """Make one run with moorage."""
     from moorage.process.local import shared_warden
+    from moorage.process.warden.shared import close
 
     tally = Tally(count)
     async with shared_warden():  # once, for what the process then has for good: zmq's and the loop's own
@@ -161,6 +162,7 @@ async def drive(name: str, count: int, folder: Path) -> dict[str, object]:
         for _ in range(AT_ONCE):
             group.create_task(worker(name, numbered, tally))
     gc.collect()
+    close()  # the warden that rests for the next launch
     left = [f"process {one}" for one in others()]
     left += [f"file {path}" for path in (folder / "run").rglob("*") if not path.is_dir()]
     return {**tally.as_dict(), "left": left, "descriptors": descriptors() - before}

@@ -18,33 +18,23 @@ import argparse
 import asyncio
 import json
 import re
-import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import HERE, environment, machine, median, table, write_results
-from moorage.load.browser import Browser, open_browser
+from bench.measure import hear_ctrl_c, machine, median, table, write_results
+from bench.temp_guests import CELL, PATIENCE, Service, guest
 from moorage.load.document import RanCell
-from moorage.load.entrance import AskPage, Entrance, LetIn
-from moorage.load.forms import read_html
-from moorage.load.jupyterlab import Site
-from moorage.load.kernel_channel import KernelChannel, open_channel
+from moorage.load.kernel_channel import KernelChannel
 from moorage.load.steps import StepFailed
-from moorage.plan.control_groups import group_of, parents
-from moorage.plan.visits import ServerId
-from moorage.tasks import beside
 
 TARGET = 1.3
-PATIENCE = 60.0
 PAUSE = 0.05
 """Seconds between two cells of the neighbour."""
-CELL = RanCell("print(6 * 7)", "42")
 _OPENER = (
     "import os,time\\nheld=[]\\ntry:\\n while 1: held.append(os.open('/dev/null',0))\\n"
     "except OSError: time.sleep(900)"
@@ -73,64 +63,6 @@ class Found:
 
 def p95(times: list[float]) -> float:
     return statistics.quantiles(times, n=20, method="inclusive")[18]
-
-
-class Guest:
-    """A visitor with a server."""
-
-    def __init__(self, browser: Browser, landing: str) -> None:
-        self.browser, self.site = browser, Site(landing)
-        self.server = ServerId(self.site.base.rpartition("/")[2])
-
-    @property
-    def groups(self) -> list[Path]:
-        """Folders of the control groups of its server."""
-        mounts = Path("/proc/self/mountinfo").read_text()
-        there = parents(Path("/proc/self/cgroup").read_text(), mounts)
-        return [Path(parent.folder, group_of(self.server)) for parent in there]
-
-    @asynccontextmanager
-    async def kernel(self) -> AsyncIterator[KernelChannel]:
-        made = await self.browser.ask("POST", self.site.under("api/kernels"), {"name": "python3"})
-        async with open_channel(self.browser, self.site.under(f"api/kernels/{made['id']}/channels")) as one:
-            await one.greet()
-            yield one
-
-    @asynccontextmanager
-    async def terminal(self, line: str) -> AsyncIterator[None]:
-        """Type a line into a terminal, and let what it writes be read for as long as the block lasts."""
-        name = (await self.browser.ask("POST", self.site.under("api/terminals")))["name"]
-        path = self.site.under(f"terminals/websocket/{name}")
-        async with self.browser.websocket(path) as websocket:
-
-            async def read() -> None:
-                async for _ in websocket:
-                    pass
-
-            while "begun" not in (await websocket.receive_str(timeout=PATIENCE)):
-                await websocket.send_str(json.dumps(["stdin", "echo be''gun\r"]))
-            await websocket.send_str(json.dumps(["stdin", f"{line}\r"]))
-            async with beside(read(), name="read a terminal"):
-                yield
-
-    async def leave(self) -> None:
-        form = read_html((await self.browser.visit("/server")).text).form("/end")
-        await self.browser.visit("/end", {} if form is None else form.fields)
-
-
-@asynccontextmanager
-async def guest(url: str) -> AsyncIterator[Guest]:
-    """Press the button."""
-    async with open_browser(url) as browser, asyncio.timeout(2 * PATIENCE) as patience:
-        entrance = Entrance("/")
-        ask: AskPage | None = entrance.start(time.monotonic())
-        while ask is not None:
-            await asyncio.sleep(ask.after)
-            found = entrance.handle(await browser.visit(ask.path, ask.form), time.monotonic())[-1]
-            ask = found if isinstance(found, AskPage) else None
-        assert isinstance(found, LetIn), found
-        patience.reschedule(None)
-        yield Guest(browser, found.path)
 
 
 async def cells(channel: KernelChannel, seconds: float, hurt: list[str]) -> list[float]:
@@ -217,25 +149,15 @@ async def drill(url: str, seconds: float, rounds: int) -> dict[str, Found]:
 async def run(words: list[str], seconds: float, rounds: int) -> tuple[dict[str, Found], list[str]]:
     """Start a service, drill, and end it; return what came of it, and what the service said of limits."""
     with tempfile.TemporaryDirectory(prefix="mw-", dir="/tmp") as folder:
-        log = Path(folder, "log")
-        command = [sys.executable, "-m", "moorage", "temp", "--port", "0", "--state", f"{folder}/s"]
-        command += ["--memory", "512M", "--processes", "256", *words]
-        with log.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=HERE, env=environment(), stdout=file, stderr=file
-            )
+        service = Service(Path(folder, "s"), ["--memory", "512M", "--processes", "256", *words])
+        await service.start()
         try:
-            while not (opened := re.search(r"Open (http://\S+)", log.read_text())):
-                assert process.returncode is None, log.read_text()
-                await asyncio.sleep(0.1)
-            found = await drill(opened[1], seconds, rounds)
-            if process.returncode is not None:
-                found["fork bomb"].hurt.append(f"the service ended: {process.returncode}")
+            found = await drill(service.url, seconds, rounds)
+            if service.code is not None:
+                found["fork bomb"].hurt.append(f"the service ended: {service.code}")
         finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGINT)
-            await process.wait()
-        lines = [line[9:] for line in log.read_text().splitlines()]
+            await service.end()
+        lines = [line[9:] for line in service.said().splitlines()]
         return found, [
             line for line in lines if re.match(r"Walls|Each may|Control|No control|The memory", line)
         ]
@@ -247,6 +169,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options, words = parser.parse_known_args()
+    hear_ctrl_c()
     found, said = asyncio.run(run(words, options.seconds, options.rounds))
     rows = []
     for name, one in found.items():

@@ -24,6 +24,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.measure import hear_ctrl_c
 from moorage.process import procfs
 
 MOORED = Path(__file__).parent.parent / "tests" / "process" / "files" / "moored.py"
@@ -98,6 +99,7 @@ def one_round(tally: Tally, name: str, signum: int, words: tuple[str, ...], dead
         if time.monotonic() - began > deadline:
             left = [str(path) for path in paths if path.exists()]
             tally.failures.append(f"{name}: processes {pids}, files {left}")
+            process.kill()
             break
         time.sleep(0.002)
         pids = marked(name)
@@ -114,6 +116,7 @@ def main() -> int:
     parser.add_argument("rounds", nargs="?", type=int, default=50)
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until nothing may be left")
     options = parser.parse_args()
+    hear_ctrl_c()
     failed = 0
     for title, signum, *words in (
         ("SIGKILL", signal.SIGKILL),

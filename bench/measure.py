@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,11 @@ class Run:
     cpu: float
     code: int
     output: str
+
+
+def hear_ctrl_c() -> None:
+    """Have programs that are started from here end at SIGINT, which jobs of a shell's background ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None, limit: float) -> Run:

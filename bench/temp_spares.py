@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.measure import HERE
+from bench.measure import HERE, hear_ctrl_c
 from moorage.load.crowd import Crowd, CrowdEnd
 from moorage.load.settings import LoadSettings
 from moorage.load.steps import Step
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", type=Path)
     options, words = parser.parse_known_args()
+    hear_ctrl_c()
     found = {}
     for name, times in measure(options.spares, options.rounds, words).items():
         cuts = statistics.quantiles(times, n=100, method="inclusive")
