@@ -3,6 +3,7 @@
 # make check   style, types and the layout of the house, in seconds
 # make bench   the figures of the README, against the peers
 # make drill   faults and storms, long
+# make test-far servers in containers of a Docker engine that it starts, with an image that it makes
 # make coverage  the unit tests under coverage, with a floor for every file
 # make matrix    unit tests and some real ones in other Pythons, with other ipykernels
 # make recipes   builds the recipes of docs/how-to in environments of their own
@@ -12,7 +13,7 @@
 
 PY = .venv/bin/python
 .DEFAULT_GOAL = help
-.PHONY: help demo demo-temp demo-pyvista test check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
+.PHONY: help demo demo-temp demo-pyvista test test-far check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -52,14 +53,19 @@ types-darwin types-win32: types-%:
 
 ## Real tests wait more than they compute: four at a time keep two processors busy; of the others some do.
 test: check
-	$(PY) -m pytest -q -n 3 --dist worksteal -m "not real and not slow" --ignore tests/house
+	$(PY) -m pytest -q -n 3 --dist worksteal -m "not real and not slow and not far" --ignore tests/house
 	$(PY) -m pytest -q -n 4 --dist worksteal -m "(real or slow) and not drill and not recipe" --durations=10
+
+## A minute and a half for the image, then some seconds for each test. What is not installed is told.
+test-far:
+	@sh scripts/setup.sh test
+	$(PY) -m pytest -q -m far --durations=5
 
 ## Tests' own processes alone are measured: coverage's start-up code in kernels would make interpreters no templates.
 coverage:
 	@sh scripts/setup.sh test
 	rm -rf .coverage.d
-	$(PY) -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house --cov --cov-report=
+	$(PY) -m pytest -q -n 2 -m "not real and not slow and not far" --ignore tests/house --cov --cov-report=
 	$(PY) scripts/coverage_floors.py
 
 matrix:

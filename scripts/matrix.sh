@@ -47,7 +47,7 @@ cell() {
     fi
     python=$root/$1-$2/bin/python
     # Kernels of other languages that lie in .venv are not here: their tests are skipped and say so.
-    "$python" -m pytest -q -n 2 -m "not real and not slow" --ignore tests/house -p no:cacheprovider >"$log" 2>&1
+    "$python" -m pytest -q -n 2 -m "not real and not slow and not far" --ignore tests/house -p no:cacheprovider >"$log" 2>&1
     first=$?
     unit=$(tail -n 1 "$log")
     # shellcheck disable=SC2086

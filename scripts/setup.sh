@@ -81,20 +81,27 @@ spec() {
         >"$venv/share/jupyter/kernels/$name/kernel.json"
 }
 
-# What only npm has: deno, whose program is in a package of its own, and tslab, which runs in node.
+# What only npm has: deno, whose program is in a package of its own, tslab, which runs in node, a proxy, and
+# thebe, which runs in pages.
 node_kernels() {
     node=$PWD/$venv/node
     if ! command -v npm >/dev/null; then
-        say "npm is missing: the tests of deno and tslab are skipped"
+        say "npm is missing: the tests of deno, tslab, configurable-http-proxy and thebe are skipped"
         return 0
     fi
     mkdir -p "$node"
     # Globally below our own prefix: tslab looks for its types where only a global installation puts them.
-    for package in deno tslab; do
+    for package in deno tslab configurable-http-proxy; do
         [ -x "$node/bin/$package" ] ||
             npm install --silent --no-fund --no-audit --global --prefix "$node" $package >/dev/null 2>&1 ||
             say "$package could not be fetched: its tests are skipped"
     done
+    # No more than its files for pages: what it names as needed is in them, and is 400 MB by itself.
+    if [ ! -e "$node/thebe/package/lib/index.js" ]; then
+        mkdir -p "$node/thebe"
+        (cd "$node/thebe" && tar xzf "$(npm pack --silent thebe)") >/dev/null 2>&1 ||
+            say "thebe could not be fetched: its test is skipped"
+    fi
     deno=$(ls "$node"/lib/node_modules/deno/node_modules/@deno/*/deno 2>/dev/null | head -n 1)
     if [ -n "$deno" ]; then spec deno typescript "$deno" jupyter --kernel --conn "{connection_file}"; fi
     if [ -x "$node/bin/tslab" ]; then

@@ -33,7 +33,8 @@ class Temp:
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process, self.log = process, log
         assert until(lambda: "Ctrl-C" in self.said() or process.poll() is not None, 60.0), self.said()
-        self.port = int(re.search(r"Open http://[^ ]*:(\d+)/", self.said())[1])
+        said = re.search(r"(?:Open|leads visitors to) http://[^ ]*:(\d+)/", self.said())
+        self.port = int(said[1])
         self.cookies: dict[str, str] = {}
 
     def said(self) -> str:
@@ -74,10 +75,10 @@ class Temp:
             assert status in {200, 303}, text
         raise AssertionError("it never ends")
 
-    def server(self) -> str:
+    def server(self, offer: str = "") -> str:
         """Press the button and return the path of the server, once it answers."""
         token = re.search(r'name="token" value="(\w+)"', self.ask("GET", "/")[2])[1]
-        location = self.ask("POST", "/start", f"token={token}&to=")[1]
+        location = self.ask("POST", "/start", f"token={token}&to=&offer={offer}")[1]
         while not location.startswith("/user/"):
             status, location, text = self.ask("GET", "/ready?to=")
             assert status == 303, text

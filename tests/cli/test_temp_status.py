@@ -7,7 +7,7 @@ import pytest
 
 from moorage.cli.table import Screen, columns_of
 from moorage.cli.temp_status import DRAINED, not_enough, one_line, shown
-from moorage.wire.temp_admin import ServerInfo
+from moorage.wire.temp_admin import ServerInfo, ServerLimits, ServerUse
 from temp.test_metrics import STATS
 
 PIPE = Screen(None, colour=False)
@@ -29,6 +29,13 @@ def test_how_things_stand() -> None:
         "aaaaaaaaaaaaaaaa  ready            1:05  0:03    1:01:40  64 MiB",
         "bbbbbbbbbbbbbbbb  spare, starting  -     -       -        -",
     ]
+
+
+def test_servers_that_are_asleep_are_counted_and_shown() -> None:
+    stated = msgspec.structs.replace(STATED, servers=msgspec.structs.replace(STATED.servers, asleep=3))
+    lines = shown(stated, [msgspec.structs.replace(ANN, state="asleep")], PIPE)
+    assert lines[1].startswith("7 of 9 servers (2 starting, 2 ending, 3 asleep), ")
+    assert lines[-1].startswith("aaaaaaaaaaaaaaaa  asleep ")
 
 
 def test_what_is_not_there_is_not_shown() -> None:
@@ -53,6 +60,27 @@ def test_offers_and_addresses_have_columns_where_there_are_any() -> None:
     assert head.split()[:4] == ["SERVER", "STATE", "OFFER", "ADDRESS"]
     assert first.split()[1:4] == ["ending", "waves", "10.0.0.1"]
     assert second.split()[3:5] == ["-", "-"]
+
+
+def test_limits_and_what_is_taken_of_them() -> None:
+    limits = ServerLimits(memory=400 << 20, disk=200 << 20, cpus=1.5, processes=64)
+    bounded = msgspec.structs.replace(ANN, limits=limits, used=ServerUse(210 << 20, 9, 0))
+    large = msgspec.structs.replace(limits, memory=2 << 30, cpus=None)
+    killed = msgspec.structs.replace(ANN, limits=large, used=ServerUse(1 << 30, 9, 3))
+    assert [line.split()[5:] for line in shown(STATED, [bounded, SPARE], PIPE)[-3:]] == [
+        ["IN", "MEMORY", "CPUS"],
+        ["210/400", "MiB", "1.5"],
+        ["-", "-", "-"],
+    ]
+    table = shown(STATED, [bounded, killed], PIPE)[-3:]
+    assert table[0].split()[-3:] == ["MEMORY", "CPUS", "KILLED"]
+    assert table[1].split()[-4:] == ["210/400", "MiB", "1.5", "-"]
+    assert table[2].split()[-4:] == ["1.0/2.0", "GiB", "-", "3"]
+    assert "\x1b[33m3" in shown(STATED, [bounded, killed], Screen(200, colour=True))[-1]
+    narrow = [msgspec.structs.replace(each, offer="waves", address="10.0.0.1") for each in (bounded, killed)]
+    found = shown(STATED, narrow, Screen(80, colour=False))
+    assert all(columns_of(line) <= 80 for line in found)
+    assert found[-3].split()[-1] == "KILLED"
 
 
 def test_that_no_new_visitors_are_let_in() -> None:

@@ -61,6 +61,7 @@ ALLOWED_CALLS: dict[str, str] = {
     "process/control_groups.py: asyncio.sleep": "back-off where a group is in use: version 1 has no event",
     "proxy/acceptors.py: asyncio.sleep": "back-off between acceptors that end as they start",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
+    "temp/containers.py: asyncio.sleep": "back-off while an engine of containers does not answer",
     "temp/readiness.py: asyncio.sleep": "back-off where a socket is there and takes no connection yet",
     "testing/launcher.py: asyncio.sleep": "no event tells of a handle's output; and turns of the loop",
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 import zmq
 
+from moorage.rendezvous import ipc
 from moorage.rendezvous.files import read_connection_file
 from moorage.rendezvous.ipc import LONGEST_PREFIX, IpcRendezvous, NoSockets
 from moorage.wire.connection import PORTS
@@ -53,7 +55,23 @@ async def test_a_path_too_long_is_a_sentence(directory):
         IpcRendezvous(deep, b"key")
 
 
-async def test_a_place_without_sockets_is_a_sentence(directory):
+@pytest.fixture
+def unproven(monkeypatch):
+    """Have nothing known of this machine's file systems."""
+    monkeypatch.setattr(ipc, "_proven", set())
+
+
+async def test_a_file_system_is_asked_once(unproven, directory, monkeypatch):
+    bound = []
+    real = socket.socket
+    monkeypatch.setattr(socket, "socket", lambda *of: bound.append(of) or real(*of))
+    for number in range(3):
+        (directory / str(number)).mkdir()
+        IpcRendezvous(directory / str(number), b"key")
+    assert len(bound) == 1
+
+
+async def test_a_place_without_sockets_is_a_sentence(unproven, directory):
     (directory / "k-1").mkdir()
     with pytest.raises(NoSockets, match=r"no Unix socket can be bound in .*Address already in use"):
         IpcRendezvous(directory, b"key")

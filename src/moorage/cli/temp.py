@@ -52,6 +52,7 @@ def add_parser(verbs: argparse._SubParsersAction[Parser]) -> None:
     add("--title", metavar="TEXT", help="heading of the page")
     add("--start-timeout", type=float, metavar="S", help="how long a server may take to answer; default: 120")
     _add_limits(parser)
+    _add_containers(parser.add_argument)
     parser.set_defaults(run=run)
     _add_actions(parser)
 
@@ -63,6 +64,8 @@ def _add_addresses(parser: Parser) -> None:
     add("--port", type=int, default=8000, metavar="N", help="default: 8000")
     add("--admin-port", type=int, metavar="N", help="an admin page on 127.0.0.1, with a token; default: none")
     add("--name", action="append", default=[], metavar="HOST", help="a host name that visitors use")
+    about = "the REST API of a proxy by which visitors come in: configurable-http-proxy, or one like it"
+    add("--proxy", type=filled, metavar="URL", help=about)
     about = "a host name for each server, ID.DOMAIN; default: ID.localhost"
     add("--host-routing", nargs="?", const="localhost", metavar="DOMAIN", help=about)
     about = "a site whose pages may start servers"
@@ -89,6 +92,7 @@ def _add_limits(parser: Parser) -> None:
         metavar="S",
         help="end what is not used for so long; default: never",
     )
+    add("--sleep", type=float, default=0.0, metavar="S", help="have it sleep before; default: never")
     add(
         "--max-age",
         type=float,
@@ -113,6 +117,18 @@ def _add_walls(add: Callable[..., object]) -> None:
         action="store_true",
         help="let visitors of other machines in though walls are missing",
     )
+
+
+def _add_containers(add: Callable[..., object]) -> None:
+    """Add the options that have servers run in containers."""
+    add("--place", choices=["here", "docker"], default="here", help="where servers run; default: here")
+    add("--image", type=filled, metavar="NAME", help="with --place docker: what containers are made of")
+    add("--docker-socket", type=filled, metavar="PATH", help="... of the engine; default: DOCKER_HOST")
+    add("--docker-network", type=filled, metavar="NAME", help="... that servers have; default: none")
+    about = "... that servers run as; default: an id of its own for each, or yours"
+    add("--user", type=filled, metavar="USER", help=about)
+    about = "... that all visitors see; they may write with :rw"
+    add("--mount", type=filled, action="append", default=[], metavar="PATH:THERE", help=about)
 
 
 def _add_actions(parser: Parser) -> None:

@@ -8,27 +8,30 @@ import asyncio
 import ipaddress
 import logging
 import os
-import re
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.cli.complaints import OK
 from moorage.cli.ending import told_to_end
+from moorage.cli.temp_containers import check_containers, engine_of, kind_of
 from moorage.directory import working_directory
 from moorage.errors import UsageError
-from moorage.plan.walls import Share
 from moorage.proxy.listening import bind
+from moorage.proxy.routes_client import proxy_access
 from moorage.rendezvous.base import LOOPBACK
 from moorage.tasks import beside
 from moorage.temp.addresses import origin_of, trusted_network
 from moorage.temp.admin_token import FILE as TOKEN_FILE
-from moorage.temp.commands import ServerCommand, known_command, own_command
+from moorage.temp.commands import ServerCommand, contained, known_command, own_command
+from moorage.temp.contained import surroundings
+from moorage.temp.external_proxy import DIFFERENCE
 from moorage.temp.offer_tables import find_tables
 from moorage.temp.offering import Offering
 from moorage.temp.overlay import Requirements
@@ -36,18 +39,27 @@ from moorage.temp.repository import is_repository
 from moorage.temp.running import read_again, run_service
 from moorage.temp.service import Service
 from moorage.temp.settings import CAPACITY, TempSettings
+from moorage.temp.shares import (
+    LEAST_CPUS,
+    LEAST_DISK,
+    LEAST_MEMORY,
+    LEAST_PROCESSES,
+    MOST_CPUS,
+    MOST_PROCESSES,
+    AskedShare,
+    bytes_of,
+    written,
+)
 from moorage.temp.spawning import checked_origin
 from moorage.temp.state import state_path
 from moorage.temp.urls import urls_of
-from moorage.temp.walled import put_up
+from moorage.temp.walled import Surroundings
 
 log = logging.getLogger("moorage.temp")
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_BESIDE_FILES = 128 << 20
-"""Bytes that a visitor's server and one kernel need."""
-_ONE_THING = ("content", "branch", "open", "server", "command", "with", "requirements")
+_ONE_THING = ("content", "branch", "open", "server", "command", "with", "requirements", "image")
 """Options that say what is served: with one of them the offers of a configuration do not count."""
 
 
@@ -58,10 +70,11 @@ def offering_of(options: argparse.Namespace) -> Offering:
         UsageError, MissingExtra: as :func:`settings_of` does.
         ConfigurationError: the configuration says something that cannot be.
     """
+    check_containers(options)
     given = [f"--{name}" for name in _ONE_THING if getattr(options, name)]
     directory = working_directory()
     found = find_tables(directory)
-    made_later = ServerCommand("server", ())
+    made_later = ServerCommand("server", (), container=kind_of(options))
     if found is not None and not given:
         return Offering(settings_of(options, made_later), directory)
     if found is not None:
@@ -86,21 +99,16 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         UsageError: a value cannot be, or something that it names is not there.
         MissingExtra: the server is not installed.
     """
-    timeout = TempSettings.start_timeout if options.start_timeout is None else options.start_timeout
-    if not timeout > 0:
-        raise UsageError(f"--start-timeout {timeout:g} cannot be", why="It must be seconds, more than 0")
-    lease = TempSettings.lease if options.lease is None else options.lease
-    if not 0 < lease <= 1e9:
-        raise UsageError(f"--lease {lease:g} cannot be", why="It must be seconds, more than 0")
+    timeout, lease = _deadlines(options)
     repository = options.content is not None and is_repository(options.content)
     if options.branch and not repository:
         raise UsageError("--branch goes with a repository as --content")
     urls = urls_of(options.host_routing, options.name)
-    content = None if options.content is None or repository else _folder(options.content)
-    return TempSettings(
+    asked = _asked_share(options)
+    settings = TempSettings(
         state=state_path(options.state, options.port),
         command=command or _command(options),
-        content=content,
+        content=None if options.content is None or repository else _folder(options.content),
         repository=options.content if repository else "",
         branch=options.branch,
         first=options.open,
@@ -116,52 +124,62 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         start_timeout=timeout,
         lease=lease,
         idle=options.idle,
+        sleep=options.sleep,
         max_age=options.max_age,
-        fork=not options.no_fork,
+        fork=not options.no_fork and options.place == "here",
         title=options.title or TempSettings.title,
         acceptors=options.acceptors,
         walls=not options.no_walls,
-        share=_share(options),
+        asked_share=asked,
+        share=asked.share(),
         readable=tuple(working_directory() / Path(each).expanduser() for each in options.readable),
         accepted=options.i_accept_no_isolation,
+        engine=engine_of(options),
     )
+    return settings if options.proxy is None else _behind(options.proxy, settings)
 
 
-def _share(options: argparse.Namespace) -> Share:
-    """Return what each visitor may take."""
-    memory = 0 if options.memory is None else size_of("--memory", options.memory, least=256 << 20)
-    disk = min(Share.disk, memory // 2) if memory else Share.disk
-    if options.disk is not None:
-        disk = size_of("--disk", options.disk, least=1 << 20)
-    if memory and memory - disk < _BESIDE_FILES:
-        why = f"Files are in memory, which is to have {_BESIDE_FILES >> 20}M beside them"
-        raise UsageError(f"--disk {options.disk} cannot be with --memory {options.memory}", why=why)
-    cpus = 0.0 if options.cpus is None else options.cpus
-    if options.cpus is not None and not 0.01 <= cpus <= 1024:
+def _behind(url: str, settings: TempSettings) -> TempSettings:
+    """Return settings with a proxy of another program, whose word of its visitors' addresses is believed."""
+    external = proxy_access(url, os.environ)
+    own = ("127.0.0.0/8", "::1") if is_loopback(external.host) else ()
+    return replace(settings, external=external, trusted=(*settings.trusted, *map(trusted_network, own)))
+
+
+def _deadlines(options: argparse.Namespace) -> tuple[float, float]:
+    """Return how long a server may take until it answers, and how long it lives on without a service."""
+    timeout = TempSettings.start_timeout if options.start_timeout is None else options.start_timeout
+    if not timeout > 0:
+        raise UsageError(f"--start-timeout {timeout:g} cannot be", why="It must be seconds, more than 0")
+    lease = TempSettings.lease if options.lease is None else options.lease
+    if not 0 < lease <= 1e9:
+        raise UsageError(f"--lease {lease:g} cannot be", why="It must be seconds, more than 0")
+    return timeout, lease
+
+
+def _asked_share(options: argparse.Namespace) -> AskedShare:
+    """Return what is asked for each visitor."""
+    cpus, processes = options.cpus, options.processes
+    if cpus is not None and not LEAST_CPUS <= cpus <= MOST_CPUS:
         raise UsageError(f"--cpus {cpus:g} cannot be", why="It is a number of processors, 0.01 or more")
-    processes = Share.processes if options.processes is None else options.processes
-    if not 32 <= processes <= 1 << 20:
+    if processes is not None and not LEAST_PROCESSES <= processes <= MOST_PROCESSES:
         raise UsageError(f"--processes {processes} cannot be", why="A server with a kernel needs 32")
-    return Share(disk, processes, memory=memory, cpus=cpus)
+    disk = _size("--disk", options.disk, LEAST_DISK)
+    return AskedShare(disk, processes, _size("--memory", options.memory, LEAST_MEMORY), cpus)
 
 
-def size_of(name: str, text: str, *, least: int) -> int:
-    """Return a number of bytes that is written as ``512M`` or ``2G``.
-
-    Raises:
-        UsageError: it is no such number, or too small.
-    """
-    found = re.fullmatch(r"(\d{1,9})([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
-    size = 0 if found is None else int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
-    if size < least:
-        why = f"It is a number of bytes from {least >> 20}M on, as 512M or 2G"
+def _size(name: str, text: str | None, least: int) -> int | None:
+    if text is None:
+        return None
+    if (size := bytes_of(text)) < least:
+        why = f"It is a number of bytes from {written(least)} on, as 512M or 2G"
         raise UsageError(f"{name} {text} cannot be", why=why)
     return size
 
 
 def _capacity(options: argparse.Namespace) -> int:
     """Return how many servers there may be at once, once it is known that the other numbers can be."""
-    for name, seconds in (("idle", options.idle), ("max-age", options.max_age)):
+    for name, seconds in (("idle", options.idle), ("sleep", options.sleep), ("max-age", options.max_age)):
         if not 0 <= seconds <= 1e9:
             raise UsageError(f"--{name} {seconds:g} cannot be", why="It must be seconds, 0 or more")
     capacity: int = CAPACITY if options.capacity is None else options.capacity
@@ -193,7 +211,14 @@ async def serve(host: str, port: int, offering: Offering, admin_port: int | None
         UsageError: an address is taken, or the state directory is, or an offer cannot be.
         MissingExtra: the server of an offer is not installed.
     """
-    walling = await put_up(offering.settings, elsewhere=from_elsewhere(host, offering.settings))
+    elsewhere = from_elsewhere(host, offering.settings)
+    async with surroundings(offering.settings, elsewhere=elsewhere) as walling:
+        return await _serve(host, port, offering, admin_port, walling)
+
+
+async def _serve(
+    host: str, port: int, offering: Offering, admin_port: int | None, walling: Surroundings | None
+) -> int:
     listeners, admin = bind(host, port), []
     try:
         admin = [] if admin_port is None else bind(LOOPBACK, admin_port)
@@ -203,7 +228,15 @@ async def serve(host: str, port: int, offering: Offering, admin_port: int | None
             run_service(offering, listeners, walling, admin) as service,
             reading_again(offering, service),
         ):
-            print(f"Open {_url(listeners[0], offering.settings.urls.front or host)}", flush=True)
+            url, external = (
+                _url(listeners[0], offering.settings.urls.front or host),
+                offering.settings.external,
+            )
+            if external is None:
+                print(f"Open {url}", flush=True)
+            else:
+                print(f"Open the proxy of {external.url}, which leads visitors to {url}", flush=True)
+                print(DIFFERENCE, flush=True)
             if admin:
                 print(admin_line(origin_of(admin[0]), token, shown=not known), flush=True)
             print("Ctrl-C ends the servers of all visitors", flush=True)
@@ -296,10 +329,12 @@ def from_elsewhere(address: str, settings: TempSettings) -> bool:
         settings: of the service.
     """
     named = {name for name in settings.hosts - LOCAL if not name.endswith(".localhost")} - {address.lower()}
-    return not is_loopback(address) or bool(named or settings.trusted)
+    return not is_loopback(address) or bool(named or settings.trusted or settings.external)
 
 
 def _command(options: argparse.Namespace) -> ServerCommand:
+    if (kind := kind_of(options)) is not None:
+        return contained(options.server or "", options.command or "", kind)
     if options.command is None:
         return known_command(options.server or "lab")
     if options.server is not None:

@@ -8,6 +8,8 @@ from moorage.cli.table import BOLD, DIM, GREEN, YELLOW, Column, Screen, lines
 from moorage.notebooks.show.figures import clock, counted, duration, size
 from moorage.wire.temp_admin import ServerInfo, Stats
 
+_WIDE = 100
+"""Columns of a terminal from which on all is shown."""
 DRAINED = "No new visitors are let in. They are again after: moorage temp drain --undo"
 
 
@@ -65,33 +67,63 @@ def _sentences(stats: Stats) -> list[str]:
         f"{counted(descriptors.websockets, 'websocket')}"
     )
     ready = f"{spares.ready} of {counted(spares.wanted, 'spare')} ready"
+    under_way = f"{servers.starting} starting, {servers.ending} ending"
+    under_way += f", {servers.asleep} asleep" if servers.asleep else ""
     running = f"{servers.running} of {counted(stats.capacity, 'server')}"
     ends = f"{counts.handed_out} handed out, {counts.ended} ended"
     return [
         f"{counted(stats.visitors, 'visitor')} {have} a server, {stats.queue} in the queue",
-        f"{running} ({servers.starting} starting, {servers.ending} ending), {ready}{memory}",
+        f"{running} ({under_way}), {ready}{memory}",
         f"{descriptors.open} of {counted(descriptors.limit, 'descriptor')}: {sockets}",
         f"In {duration(stats.uptime)}: {starts}, {counts.failed} failed, {counts.adopted} adopted, {ends}",
     ]
 
 
 def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
+    wide = screen.width is None or screen.width >= _WIDE
+    killed = any(map(_kills, servers))
     offers = any(each.offer for each in servers)
-    addresses = any(each.address for each in servers)
+    addresses = any(each.address for each in servers) and (wide or not killed)
+    cpus = wide and any(map(_cpus, servers))
     columns = [Column("SERVER"), Column("STATE")]
     columns += [Column("OFFER", 8)] if offers else []
     columns += [Column("ADDRESS", 8)] if addresses else []
     columns += [Column("AGE"), Column("UNUSED"), Column("ENDS IN"), Column("MEMORY")]
+    columns += [Column("CPUS")] if cpus else []
+    columns += [Column("KILLED")] if killed else []
     rows, styles = [], []
     for each in servers:
-        about = [each.offer or "-"] if offers else []
-        about += [each.address or "-"] if addresses else []
-        times = [_time(each.age), _time(each.unused), _time(each.left)]
-        memory = "-" if each.memory is None else size(each.memory)
-        rows.append([each.id, _state(each), *about, *times, memory])
-        colour = DIM if each.spare or each.state == "ending" else GREEN if each.state == "ready" else YELLOW
-        styles.append(["", colour, *[""] * len(about), *[""] * 3, ""])
+        row = [each.id, _state(each)]
+        row += [each.offer or "-"] if offers else []
+        row += [each.address or "-"] if addresses else []
+        row += [_time(each.age), _time(each.unused), _time(each.left), _memory(each)]
+        row += [_cpus(each) or "-"] if cpus else []
+        row += [str(_kills(each) or "-")] if killed else []
+        dim = each.spare or each.state in {"ending", "asleep"}
+        colour = DIM if dim else GREEN if each.state == "ready" else YELLOW
+        rows.append(row)
+        styles.append(["", colour, *[""] * (len(row) - 3), YELLOW if _kills(each) else ""])
     return lines(columns, rows, screen, styles)
+
+
+def _memory(server: ServerInfo) -> str:
+    """Return what a server takes: of its limit, where it has one, as that counts it."""
+    limits, used = server.limits, server.used
+    if limits is not None and limits.memory and used is not None and used.memory is not None:
+        whole, unit = size(limits.memory).split()
+        taken = f"{used.memory / (1 << 30):.1f}" if unit == "GiB" else f"{used.memory / (1 << 20):.0f}"
+        return f"{taken}/{whole} {unit}"
+    return "-" if server.memory is None else size(server.memory)
+
+
+def _cpus(server: ServerInfo) -> str:
+    """Return how much processors' time a server may have; empty where that is not bounded."""
+    return f"{server.limits.cpus:g}" if server.limits is not None and server.limits.cpus else ""
+
+
+def _kills(server: ServerInfo) -> int:
+    """Return how many processes of a server its limit of memory has ended."""
+    return 0 if server.used is None else server.used.kills or 0
 
 
 def _state(server: ServerInfo) -> str:

@@ -17,6 +17,8 @@ from moorage.rendezvous.told import ToldRendezvous
 LONGEST_PREFIX = 100
 # What stands for ports: one of each socket.
 _NUMBERS = (1, 2, 3, 4, 5)
+# Devices of file systems that have held a socket. To bind one takes longer than the rest of an agreement.
+_proven: set[int] = set()
 
 
 class NoSockets(LaunchError):
@@ -81,7 +83,9 @@ def _short_enough(directory: Path) -> str:
 
 
 def _prove(path: Path) -> None:
-    """Bind a Unix socket once: not every file system holds them (9p, some of FUSE, of NFS and of overlays).
+    """Bind a Unix socket, once on each file system: not every one holds them (9p, some FUSE, NFS, overlays).
+
+    A file system that takes no socket any more, being full, is found by the kernel that cannot bind there.
 
     Raises:
         NoSockets: it cannot be bound.
@@ -89,9 +93,13 @@ def _prove(path: Path) -> None:
     if not hasattr(socket, "AF_UNIX"):
         return
     try:
+        device = path.parent.stat().st_dev
+        if device in _proven:
+            return
         with closing(socket.socket(socket.AF_UNIX)) as probe:
             probe.bind(str(path))
         path.unlink()
+        _proven.add(device)
     except OSError as error:
         raise NoSockets(
             f"no Unix socket can be bound in {path.parent}",
