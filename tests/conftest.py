@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -16,20 +15,27 @@ from witness import descendants, stacks
 BEFORE = 25.0
 """Seconds before a test's time limit at which its processes are looked at."""
 
+# Examples are the same ones each time, so that a change alone can fail a test, and none fails because the
+# machine is busy; `pytest --hypothesis-profile explore` tries others, and more of them.
+for _name, _explores in (("same", False), ("explore", True)):
+    hypothesis.settings.register_profile(
+        _name,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+        derandomize=not _explores,
+        max_examples=500 if _explores else 100,
+    )
+hypothesis.settings.load_profile("same")
+
 
 def pytest_configure() -> None:
     """Prepare the session.
 
     SIGTERM ends it as Ctrl-C does: what tests start leads sessions of its own, and only they tidy it up. A
-    shell's background job ignores Ctrl-C; the tests that press it need it. No example
-    fails because the machine is busy; where CI is set, hypothesis has a profile that says so, too.
+    shell's background job ignores Ctrl-C; the tests that press it need it.
     """
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.default_int_handler)
-    if "CI" not in os.environ:
-        slow = [hypothesis.HealthCheck.too_slow]
-        hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=slow)
-        hypothesis.settings.load_profile("here")
 
 
 @pytest.hookimpl(wrapper=True)

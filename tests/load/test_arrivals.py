@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moorage.load.arrivals import arrivals, pauses
 
 
-@given(st.lists(st.floats(0, 1), min_size=2), st.floats(0, 1e4))
+@given(st.lists(st.floats(0, 1), min_size=2), st.floats(0, 1e4, allow_subnormal=False))
 def test_the_first_comes_at_once_and_all_come_in_time(draws: list[float], within: float) -> None:
     times = arrivals(draws, within)
     assert len(times) == len(draws)
