@@ -20,10 +20,11 @@ from moorage.doctor.finding import Finding, Level, refused
 from moorage.errors import MoorageError
 from moorage.installed import install_line
 from moorage.notebooks.display import display
-from moorage.notebooks.resources import PER_KERNEL, available_memory, usable_cores
+from moorage.notebooks.resources import PER_KERNEL
 from moorage.plan.walls import planned
 from moorage.process.base import LaunchSpec
 from moorage.process.local import LocalLauncher, Warden
+from moorage.process.machine import available_memory, usable_cores
 from moorage.process.netns.probe import obstacle
 from moorage.process.walls.probe import given
 from moorage.regular import read_text

@@ -34,10 +34,10 @@ from moorage.notebooks.execution.publish import unwritten
 from moorage.notebooks.execution.rendering import Rendering
 from moorage.notebooks.jobserver import Jobserver
 from moorage.notebooks.planning.item import Item
-from moorage.notebooks.resources import available_memory
 from moorage.notebooks.unexpected import unexpected
 from moorage.plan import schedule
 from moorage.plan.schedule import Limits, Schedule
+from moorage.process.machine import available_memory
 from moorage.tasks import every
 
 SAMPLE_SECONDS = 1.0

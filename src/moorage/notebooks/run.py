@@ -43,10 +43,11 @@ from moorage.notebooks.planning.targets import check_folder, check_targets
 from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.relative import named_from
-from moorage.notebooks.resources import notebooks_at_once, thread_environment, usable_cores
+from moorage.notebooks.resources import notebooks_at_once, thread_environment
 from moorage.notebooks.signals import heard
 from moorage.plan.forecast import at_once
 from moorage.process.kernel_directory import make_directory
+from moorage.process.machine import usable_cores
 from moorage.process.warden.shared import shared_warden
 
 if TYPE_CHECKING:
