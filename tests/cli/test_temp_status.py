@@ -45,12 +45,13 @@ def test_what_is_not_there_is_not_shown() -> None:
     assert "memory" not in found[1]
 
 
-def test_that_not_all_servers_fit_the_descriptors() -> None:
+def test_that_there_is_no_room_for_all_servers() -> None:
     few = msgspec.structs.replace(STATED, fit=1)
-    said = (
-        "Descriptors are enough for 1 of the 9 servers that there may be: raise `ulimit -Hn` of the service"
-    )
-    assert shown(few, [], PIPE)[-1] == not_enough(few) == said
+    said = "enough for 1 of the 9 servers that there may be: "
+    descriptors = f"Descriptors are {said}raise `ulimit -Hn` of the service or use `--acceptors`"
+    assert shown(few, [], PIPE)[-1] == not_enough(few) == descriptors
+    few = msgspec.structs.replace(few, shortage="memory")
+    assert not_enough(few) == f"Memory is {said}`--sleep`, `--idle` and `--max-age` free what is not used"
     assert not_enough(msgspec.structs.replace(STATED, fit=9)) == ""
 
 

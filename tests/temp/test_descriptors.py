@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import pytest
 
@@ -11,7 +10,7 @@ from moorage.errors import UsageError
 from moorage.plan.clock import Tick
 from moorage.plan.descriptors import EACH, LINKS
 from moorage.plan.visits import UNNAMED, InQueue, ServerReady, VisitorId
-from moorage.temp.descriptors import check_descriptors, counted, tell_what_fits
+from moorage.temp.descriptors import check_descriptors, counted
 from temp.rig import PATIENCE, service
 
 pytestmark = pytest.mark.anyio
@@ -70,17 +69,10 @@ async def test_visitors_wait_when_no_more_servers_fit() -> None:
         assert isinstance(await rig.service.settled(BOB, PATIENCE), ServerReady)
 
 
-async def test_it_is_said_how_many_fit(caplog: pytest.LogCaptureFixture) -> None:
+async def test_where_not_one_fits_the_service_does_not_begin() -> None:
     async with service(capacity=30) as rig:
-        proxy, visitors = rig.service._proxy, rig.service.visitors
-        with caplog.at_level(logging.WARNING):
-            tell_what_fits(proxy, visitors)
-            assert not caplog.text
-            proxy.core.budget.limit = 256
-            rig.service.handle(Tick())
-            tell_what_fits(proxy, visitors)
-        assert f"Descriptors (256) are enough for {visitors.limits.most} of the 30 servers" in caplog.text
-        assert 1 <= visitors.limits.most <= 8
+        proxy = rig.service._proxy
+        proxy.core.budget.limit = 256
         check_descriptors(proxy)
         proxy.core.budget.limit = 50
         with pytest.raises(UsageError, match="50 descriptors are too few for a server"):

@@ -16,6 +16,7 @@ STATS = Stats(
     draining=True,
     capacity=9,
     fit=40,
+    shortage="descriptors",
     visitors=2,
     queue=3,
     servers=Servers(running=7, starting=2, ready=3, ending=2),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from moorage.cli.table import BOLD, DIM, GREEN, YELLOW, Column, Screen, lines
 from moorage.notebooks.show.figures import clock, counted, duration, size
+from moorage.plan.visits import Shortage
 from moorage.wire.temp_admin import ServerInfo, Stats
 
 _WIDE = 100
@@ -38,7 +39,9 @@ def not_enough(stats: Stats) -> str:
     if stats.fit >= stats.capacity:
         return ""
     fit = f"{stats.fit} of the {counted(stats.capacity, 'server')} that there may be"
-    return f"Descriptors are enough for {fit}: raise `ulimit -Hn` of the service"
+    shortage = Shortage(stats.shortage)
+    what = "Memory is" if shortage is Shortage.MEMORY else "Descriptors are"
+    return f"{what} enough for {fit}: {shortage.remedy}"
 
 
 def one_line(stats: Stats) -> str:

@@ -343,8 +343,8 @@ class Visitors:
                     self._spares.keep(spares, offer)
             case DrainChanged(draining):
                 self.draining = draining
-            case ServersFit(number):
-                self.limits = replace(self.limits, fit=number)
+            case ServersFit(number, shortage):
+                self.limits = replace(self.limits, fit=number, shortage=shortage)
             case _:
                 assert_never(event)
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import NewType
 
@@ -25,6 +26,20 @@ class OfferTerms(Struct, frozen=True):
     spares: int = 0
 
 
+class Shortage(enum.StrEnum):
+    """What there is too little of for more servers."""
+
+    DESCRIPTORS = "descriptors"
+    MEMORY = "memory"
+
+    @property
+    def remedy(self) -> str:
+        """What an operator can do, in words that a sentence may end with."""
+        if self is Shortage.MEMORY:
+            return "`--sleep`, `--idle` and `--max-age` free what is not used"
+        return "raise `ulimit -Hn` of the service or use `--acceptors`"
+
+
 class VisitorLimits(Struct, frozen=True):
     """What holds for all visitors.
 
@@ -32,13 +47,15 @@ class VisitorLimits(Struct, frozen=True):
         capacity: how many servers there may be at once, spares among them.
         per_address: how many visitors of one address may have one, or wait for one; 0 for any number.
         max_age: seconds after which a server is ended that was handed out; 0 for never.
-        fit: for how many servers there are descriptors.
+        fit: for how many servers there is room.
+        shortage: what there would be too little of for more.
     """
 
     capacity: int
     per_address: int = 0
     max_age: float = 0.0
     fit: int = 1 << 30
+    shortage: Shortage = Shortage.DESCRIPTORS
 
     @property
     def most(self) -> int:
@@ -171,9 +188,15 @@ class DrainChanged(Struct, frozen=True):
 
 
 class ServersFit(Struct, frozen=True):
-    """So many servers fit the descriptors of the service, whatever its capacity is."""
+    """There is room for so many servers, whatever the capacity is.
+
+    Attributes:
+        number: of servers, those that run among them.
+        shortage: what there would be too little of for more.
+    """
 
     number: int
+    shortage: Shortage = Shortage.DESCRIPTORS
 
 
 Event = (

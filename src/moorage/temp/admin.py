@@ -131,6 +131,7 @@ class AdminApi:
             draining=self._service.visitors.draining,
             capacity=limits.capacity,
             fit=limits.fit,
+            shortage=limits.shortage,
             visitors=visitors_of(census),
             queue=census.waiting,
             servers=servers_of(census, sum(each.asleep for each in self._service.watch.serving.values())),

@@ -201,7 +201,7 @@ function showFigures(stats) {
 
 function showState(stats) {
   draining = stats.draining;
-  const least = stats.fit < stats.capacity ? ` Descriptors are enough for ${stats.fit} servers.` : "";
+  const least = stats.fit < stats.capacity ? ` There is room for ${stats.fit} servers: ${stats.shortage} would be short.` : "";
   put(find("verdict"), (draining ? "Drained: no new visitors are let in." : `Up for ${clock(stats.uptime)}.`) + least);
   put(find("drained"), draining
     ? "No new visitors are let in. Those with a server keep it, and the queue stands still."

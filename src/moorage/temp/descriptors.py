@@ -11,7 +11,6 @@ assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import UsageError
 from moorage.plan.descriptors import EACH, LINKS, OWN, DescriptorCount, served_elsewhere
-from moorage.plan.visitors import Visitors
 from moorage.plan.visits import ServerId
 from moorage.proxy.limits import open_descriptors
 from moorage.proxy.server import Proxy
@@ -68,14 +67,3 @@ def check_descriptors(proxy: Proxy) -> None:
     count = counted(proxy)
     if not count.servers:
         raise UsageError(f"{count.limit} descriptors are too few for a server", do="Raise `ulimit -Hn`")
-
-
-def tell_what_fits(proxy: Proxy, visitors: Visitors) -> None:
-    """Say how many servers fit, where these are fewer than there may be."""
-    limits = visitors.limits
-    if limits.most < limits.capacity:
-        log.warning(
-            "Descriptors (%d) are enough for %d of the %d servers of --capacity: "
-            "raise `ulimit -Hn` or use --acceptors",
-            proxy.core.budget.limit, limits.most, limits.capacity,
-        )  # fmt: skip

@@ -32,7 +32,7 @@ def render(stats: Stats) -> str:
         single("moorage_temp_failed_total", "counter", "Servers that never answered", counts.failed),
         single("moorage_temp_ended_total", "counter", "Servers that ended otherwise", counts.ended),
         single("moorage_temp_capacity", "gauge", "How many servers there may be at once", stats.capacity),
-        single("moorage_temp_fit", "gauge", "For how many servers there are descriptors", stats.fit),
+        single("moorage_temp_fit", "gauge", "For how many servers there is room", stats.fit),
         single("moorage_temp_spares_wanted", "gauge", "How many spares are kept ready", spares.wanted),
         single("moorage_temp_waiting", "gauge", "Visitors in the queue", stats.queue),
         single("moorage_temp_draining", "gauge", "1 when no new visitors are let in", int(stats.draining)),

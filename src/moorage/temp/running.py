@@ -30,7 +30,7 @@ from moorage.temp.admin import AdminApi
 from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_token import admin_token
 from moorage.temp.contained import starter
-from moorage.temp.descriptors import check_descriptors, tell_what_fits
+from moorage.temp.descriptors import check_descriptors
 from moorage.temp.events import recent_events
 from moorage.temp.external_proxy import external_proxy
 from moorage.temp.front import Front
@@ -38,6 +38,7 @@ from moorage.temp.identity import Identity, read_key
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offering import Offering
 from moorage.temp.pages import FrontPages
+from moorage.temp.room import tell_room
 from moorage.temp.server import kind_of
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
@@ -54,6 +55,8 @@ log = logging.getLogger("moorage.temp")
 
 TURN = 1.0
 """Seconds between looks at what has become due by time alone."""
+MEASURE = 15.0
+"""Seconds between looks at what memory servers take."""
 LOOK = 30.0
 """Seconds between looks at servers without use, or a quarter of the time that they may be."""
 
@@ -111,7 +114,7 @@ async def run_service(
         _look_often(stack, service, settings.idle)
         await stack.enter_async_context(_visitors(settings.acceptors, told, proxy, listeners))
         service.handle(Tick())  # acceptors have descriptors of their own
-        tell_what_fits(proxy, service.visitors)
+        tell_room(service.visitors.limits, proxy.core.budget.limit)
         await stack.enter_async_context(routes_kept(proxy))
         yield service
 
@@ -120,6 +123,7 @@ def _look_often(stack: AsyncExitStack, service: Service, idle: float) -> None:
     """Have a service look at what has become due by time alone, until a stack ends."""
     stack.enter_context(every(TURN, lambda: service.handle(Tick())))
     stack.enter_context(every(LOOK, service.watch.check_spares))
+    stack.enter_context(every(MEASURE, service.room.look))
     if idle:
         stack.enter_context(every(min(idle / 4, LOOK), service.watch.end_idle))
 

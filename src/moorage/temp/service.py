@@ -39,7 +39,6 @@ from moorage.plan.visits import (
     ServerEnding,
     ServerId,
     ServerReady,
-    ServersFit,
     ServerStarting,
     ServerWanted,
     ShutOut,
@@ -54,7 +53,6 @@ from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
 from moorage.tasks import Work
 from moorage.temp.admitting import admission_of
-from moorage.temp.descriptors import fitting
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
@@ -62,6 +60,7 @@ from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.offers import Offers, terms_of
 from moorage.temp.processes import FoundServers, ServerStarter
 from moorage.temp.record import Owner, ServerRecord, read_record, remove_directory
+from moorage.temp.room import Room
 from moorage.temp.server import ServerOutcome, Serving, resume_server, run_server
 from moorage.temp.settings import TempSettings
 from moorage.temp.sleeping import Sleepers
@@ -122,12 +121,12 @@ class Service:
         self.watch = ServerWatch(
             self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
         )
+        self.room = Room(proxy, self.visitors, self._running, self._serving, settings.urls, tasks)
         self._turns = StartTurns(starts_at_once())
         self._sleepers = Sleepers(self.watch, self._serving, proxy, self.handle, tasks, self._turns, settings)
         self._starts = False  # others than those that visitors ask for
         self._change = asyncio.Event()
-        self._offers = offers
-        self.handle(OffersChanged(terms_of(offers)))
+        self.offers = offers
 
     @property
     def offers(self) -> Offers:
@@ -137,6 +136,7 @@ class Service:
     @offers.setter
     def offers(self, offers: Offers) -> None:
         self._offers = offers
+        self.room.offered(offers)
         self.handle(OffersChanged(terms_of(offers)))
 
     def serving(self, visitor: VisitorId) -> Serving | None:
@@ -268,8 +268,8 @@ class Service:
         return process is not None
 
     def _count(self) -> None:
-        """Count descriptors: as many servers may run from now on as fit."""
-        self.handle(ServersFit(fitting(self._proxy, self._running, self._serving, self._urls)))
+        """Count descriptors and memory: as many servers may run from now on as there is room for."""
+        self.handle(self.room.count())
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""

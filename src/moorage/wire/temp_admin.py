@@ -91,7 +91,8 @@ class Stats(msgspec.Struct, frozen=True):
         uptime: seconds since the service began.
         draining: whether no new visitors are let in.
         capacity: how many servers there may be at once.
-        fit: for how many there are descriptors; what is more than the capacity is of no use.
+        fit: for how many there is room; what is more than the capacity is of no use.
+        shortage: what there would be too little of for more: ``descriptors`` or ``memory``.
         visitors: how many have a server that is ready.
         queue: how many wait until there is room.
         servers: by state.
@@ -107,6 +108,7 @@ class Stats(msgspec.Struct, frozen=True):
     draining: bool
     capacity: int
     fit: int
+    shortage: str
     visitors: int
     queue: int
     servers: Servers
