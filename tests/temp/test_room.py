@@ -21,8 +21,8 @@ MUCH = 1 << 40
 
 def give(rig: Rig, memory: int | None) -> None:
     """Have a service see so many bytes of memory as long as it runs."""
-    rig.service.room._available = lambda: memory
-    rig.service.room._total = memory or 0
+    rig.service._room._available = lambda: memory
+    rig.service._room._total = memory or 0
     rig.service.handle(Tick())
 
 
@@ -66,7 +66,7 @@ async def test_servers_of_other_programs_are_expected_to_be_small() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of processes is known on Linux")
 async def test_servers_that_have_grown_say_what_one_takes() -> None:
     async with service(capacity=30) as rig:
-        room = rig.service.room
+        room = rig.service._room
         give(rig, MUCH)
         visitors = [VisitorId(str(number)) for number in range(FEW)]
         for each in visitors:
@@ -74,10 +74,10 @@ async def test_servers_that_have_grown_say_what_one_takes() -> None:
         for each in visitors:
             assert isinstance(await rig.service.settled(each, PATIENCE), ServerReady)
         rig.service.handle(Tick())
-        room.look()
+        room.measure()
         assert not room._measuring  # all are young
         room._since = dict.fromkeys(room._since, float("-inf"))
-        room.look()
+        room.measure()
         async with asyncio.timeout(PATIENCE):
             while room._measuring:
                 await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ async def test_servers_that_have_grown_say_what_one_takes() -> None:
 async def test_a_spare_is_young_until_it_is_handed_out() -> None:
     async with service(capacity=30, spares=1) as rig:
         await rig.with_spares(1)
-        room = rig.service.room
+        room = rig.service._room
         room._since = dict.fromkeys(room._since, float("-inf"))
         give(rig, LEAST_RESERVE + 2 * OTHERS)
         assert rig.service.visitors.limits.fit == 1 + 1  # the spare's own growth is set aside

@@ -28,6 +28,8 @@ from moorage.temp.urls import ServerUrls
 
 log = logging.getLogger("moorage.temp")
 
+MEASURE = 15.0
+"""Seconds between measurements."""
 SAMPLE = 8
 """Servers that are measured at a time: each takes some milliseconds of a processor."""
 
@@ -67,6 +69,7 @@ class Room:
         self._counted = False
         self._taken: dict[ServerId, int] = {}  # by servers that were measured
         self._measuring = False
+        self._due = 0.0
         self._unmeasured = JUPYTER
 
     def offered(self, offers: Offers) -> None:
@@ -77,12 +80,16 @@ class Room:
     def count(self) -> ServersFit:
         """Count descriptors and memory, and return how many servers fit."""
         descriptors = fitting(self._proxy, self._running, self._serving, self._urls)
-        memory = self._memory(time.monotonic())
+        now = time.monotonic()
+        memory = self._memory(now)
+        if now >= self._due:
+            self._due = now + MEASURE
+            self.measure()
         if memory is not None and memory.servers < descriptors:
             return ServersFit(memory.servers, Shortage.MEMORY)
         return ServersFit(descriptors)
 
-    def look(self) -> None:
+    def measure(self) -> None:
         """Begin to measure a few of the servers that have been used for a while and are not asleep."""
         now = time.monotonic()
         grown = [

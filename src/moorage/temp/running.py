@@ -55,8 +55,6 @@ log = logging.getLogger("moorage.temp")
 
 TURN = 1.0
 """Seconds between looks at what has become due by time alone."""
-MEASURE = 15.0
-"""Seconds between looks at what memory servers take."""
 LOOK = 30.0
 """Seconds between looks at servers without use, or a quarter of the time that they may be."""
 
@@ -123,7 +121,6 @@ def _look_often(stack: AsyncExitStack, service: Service, idle: float) -> None:
     """Have a service look at what has become due by time alone, until a stack ends."""
     stack.enter_context(every(TURN, lambda: service.handle(Tick())))
     stack.enter_context(every(LOOK, service.watch.check_spares))
-    stack.enter_context(every(MEASURE, service.room.look))
     if idle:
         stack.enter_context(every(min(idle / 4, LOOK), service.watch.end_idle))
 

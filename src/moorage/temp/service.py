@@ -121,7 +121,7 @@ class Service:
         self.watch = ServerWatch(
             self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
         )
-        self.room = Room(proxy, self.visitors, self._running, self._serving, settings.urls, tasks)
+        self._room = Room(proxy, self.visitors, self._running, self._serving, settings.urls, tasks)
         self._turns = StartTurns(starts_at_once())
         self._sleepers = Sleepers(self.watch, self._serving, proxy, self.handle, tasks, self._turns, settings)
         self._starts = False  # others than those that visitors ask for
@@ -136,7 +136,7 @@ class Service:
     @offers.setter
     def offers(self, offers: Offers) -> None:
         self._offers = offers
-        self.room.offered(offers)
+        self._room.offered(offers)
         self.handle(OffersChanged(terms_of(offers)))
 
     def serving(self, visitor: VisitorId) -> Serving | None:
@@ -269,7 +269,7 @@ class Service:
 
     def _count(self) -> None:
         """Count descriptors and memory: as many servers may run from now on as there is room for."""
-        self.handle(self.room.count())
+        self.handle(self._room.count())
 
     def _look(self) -> None:
         """Have everything begun that is due: servers of visitors that wait, and spares."""
