@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -75,6 +76,23 @@ async def test_the_address_alone_opens_nothing() -> None:
         async with rig.browser() as stranger:
             assert (await stranger.get(hers["path"])).status == 404
             assert (await stranger.get("/user/nothing/")).status == 404
+
+
+async def test_a_form_that_met_a_crowd_leads_to_its_button_again() -> None:
+    async with service() as rig, rig.browser() as ann:
+        await ann.follow(await ann.press())
+        core = rig.service._proxy.core
+        form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', (await ann.get("/server")).text))
+        roomy, core.settings = core.settings, replace(core.settings, pages_at_once=0)
+        core.backends.drop_idle(float("inf"))
+        crowd = await ann.ask("POST", "/end", form)
+        assert (crowd.status, "There is a crowd here" in crowd.text) == (503, True)
+        assert 'http-equiv="refresh" content="5"' in crowd.text
+        core.settings = roomy
+        assert (await ann.get("/end")).location == "/server"
+        assert len(rig.left()) == 1  # a GET ends nothing
+        assert (await ann.press("/server", "/end")).status == 303
+        await rig.emptied()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

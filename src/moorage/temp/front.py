@@ -109,6 +109,7 @@ class Front:
         application.router.add_get("/queue", self._queue)
         application.router.add_get("/server", self._yours)
         application.router.add_post("/end", self._end)
+        application.router.add_get("/end", self._ends)
         application.router.add_route("*", "/user/{server}/{to:.*}", self._not_there)
         remaining.add_to(application.router)
         if self._urls.by_host:
@@ -246,6 +247,10 @@ class Front:
         if visitor is not None:
             self._service.end(visitor)
         return self._onwards(request, visitor, wanted)
+
+    async def _ends(self, _: web.Request) -> web.Response:
+        """Lead to the button: the page of a crowd, which answers a form as well, looks again by a GET."""
+        return led_to("/server")
 
     async def _robots(self, _: web.Request) -> web.Response:
         return web.Response(text=_ROBOTS)
