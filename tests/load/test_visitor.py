@@ -77,6 +77,30 @@ async def test_a_refusal_and_an_error() -> None:
     measures, place = await visit(toy, lambda _: False)
     assert (measures.failures[0].step, measures.failures[0].trouble.status) == (Step.READY, 500)
     assert (measures.let_in, place) == (set(), "gone")
+    assert toy.asked["POST /end"] == 1  # of the server that was started, and none for the refusal
+
+
+async def test_a_crowd_at_the_end_is_no_error() -> None:
+    toy = ToyService()
+    toy.crowded = 3
+    measures, place = await visit(toy, lambda seen: seen.let_in)
+    assert (place, measures.failures, len(measures.samples[Step.END])) == ("inside", [], 1)
+    assert (toy.asked["GET /server"], toy.asked["POST /end"]) == (4, 1)
+    toy = ToyService()
+    toy.queue, toy.crowded = 10**9, 2  # the form of the queue meets it, and then the page that it leads to
+    measures, _ = await visit(toy, lambda _: toy.asked["GET /queue"] > 3)
+    assert measures.failures == []
+    assert (toy.asked["POST /end"], toy.asked["GET /end"], toy.asked["GET /server"]) == (2, 1, 2)
+
+
+async def test_a_server_that_has_ended_by_itself() -> None:
+    toy = ToyService()
+    toy.ended = True
+    measures, _ = await visit(toy, lambda seen: seen.let_in)
+    assert [(each.step, each.trouble.text) for each in measures.failures] == [
+        (Step.END, "There is no server to end: Hello")
+    ]
+    assert toy.asked["POST /end"] == 0
 
 
 async def test_it_leaves_after_its_stay() -> None:
@@ -100,6 +124,7 @@ async def test_it_polls_and_gives_up_a_server_that_is_gone(monkeypatch: pytest.M
     measures, place = await visit(toy, once, notebooks=0)
     assert [(each.step, each.trouble.status) for each in measures.failures] == [(Step.POLL, 404)] * 3
     assert place == "gone"
+    assert toy.asked["POST /end"] == 1  # it may be there all the same
 
 
 async def test_a_step_that_takes_too_long() -> None:

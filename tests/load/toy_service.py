@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 from moorage.load.channels import PROTOCOL, request
 
 FORM = '<form action="/start"><input name="token" value="{token}"><button>Open</button></form>'
+CROWD = '<h1>A crowd</h1><meta http-equiv="refresh" content="0">'
 END = '<form action="/end"><input name="token" value="{token}"></form>'
 
 
@@ -24,6 +25,8 @@ class ToyService:
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
+        self.crowded = 0  # how often a visitor that ends its server is told to look again
+        self.ended = False  # all servers have, by themselves
         self.queue = 0  # how often a visitor is told to wait
         self.start = 303
         self.landing = 200
@@ -48,6 +51,7 @@ class ToyService:
         add("GET", "/ready", self._ready)
         add("GET", "/server", self._server)
         add("POST", "/end", self._end)
+        add("GET", "/end", self._ends)
         add("POST", "/user/7/api/sessions", self._session)
         add("GET", "/user/7/api/kernels/{kernel}/channels", self._channels)
         add("PUT", "/user/7/api/contents/{name}", self._save)
@@ -114,10 +118,22 @@ class ToyService:
 
     async def _server(self, request: web.Request) -> web.Response:
         self._count(request)
-        return web.Response(text=END.format(token="t"), content_type="text/html")
+        if self.ended:
+            return web.Response(status=303, headers={"Location": "/"})
+        return self._crowd() or web.Response(text=END.format(token="t"), content_type="text/html")
+
+    def _crowd(self) -> web.Response | None:
+        self.crowded -= 1
+        return web.Response(status=503, text=CROWD, content_type="text/html") if self.crowded >= 0 else None
+
+    async def _ends(self, request: web.Request) -> web.Response:
+        self._count(request)
+        return web.Response(status=303, headers={"Location": "/server"})
 
     async def _end(self, request: web.Request) -> web.Response:
         self._count(request)
+        if (crowd := self._crowd()) is not None:
+            return crowd
         assert (await request.post())["token"]
         return web.Response(status=303, headers={"Location": "/"})
 

@@ -18,8 +18,8 @@ from moorage.load.forms import Form, Html, read_html
 from moorage.load.steps import Step, Trouble
 from moorage.load.target import is_loopback
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SERVER = "/user/"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SERVER = "/user/"
 _QUEUE = "/queue"
 _START = "/start"
 _ID = re.compile(r"\b[0-9a-f]{16}\b")
@@ -150,7 +150,7 @@ class Entrance:
 
     def handle(self, heard: Heard, now: float) -> list[Outcome]:
         """Return what an answer means: the times that it ends, and one thing more, what is next."""
-        if heard.status in _REDIRECTS:
+        if heard.status in REDIRECTS:
             return self._led(heard, now)
         self._followed = 0
         return self._shown(heard, read_html(heard.text), now)
@@ -166,17 +166,17 @@ class Entrance:
             case Step.READY if heard.status == 200 and page.refresh is not None:
                 return [self._again(heard, page)]
             case Step.BUTTON if heard.status == 429:
-                return [TurnedAway(_trouble(heard, page))]
+                return [TurnedAway(trouble_of(heard, page))]
             case _:
-                return [Broken(self._step, _trouble(heard, page))]
+                return [Broken(self._step, trouble_of(heard, page))]
 
     def _at_front(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
         """Press the button, also that of a page which says that there is a queue."""
         form = page.form(_START)
         if heard.status == 503 and form is None and page.refresh is not None:  # no new visitors for a while
-            return [TurnedAway(_trouble(heard, page))]
+            return [TurnedAway(trouble_of(heard, page))]
         if heard.status not in {200, 503} or form is None:
-            return [Broken(Step.FRONT, _trouble(heard, page))]
+            return [Broken(Step.FRONT, trouble_of(heard, page))]
         return [*self._done(Step.BUTTON, now), self._press(form)]
 
     def _press(self, form: Form) -> AskPage:
@@ -222,7 +222,7 @@ class Entrance:
     def _is_server(self, address: str) -> bool:
         """Tell whether an address is a server's: below a path, or at another host than the pages."""
         parts = urlsplit(address)
-        return parts.path.startswith(_SERVER) or self._pages not in {None, parts.netloc}
+        return parts.path.startswith(SERVER) or self._pages not in {None, parts.netloc}
 
     def _again(self, heard: Heard, page: Html) -> AskPage | Broken:
         """Ask where a page leads by itself, or for the same page again."""
@@ -238,7 +238,7 @@ class Entrance:
     def _at_server(self, heard: Heard, page: Html, now: float) -> list[Outcome]:
         if heard.status == 200:
             return [*self._done(Step.PAGE, now), LetIn(self._path, page)]
-        trouble = _trouble(heard, page)
+        trouble = trouble_of(heard, page)
         if heard.status == 503 and page.refresh is not None:
             return [Stumbled(self._step, trouble), self._again(heard, page)]
         return [Broken(self._step, trouble)]
@@ -249,6 +249,6 @@ class Entrance:
         return [timed]
 
 
-def _trouble(heard: Heard, page: Html) -> Trouble:
+def trouble_of(heard: Heard, page: Html) -> Trouble:
     """Return what an answer says, in its page's words where it has some."""
     return Trouble(page.heading or heard.text.strip()[:200] or "There is no text", heard.status)

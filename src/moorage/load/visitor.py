@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from http import HTTPStatus
 
 from moorage.load.browser import Browser
+from moorage.load.departure import Departure, Ended, NoServer, NotEnded
 from moorage.load.document import Workbook
 from moorage.load.entrance import AskPage, Broken, Entrance, Heard, LetIn, Stumbled, Timed, TurnedAway
-from moorage.load.forms import read_html
 from moorage.load.jupyterlab import OFTEN, Site
 from moorage.load.measures import Measures
 from moorage.load.notebook import RECONNECT, NotebookWork
@@ -53,6 +52,7 @@ class SimulatedVisitor:
         self._watch = watch
         self._pauses = pauses
         self.place = "arriving"
+        self._nothing_to_end = False
 
     async def visit(self) -> None:
         """Press the button, and work until the visitor leaves; cancelling ends that at once."""
@@ -68,20 +68,31 @@ class SimulatedVisitor:
                 await self._use(landed)
 
     async def leave(self) -> None:
-        """End the visitor's server, if it has one or is about to, and leave the queue, as pages do."""
+        """End the visitor's server, if it has one or is about to, and leave the queue, as pages do.
+
+        A visitor that has given up does so, too: an error on its way in does not mean that nothing started.
+        """
         left, self.place = self.place, "gone"
-        pressed = self._entrance.pressed
-        if left == "gone" or not pressed:
+        pressed, done = self._entrance.pressed, self._nothing_to_end
+        self._nothing_to_end = True
+        if done or not pressed:
             return
+        departure = Departure(self._entrance.at_pages)
         with suppress(StepFailed):
             async with self._watch.step(Step.END):
-                if left == "inside":
-                    page = await self._browser.visit(self._entrance.at_pages("/server"))
-                    form = read_html(page.text).form("/end")
-                    pressed = {} if form is None else form.fields
-                heard = await self._browser.visit(self._entrance.at_pages("/end"), pressed)
-                if heard.status >= HTTPStatus.BAD_REQUEST or not pressed:
-                    raise StepFailed("The server cannot be ended", heard.status)
+                ask = departure.start(None if left == "inside" else pressed)
+                while True:
+                    if ask.after:
+                        await asyncio.sleep(ask.after)
+                    match departure.handle(await self._browser.visit(ask.path, ask.form)):
+                        case AskPage() as ask:
+                            pass
+                        case NotEnded(trouble):
+                            raise StepFailed(f"The server cannot be ended: {trouble.text}", trouble.status)
+                        case NoServer(trouble) if left == "inside":
+                            raise StepFailed(f"There is no server to end: {trouble.text}", trouble.status)
+                        case NoServer() | Ended():
+                            return
 
     # On the way in.
 
@@ -121,6 +132,7 @@ class SimulatedVisitor:
                 case Stumbled() | Broken():
                     self._watch.failed(outcome.step, outcome.trouble)
                 case TurnedAway():
+                    self._nothing_to_end = True
                     self._measures.refused[self._number] = outcome.trouble
                 case AskPage():
                     return outcome, None
