@@ -13,7 +13,7 @@ from moorage.proxy.limits import open_descriptors
 from moorage.proxy.listening import bind_unix
 from moorage.proxy.server import open_proxy
 from moorage.proxy.settings import ProxySettings
-from proxy.rig import PATIENCE, UPGRADE, Visit, echo, mirror, origin, proxied
+from proxy.rig import PATIENCE, UPGRADE, Visit, echo, mirror, origin, proxied, read_head
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,30 @@ async def test_the_end_of_the_block_ends_every_connection() -> None:
     async with asyncio.timeout(PATIENCE):
         while open_descriptors() > before:  # the loop closes what is aborted at its next turns
             await asyncio.sleep(0.005)
+
+
+async def test_no_visitor_is_told_at_the_end_that_its_server_is_gone() -> None:
+    came = asyncio.Semaphore(0)
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        came.release()
+        await reader.read()
+
+    async with origin(silent) as server:
+        async with proxied(server.url) as rig:
+            websocket, request = await rig.connect(), await rig.connect()
+            websocket.send(UPGRADE)
+            request.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                await came.acquire()
+                await came.acquire()
+        # Another process may be there with the same routes: a 404 would have a page give its kernel up.
+        assert await websocket.closed()
+        assert await request.closed()
+        assert not [key for key in rig.proxy.core.counts if 404 in key]
+        await websocket.close()
+        await request.close()
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:

@@ -147,10 +147,14 @@ class ProxyCore:
         return self._tasks.create_task(guarded(work))
 
     def close(self) -> None:
-        """End all connections and everything under way."""
-        self.backends.close()
+        """End all connections and everything under way.
+
+        Requests that have no answer yet get none: a 404 would say that a route is gone, which another process
+        may have, and have a page give up the kernel that it asks for.
+        """
         for visitor in list(self.visitors):
             visitor.transport.abort()
+        self.backends.close()
 
     def fetch_page(
         self, status: int, url: bytes, done: Callable[[tuple[bytes, bytes] | None], None]

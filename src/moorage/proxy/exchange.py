@@ -108,7 +108,7 @@ class Exchange:
             self._begin(upstream)
 
     def _is_there(self) -> bool:
-        return self._backend is not None
+        return self._backend is not None and not self.transport.is_closing()
 
     def _go_on(self) -> None:
         if self._backend is not None:
@@ -169,8 +169,8 @@ class Exchange:
             self._backend = None
 
     def close(self) -> None:
-        """End it because its route is gone."""
-        if self.responding:
+        """End it because its route is gone, or the whole proxy."""
+        if self.responding or self.transport.is_closing():
             self.transport.abort()
         else:
             self.fail(404)
