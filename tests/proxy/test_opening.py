@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
 from moorage.plan.targets import parse_target
+from moorage.proxy.listening import bind_unix
 from moorage.proxy.opening import MAX_PAGE, fetch_error_page
 from moorage.proxy.settings import ProxySettings
-from proxy.rig import dead, echo, origin, proxied, read_head, saying
+from proxy.rig import Origin, dead, echo, origin, proxied, read_head, saying
 
 pytestmark = pytest.mark.anyio
 SETTINGS = ProxySettings()
@@ -19,6 +21,23 @@ SETTINGS = ProxySettings()
 async def test_a_unix_socket(tmp_path: Path) -> None:
     async with origin(echo, str(tmp_path / "a.sock")) as server, proxied(server.url) as rig:
         assert (await rig.get("/x")).json["url"] == "/x"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a connection that has to wait")
+async def test_a_socket_with_as_many_waiting_as_it_may(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.sock")
+    bound = bind_unix(path)
+    bound.listen(0)  # Linux has one wait even so
+    async with proxied(f"unix:{path}") as rig:
+        visits = [await rig.connect() for _ in range(5)]
+        for each in visits:
+            each.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        await rig.settled(visitor=5, upstream=5)
+        server = await asyncio.start_unix_server(Origin(echo).serve, sock=bound)
+        assert [(await each.answer()).status for each in visits] == [200] * 5
+        for each in visits:
+            await each.close()
+        server.close()
 
 
 async def test_a_page_and_how_it_is_asked_for() -> None:

@@ -25,6 +25,19 @@ async def test_all_servers_end_with_it() -> None:
             os.kill(pid, 0)
 
 
+async def test_a_class_that_comes_at_the_same_instant() -> None:
+    async with service() as rig:
+        host = f"127.0.0.1:{rig.port}"
+        visits = [await asyncio.open_connection("127.0.0.1", rig.port) for _ in range(150)]
+        for _, writer in visits:
+            writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        async with asyncio.timeout(60):
+            said = {await reader.readline() for reader, _ in visits}
+        assert said == {b"HTTP/1.1 200 OK\r\n"}
+        for _, writer in visits:
+            writer.transport.abort()
+
+
 async def test_servers_that_start_end_with_it(tmp_path) -> None:
     async with service(env={"TOY": "mute"}) as rig, rig.browser() as ann:
         assert (await ann.press()).location == "/start?to="

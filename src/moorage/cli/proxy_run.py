@@ -25,7 +25,7 @@ from moorage.proxy.answers import HTTPS_PORT
 from moorage.proxy.api import MetricsPage, RoutesApi
 from moorage.proxy.backends import OtherProcesses
 from moorage.proxy.core import ProxyCore
-from moorage.proxy.listening import UNIX, bind, bind_unix, remove_socket_file
+from moorage.proxy.listening import BACKLOG, UNIX, bind, bind_unix, remove_socket_file
 from moorage.proxy.metrics import render, report_of
 from moorage.proxy.server import Proxy, open_proxy
 from moorage.wire.acceptor_messages import Listener
@@ -177,7 +177,7 @@ async def _site(
     await runner.setup()
     try:
         for bound in sockets:
-            await web.SockSite(runner, bound, ssl_context=tls).start()
+            await web.SockSite(runner, bound, ssl_context=tls, backlog=BACKLOG).start()
         yield
     finally:
         await runner.cleanup()

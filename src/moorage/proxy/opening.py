@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
 from urllib.parse import quote
 
+from moorage.plan.backoff import pause
 from moorage.plan.targets import Target
+from moorage.proxy.listening import UNIX
 from moorage.proxy.settings import ProxySettings
 from moorage.wire.http import HEAD_END, RefusedHead, read_response
 
 MAX_PAGE = 1 << 20
 PAGE_SECONDS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between attempts at a Unix socket that has as many connections waiting as it may."""
 _COPIED = re.compile(rb"\r\n((?i:content-type|content-encoding):[^\r]*+)")
 
 
@@ -34,10 +39,33 @@ async def open_target(
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(settings.connect_timeout):
         if target.socket:
-            await loop.create_unix_connection(protocol, target.socket)
+            await loop.create_unix_connection(protocol, sock=await _connected(target.socket))
         else:
             tls = (settings.target_tls or True) if target.tls else None
             await loop.create_connection(protocol, target.host, target.port, ssl=tls)
+
+
+async def _connected(path: str) -> socket.socket:
+    """Return a socket that is connected to a Unix socket.
+
+    Linux connects such a socket at once, or says EAGAIN where as many wait already as its server allows
+    (connect(2)); asyncio takes the latter for a connection, which is none.
+    """
+    failures = 0
+    while True:
+        made = socket.socket(UNIX, socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            made.connect(path)
+        except BlockingIOError:
+            made.close()
+            failures += 1
+            await asyncio.sleep(pause(FIRST_PAUSE, LONGEST_PAUSE, failures))
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
 
 
 class _Page(asyncio.Protocol):

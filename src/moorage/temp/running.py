@@ -21,7 +21,7 @@ from moorage.errors import MoorageError
 from moorage.plan.clock import Tick
 from moorage.plan.descriptors import PAGES
 from moorage.proxy.acceptors import open_acceptors
-from moorage.proxy.listening import bind_unix, remove_socket_file
+from moorage.proxy.listening import BACKLOG, bind_unix, remove_socket_file
 from moorage.proxy.server import Proxy, open_proxy
 from moorage.tasks import every
 from moorage.temp.acceptor_settings import AcceptorSettings
@@ -191,7 +191,7 @@ async def _served(application: web.Application, listeners: Sequence[socket.socke
     await runner.setup()
     try:
         for each in listeners:
-            await web.SockSite(runner, each).start()
+            await web.SockSite(runner, each, backlog=BACKLOG).start()
         yield
     finally:
         await runner.cleanup()
