@@ -8,6 +8,7 @@ import signal
 import socketserver
 import subprocess
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,9 @@ def main(address: str) -> None:
         sys.exit(3)
     if toy == "mute":
         signal.pause()
+    if toy == "late":
+        while not Path("go").exists():
+            time.sleep(0.01)
     server: socketserver.BaseServer
     if address.isdecimal():
         server = OnPort(("127.0.0.1", int(address)), Answers)

@@ -43,6 +43,7 @@ from moorage.temp.server_hosts import NO_SERVER, OPENING, ServerHosts
 from moorage.temp.service import Service
 from moorage.temp.settings import TempSettings
 from moorage.temp.spawning import Spawning
+from moorage.temp.starting import PATIENCE, StartingServers
 from moorage.temp.tickets import Tickets
 from moorage.temp.time_left import TimeLeft
 from moorage.temp.urls import OWN
@@ -50,8 +51,6 @@ from moorage.temp.wish import Wish, form_wish, link_wish, wanted_path
 
 log = logging.getLogger("moorage.temp")
 
-PATIENCE = 20.0
-"""Seconds after which a page that waits is sent again: proxies on the way end silent requests."""
 HANDING_OUT = 1.0
 """Seconds for which an answer is held back that a spare is just being handed out for."""
 OFTEN, SELDOM = 5, 30
@@ -90,11 +89,12 @@ class Front:
         self._settings = settings
         self._inviting = Inviting(service, pages, invitations)
         self._urls = settings.urls
+        self._starting = StartingServers(service, identity, pages, settings.urls)
 
     def application(self) -> web.Application:
         """Return what serves it."""
         remaining = Remaining(self._service, self._visitor)
-        hosts = ServerHosts(self._urls, self._identity, remaining, self._told)
+        hosts = ServerHosts(self._urls, self._identity, remaining, self._starting, self._told)
         guard = PageGuard(self._settings, self._pages, hosts, self._routed)
         application = web.Application(middlewares=[guard.guarded], client_max_size=FORM_BYTES)
         application.on_response_prepare.append(leave_out_library)
@@ -257,9 +257,11 @@ class Front:
 
     async def _not_there(self, request: web.Request) -> web.Response:
         """Tell a visitor what became of its server; and others, that there is none for them."""
-        visitor = self._visitor(request)
+        visitor, server = self._visitor(request), ServerId(request.match_info["server"])
+        if (answer := await self._starting.answer(request, visitor, server)) is not None:
+            return answer
         has = None if visitor is None else await self._service.settled(visitor, PATIENCE)
-        if visitor is not None and isinstance(has, ServerGone) and has.server == request.match_info["server"]:
+        if visitor is not None and isinstance(has, ServerGone) and has.server == server:
             wanted = Wish(wanted_path(request.raw_path.split("/", 3)[-1]))
             return self._button(request, visitor, wanted, has, HTTPStatus.NOT_FOUND)
         return self._told(HTTPStatus.NOT_FOUND, *NO_SERVER)

@@ -23,6 +23,7 @@ from moorage.plan.visits import ServerId, VisitorId
 from moorage.temp.answers import by_https
 from moorage.temp.identity import Identity
 from moorage.temp.remaining import Remaining
+from moorage.temp.starting import StartingServers
 from moorage.temp.tickets import Tickets
 from moorage.temp.urls import OWN, ServerUrls
 from moorage.temp.wish import wanted_path
@@ -49,6 +50,7 @@ class ServerHosts:
         urls: where servers are.
         identity: signs cookies and tickets.
         remaining: answers for what a server's pages ask about it.
+        starting: answers for servers that are not there yet.
         refused: is answered with a status, a title and a text to what leads nowhere.
     """
 
@@ -57,19 +59,28 @@ class ServerHosts:
         urls: ServerUrls,
         identity: Identity,
         remaining: Remaining,
+        starting: StartingServers,
         refused: Callable[[HTTPStatus, str, str], web.Response],
     ) -> None:
         self._urls = urls
         self._identity = identity
         self._tickets = Tickets(identity.signer)
         self._remaining = remaining
+        self._starting = starting
         self._refused = refused
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to a host that a server has, or may have had."""
         host = request.headers.get("Host", "")
         server = self._urls.server(host)
-        if server is None or request.method not in {"GET", "HEAD"}:
+        if server is None:
+            return self._nothing()
+        elsewhere = request.headers.get("Sec-Fetch-Site") in _ELSEWHERE and _is_part_of_a_page(request)
+        if not request.path.startswith(OWN) and not elsewhere:
+            visitor = self._visitor(request, server)
+            if (waits := await self._starting.answer(request, visitor, server)) is not None:
+                return waits
+        if request.method not in {"GET", "HEAD"}:
             return self._nothing()
         if not request.path.startswith(OWN):
             return self._to_pages(request, server, host)
