@@ -64,10 +64,10 @@ class Browser:
 
 
 @contextmanager
-def service(capacity: int, *, forked: bool) -> Iterator[tuple[int, Path, Path]]:
+def service(capacity: int, *more: str, forked: bool) -> Iterator[tuple[int, Path, Path]]:
     """Run ``moorage temp``; yield its port, its state directory and its log."""
     folder = Path(tempfile.mkdtemp(prefix="mb-", dir="/tmp"))
-    words = ["--port", "0", "--state", str(folder / "s"), "--capacity", str(capacity)]
+    words = ["--port", "0", "--state", str(folder / "s"), "--capacity", str(capacity), *more]
     log = folder / "log"
     with log.open("wb") as file:
         command = [sys.executable, "-m", "moorage", "temp", *words, *([] if forked else ["--no-fork"])]
