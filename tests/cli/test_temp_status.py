@@ -77,6 +77,8 @@ def test_limits_and_what_is_taken_of_them() -> None:
     assert table[0].split()[-3:] == ["MEMORY", "CPUS", "KILLED"]
     assert table[1].split()[-4:] == ["210/400", "MiB", "1.5", "-"]
     assert table[2].split()[-4:] == ["1.0/2.0", "GiB", "-", "3"]
+    little = msgspec.structs.replace(killed, used=ServerUse(35 << 20, 9, 0))
+    assert shown(STATED, [little], PIPE)[-1].split()[-3:] == ["35", "MiB/2.0", "GiB"]
     assert "\x1b[33m3" in shown(STATED, [bounded, killed], Screen(200, colour=True))[-1]
     narrow = [msgspec.structs.replace(each, offer="waves", address="10.0.0.1") for each in (bounded, killed)]
     found = shown(STATED, narrow, Screen(80, colour=False))

@@ -23,7 +23,7 @@ from moorage.load.report import report_page
 from moorage.load.settings import LoadSettings
 from moorage.load.steps import TITLES, Step
 from moorage.load.target import checked_url
-from moorage.load.words import document, remarks, span, verdict
+from moorage.load.words import counted, document, remarks, span, verdict
 from moorage.notebooks.output.atomic import write_whole
 from moorage.notebooks.show.figures import clock
 from moorage.notebooks.show.sink import Sink
@@ -154,7 +154,7 @@ def progress(crowd: Crowd, settings: LoadSettings) -> str:
         f"{standing.arriving} on the way",
         f"{standing.queued} in the queue",
         f"{standing.inside} at work",
-        f"{len(measures.failures)} errors",
+        counted(len(measures.failures), "error"),
     ]
     recent = [sample.seconds for sample in measures.samples.get(Step.EXECUTE, ())[-100:]]
     if recent:

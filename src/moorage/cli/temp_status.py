@@ -113,9 +113,8 @@ def _memory(server: ServerInfo) -> str:
     """Return what a server takes: of its limit, where it has one, as that counts it."""
     limits, used = server.limits, server.used
     if limits is not None and limits.memory and used is not None and used.memory is not None:
-        whole, unit = size(limits.memory).split()
-        taken = f"{used.memory / (1 << 30):.1f}" if unit == "GiB" else f"{used.memory / (1 << 20):.0f}"
-        return f"{taken}/{whole} {unit}"
+        whole, taken = size(limits.memory), size(used.memory)
+        return f"{taken.removesuffix(whole[-4:])}/{whole}"
     return "-" if server.memory is None else size(server.memory)
 
 

@@ -44,6 +44,7 @@ from moorage.notebooks.planning.timings import save_timings
 from moorage.notebooks.referred import carry_all
 from moorage.notebooks.relative import named_from
 from moorage.notebooks.resources import notebooks_at_once, thread_environment
+from moorage.notebooks.show.figures import counted
 from moorage.notebooks.signals import heard
 from moorage.plan.forecast import at_once
 from moorage.process.kernel_directory import make_directory
@@ -157,7 +158,7 @@ async def carry_out(
         # Its own: runs in one loop share the warden, and may have sources of the same name.
         private = make_directory(warden.now)
         stack.callback(shutil.rmtree, private, ignore_errors=True)
-        emit(Preparing(f"reading {len(collection.files)} documents"))
+        emit(Preparing(f"reading {counted(len(collection.files), 'document')}"))
         if request.to_stdout:
             collection = collection.placed(private / "stdout")
         plan = make_plan(request, collection, private=private)

@@ -90,7 +90,8 @@ class AdminInvitations:
         except OutputError as error:
             return refused(HTTPStatus.INSUFFICIENT_STORAGE, str(error))
         name, seats = kept.invitation.id, wanted.seats
-        log.info("Invitation %s is made: %d seats%s", name, seats, f", for {offer}" if offer else "")
+        places = "one seat" if seats == 1 else f"{seats} seats"
+        log.info("Invitation %s is made: %s%s", name, places, f", for {offer}" if offer else "")
         return json_answer(self._info(kept), HTTPStatus.CREATED)
 
     async def _withdraw(self, request: web.Request) -> web.Response:
