@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from moorage.temp import server_hosts
 from moorage.temp.urls import urls_of
 from temp.rig import Browser, Rig, service, toy
 
@@ -79,7 +81,7 @@ async def test_a_ticket_is_good_for_a_minute(monkeypatch: pytest.MonkeyPatch) ->
         host = await entered(ann)
         ann.session.cookie_jar.clear_domain(host.partition(":")[0])
         ticket = (await ann.get((await ann.get(f"//{host}/")).location)).location
-        monkeypatch.setattr("moorage.temp.server_hosts.time.time", lambda: 1e11)
+        monkeypatch.setattr(server_hosts, "time", SimpleNamespace(time=lambda: 1e11))
         assert (await ann.get(ticket)).status == 403
 
 
