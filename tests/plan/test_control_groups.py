@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moorage.plan.control_groups import (
+    BOUNDING,
     SERVICE,
     Controller,
     GroupsGiven,
@@ -18,8 +19,7 @@ from moorage.plan.control_groups import (
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import Share
 
-MEMORY, CPU, PIDS = Controller.MEMORY, Controller.CPU, Controller.PIDS
-ALL = frozenset(Controller)
+MEMORY, CPU, PIDS, TIME = Controller
 SERVER = ServerId("0123456789abcdef")
 
 OLD = """\
@@ -37,7 +37,7 @@ def parent(folder: str, *controllers: Controller) -> ParentGroup:
 
 
 def unified(folder: str, own: str = "") -> ParentGroup:
-    return ParentGroup(folder, ALL, True, own or folder)
+    return ParentGroup(folder, BOUNDING, True, own or folder)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def unified(folder: str, own: str = "") -> ParentGroup:
             [
                 parent("/sys/fs/cgroup/memory/a", MEMORY),
                 parent("/sys/fs/cgroup/pids", PIDS),
-                parent("/sys/fs/cgroup/cpu,cpuacct/b/c", CPU),
+                parent("/sys/fs/cgroup/cpu,cpuacct/b/c", CPU, TIME),
             ],
         ),
         ("4:memory:/\n", OLD, [parent("/sys/fs/cgroup/memory", MEMORY)]),
@@ -159,3 +159,30 @@ def test_the_start_says_what_bounds_a_visitor_and_what_does_not() -> None:
             "only Linux has them"
         ),
     ]
+
+
+TIME_APART = GroupsGiven((parent("/c", CPU), parent("/a", TIME)))
+
+
+@pytest.mark.parametrize(
+    ("found", "brakes"),
+    [(EVERYTHING, True), (TIME_APART, True), (CPU_ALONE, False), (GroupsGiven(), False)],
+)
+def test_a_brake_needs_a_share_and_a_count(found: GroupsGiven, brakes: bool) -> None:
+    assert found.brakes is brakes
+
+
+def test_the_start_says_whether_there_is_a_brake() -> None:
+    assert EVERYTHING.brake_told(0, "0 s") == CPU_ALONE.brake_told(0, "0 s") == ""
+    assert EVERYTHING.brake_told(1200, "20 min") == (
+        "The share of a server that computes for 20 min without its visitor is lowered to a tenth"
+    )
+    assert CPU_ALONE.brake_told(1200, "20 min") == (
+        "The share of a server that computes without its visitor is not lowered: "
+        "none can be made in /m: Permission denied. Run it as root"
+    )
+    assert (
+        GroupsGiven((parent("/c", CPU),))
+        .brake_told(1200, "20 min")
+        .endswith("not lowered: the system does not count the processors' time of groups")
+    )

@@ -15,10 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from moorage.plan.control_groups import SERVICE, WEIGHT, Controller, ParentGroup
+from command import DEADLINE, until
+from moorage.plan.brake import Measured
+from moorage.plan.control_groups import BOUNDING, SERVICE, WEIGHT, Controller, ParentGroup
 from moorage.plan.walls import Share
 from moorage.process import control_groups
-from moorage.process.control_groups import GroupUse, NotOurs, folder_of, given, make, remove, use
+from moorage.process.control_groups import (
+    GroupUse,
+    NotOurs,
+    folder_of,
+    given,
+    has_lowered_share,
+    lower_share,
+    make,
+    processor_time,
+    remove,
+    use,
+)
 
 FOUND = asyncio.run(given(Share()))
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
@@ -49,7 +62,8 @@ def inside(folders: dict[Controller, Path], line: str) -> subprocess.Popen[str]:
 @bounded
 def test_a_trial_leaves_nothing() -> None:
     assert asyncio.run(given(Share())) == FOUND
-    assert {*Controller} == FOUND.on
+    assert FOUND.on >= BOUNDING
+    assert FOUND.brakes
     for parent in FOUND.parents:
         assert not Path(parent.folder, f"moorage-trial-{os.getpid()}").exists()  # others may be trying now
 
@@ -126,6 +140,76 @@ def test_both_versions_tell_it(tmp_path: Path, current: str, stat: str, events: 
     assert use([str(tmp_path / "none"), str(tmp_path)]) == GroupUse(700, 3, 2)
 
 
+COUNTS = f"{sys.executable} -c 'import time; e = time.process_time() + 0.2\nwhile time.process_time() < e: 0'"
+
+
+@bounded
+def test_processor_time_is_counted_also_of_what_has_ended() -> None:
+    with group(Share()) as folders:
+        paths = [*map(str, folders.values())]
+        assert processor_time(paths) == Measured(0.0, 0.0)
+        process = inside(folders, f"{COUNTS}; echo done; read line")
+        assert process.stdout.readline() == "done\n"
+        found = processor_time(paths)
+        assert found.used >= 0.2
+        process.communicate(timeout=60)
+        assert processor_time(paths).used >= found.used
+    assert processor_time(paths) is None
+
+
+@bounded
+def test_what_waits_for_a_processor_is_counted() -> None:
+    with group(Share(cpus=0.1)) as folders:
+        paths = [*map(str, folders.values())]
+        many = "for n in 1 2 3 4 5 6 7 8; do while :; do :; done & done; echo in; read line; kill 0"
+        process = inside(folders, f"exec setsid /bin/sh -c '{many}'")
+        assert process.stdout.readline() == "in\n"
+        assert until(lambda: processor_time(paths).waited > 1.0, DEADLINE)
+        process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "threads"),
+    [
+        ("cpuacct.usage", "2500000000\n", "tasks"),
+        ("cpu.stat", "usage_usec 2500000\nuser_usec 1\n", "cgroup.threads"),
+    ],
+)
+@linux
+def test_both_versions_count_it(tmp_path: Path, file: str, text: str, threads: str) -> None:
+    (tmp_path / file).write_text(text)
+    (tmp_path / threads).write_text(f"{os.getpid()}\n{2**30}\n")  # the second one has ended
+    found = processor_time([str(tmp_path / "none"), str(tmp_path)])
+    assert found.used == 2.5
+    assert found.waited > 0
+
+
+def test_version_1_counts_in_a_tree_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("nr_periods 0\nnr_throttled 0\nthrottled_time 0\n")
+    assert processor_time([str(tmp_path)]) is None
+
+
+@bounded
+def test_a_share_is_lowered_and_raised() -> None:
+    with group(Share()) as folders:
+        paths = [*map(str, folders.values())]
+        assert not has_lowered_share(paths)
+        lower_share(paths, lowered=True)
+        assert has_lowered_share(paths)
+        lower_share(paths, lowered=False)
+        assert not has_lowered_share(paths)
+
+
+@pytest.mark.parametrize(("file", "full", "lowered"), [("cpu.weight", 100, 10), ("cpu.shares", 1024, 102)])
+def test_shares_of_both_versions(tmp_path: Path, file: str, full: int, lowered: int) -> None:
+    paths = [str(tmp_path / "none"), str(tmp_path)]
+    (tmp_path / file).write_text(f"{full}\n")
+    for wanted in (True, False):
+        lower_share(paths, lowered=wanted)
+        assert (tmp_path / file).read_text().split() == [str(lowered if wanted else full)]
+        assert has_lowered_share(paths) is wanted
+
+
 def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
@@ -142,7 +226,7 @@ def proc(tmp_path: Path, groups: str, mounts: str) -> Path:
 @bounded
 def test_less_than_is_asked_for_is_none() -> None:
     found = asyncio.run(given(Share(cpus=1e9)))
-    assert found.on == {Controller.MEMORY, Controller.PIDS}
+    assert found.on & BOUNDING == {Controller.MEMORY, Controller.PIDS}
     assert found.why.endswith("Invalid argument")
     assert found.do.startswith("Ask for less")
 
@@ -168,7 +252,7 @@ def unified(folder: Path, **texts: str) -> ParentGroup:
     (folder / SERVICE).mkdir()
     for name in ("cgroup.procs", "cpu.weight"):
         (folder / SERVICE / name).touch()
-    return ParentGroup(str(folder), frozenset(Controller), True, str(folder))
+    return ParentGroup(str(folder), BOUNDING, True, str(folder))
 
 
 @linux

@@ -17,15 +17,21 @@ from moorage.plan.walls import Share
 
 
 class Controller(StrEnum):
-    """What a group bounds, as the system names it."""
+    """What a group bounds, or counts, as the system names it."""
 
     MEMORY = "memory"
     CPU = "cpu"
     PIDS = "pids"
+    TIME = "cpuacct"
+    """Version 1: counts processors' time; often of one tree with ``cpu``. In version 2 each group does."""
 
 
 SERVICE = "moorage-service"
 """Version 2: the group of the service itself, for a group whose groups are bounded has no processes."""
+BOUNDING = frozenset({Controller.MEMORY, Controller.CPU, Controller.PIDS})
+"""What bounds, and has to be there for all limits."""
+WEIGHTS = {"cpu.weight": (100, 10), "cpu.shares": (1024, 102)}
+"""Files of a group's weight among those beside it, of version 2 and 1: with the whole share, and lowered."""
 WEIGHT = 10_000
 """Version 2: the processors' weight of the service, which works for all; each visitor has 100."""
 PERIOD = 100_000
@@ -73,8 +79,30 @@ class GroupsGiven:
 
     @property
     def on(self) -> frozenset[Controller]:
-        """What can be bounded."""
+        """What can be bounded, and counted."""
         return frozenset[Controller]().union(*(parent.controllers for parent in self.parents))
+
+    @property
+    def brakes(self) -> bool:
+        """Whether a group's processors' time is counted, and its share can be lowered."""
+        counted = any(each.unified and Controller.CPU in each.controllers for each in self.parents)
+        return Controller.CPU in self.on and (counted or Controller.TIME in self.on)
+
+    def brake_told(self, after: float, words: str) -> str:
+        """Return what the start says of the brake; empty where none is asked for.
+
+        Args:
+            after: seconds of full load without a visitor after which a share is lowered; 0 for never.
+            words: the same.
+        """
+        if not after:
+            return ""
+        server = "The share of a server that computes"
+        if self.brakes:
+            return f"{server} for {words} without its visitor is lowered to a tenth"
+        why = self.why or "The system does not count the processors' time of groups"
+        why = f"{why[:1].lower()}{why[1:]}. {self.do}".removesuffix(". ")
+        return f"{server} without its visitor is not lowered: {why}"
 
     def lacks(self, share: Share) -> str:
         """Return the option that cannot be kept; empty where all can."""
@@ -116,7 +144,7 @@ def parents(groups: str, mounts: str) -> tuple[ParentGroup, ...]:
         mounts: its /proc/PID/mountinfo.
     """
     found: dict[str, set[Controller]] = {}
-    left, unified = {*Controller}, ""
+    left, unified = {*BOUNDING}, ""
     for line in groups.splitlines():
         number, _, rest = line.partition(":")
         names, _, path = rest.partition(":")

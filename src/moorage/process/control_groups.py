@@ -16,10 +16,12 @@ from pathlib import Path
 assert sys.platform != "win32", "control groups are Linux's"
 
 from moorage.plan.backoff import pause
+from moorage.plan.brake import Measured
 from moorage.plan.control_groups import (
+    BOUNDING,
     SERVICE,
     WEIGHT,
-    Controller,
+    WEIGHTS,
     GroupsGiven,
     ParentGroup,
     parents,
@@ -147,6 +149,67 @@ def _number(path: str, word: str) -> int | None:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{word} ")), None)
 
 
+def processor_time(folders: Iterable[str]) -> Measured | None:
+    """Return the processors' time of all that was ever in the groups of a server; some ms for 500 threads.
+
+    What threads that have ended had waited for is not counted.
+
+    Args:
+        folders: of the groups.
+
+    Returns:
+        None where none of them counts it.
+    """
+    used, threads = None, ""
+    for folder in map(Path, folders):
+        if (nanoseconds := _number(f"{folder}/cpuacct.usage", "")) is not None:
+            used = nanoseconds / 1e9
+        elif (microseconds := _number(f"{folder}/cpu.stat", "usage_usec")) is not None:
+            used = microseconds / 1e6
+        else:
+            continue
+        threads = _text(folder / "tasks") or _text(folder / "cgroup.threads")
+    return None if used is None else Measured(used, sum(map(_waited, threads.split())))
+
+
+def _waited(thread: str) -> float:
+    """Return for how many seconds a thread could run and had no processor: sched-stats(5)."""
+    words = _text(Path(f"/proc/{thread}/schedstat")).split()
+    return int(words[1]) / 1e9 if len(words) > 1 else 0.0
+
+
+def _text(path: Path) -> str:
+    """Return what a file says; nothing where it is not there, or not any more."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def lower_share(folders: Iterable[str], *, lowered: bool) -> None:
+    """Lower the share of the processors of a server's groups, or give the whole one back.
+
+    Args:
+        folders: of the groups.
+        lowered: whether it is to be lowered.
+
+    Raises:
+        OSError: it cannot be changed.
+    """
+    for path, weights in _weights(folders):
+        _write(path, f"{weights[lowered]}\n")
+
+
+def has_lowered_share(folders: Iterable[str]) -> bool:
+    """Tell whether the share of the processors of a server's groups is lowered."""
+    return any(_number(str(path), "") == weights[True] for path, weights in _weights(folders))
+
+
+def _weights(folders: Iterable[str]) -> list[tuple[Path, tuple[int, int]]]:
+    found = [(Path(folder, name), weights) for folder in folders for name, weights in WEIGHTS.items()]
+    return [(path, weights) for path, weights in found if path.exists()]
+
+
 async def remove(folders: Iterable[str], patience: float = PATIENCE) -> list[str]:
     """Remove groups once no process is in them, and return those that could not be.
 
@@ -200,7 +263,7 @@ def _given(found: Iterable[ParentGroup], name: str, share: Share) -> GroupsGiven
             why = why or f"{parent.folder} was not given {' and '.join(lacks)}"
             do = do or _do(0, unified=True)
     result = GroupsGiven(tuple(good))
-    if result.on == {*Controller}:
+    if result.on >= BOUNDING:
         return result
     return replace(result, why=why or "The system has none mounted", do=do or "Mount them at /sys/fs/cgroup")
 
