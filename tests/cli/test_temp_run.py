@@ -258,6 +258,7 @@ def settings(*words: str):
         (("--spawn-from", "*"), "It is the origin of a page"),
         (("--lease", "0"), "more than 0"),
         (("--idle", "-1"), "0 or more"),
+        (("--brake-after", "-1"), "--brake-after -1 cannot be"),
         (("--branch", "main"), "goes with a repository"),
         (("--server", "lab"), "does not go with"),
         (("--memory", "much"), "It is a number of bytes from 256M on"),

@@ -7,7 +7,7 @@ import pytest
 
 from moorage.cli.table import Screen, columns_of
 from moorage.cli.temp_status import DRAINED, not_enough, one_line, shown
-from moorage.wire.temp_admin import ServerInfo, ServerLimits, ServerUse
+from moorage.wire.temp_admin import ServerBrake, ServerInfo, ServerLimits, ServerUse
 from temp.test_metrics import STATS
 
 PIPE = Screen(None, colour=False)
@@ -36,6 +36,20 @@ def test_servers_that_are_asleep_are_counted_and_shown() -> None:
     lines = shown(stated, [msgspec.structs.replace(ANN, state="asleep")], PIPE)
     assert lines[1].startswith("7 of 9 servers (2 starting, 2 ending, 3 asleep), ")
     assert lines[-1].startswith("aaaaaaaaaaaaaaaa  asleep ")
+
+
+def test_a_lowered_share_is_counted_and_shown() -> None:
+    stated = msgspec.structs.replace(STATED, servers=msgspec.structs.replace(STATED.servers, braked=2))
+    servers = [
+        msgspec.structs.replace(ANN, brake=ServerBrake(1200.0, state, 1300.0))
+        for state in ("full", "lowered", "asked")
+    ]
+    lines = shown(stated, servers, PIPE)
+    assert lines[1].startswith("7 of 9 servers (2 starting, 2 ending, 2 braked), ")
+    states = [line.removeprefix(ANN.id).partition("1:05")[0].strip() for line in lines[-3:]]
+    assert states == ["ready", "ready, braked", "ready, braked and asked"]
+    coloured = shown(stated, servers, Screen(200, colour=True))[-3:]
+    assert ["\x1b[33m" in line for line in coloured] == [False, True, True]
 
 
 def test_what_is_not_there_is_not_shown() -> None:

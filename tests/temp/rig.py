@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from urllib.parse import urljoin
 
 import aiohttp
 
+from moorage.plan.brake import Brake, ShareAsked
+from moorage.plan.visits import ServerId
 from moorage.proxy.listening import bind
+from moorage.temp import braking
 from moorage.temp.commands import ServerCommand, own_command
 from moorage.temp.offering import Offering
 from moorage.temp.running import run_service
@@ -138,6 +142,18 @@ class Rig:
         connector = aiohttp.UnixConnector(str(self.state / "servers" / server / "s"))
         async with aiohttp.ClientSession(connector=connector) as session, session.get("http://x/") as answer:
             return (await answer.json(content_type=None))["pid"]
+
+    def ask_of(self, server: str, seconds: float = 65.0) -> Path:
+        """Have the brake of a server have asked its visitor; return its group, which is a folder of files."""
+        folder = self.state.parent / f"moorage-{server}"
+        folder.mkdir(exist_ok=True)
+        (folder / "cpu.weight").write_text("10\n")
+        brake = Brake(1200.0, state=ShareAsked(time.monotonic() - seconds))
+        never = float("inf")
+        self.service.watch.brakes._braked[ServerId(server)] = braking._Braked(
+            brake, 1200.0, [str(folder)], never, never
+        )
+        return folder
 
     def left(self) -> list[str]:
         return [path.name for path in (self.state / "servers").iterdir()]

@@ -58,7 +58,14 @@ async def test_how_things_stand() -> None:
         await rig.with_spares(1)
         arrived = await ann.follow(await ann.press())
         stats = await op.until("/api/stats", lambda found: found["spares"]["ready"] == 1)
-        assert stats["servers"] == {"running": 2, "starting": 0, "ready": 2, "ending": 0, "asleep": 0}
+        assert stats["servers"] == {
+            "running": 2,
+            "starting": 0,
+            "ready": 2,
+            "ending": 0,
+            "asleep": 0,
+            "braked": 0,
+        }
         assert (stats["visitors"], stats["queue"], stats["capacity"]) == (1, 0, 3)
         assert (stats["draining"], stats["spares"]["wanted"]) == (False, 1)
         assert 3 < stats["fit"] < 1 << 30
@@ -72,6 +79,12 @@ async def test_how_things_stand() -> None:
         (hers, spare) = (await op.get("/api/servers"))["servers"]
         assert arrived.said["path"].startswith(hers["path"])
         assert hers["path"] == f"/user/{hers['id']}/"
+        assert hers["brake"] is None
+        rig.ask_of(hers["id"])
+        (hers, spare) = (await op.get("/api/servers"))["servers"]
+        assert (hers["brake"]["after"], hers["brake"]["state"]) == (1200.0, "asked")
+        assert hers["brake"]["alone"] > 1200
+        assert (await op.get("/api/stats"))["servers"]["braked"] == 1
         assert (hers["state"], hers["spare"], hers["pid"]) == ("ready", False, arrived.said["pid"])
         assert 0 <= hers["unused"] <= hers["age"] + 1
         assert (hers["left"], spare["spare"], spare["age"], spare["unused"]) == (None, True, None, None)

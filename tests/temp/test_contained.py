@@ -47,7 +47,7 @@ async def test_a_service_is_told_what_is_around_its_servers(
 ) -> None:
     caplog.set_level(logging.INFO, "moorage.temp")
     async with fake_engine() as fake:
-        told = settings(fake, tmp_path)
+        told = settings(fake, tmp_path, brake_after=1200.0)
         async with surroundings(told, elsewhere=True) as around:
             assert isinstance(around, Containing)
             assert isinstance(await started(told, around), ContainerServers)
@@ -64,6 +64,7 @@ async def test_a_service_is_told_what_is_around_its_servers(
         assert "a container each, with a read-only system, no privileges, no network, by" in caplog.text
         assert "filters no system calls" in caplog.text
         assert "--memory would" in caplog.text
+        assert "is not lowered: the groups of containers are the engine's" in caplog.text
         assert "Each may take 512 MiB" in caplog.text
 
 

@@ -51,5 +51,11 @@ def test_all_that_is_told() -> None:
         assert re.fullmatch(r'# (?:HELP|TYPE) \w+ .+|\w+(?:\{[\w=",]+\})? [\d.]+', line)
 
 
+def test_lowered_shares_are_counted() -> None:
+    assert "\nmoorage_temp_braked 0\n" in render(STATS)
+    servers = msgspec.structs.replace(STATS.servers, braked=2)
+    assert "\nmoorage_temp_braked 2\n" in render(msgspec.structs.replace(STATS, servers=servers))
+
+
 def test_memory_that_is_not_known_is_left_out() -> None:
     assert "memory" not in render(msgspec.structs.replace(STATS, memory=None))

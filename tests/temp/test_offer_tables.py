@@ -35,6 +35,7 @@ def test_all_that_can_be_said() -> None:
         capacity = 3
         spares = 0
         sleep = 600
+        brake_after = 900
         invited-only = true
         memory = "1G"
         disk = 5000000
@@ -64,6 +65,7 @@ def test_all_that_can_be_said() -> None:
     assert (found["app"].requirements, found["app"].requirements_file) == ((), BASE / "more.txt")
     assert (one.spares, found["app"].spares) == (0, None)
     assert (one.sleep, found["app"].sleep) == (600.0, None)
+    assert (one.brake_after, found["app"].brake_after) == (900.0, None)
     assert (one.invited_only, found["app"].invited_only) == (True, None)
     assert one.share == AskedShare(5_000_000, 64, 1 << 30, 2.0)
     assert found["app"].share == AskedShare()
@@ -81,7 +83,7 @@ def test_all_that_can_be_said() -> None:
         ("[offers]\nphysics = 1", "temp.offers.physics cannot be 1"),
         ("[offers.'a b']", "has 'a b', which cannot be a name"),
         ("[offers.a]\ntitel = ''", "temp.offers.a has no titel (E-CONFIG). Did you mean title?"),
-        ("[offers.a]\nzzz = ''", "Known are branch, capacity"),
+        ("[offers.a]\nzzz = ''", "Known are brake_after, branch, capacity"),
         ("[offers.a]\ntitle = ''", "title = '' cannot be (E-CONFIG). It must be a text."),
         ("[offers.a]\ntitle = 1", "It must be a text"),
         ("[offers.a]\ncapacity = true", "It must be a whole number, 1 or more"),
@@ -99,6 +101,7 @@ def test_all_that_can_be_said() -> None:
         ("[offers.a]\ncpus = nan", "It must be a number of processors, 0.01 or more"),
         ("[offers.a]\nspares = -1", "It must be a whole number, 0 or more"),
         ("[offers.a]\nsleep = -1", "It must be seconds, 0 or more"),
+        ("[offers.a]\nbrake_after = -1", "It must be seconds, 0 or more"),
         ("[offers.a]\nsleep = true", "It must be seconds, 0 or more"),
         ("[offers.a]\nspares = false", "It must be a whole number, 0 or more"),
         ("[offers.a]\nserver = 'lap'", "It must be 'lab' or 'notebook' or 'server'"),

@@ -41,6 +41,12 @@ async def test_what_an_offer_says_stands_in_the_place_of_the_services_own(tmp_pa
     assert (two.title, two.limit, two.settings.content) == ("b", 0, None)
 
 
+async def test_an_offer_has_a_brake_of_its_own_or_the_services(tmp_path: Path) -> None:
+    text = table("a", "brake_after = 60") + table("b") + table("c", "brake_after = 0")
+    found = await offering(tmp_path, text, brake_after=1200.0).read()
+    assert [each.settings.brake_after for each in found.values()] == [60.0, 1200.0, 0.0]
+
+
 async def test_an_offer_runs_in_the_environment_that_it_names(tmp_path: Path) -> None:
     made = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from moorage.plan.visits import ServerGone
+from moorage.temp.brake_told import BrakeTold
 from moorage.temp.commands import ServerCommand
 from moorage.temp.offers import Offer, only_offer
 from moorage.temp.pages import Choice, FrontPages
@@ -39,6 +40,9 @@ ALL = {
     "waiting": PAGES.waiting(Wish('lab/"x', "waves")),
     "queue": PAGES.queue("token", Wish("a", "waves"), 3, 7, 5),
     "yours": PAGES.yours("token", "/user/a/lab", "JupyterLab", TimeLeft(65.0)),
+    "braked": PAGES.yours(
+        "token", "/user/a/lab", "JupyterLab", TimeLeft(), brake=BrakeTold(1200, "asked", 1500)
+    ),
     "silent": PAGES.silent(),
     "asleep": PAGES.not_woken("why", "/download"),
     "other": PAGES.other("token", "/user/a/lab", Wish("x", "waves"), has="", title="<W>"),

@@ -8,12 +8,14 @@ import json
 import os
 import signal
 import threading
+import time
 import zipfile
 
 import msgspec
 import pytest
 
 from moorage.plan.clock import Tick
+from moorage.plan.visits import ServerId
 from temp.rig import PATIENCE, Browser, service
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +36,7 @@ async def test_a_server_without_a_set_end() -> None:
     async with service() as rig, rig.browser() as ann:
         server = await arrive(ann)
         assert await time_left(ann, server) == {
-            "seconds": None, "told": 0.0, "idle": False, "ended": None, "memory": None,
+            "seconds": None, "told": 0.0, "idle": False, "ended": None, "memory": None, "brake": None,
         }  # fmt: skip
         assert "It runs." in (await ann.get("/server")).text
 
@@ -69,6 +71,42 @@ async def test_the_age_of_a_spare_counts_from_its_hand_out() -> None:
         assert await arrive(ann) == spare
         after = json.loads((rig.state / "servers" / spare / "record.json").read_text())["handed_out"]
         assert after > written
+
+
+async def test_a_visitor_is_asked_and_answers_on_its_page_or_in_its_server() -> None:
+    async with service(idle=3600.0) as rig, rig.browser() as ann, rig.browser() as bob:
+        server, his = await arrive(ann), await arrive(bob)
+        weight = rig.ask_of(server) / "cpu.weight"
+        words = "computed for 21 min without you, and have a smaller share of the processors now."
+        words = f"Your programs have {words}"
+        assert (await time_left(ann, server))["brake"] == {"asked": True, "words": words}
+        assert (await time_left(bob, his))["brake"] is None
+        page = (await ann.get("/server")).text
+        assert words in page
+        assert "Go on with the whole share" in page
+        assert "whole share" not in (await bob.get("/server")).text
+        used = rig.service.watch.used(ServerId(server), time.time())
+        path = f"/whole-share?server={server}"
+        assert (await ann.ask("POST", path, Origin="http://evil.example")).status == 403
+        assert (await bob.ask("POST", path)).status == 404
+        assert (await ann.ask("POST", f"/whole-share?server={his}")).status == 404
+        assert (await ann.get(path)).status == 404
+        assert weight.read_text() == "10\n"
+        assert (await ann.ask("POST", path, Origin=ann.origin)).status == 204
+        assert weight.read_text() == "100\n"
+        assert rig.service.watch.used(ServerId(server), time.time()) > used
+        assert (await time_left(ann, server))["brake"] == {"asked": False, "words": ""}
+
+
+async def test_the_button_of_the_page_about_a_server_answers_too() -> None:
+    async with service() as rig, rig.browser() as ann:
+        server = await arrive(ann)
+        weight = rig.ask_of(server) / "cpu.weight"
+        assert (await ann.ask("POST", "/go-on", {"token": "x"})).status == 303
+        assert weight.read_text() == "10\n"
+        assert (await ann.press("/server", "/go-on")).location == "/server"
+        assert (await ann.get("/go-on")).location == "/server"  # the page of a crowd looks again so
+        assert weight.read_text() == "100\n"
 
 
 async def test_a_crash_is_told_to_its_visitor_alone() -> None:

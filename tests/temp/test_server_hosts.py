@@ -206,6 +206,23 @@ async def test_a_server_page_asks_its_own_host_for_what_is_left() -> None:
         assert (await ann.get(f"//{host}/.moorage/time-left")).said["ended"] == "you ended it"
 
 
+async def test_a_server_page_has_it_go_on_and_no_other_page_does() -> None:
+    async with by_host() as rig, rig.browser("localhost") as ann, rig.browser("localhost") as bob:
+        host = await entered(ann)
+        sibling = await entered(bob)
+        weight = rig.ask_of(host.partition(".")[0]) / "cpu.weight"
+        path = f"//{host}/.moorage/whole-share"
+        assert (await ann.get(f"//{host}/.moorage/time-left")).said["brake"]["asked"]
+        assert (await ann.get(path)).status == 404
+        for origin in (f"http://{sibling}", f"http://localhost:{rig.port}", "null"):
+            assert (await ann.ask("POST", path, Origin=origin)).status == 404
+        assert (await ann.ask("POST", path, Sec_Fetch_Site="same-site")).status == 404
+        assert (await bob.ask("POST", path, Origin=f"http://{host}")).status == 404
+        assert weight.read_text() == "10\n"
+        assert (await ann.ask("POST", path, Origin=f"http://{host}")).status == 204
+        assert weight.read_text() == "100\n"
+
+
 async def test_a_page_of_another_site_is_told_the_host() -> None:
     origin = "https://docs.example.org"
     async with by_host(spawn_from=frozenset({origin})) as rig, rig.browser("127.0.0.1") as ann:

@@ -24,6 +24,7 @@ CENSUS = Census(
 
 def test_servers_by_state() -> None:
     assert servers_of(CENSUS) == Servers(running=7, starting=2, ready=3, ending=2)
+    assert servers_of(CENSUS, 1, 2) == Servers(7, 2, 3, 2, asleep=1, braked=2)
     assert spares_of(CENSUS) == SpareServers(wanted=2, starting=1, ready=1)
     assert visitors_of(CENSUS) == 2
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,16 +142,18 @@ async def test_visitors_of_other_machines_need_walls(settings, monkeypatch, capl
 
 async def test_what_is_accepted_or_not_wanted(tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO, "moorage.temp")
-    settings = TempSettings(state=tmp_path, command=toy(), walls=False)
+    settings = TempSettings(state=tmp_path, command=toy(), walls=False, brake_after=600.0)
     with pytest.raises(UsageError, match="switched off"):
         await put_up(settings, elsewhere=True)
-    accepted = TempSettings(state=tmp_path, command=toy(), walls=False, accepted=True)
+    accepted = replace(settings, accepted=True)
     assert await put_up(accepted, elsewhere=True) is None
+    assert "without its visitor is not lowered: a server goes into its group as it goes behind" in caplog.text
     caplog.clear()
     found = await put_up(TempSettings(state=tmp_path, command=toy()), elsewhere=True)
     assert found is not None
     assert found.strict
     assert "Walls between visitors: files, processes, network" in caplog.text
+    assert "without its visitor" not in caplog.text  # it may compute for ever
 
 
 async def test_groups_are_made_for_a_server_and_named_in_its_walls(tmp_path: Path) -> None:

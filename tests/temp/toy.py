@@ -32,6 +32,8 @@ class Answers(BaseHTTPRequestHandler):
             bomb = "taken = [b'1' * (8 << 20) for _ in iter(int, 1)]"
             code = subprocess.run([sys.executable, "-c", bomb], check=False).returncode
             self.path += f"?{code}"
+        if self.path.endswith("/burn"):  # a process of it that takes a whole processor, for ever
+            subprocess.Popen([sys.executable, "-c", "while True: pass"])
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/there")

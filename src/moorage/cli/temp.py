@@ -100,6 +100,8 @@ def _add_limits(parser: Parser) -> None:
         metavar="S",
         help="how long a visitor may have one; default: for ever",
     )
+    about = "lower the share of what computes so long without its visitor, then ask; 0: never; default: 1200"
+    add("--brake-after", type=float, default=1200.0, metavar="S", help=about)
     _add_walls(add)
 
 

@@ -126,6 +126,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         idle=options.idle,
         sleep=options.sleep,
         max_age=options.max_age,
+        brake_after=options.brake_after,
         fork=not options.no_fork and options.place == "here",
         title=options.title or TempSettings.title,
         acceptors=options.acceptors,
@@ -179,9 +180,11 @@ def _size(name: str, text: str | None, least: int) -> int | None:
 
 def _capacity(options: argparse.Namespace) -> int:
     """Return how many servers there may be at once, once it is known that the other numbers can be."""
-    for name, seconds in (("idle", options.idle), ("sleep", options.sleep), ("max-age", options.max_age)):
+    for name in ("idle", "sleep", "max_age", "brake_after"):
+        seconds = getattr(options, name)
         if not 0 <= seconds <= 1e9:
-            raise UsageError(f"--{name} {seconds:g} cannot be", why="It must be seconds, 0 or more")
+            option = f"--{name.replace('_', '-')} {seconds:g}"
+            raise UsageError(f"{option} cannot be", why="It must be seconds, 0 or more")
     capacity: int = CAPACITY if options.capacity is None else options.capacity
     if capacity < 1:
         raise UsageError(f"--capacity {capacity} cannot be", why="It must be 1 or more")

@@ -72,6 +72,7 @@ def _sentences(stats: Stats) -> list[str]:
     ready = f"{spares.ready} of {counted(spares.wanted, 'spare')} ready"
     under_way = f"{servers.starting} starting, {servers.ending} ending"
     under_way += f", {servers.asleep} asleep" if servers.asleep else ""
+    under_way += f", {servers.braked} braked" if servers.braked else ""
     running = f"{servers.running} of {counted(stats.capacity, 'server')}"
     ends = f"{counts.handed_out} handed out, {counts.ended} ended"
     return [
@@ -103,7 +104,7 @@ def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
         row += [_cpus(each) or "-"] if cpus else []
         row += [str(_kills(each) or "-")] if killed else []
         dim = each.spare or each.state in {"ending", "asleep"}
-        colour = DIM if dim else GREEN if each.state == "ready" else YELLOW
+        colour = DIM if dim else GREEN if each.state == "ready" and not _brake(each) else YELLOW
         rows.append(row)
         styles.append(["", colour, *[""] * (len(row) - 3), YELLOW if _kills(each) else ""])
     return lines(columns, rows, screen, styles)
@@ -130,8 +131,16 @@ def _kills(server: ServerInfo) -> int:
 
 def _state(server: ServerInfo) -> str:
     if not server.spare:
-        return server.state
+        return server.state + _brake(server)
     return "spare" if server.state == "ready" else f"spare, {server.state}"
+
+
+def _brake(server: ServerInfo) -> str:
+    """Return what its state is followed by where its share of the processors is lowered."""
+    brake = server.brake
+    if brake is None or brake.state == "full":
+        return ""
+    return ", braked" if brake.state == "lowered" else ", braked and asked"
 
 
 def _time(seconds: float | None) -> str:

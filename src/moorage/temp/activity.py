@@ -2,7 +2,7 @@
 
 What a page asks for by itself does not count: JupyterLab asks for this and that as long as a tab shows it,
 and a browser answers a websocket's PINGs. Input counts (data frames, bodies of requests but those that
-``plan/page_requests.py`` names), and a busy kernel.
+``plan/page_requests.py`` names), and a busy kernel, as long as ``plan/brake.py`` reprieves it.
 """
 
 from __future__ import annotations

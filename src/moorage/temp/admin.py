@@ -33,6 +33,7 @@ from moorage.proxy.server import Proxy
 from moorage.temp.admin_answers import json_answer, refused
 from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_page import AdminPage, guard
+from moorage.temp.brake_told import BrakeTold
 from moorage.temp.events import RecentEvents
 from moorage.temp.metrics import render
 from moorage.temp.process_figures import ServerFigures, memory_of, open_files_of
@@ -46,6 +47,7 @@ from moorage.wire.temp_admin import (
     OpenFiles,
     RouteInfo,
     RouteList,
+    ServerBrake,
     ServerConnections,
     ServerInfo,
     ServerLimits,
@@ -124,6 +126,7 @@ class AdminApi:
     async def _stats(self) -> Stats:
         memory = await self._measured()
         census, limits = self._service.visitors.census(), self._service.visitors.limits
+        watch = self._service.watch
         return Stats(
             moorage=__version__,
             pid=os.getpid(),
@@ -134,7 +137,9 @@ class AdminApi:
             shortage=limits.shortage,
             visitors=visitors_of(census),
             queue=census.waiting,
-            servers=servers_of(census, sum(each.asleep for each in self._service.watch.serving.values())),
+            servers=servers_of(
+                census, sum(each.asleep for each in watch.serving.values()), watch.brakes.lowered
+            ),
             spares=spares_of(census),
             counts=self._counts.now(),
             descriptors=descriptors_of(await self._proxy.report()),
@@ -179,6 +184,7 @@ class AdminApi:
                 open_files=files.get(pid),
                 limits=_limits(serving.record.share),
                 used=_used(used.get(serving.record.groups)),
+                brake=_brake(watch.brakes.told(row.server)),
             )
         if row.since is None:
             return info
@@ -281,6 +287,10 @@ def _limits(share: Share | None) -> ServerLimits | None:
 
 def _used(used: GroupUse | None) -> ServerUse | None:
     return None if used is None else ServerUse(used.memory, used.processes, used.kills)
+
+
+def _brake(told: BrakeTold | None) -> ServerBrake | None:
+    return None if told is None else ServerBrake(told.after, told.state, told.alone)
 
 
 @web.middleware

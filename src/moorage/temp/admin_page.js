@@ -115,14 +115,16 @@ function showServers(servers) {
   table.classList.toggle("no-addresses", servers.every((each) => !each.address));
   const states = new Map(servers.map((each) => [each.id, each.state]));
   const rows = servers.map((each) => {
-    const state = each.spare ? (each.state === "ready" ? "spare" : `spare, ${each.state}`) : each.state;
+    const braked = each.brake && each.brake.state !== "full";
+    const brake = braked ? (each.brake.state === "asked" ? ", braked and asked" : ", braked") : "";
+    const state = each.spare ? (each.state === "ready" ? "spare" : `spare, ${each.state}`) : each.state + brake;
     return {
       key: each.id,
       cells: [
         each.id, state, each.offer || NONE, each.address || NONE, clock(each.age), clock(each.unused), clock(each.left),
         size(each.memory), limitsOf(each), connections(each.connections), openFiles(each.open_files),
       ],
-      classes: ["", each.spare ? "spare" : each.state, ...Array(6).fill(""), each.used?.kills ? "starting" : ""],
+      classes: ["", each.spare ? "spare" : braked ? "starting" : each.state, ...Array(6).fill(""), each.used?.kills ? "starting" : ""],
     };
   });
   fill(table, rows, SERVER_LABELS, { word: "End", press: end, off: (key) => states.get(key) === "ending" });
@@ -175,7 +177,7 @@ function showFigures(stats) {
   const figures = [
     ["Visitors with a server", stats.visitors, `${counts.started + counts.handed_out} since the start`],
     ["In the queue", stats.queue, stats.draining ? "it stands still" : "\u00a0"],
-    ["Servers", `${servers.running} of ${stats.capacity}`, `${servers.starting} starting, ${servers.ending} ending, ${servers.asleep} asleep`],
+    ["Servers", `${servers.running} of ${stats.capacity}`, `${servers.starting} starting, ${servers.ending} ending, ${servers.asleep} asleep${servers.braked ? `, ${servers.braked} braked` : ""}`],
     ["Spares ready", `${spares.ready} of ${spares.wanted}`, `${spares.starting} starting`],
     ["Memory of servers", size(stats.memory), count(counts.failed, "failed start")],
     ["Descriptors", `${descriptors.open} of ${descriptors.limit}`,

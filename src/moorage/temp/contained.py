@@ -35,6 +35,7 @@ from moorage.plan.containers import (
 from moorage.plan.containers import (
     NOTICE as NOTICE_THERE,
 )
+from moorage.plan.control_groups import GroupsGiven
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import Share
 from moorage.tasks import in_thread, reaped, result_of, to_its_end
@@ -54,6 +55,7 @@ _OWN_FILES = ("/etc/passwd", "/etc/group")
 _PATH = "JUPYTER_PATH"
 _PROVISIONER = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+_GROUPS_OF_ENGINE = GroupsGiven(why="The groups of containers are the engine's")
 _ENTERED = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
@@ -237,6 +239,8 @@ async def surroundings(settings: TempSettings, *, elsewhere: bool) -> AsyncItera
         log.info("Each may take %s", told(settings.share))
         if not settings.share.memory:
             log.info("The memory of a visitor is not bounded: --memory would")
+        if line := _GROUPS_OF_ENGINE.brake_told(settings.brake_after, ""):
+            log.info("%s", line)
         yield found
 
 

@@ -110,6 +110,8 @@ class Front:
         application.router.add_get("/server", self._yours)
         application.router.add_post("/end", self._end)
         application.router.add_get("/end", self._ends)
+        application.router.add_post("/go-on", self._go_on)
+        application.router.add_get("/go-on", self._ends)
         application.router.add_route("*", "/user/{server}/{to:.*}", self._not_there)
         remaining.add_to(application.router)
         if self._urls.by_host:
@@ -223,9 +225,10 @@ class Front:
         token = self._identity.form_token(visitor)
         has = self._service.standing(visitor)
         left = self._service.watch.time_left(has) if isinstance(has, ServerReady) else TimeLeft()
-        memory = self._service.watch.memory_told(serving.server)
+        watch = self._service.watch
+        memory, brake = watch.memory_told(serving.server), watch.brakes.told(serving.server)
         path, called = self._landing(request, serving), serving.record.called
-        return shown(self._pages.yours(token, path, called, left, memory))
+        return shown(self._pages.yours(token, path, called, left, memory, brake))
 
     def _other(
         self, request: web.Request, visitor: VisitorId, serving: Serving, wanted: Wish
@@ -250,6 +253,14 @@ class Front:
 
     async def _ends(self, _: web.Request) -> web.Response:
         """Lead to the button: the page of a crowd, which answers a form as well, looks again by a GET."""
+        return led_to("/server")
+
+    async def _go_on(self, request: web.Request) -> web.Response:
+        visitor, wanted = await self._form(request)
+        serving = None if visitor is None else self._service.serving(visitor)
+        if serving is None:
+            return self._onwards(request, visitor, wanted)
+        self._service.watch.go_on(serving.server)
         return led_to("/server")
 
     async def _robots(self, _: web.Request) -> web.Response:

@@ -38,6 +38,8 @@ def render(stats: Stats) -> str:
         single("moorage_temp_draining", "gauge", "1 when no new visitors are let in", int(stats.draining)),
         single("moorage_temp_uptime_seconds", "gauge", "Since the service began", round(stats.uptime, 1)),
     ]
+    about = "Servers whose share of the processors is lowered"
+    parts.append(single("moorage_temp_braked", "gauge", about, all_servers.braked))
     if stats.memory is not None:
         about = "Memory of all servers with their kernels"
         parts.append(single("moorage_temp_memory_bytes", "gauge", about, stats.memory))

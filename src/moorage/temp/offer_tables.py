@@ -54,6 +54,8 @@ class OfferTable(Struct, frozen=True):
         invited_only: whether it takes an invitation to get one; None for what the service says.
         share: what is asked for each of its visitors.
         sleep: seconds without use after which its servers are put to sleep; None for what the service says.
+        brake_after: seconds of full load without a visitor after which a share is lowered; None for what the
+            service says.
         container: what is asked for of its containers.
     """
 
@@ -75,6 +77,7 @@ class OfferTable(Struct, frozen=True):
     invited_only: bool | None = None
     share: AskedShare = AskedShare()
     sleep: float | None = None
+    brake_after: float | None = None
     container: AskedContainer = AskedContainer()
 
     @property
@@ -274,7 +277,7 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "disk": _size(LEAST_DISK),
     "processes": _processes,
     "cpus": _cpus,
-    "sleep": _seconds,
+    **dict.fromkeys(("sleep", "brake_after"), _seconds),
     **dict.fromkeys(("image", "user", "network"), _text),
     "mounts": _texts,
 }

@@ -153,6 +153,7 @@ class Offering:
             invited_only=self.settings.invited_only if table.invited_only is None else table.invited_only,
             share=share,
             sleep=self.settings.sleep if table.sleep is None else table.sleep,
+            brake_after=self.settings.brake_after if table.brake_after is None else table.brake_after,
             env={**self.settings.env, **variables, **table.env},
         )
         return Offer(name, table.title or name, table.description, table.capacity, settings)

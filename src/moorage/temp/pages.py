@@ -10,6 +10,7 @@ from pathlib import Path
 from moorage.errors import sentence
 from moorage.plan.visits import ServerGone
 from moorage.stylesheet import stylesheet
+from moorage.temp.brake_told import BrakeTold
 from moorage.temp.memory_told import MemoryTold
 from moorage.temp.offers import Offer
 from moorage.temp.time_left import TimeLeft
@@ -27,6 +28,7 @@ _STANDS = "No new visitors are let in at the moment. You keep your place, and th
 _CLOSED = "By invitation only: open the link that you were invited with."
 _FULL_CHOICE = "All servers of it are in use now."
 _SEVERAL = "Choose what opens, in a server for you with a copy of all files."
+WHOLE_SHARE = "Go on with the whole share"
 _TEMPORARY = (
     "It is yours alone and it is temporary: when it ends, all that is in it is gone. "
     "Download what you want to keep."
@@ -186,7 +188,13 @@ class FrontPages:
         return self._page("There is a crowd here", verdict, main, head=head, trouble=True)
 
     def yours(
-        self, token: str, path: str, server: str, left: TimeLeft, memory: MemoryTold | None = None
+        self,
+        token: str,
+        path: str,
+        server: str,
+        left: TimeLeft,
+        memory: MemoryTold | None = None,
+        brake: BrakeTold | None = None,
     ) -> str:
         """Return the page about a visitor's own server that runs.
 
@@ -196,17 +204,22 @@ class FrontPages:
             server: what it is called: ``JupyterLab``.
             left: of its time.
             memory: what is told of its memory; None where that is not bounded.
+            brake: ... of its share of the processors; None where that is never lowered.
         """
-        told = "" if memory is None else memory.words
+        asks = "" if brake is None else brake.words
+        killed = "" if memory is None else memory.words
+        told = [sentence(each) for each in (killed, asks) if each]
+        go_on = self._form("/go-on", WHOLE_SHARE, token, Wish(), quiet=True) if asks else ""
         main = (
             f'<div class="panel"><p><a class="button" href="{_text(path)}">Go to your {_text(server)}</a></p>'
+            f"{go_on}"
             '<p><a class="button quiet" href="/download">Download your files</a></p>'
             f"{self._form('/end', 'End it now', token, Wish(), quiet=True)}"
             f'<p class="small">{_TEMPORARY}</p></div>'
         )
         head = '\n<meta http-equiv="refresh" content="30">'
-        verdict = f"{sentence(left.words)} {sentence(told)}" if told else sentence(left.words)
-        return self._page("Your server", verdict, main, head=head, trouble=bool(told))
+        verdict = " ".join([sentence(left.words), *told])
+        return self._page("Your server", verdict, main, head=head, trouble=bool(killed))
 
     def other(self, token: str, path: str, wanted: Wish, *, has: str, title: str) -> str:
         """Return the page for a visitor that wants another offer than the one of its server.

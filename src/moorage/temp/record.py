@@ -53,6 +53,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
         groups: folders of the control groups that it is in.
         share: what its visitor may take; None where that is not bounded.
         sleep: seconds without use after which it is put to sleep; 0 for never.
+        brake: seconds of full load without its visitor after which its share is lowered; 0 for never.
         inside: path of its private directory, as it sees that itself; empty for as it is seen here.
     """
 
@@ -73,6 +74,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     share: Share | None = None
     sleep: float = 0.0
     inside: str = ""
+    brake: float = 0.0
 
 
 def write_record(directory: Path, record: ServerRecord) -> None:

@@ -36,10 +36,14 @@ class Remaining:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Take over its addresses."""
         router.add_get("/time-left", self._time_left)
+        router.add_post("/whole-share", self._whole_share)
         router.add_get("/download", self._download)
 
     async def _time_left(self, request: web.Request) -> web.Response:
         return self.time_left(self._visitor(request), ServerId(request.query.get("server", "")))
+
+    async def _whole_share(self, request: web.Request) -> web.Response:
+        return self.whole_share(self._visitor(request), ServerId(request.query.get("server", "")))
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         return await self.download(request, self._visitor(request))
@@ -53,7 +57,17 @@ class Remaining:
         said = {"seconds": left.seconds, "told": left.told, "idle": left.idle, "ended": left.ended}
         memory = self._service.watch.memory_told(server) if left.ended is None else None
         told = None if memory is None else {"kills": memory.kills, "words": sentence(memory.words)}
-        return web.json_response({**said, "memory": told}, headers=_NOT_KEPT)
+        brake = self._service.watch.brakes.told(server) if left.ended is None else None
+        asks = None if brake is None else {"asked": bool(brake.words), "words": sentence(brake.words)}
+        return web.json_response({**said, "memory": told, "brake": asks}, headers=_NOT_KEPT)
+
+    def whole_share(self, visitor: VisitorId | None, server: ServerId) -> web.Response:
+        """Have a server go on with its whole share of the processors; 404 for all but its visitor."""
+        serving = None if visitor is None else self._service.serving(visitor)
+        if serving is None or serving.server != server:
+            return web.json_response(None, status=HTTPStatus.NOT_FOUND, headers=_NOT_KEPT)
+        self._service.watch.go_on(server)
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers=_NOT_KEPT)
 
     def _told(self, has: Standing, server: ServerId) -> TimeLeft:
         """Return what a page of a server is told, which may be another one than the visitor has now."""

@@ -120,6 +120,7 @@ async def run_service(
 def _look_often(stack: AsyncExitStack, service: Service, idle: float) -> None:
     """Have a service look at what has become due by time alone, until a stack ends."""
     stack.enter_context(every(TURN, lambda: service.handle(Tick())))
+    stack.enter_context(every(TURN, service.watch.brakes.look))
     stack.enter_context(every(LOOK, service.watch.check_spares))
     if idle:
         stack.enter_context(every(min(idle / 4, LOOK), service.watch.end_idle))

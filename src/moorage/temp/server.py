@@ -265,6 +265,7 @@ def _record(
         None if walling is None else settings.share,
         settings.sleep if may_sleep(settings) else 0.0,
         "" if walling is None or walling.inside(home) == home else str(walling.inside(home).path),
+        settings.brake_after if groups else 0.0,
     )  # fmt: skip
 
 

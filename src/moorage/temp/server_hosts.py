@@ -80,6 +80,8 @@ class ServerHosts:
             visitor = self._visitor(request, server)
             if (waits := await self._starting.answer(request, visitor, server)) is not None:
                 return waits
+        if _says_go_on(request, host):
+            return self._remaining.whole_share(self._visitor(request, server), server)
         if request.method not in {"GET", "HEAD"}:
             return self._nothing()
         if not request.path.startswith(OWN):
@@ -143,6 +145,14 @@ class ServerHosts:
 
 def _is_part_of_a_page(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Dest", "document") != "document"
+
+
+def _says_go_on(request: web.Request, host: str) -> bool:
+    """Tell whether a page of a server's own host has it go on with its whole share."""
+    origin = request.headers.get("Origin")
+    own = origin is None or origin.rpartition("//")[2].lower() == host.lower()
+    own = own and request.headers.get("Sec-Fetch-Site") not in _ELSEWHERE
+    return own and request.method == "POST" and request.path == f"{OWN}whole-share"
 
 
 def _to(path: str) -> web.Response:

@@ -364,6 +364,7 @@ class Service:
         shared = self._shared_files if serving.record.shared else None
         self._proxy.add_route(self._urls.route(server), serving.target, None, admission, shared)
         self._sleepers.admitted(server, serving)
+        self.watch.brakes.admitted(server, serving)
 
     def _begin(self, server: ServerId, work: Callable[[], Work[ServerOutcome]]) -> None:
         task = self._running[server] = self._tasks.create_task(self._run(server, work))

@@ -45,6 +45,8 @@ class TempSettings:
         fork: whether Jupyter's servers are forked from a template, where they can be.
         idle: how long a server may be without use until it is ended; 0 for ever.
         sleep: how long a server may be without use until it is put to sleep; 0 for ever.
+        brake_after: how long a server may compute at full load without its visitor until its share of the
+            processors is lowered; 0 for ever.
         max_age: how long a visitor may have a server; 0 for ever.
         title: heading of the front page.
         external: a proxy of another program, by which visitors come in; None for none.
@@ -80,6 +82,7 @@ class TempSettings:
     idle: float = 0.0
     sleep: float = 0.0
     max_age: float = 0.0
+    brake_after: float = 0.0
     fork: bool = True
     title: str = "Temporary notebooks"
     external: ProxyAccess | None = None

@@ -40,10 +40,10 @@ class ServiceCounts:
         )
 
 
-def servers_of(census: Census, asleep: int = 0) -> Servers:
-    """Return how many servers there are, by state; of those that are ready ``asleep`` are."""
+def servers_of(census: Census, asleep: int = 0, braked: int = 0) -> Servers:
+    """Return how many servers there are, by state; of those that are ready some are asleep, or braked."""
     states = Counter(row.state for row in census.servers)
-    return Servers(len(census.servers), states["starting"], states["ready"], states["ending"], asleep)
+    return Servers(len(census.servers), states["starting"], states["ready"], states["ending"], asleep, braked)
 
 
 def spares_of(census: Census) -> SpareServers:

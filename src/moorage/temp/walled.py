@@ -30,6 +30,7 @@ from moorage.temp.commands import ServerCommand
 from moorage.temp.home import Home
 from moorage.temp.interpreters import folders_of
 from moorage.temp.settings import TempSettings
+from moorage.temp.time_left import countdown
 
 log = logging.getLogger("moorage.temp")
 
@@ -246,10 +247,11 @@ async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
     groups = await _groups(settings.share, walls)
     for line in walls.told(settings.share):
         log.log(logging.WARNING if walls.missing else logging.INFO, "%s", line)
+    brake = groups.brake_told(settings.brake_after, countdown(settings.brake_after))
+    for line in [*(groups.told(settings.share) if walls.on else []), *filter(None, [brake])]:
+        log.info("%s", line)
     if not walls.on:
         return None
-    for line in groups.told(settings.share):
-        log.info("%s", line)
     strict = elsewhere and not settings.accepted
     return Walling(walls, given, settings.state, settings.readable, strict, groups.parents)
 

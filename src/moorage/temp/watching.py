@@ -16,6 +16,7 @@ from moorage.plan.visits import EndAsked, ServerId, ServerReady
 from moorage.process import control_groups
 from moorage.proxy.server import Proxy
 from moorage.temp.activity import may_be_busy
+from moorage.temp.braking import Brakes
 from moorage.temp.handing_out import healthy
 from moorage.temp.memory_told import MemoryTold
 from moorage.temp.server import Serving
@@ -29,6 +30,7 @@ class ServerWatch:
     Attributes:
         serving: servers that answer.
         urls: where servers are.
+        brakes: of those servers.
 
     Args:
         visitors: and what they have.
@@ -59,6 +61,7 @@ class ServerWatch:
         self._idle = idle
         self._busy: dict[ServerId, float] = {}  # when a kernel of it was busy last
         self._asked: set[ServerId] = set()
+        self.brakes = Brakes(serving, lambda server: proxy.last_input(urls.route(server)), tasks)
 
     def check_spares(self) -> None:
         """Begin to ask all spares whether they still answer, and end those that do not."""
@@ -82,13 +85,18 @@ class ServerWatch:
                 self._tasks.create_task(self._end_unless_busy(server, serving))
 
     def used(self, server: ServerId, now: float) -> float:
-        """Return when a server was used last, in seconds since the epoch; a busy kernel is use.
+        """Return when a server was used last, in seconds since the epoch; a busy kernel may be use.
 
         Args:
             server: that answers.
             now: in the same seconds.
         """
         return max(self._proxy.last_input(self.urls.route(server)) or now, self._busy.get(server, 0.0))
+
+    def go_on(self, server: ServerId) -> None:
+        """Take note that a visitor has answered that its server is to go on: that is use, too."""
+        self.brakes.go_on(server)
+        self._busy[server] = time.time()
 
     def time_left(self, ready: ServerReady) -> TimeLeft:
         """Return what is left of the time of a visitor's server."""
@@ -108,10 +116,12 @@ class ServerWatch:
         try:
             target = parse_target(serving.target)
             asked = serving.record.jupyter and not serving.asleep
-            if asked and await may_be_busy(target, self.urls.base(server), serving.home.token):
+            busy = asked and await may_be_busy(target, self.urls.base(server), serving.home.token)
+            if busy and self.brakes.reprieves(server):
                 self._busy[server] = time.time()
-            else:
-                self._end(EndAsked(server, f"it was not used for {duration(self._idle)}"))
+            elif self.used(server, now := time.time()) < now - self._idle:
+                unanswered = ", and the question whether it is to go on was not answered" if busy else ""
+                self._end(EndAsked(server, f"it was not used for {duration(self._idle)}{unanswered}"))
         finally:
             self._asked.discard(server)
 

@@ -15,13 +15,14 @@ SOCKET = "admin"
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """How many servers there are, spares among them, by state; ``asleep`` are ready, too."""
+    """How many servers there are, spares among them, by state; those asleep or braked are ready, too."""
 
     running: int
     starting: int
     ready: int
     ending: int
     asleep: int = 0
+    braked: int = 0
 
 
 class SpareServers(msgspec.Struct, frozen=True):
@@ -171,6 +172,20 @@ class ServerUse(msgspec.Struct, frozen=True):
     kills: int | None
 
 
+class ServerBrake(msgspec.Struct, frozen=True):
+    """What becomes of a server that computes without its visitor.
+
+    Attributes:
+        after: seconds of full load after which its share of the processors is lowered.
+        state: ``full``, ``lowered``, or ``asked`` where its visitor is asked, too.
+        alone: seconds for which it has computed without its visitor.
+    """
+
+    after: float
+    state: str
+    alone: float
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """One server that has not ended.
 
@@ -191,6 +206,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
         open_files: of its processes; None where that is not known.
         limits: of what it may take; None where it is not bounded, and until it answers.
         used: of that now; None where nothing counts it.
+        brake: of it; None where its share of the processors is never lowered.
     """
 
     id: str
@@ -209,6 +225,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
     open_files: OpenFiles | None = None
     limits: ServerLimits | None = None
     used: ServerUse | None = None
+    brake: ServerBrake | None = None
 
 
 class RouteInfo(msgspec.Struct, frozen=True):
