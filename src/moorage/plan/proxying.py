@@ -159,6 +159,14 @@ def upstream_fields(
     return lines if keep else lines + b"\r\nConnection: close"
 
 
+def without_hop_by_hop(fields: Fields) -> bytes:
+    """Return the fields of a message, each with CRLF before it, without those of one connection alone.
+
+    Those that say where the body ends stay, whatever Connection names (RFC 9110, 7.6.1).
+    """
+    return _without_fields(_DROPPED.sub(b"", fields.block), fields.options - _KEPT)
+
+
 def visitor_head(
     data: bytes,
     end: int,
@@ -182,8 +190,7 @@ def visitor_head(
     """
     fields = head.fields
     if fields.options or fields.upgrade:
-        lines = _without_fields(_DROPPED.sub(b"", fields.block), fields.options - _KEPT)
-        whole = data[: data.index(b"\r\n")] + lines
+        whole = data[: data.index(b"\r\n")] + without_hop_by_hop(fields)
     else:
         whole = data[:end]
     if head.minor == 0:
