@@ -61,6 +61,7 @@ ALLOWED_CALLS: dict[str, str] = {
     "process/control_groups.py: asyncio.sleep": "back-off where a group is in use: version 1 has no event",
     "proxy/acceptors.py: asyncio.sleep": "back-off between acceptors that end as they start",
     "proxy/opening.py: asyncio.sleep": "back-off where a Unix socket has as many waiting as it may",
+    "proxy/forwarding.py: asyncio.sleep": "a turn of the loop: sockets that are always ready leave none",
     "rendezvous/watch.py: asyncio.sleep": "only where the system offers no file watch",
     "temp/containers.py: asyncio.sleep": "back-off while an engine of containers does not answer",
     "temp/readiness.py: asyncio.sleep": "back-off where a socket is there and takes no connection yet",

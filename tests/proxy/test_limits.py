@@ -20,6 +20,9 @@ def test_the_reserve() -> None:
     assert budget.open == 98
     assert budget.has_room(2)
     assert not budget.has_room(3)
+    budget.kinds["forward"] += 2
+    assert (budget.open, budget.has_room(1)) == (100, False)
+    budget.kinds["forward"] -= 2
     budget.kinds["visitor"] += 9
     assert budget.may_refuse()
     budget.kinds["visitor"] += 1

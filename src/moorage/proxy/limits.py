@@ -59,8 +59,9 @@ class DescriptorBudget:
         room: how many they may have.
         leaving: sockets that are counted and as good as closed.
         promised: how many of these are not for connections to pages of this very process.
-        kinds: open sockets of each kind: ``visitor``, ``upstream``, and ``page`` for the other end of those
-            that lead to this process's own pages. A websocket is counted once more as ``websocket``.
+        kinds: open sockets of each kind: ``visitor``, ``upstream``, ``page`` for the other end of those
+            that lead to this process's own pages, and ``forward`` for connections of servers to hosts. A
+            websocket is counted once more as ``websocket``.
     """
 
     __slots__ = ("_refusals", "kinds", "leaving", "limit", "promised", "reserve", "room")
@@ -85,7 +86,7 @@ class DescriptorBudget:
     def open(self) -> int:
         """How many sockets there are."""
         kinds = self.kinds
-        return kinds["visitor"] + kinds["upstream"] + kinds["page"]
+        return kinds["visitor"] + kinds["upstream"] + kinds["page"] + kinds["forward"]
 
     def may_refuse(self) -> bool:
         """Tell whether a visitor more may be kept for as long as it takes to say why it is refused.
