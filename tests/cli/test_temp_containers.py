@@ -45,6 +45,7 @@ def test_servers_run_in_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--mount", "/a:/b"], "--mount goes with"),
         (["--place", "docker", "--image", "lab", "--sleep", "5"], "--sleep does not go with --place docker"),
         (["--place", "docker", "--image", "lab", "--no-walls"], "--no-walls does not go with"),
+        (["--place", "docker", "--image", "lab", "--egress", "a.org"], "or none: --docker-network"),
         (["--place", "docker", "--image", "lab", "--with", "x"], "--with does not go with"),
         (["--place", "docker", "--image", "lab", "--readable", "/x"], "--mount shows them more"),
         (

@@ -254,6 +254,8 @@ def settings(*words: str):
         (("--spares", "3", "--capacity", "2"), "no more than the capacity, 2"),
         (("--per-address", "-1"), "must be 0 or more"),
         (("--trusted-proxy", "10.0.0.0/40"), "10.0.0.0/40 cannot be"),
+        (("--egress", "https://pypi.org"), "It must be HOST or HOST:PORT: https://pypi.org is no host"),
+        (("--egress", "a.org", "--egress", "none"), "none stands alone"),
         (("--max-age", "-1"), "0 or more"),
         (("--spawn-from", "*"), "It is the origin of a page"),
         (("--lease", "0"), "more than 0"),

@@ -7,7 +7,7 @@ import pytest
 
 from moorage.cli.table import Screen, columns_of
 from moorage.cli.temp_status import DRAINED, not_enough, one_line, shown
-from moorage.wire.temp_admin import ServerBrake, ServerInfo, ServerLimits, ServerUse
+from moorage.wire.temp_admin import ServerBrake, ServerEgress, ServerInfo, ServerLimits, ServerUse
 from temp.test_metrics import STATS
 
 PIPE = Screen(None, colour=False)
@@ -124,3 +124,15 @@ def test_one_line_for_a_log() -> None:
     assert one_line(msgspec.structs.replace(STATED, memory=None)) == (
         "visitors 2, queue 3, servers 7 of 9, spares 1 of 2, failed 8, descriptors 1 of 2"
     )
+
+
+def test_what_servers_ask_of_hosts_is_shown_where_there_is_room() -> None:
+    asks = msgspec.structs.replace(ANN, egress=ServerEgress(1, 3, 2, 1 << 20, 4 << 20))
+    head, first, second = shown(STATED, [asks, SPARE], PIPE)[-3:]
+    assert head.endswith("NETWORK")
+    assert first.endswith("5 MiB, 2 refused")
+    assert second.endswith(" -")
+    narrow = shown(STATED, [asks], Screen(80, colour=False))
+    assert "NETWORK" not in narrow[-2]
+    quiet = msgspec.structs.replace(ANN, egress=ServerEgress(0, 0, 0, 0, 0))
+    assert "refused" not in shown(STATED, [quiet], PIPE)[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.plan.descriptors import EACH, LINKS, OWN, PAGES, DescriptorCount, served_elsewhere
+from moorage.plan.descriptors import DOOR, EACH, LINKS, OWN, PAGES, DescriptorCount, served_elsewhere
 
 FREE = 1024 - 64 - 24 - PAGES
 
@@ -35,6 +35,13 @@ def test_a_server_that_has_more_takes_it_from_new_ones_alone() -> None:
 
 def test_unused_connections_count_as_free() -> None:
     assert DescriptorCount(1024, 64, 24 + 500, unused=500).servers == FREE // EACH
+
+
+def test_connections_to_hosts_have_a_part_of_their_own() -> None:
+    count = DescriptorCount(1024, 64, 24, each=EACH + DOOR, promised_hosts=128)
+    assert count.servers == (FREE - 128) // (EACH + DOOR) == 33
+    used = DescriptorCount(1024, 64, 24 + 100, each=EACH + DOOR, promised_hosts=28)
+    assert used.servers == count.servers
 
 
 def test_of_several_processes() -> None:

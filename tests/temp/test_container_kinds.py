@@ -29,6 +29,8 @@ def test_what_does_not_go_with_where_servers_run(tmp_path: Path) -> None:
         AskedContainer(network="some").kind(None, tmp_path, [])
     with pytest.raises(UsageError, match="python does not go with --place docker"):
         AskedContainer("lab").kind(ContainerKind(""), tmp_path, ["python"])
+    with pytest.raises(UsageError, match=r"egress does not go with .* Its network is the engine's: network"):
+        AskedContainer("lab").kind(ContainerKind(""), tmp_path, ["egress"])
 
 
 @pytest.mark.parametrize("text", ["a", "/a:b", ":/b", "/:/b:x", "/:/b:rw:"])

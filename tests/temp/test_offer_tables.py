@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from moorage.errors import ConfigurationError
+from moorage.plan.egress import NOWHERE, egress_list
 from moorage.temp.container_kinds import AskedContainer
 from moorage.temp.offer_tables import find_tables, parse_tables
 from moorage.temp.shares import AskedShare
@@ -36,6 +37,7 @@ def test_all_that_can_be_said() -> None:
         spares = 0
         sleep = 600
         brake_after = 900
+        egress = ["pypi.org", "*.example.org:8443"]
         invited-only = true
         memory = "1G"
         disk = 5000000
@@ -49,8 +51,10 @@ def test_all_that_can_be_said() -> None:
         command = "app {socket}"
         python = "/opt/python"
         requirements = "more.txt"
+        egress = "none"
+        [offers.other]
     """)
-    assert list(found) == ["physics", "app"]
+    assert list(found) == ["physics", "app", "other"]
     one = found["physics"]
     assert (one.title, one.description, one.content, one.branch) == ("Physics", "Waves.", "waves", "main")
     assert (one.open, one.server, one.python, one.capacity) == (
@@ -71,7 +75,9 @@ def test_all_that_can_be_said() -> None:
     assert found["app"].share == AskedShare()
     assert one.container == AskedContainer("lab:1", "1000", "some", ("data:/data", "/x:/y:rw"))
     assert found["app"].container == AskedContainer()
-    assert one.of_processes == ["python", "requirements", "sleep"]
+    assert one.egress == egress_list(["pypi.org", "*.example.org:8443"])
+    assert (found["app"].egress, found["other"].egress) == (NOWHERE, None)
+    assert one.of_processes == ["python", "requirements", "sleep", "egress"]
     assert found["app"].of_processes == ["python", "requirements"]
 
 
@@ -102,6 +108,11 @@ def test_all_that_can_be_said() -> None:
         ("[offers.a]\nspares = -1", "It must be a whole number, 0 or more"),
         ("[offers.a]\nsleep = -1", "It must be seconds, 0 or more"),
         ("[offers.a]\nbrake_after = -1", "It must be seconds, 0 or more"),
+        ("[offers.a]\negress = 5", "It must be a list of texts"),
+        (
+            "[offers.a]\negress = ['https://a.org']",
+            "It must be HOST or HOST:PORT: https://a.org is no host",
+        ),
         ("[offers.a]\nsleep = true", "It must be seconds, 0 or more"),
         ("[offers.a]\nspares = false", "It must be a whole number, 0 or more"),
         ("[offers.a]\nserver = 'lap'", "It must be 'lab' or 'notebook' or 'server'"),

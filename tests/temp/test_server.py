@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from moorage.temp.processes import ServerProcesses
 from moorage.temp.record import Owner
-from moorage.temp.server import Serving, run_server
+from moorage.temp.server import Answers, Serving, run_server
 from moorage.temp.settings import TempSettings
 from moorage.temp.start_turns import StartTurns
 from temp.rig import toy
@@ -26,10 +26,19 @@ def state() -> Iterator[Path]:
         yield Path(folder)
 
 
+def told(take: Callable[[Serving], None]) -> Answers:
+    """Return what has a function take a server that answers."""
+
+    async def answers(serving: Serving) -> None:
+        take(serving)
+
+    return answers
+
+
 async def ended(settings: TempSettings):
     served: list[Serving] = []
     processes = ServerProcesses(settings.state / "kept", 60.0)
-    outcome = await run_server("s1", Owner("ann"), settings, processes, served.append, StartTurns(1))
+    outcome = await run_server("s1", Owner("ann"), settings, processes, told(served.append), StartTurns(1))
     assert list((settings.state / "kept").glob("*")) == []
     assert list((settings.state / "servers").iterdir()) == []
     return outcome, served
@@ -71,7 +80,7 @@ async def test_cancelled_again_and_again_nothing_is_left(state: Path) -> None:
     for turns in range(0, 12, 2):
         serving: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(
-            run_server("s1", Owner(None), settings, processes, serving.set_result, StartTurns(1))
+            run_server("s1", Owner(None), settings, processes, told(serving.set_result), StartTurns(1))
         )
         await serving
         running.cancel()
@@ -90,7 +99,7 @@ async def test_a_server_at_a_port_and_its_end_by_cancelling(state: Path) -> None
     processes = ServerProcesses(state / "kept", 60.0)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(
-            run_server("s1", Owner("ann"), settings, processes, serving.set_result, StartTurns(1))
+            run_server("s1", Owner("ann"), settings, processes, told(serving.set_result), StartTurns(1))
         )
         found = await serving
         port = int(found.record.target.rpartition(":")[2])

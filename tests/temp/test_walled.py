@@ -14,6 +14,7 @@ import pytest
 
 from moorage.errors import LaunchError, UsageError
 from moorage.plan.control_groups import Controller, GroupsGiven, ParentGroup
+from moorage.plan.egress import egress_list
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import Share, WallsGiven, planned
 from moorage.process import control_groups
@@ -154,6 +155,16 @@ async def test_what_is_accepted_or_not_wanted(tmp_path, caplog) -> None:
     assert found.strict
     assert "Walls between visitors: files, processes, network" in caplog.text
     assert "without its visitor" not in caplog.text  # it may compute for ever
+    assert "Each may reach" not in caplog.text
+
+
+async def test_what_may_be_reached_is_told_and_needs_walls(tmp_path, caplog) -> None:
+    caplog.set_level(logging.INFO, "moorage.temp")
+    egress = egress_list(["pypi.org", "10.0.0.5:3141"])
+    with pytest.raises(UsageError, match=r"--egress needs walls \(E-USAGE\). They are switched off"):
+        await put_up(TempSettings(state=tmp_path, command=toy(), walls=False, egress=egress), elsewhere=False)
+    assert await put_up(TempSettings(state=tmp_path, command=toy(), egress=egress), elsewhere=False)
+    assert "Each may reach pypi.org, 10.0.0.5:3141, and nothing else of the network" in caplog.text
 
 
 async def test_groups_are_made_for_a_server_and_named_in_its_walls(tmp_path: Path) -> None:

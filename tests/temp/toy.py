@@ -12,9 +12,23 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import unquote
+from urllib.request import ProxyHandler, build_opener
 
 RUN = os.urandom(8).hex()
 """What tells this process from every other one: behind walls all have the same id."""
+
+
+def fetched(url: str, *, direct: bool) -> str:
+    """Return what a host answers, through the proxy of the environment or without one."""
+    ways = [ProxyHandler({})] if direct else []
+    try:
+        with build_opener(*ways).open(url, timeout=60) as answer:
+            return str(answer.read().decode())
+    except OSError as error:
+        text = error.read().decode() if isinstance(error, HTTPError) else str(error.reason)  # type: ignore[attr-defined]  # an URLError
+        return f"{getattr(error, 'code', 'failed')}: {text}".strip()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -56,6 +70,9 @@ class Answers(BaseHTTPRequestHandler):
             "headers": dict(self.headers.items()),
             "cwd": str(Path.cwd()),
         }
+        before, _, url = self.path.partition("?")
+        if before.endswith(("/fetch", "/direct")):
+            said["fetched"] = fetched(unquote(url), direct=before.endswith("/direct"))
         said |= {"argv": sys.argv, "pid": os.getpid(), "run": RUN, "env": dict(os.environ)}
         said["work"] = sorted(path.name for path in Path.cwd().iterdir())
         text = json.dumps(said).encode()

@@ -16,7 +16,8 @@ The page at http://HOST:PORT/ has a button; a visitor that presses it gets a ser
 visitor's browser can open it. Links lead to a notebook: /spawn/lab/tree/demo.ipynb.
 An ACTION asks or steers a service that runs, the one with the same --port or --state; load takes its URL.
 Tables [temp.offers.NAME] in moorage.toml give visitors a choice; SIGHUP reads them again.
-Each server is behind walls, on Linux: it sees the system, its own files and processes, and no network.
+Each server is behind walls, on Linux: it sees the system, its own files and processes, and no network but
+the hosts of --egress.
 The start says which walls there are; without them, what reaches the port can do what you can.
 """
 
@@ -113,6 +114,8 @@ def _add_walls(add: Callable[..., object]) -> None:
     add("--cpus", type=float, metavar="N", help="... and processors' time; default: a fair share of all")
     about = "a folder that all visitors may read"
     add("--readable", type=filled, action="append", default=[], metavar="PATH", help=about)
+    about = "a host that visitors may reach, as pypi.org, *.pypi.org, HOST:PORT, or *; default: none"
+    add("--egress", type=filled, action="append", default=[], metavar="HOST", help=about)
     add("--no-walls", action="store_true", help="let servers see and do all that you can")
     add(
         "--i-accept-no-isolation",

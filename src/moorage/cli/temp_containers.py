@@ -18,6 +18,7 @@ _NOT_WITH = {
     "i_accept_no_isolation": "Containers isolate visitors",
     "readable": "Containers see what their image has; --mount shows them more",
     "sleep": "A container has its kernels in it",
+    "egress": "Containers have a network of the engine, or none: --docker-network",
     "with": "Packages are in the image",
     "requirements": "Packages are in the image",
 }

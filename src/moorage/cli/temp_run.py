@@ -23,6 +23,7 @@ from moorage.cli.ending import told_to_end
 from moorage.cli.temp_containers import check_containers, engine_of, kind_of
 from moorage.directory import working_directory
 from moorage.errors import UsageError
+from moorage.plan.egress import EgressList, egress_list
 from moorage.proxy.listening import bind
 from moorage.proxy.routes_client import proxy_access
 from moorage.rendezvous.base import LOOPBACK
@@ -103,8 +104,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
     repository = options.content is not None and is_repository(options.content)
     if options.branch and not repository:
         raise UsageError("--branch goes with a repository as --content")
-    urls = urls_of(options.host_routing, options.name)
-    asked = _asked_share(options)
+    urls, asked = urls_of(options.host_routing, options.name), _asked_share(options)
     settings = TempSettings(
         state=state_path(options.state, options.port),
         command=command or _command(options),
@@ -133,6 +133,7 @@ def settings_of(options: argparse.Namespace, command: ServerCommand | None = Non
         walls=not options.no_walls,
         asked_share=asked,
         share=asked.share(),
+        egress=_egress(options.egress),
         readable=tuple(working_directory() / Path(each).expanduser() for each in options.readable),
         accepted=options.i_accept_no_isolation,
         engine=engine_of(options),
@@ -167,6 +168,14 @@ def _asked_share(options: argparse.Namespace) -> AskedShare:
         raise UsageError(f"--processes {processes} cannot be", why="A server with a kernel needs 32")
     disk = _size("--disk", options.disk, LEAST_DISK)
     return AskedShare(disk, processes, _size("--memory", options.memory, LEAST_MEMORY), cpus)
+
+
+def _egress(words: list[str]) -> EgressList:
+    """Return the hosts that visitors may reach."""
+    try:
+        return egress_list(words)
+    except ValueError as error:
+        raise UsageError(f"--egress {','.join(words)} cannot be", why=f"It must be {error}") from None
 
 
 def _size(name: str, text: str | None, least: int) -> int | None:

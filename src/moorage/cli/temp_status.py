@@ -89,12 +89,14 @@ def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
     offers = any(each.offer for each in servers)
     addresses = any(each.address for each in servers) and (wide or not killed)
     cpus = wide and any(map(_cpus, servers))
+    network = wide and any(each.egress is not None for each in servers)
     columns = [Column("SERVER"), Column("STATE")]
     columns += [Column("OFFER", 8)] if offers else []
     columns += [Column("ADDRESS", 8)] if addresses else []
     columns += [Column("AGE"), Column("UNUSED"), Column("ENDS IN"), Column("MEMORY")]
     columns += [Column("CPUS")] if cpus else []
     columns += [Column("KILLED")] if killed else []
+    columns += [Column("NETWORK")] if network else []
     rows, styles = [], []
     for each in servers:
         row = [each.id, _state(each)]
@@ -103,6 +105,7 @@ def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:
         row += [_time(each.age), _time(each.unused), _time(each.left), _memory(each)]
         row += [_cpus(each) or "-"] if cpus else []
         row += [str(_kills(each) or "-")] if killed else []
+        row += [_network(each)] if network else []
         dim = each.spare or each.state in {"ending", "asleep"}
         colour = DIM if dim else GREEN if each.state == "ready" and not _brake(each) else YELLOW
         rows.append(row)
@@ -127,6 +130,14 @@ def _cpus(server: ServerInfo) -> str:
 def _kills(server: ServerInfo) -> int:
     """Return how many processes of a server its limit of memory has ended."""
     return 0 if server.used is None else server.used.kills or 0
+
+
+def _network(server: ServerInfo) -> str:
+    """Return how much a server has sent to hosts and received, and what it was refused."""
+    use = server.egress
+    if use is None:
+        return "-"
+    return size(use.sent + use.received) + (f", {use.refused} refused" if use.refused else "")
 
 
 def _state(server: ServerInfo) -> str:

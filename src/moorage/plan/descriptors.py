@@ -26,6 +26,8 @@ OWN = 7
 """... and how many of these are no connections of its visitor, while it starts."""
 LINKS = 2
 """... and later: the link to its keeper, and its socket, which is held where walls are."""
+DOOR = 2
+"""What one that may reach hosts has beside: the socket of its proxy, and a connection that waits there."""
 PAGES = 48
 """Descriptors that servers leave for the pages of the service: sixteen requests at once have three each."""
 PAGES_PART = 32
@@ -42,6 +44,7 @@ class DescriptorCount(Struct, frozen=True):
         unused: connections among them that are closed where descriptors are short.
         held: how many of the used ones each server has that has not ended.
         each: how many a server may need.
+        promised_hosts: how many connections to hosts may take beside those that they have.
     """
 
     limit: int
@@ -50,6 +53,7 @@ class DescriptorCount(Struct, frozen=True):
     unused: int = 0
     held: Sequence[int] = ()
     each: int = EACH
+    promised_hosts: int = 0
 
     @property
     def promised(self) -> int:
@@ -60,7 +64,8 @@ class DescriptorCount(Struct, frozen=True):
     def servers(self) -> int:
         """How many servers fit, those that there are among them; fewer than these where they use more."""
         pages = max(PAGES, self.limit // PAGES_PART)
-        left = self.limit - self.reserve - pages - (self.open - self.unused) - self.promised
+        used = self.open - self.unused + self.promised + self.promised_hosts
+        left = self.limit - self.reserve - pages - used
         return max(0, len(self.held) + left // self.each)
 
 

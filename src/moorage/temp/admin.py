@@ -34,6 +34,7 @@ from moorage.temp.admin_answers import json_answer, refused
 from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_page import AdminPage, guard
 from moorage.temp.brake_told import BrakeTold
+from moorage.temp.egress import Egress
 from moorage.temp.events import RecentEvents
 from moorage.temp.metrics import render
 from moorage.temp.process_figures import ServerFigures, memory_of, open_files_of
@@ -71,6 +72,7 @@ class AdminApi:
         proxy: of the service.
         counts: of the service.
         invitations: made, listed and withdrawn with it.
+        egress: counts what servers ask of hosts.
         events: of the service.
         steering: keeps what is changed, for the next service.
     """
@@ -81,11 +83,12 @@ class AdminApi:
         proxy: Proxy,
         counts: ServiceCounts,
         invitations: AdminInvitations,
+        egress: Egress,
         events: RecentEvents,
         steering: KeptSteering,
     ) -> None:
         self._steering = steering
-        self._invitations = invitations
+        self._invitations, self._egress = invitations, egress
         self._service = service
         self._proxy = proxy
         self._counts = counts
@@ -185,6 +188,7 @@ class AdminApi:
                 limits=_limits(serving.record.share),
                 used=_used(used.get(serving.record.groups)),
                 brake=_brake(watch.brakes.told(row.server)),
+                egress=self._egress.use(row.server),
             )
         if row.since is None:
             return info

@@ -44,7 +44,10 @@ class AskedContainer:
                 raise UsageError(f"{asked[0]} goes with --place docker")
             return None
         if others:
-            raise UsageError(f"{others[0]} does not go with --place docker", why="Its image is all it has")
+            why = (
+                "Its network is the engine's: network" if others[0] == "egress" else "Its image is all it has"
+            )
+            raise UsageError(f"{others[0]} does not go with --place docker", why=why)
         mounts = tuple(mount_of(each, base, name="mounts") for each in self.mounts)
         return replace(
             default,

@@ -14,6 +14,7 @@ from msgspec import Struct
 from moorage.configuration import nearest_table
 from moorage.errors import ConfigurationError
 from moorage.json_types import JsonObject
+from moorage.plan.egress import EgressList, egress_list
 from moorage.plan.visits import OfferName
 from moorage.temp.commands import KNOWN
 from moorage.temp.container_kinds import AskedContainer
@@ -56,6 +57,7 @@ class OfferTable(Struct, frozen=True):
         sleep: seconds without use after which its servers are put to sleep; None for what the service says.
         brake_after: seconds of full load without a visitor after which a share is lowered; None for what the
             service says.
+        egress: hosts that its visitors may reach; None for those that the service says.
         container: what is asked for of its containers.
     """
 
@@ -78,6 +80,7 @@ class OfferTable(Struct, frozen=True):
     share: AskedShare = AskedShare()
     sleep: float | None = None
     brake_after: float | None = None
+    egress: EgressList | None = None
     container: AskedContainer = AskedContainer()
 
     @property
@@ -87,6 +90,7 @@ class OfferTable(Struct, frozen=True):
             "python": self.python is not None,
             "requirements": bool(self.requirements or self.requirements_file),
             "sleep": bool(self.sleep),
+            "egress": bool(self.egress),
         }
         return [key for key, is_given in given.items() if is_given]
 
@@ -256,6 +260,10 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _hosts(value: object) -> EgressList:
+    return egress_list([value] if isinstance(value, str) else _texts(value))
+
+
 def _variables(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError("a table of texts")  # noqa: TRY004 - told as every other value that cannot be
@@ -278,6 +286,7 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "processes": _processes,
     "cpus": _cpus,
     **dict.fromkeys(("sleep", "brake_after"), _seconds),
+    "egress": _hosts,
     **dict.fromkeys(("image", "user", "network"), _text),
     "mounts": _texts,
 }

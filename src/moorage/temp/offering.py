@@ -20,6 +20,7 @@ assert sys.platform != "win32", "file locks of another kind are there"
 
 from moorage.errors import ConfigurationError, MissingExtra, MoorageError, UsageError
 from moorage.plan.containers import ContainerKind
+from moorage.plan.egress import EgressList
 from moorage.plan.visits import OfferName
 from moorage.plan.walls import Share
 from moorage.tasks import in_thread
@@ -31,7 +32,7 @@ from moorage.temp.overlay import Requirements, overlaid
 from moorage.temp.repository import cloned, is_address, is_repository
 from moorage.temp.settings import TempSettings
 from moorage.temp.shares import AskedShare, told
-from moorage.temp.walled import Surroundings, check_kept
+from moorage.temp.walled import Surroundings, check_egress, check_kept
 
 log = logging.getLogger("moorage.temp")
 
@@ -131,6 +132,7 @@ class Offering:
         """Make one offer; what cannot be is told with its table."""
         try:
             share = await self._share(name, table)
+            egress = self._egress(name, table)
             default = self.settings.command.container
             kind = table.container.kind(default, table.base, table.of_processes)
             interpreter = await self._interpreter(table)
@@ -154,6 +156,7 @@ class Offering:
             share=share,
             sleep=self.settings.sleep if table.sleep is None else table.sleep,
             brake_after=self.settings.brake_after if table.brake_after is None else table.brake_after,
+            egress=egress,
             env={**self.settings.env, **variables, **table.env},
         )
         return Offer(name, table.title or name, table.description, table.capacity, settings)
@@ -171,6 +174,18 @@ class Offering:
         if self.walling is not None:
             log.info("Each visitor of %s may take %s", name, told(share))
         return share
+
+    def _egress(self, name: OfferName, table: OfferTable) -> EgressList:
+        """Return which hosts visitors of an offer may reach, and say so where these are not those of all.
+
+        Raises:
+            UsageError: they would reach others.
+        """
+        if table.egress is None:
+            return self.settings.egress
+        check_egress(table.egress, self.walling)
+        log.info("Each visitor of %s may reach %s", name, table.egress.told or "no network")
+        return table.egress
 
     async def _content(self, table: OfferTable, new: list[Path]) -> Path | None:
         repository, folder = await in_thread(lambda: _content(table), name="look at content")

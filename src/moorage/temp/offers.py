@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from moorage.plan.egress import EgressList
 from moorage.plan.visits import UNNAMED, OfferName, OfferTerms
 from moorage.temp.settings import TempSettings
 
@@ -46,3 +47,8 @@ def only_offer(settings: TempSettings) -> Offers:
 def terms_of(offers: Offers) -> dict[OfferName, OfferTerms]:
     """Return how many servers and spares there may be of each."""
     return {name: OfferTerms(offer.limit, offer.settings.spares) for name, offer in offers.items()}
+
+
+def egress_of(offers: Offers) -> dict[OfferName, EgressList]:
+    """Return which hosts the servers of each may reach."""
+    return {name: offer.settings.egress for name, offer in offers.items()}

@@ -21,6 +21,7 @@ from moorage.process.machine import available_memory
 from moorage.proxy.server import Proxy
 from moorage.tasks import in_thread
 from moorage.temp.descriptors import fitting
+from moorage.temp.egress import Egress
 from moorage.temp.offers import Offers
 from moorage.temp.process_figures import memory_of
 from moorage.temp.server import Serving
@@ -44,6 +45,7 @@ class Room:
         serving: those of them that answer.
         urls: where servers are.
         tasks: where each look has a task.
+        egress: leads servers to hosts.
         available: tells how many bytes programs can still get; None where the system does not tell.
     """
 
@@ -55,6 +57,7 @@ class Room:
         serving: Mapping[ServerId, Serving],
         urls: ServerUrls,
         tasks: asyncio.TaskGroup,
+        egress: Egress,
         available: Callable[[], int | None] = available_memory,
     ) -> None:
         self._proxy = proxy
@@ -63,6 +66,7 @@ class Room:
         self._serving = serving
         self._urls = urls
         self._tasks = tasks
+        self._egress = egress
         self._available = available
         self._total = available() or 0
         self._since: dict[ServerId, float] = {}  # when each began to be used, or was seen first
@@ -79,7 +83,7 @@ class Room:
 
     def count(self) -> ServersFit:
         """Count descriptors and memory, and return how many servers fit."""
-        descriptors = fitting(self._proxy, self._running, self._serving, self._urls)
+        descriptors = fitting(self._proxy, self._running, self._serving, self._urls, self._egress)
         now = time.monotonic()
         memory = self._memory(now)
         if now >= self._due:

@@ -31,6 +31,7 @@ from moorage.temp.admin_invitations import AdminInvitations
 from moorage.temp.admin_token import admin_token
 from moorage.temp.contained import starter
 from moorage.temp.descriptors import check_descriptors
+from moorage.temp.egress import Egress
 from moorage.temp.events import recent_events
 from moorage.temp.external_proxy import external_proxy
 from moorage.temp.front import Front
@@ -53,6 +54,8 @@ from moorage.wire.temp_admin import SOCKET
 
 log = logging.getLogger("moorage.temp")
 
+FRONT = "front"
+"""Name of the socket of the pages in the state directory."""
 TURN = 1.0
 """Seconds between looks at what has become due by time alone."""
 LOOK = 30.0
@@ -90,8 +93,7 @@ async def run_service(
         identity = Identity(read_key(settings.state / "key"), by_host=settings.urls.by_host)
         outer = external_proxy(settings, identity, origin_of(listeners[0]))
         routes_kept = await stack.enter_async_context(outer)
-        jupyter_path = {**os.environ, **settings.env}.get("JUPYTER_PATH", "")
-        told = AcceptorSettings(settings.title, jupyter_path, by_host=settings.urls.by_host)
+        told = _told(settings)
         proxy = await stack.enter_async_context(open_proxy(told.proxy()))
         check_descriptors(proxy)
         templates = await stack.enter_async_context(open_templates(wanted=settings.fork))
@@ -99,15 +101,16 @@ async def run_service(
             templates.prepare(*kind_of(offer.settings, walling))
         processes = await stack.enter_async_context(starter(settings, walling, templates))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        counts, invitations = ServiceCounts(), InvitationBook(identity, settings.state)
-        service = Service(settings, offers, identity, proxy, processes, tasks, counts, invitations, walling)
+        counts, book = ServiceCounts(), InvitationBook(identity, settings.state)
+        egress = Egress(proxy.core.budget, tasks)
+        service = Service(settings, offers, identity, proxy, processes, tasks, counts, book, egress, walling)
         stack.callback(service.close)
-        front = Front(service, identity, FrontPages(settings.title), settings, invitations, proxy.routed)
-        path = settings.state / "front"
-        await stack.enter_async_context(_site(front.application(), path))
-        of_admin = AdminInvitations(service, invitations, origin_of(listeners[0]))
-        await stack.enter_async_context(_admin(service, proxy, counts, of_admin, settings, admin_listeners))
-        proxy.add_route("/", f"unix:{path}", pages=True)
+        front = Front(service, identity, FrontPages(settings.title), settings, book, proxy.routed)
+        await stack.enter_async_context(_site(front.application(), settings.state / FRONT))
+        of_admin = AdminInvitations(service, book, origin_of(listeners[0]))
+        admin = _admin(service, proxy, counts, of_admin, egress, settings, admin_listeners)
+        await stack.enter_async_context(admin)
+        proxy.add_route("/", f"unix:{settings.state / FRONT}", pages=True)
         await service.adopt()
         _look_often(stack, service, settings.idle)
         await stack.enter_async_context(_visitors(settings.acceptors, told, proxy, listeners))
@@ -115,6 +118,12 @@ async def run_service(
         tell_room(service.visitors.limits, proxy.core.budget.limit)
         await stack.enter_async_context(routes_kept(proxy))
         yield service
+
+
+def _told(settings: TempSettings) -> AcceptorSettings:
+    """Return what acceptors are told."""
+    jupyter_path = {**os.environ, **settings.env}.get("JUPYTER_PATH", "")
+    return AcceptorSettings(settings.title, jupyter_path, by_host=settings.urls.by_host)
 
 
 def _look_often(stack: AsyncExitStack, service: Service, idle: float) -> None:
@@ -161,6 +170,7 @@ async def _admin(
     proxy: Proxy,
     counts: ServiceCounts,
     invitations: AdminInvitations,
+    egress: Egress,
     settings: TempSettings,
     listeners: Sequence[socket.socket],
 ) -> AsyncIterator[None]:
@@ -169,7 +179,7 @@ async def _admin(
     steer(service, steering.told)
     async with AsyncExitStack() as stack:
         events = stack.enter_context(recent_events(log))
-        admin = AdminApi(service, proxy, counts, invitations, events, steering)
+        admin = AdminApi(service, proxy, counts, invitations, egress, events, steering)
         await stack.enter_async_context(_site(admin.application(), settings.state / SOCKET))
         if listeners:
             application = admin.application(admin_token(settings.state))

@@ -18,6 +18,7 @@ import msgspec
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
 from moorage.errors import LaunchError, MoorageError
+from moorage.plan.egress import PROXY_VARIABLES
 from moorage.plan.targets import parse_target
 from moorage.plan.visits import ServerId
 from moorage.rendezvous.base import LOOPBACK
@@ -156,8 +157,8 @@ class ServerOutcome:
     said: str = ""
 
 
-Answers = Callable[[Serving], None]
-"""What is called once a server answers."""
+Answers = Callable[[Serving], Coroutine[None, None, None]]
+"""What is awaited once a server answers."""
 
 
 def kind_of(settings: TempSettings, walling: Surroundings | None) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -167,7 +168,8 @@ def kind_of(settings: TempSettings, walling: Surroundings | None) -> tuple[tuple
 
 def _environment(settings: TempSettings, home: Home, walling: Surroundings | None) -> dict[str, str]:
     base = os.environ if walling is None else walling.base(settings.command)
-    env = home.environment(base, settings.env, jupyter=settings.command.jupyter)
+    more = {**PROXY_VARIABLES, **settings.env} if settings.egress else settings.env
+    env = home.environment(base, more, jupyter=settings.command.jupyter)
     return env if walling is None else walling.environment(env)
 
 
@@ -187,7 +189,7 @@ async def run_server(
         owner: whose it is.
         settings: of the service, with those of the server's offer.
         processes: starts its process.
-        answers: called once it answers.
+        answers: awaited once it answers.
         turns: of starting.
         walling: what is around it; None for nothing.
 
@@ -211,10 +213,10 @@ async def run_server(
                     write_start(directory, start)
                 async with processes.start(server, start) as process:
 
-                    def told(serving: Serving) -> None:
+                    async def told(serving: Serving) -> None:
                         turn_ended()
                         answered()
-                        answers(serving)
+                        await answers(serving)
 
                     return await _attend(
                         process,
@@ -236,7 +238,7 @@ async def resume_server(
         record: what that service wrote down.
         settings: of this one.
         process: that runs.
-        answers: called once it answers.
+        answers: awaited once it answers.
     """
     directory = settings.state / "servers" / server
     async with _removed(directory), held(process):
@@ -313,7 +315,7 @@ async def _attend(
 
         answering_now, ended = await _ready(process, asked, seconds)
         if answering_now is not None:
-            answers(answering_now)
+            await answers(answering_now)
             ended = await process.ended()
     said = (await process.said()).replace(serving.home.token, "...")[-SAID:]
     return ServerOutcome(ended.told(serving.record.share), said)

@@ -53,11 +53,12 @@ from moorage.proxy.server import Proxy
 from moorage.proxy.shared_files import SharedFiles
 from moorage.tasks import Work
 from moorage.temp.admitting import admission_of
+from moorage.temp.egress import Egress
 from moorage.temp.handing_out import handed_out
 from moorage.temp.identity import Identity
 from moorage.temp.installed_files import UNHASHED, shared_folders
 from moorage.temp.invitation_book import InvitationBook
-from moorage.temp.offers import Offers, terms_of
+from moorage.temp.offers import Offers, egress_of, terms_of
 from moorage.temp.processes import FoundServers, ServerStarter
 from moorage.temp.record import Owner, ServerRecord, read_record, remove_directory
 from moorage.temp.room import Room
@@ -88,6 +89,7 @@ class Service:
         tasks: where each server has a task.
         counts: gets what happens to servers.
         invitations: has the seats of visitors.
+        egress: leads servers to hosts.
         walling: what is around servers, walls or containers; None for nothing.
     """
 
@@ -101,31 +103,26 @@ class Service:
         tasks: asyncio.TaskGroup,
         counts: ServiceCounts,
         invitations: InvitationBook,
+        egress: Egress,
         walling: Surroundings | None = None,
     ) -> None:
-        self._counts = counts
-        self._walling = walling
-        self._settings = settings
-        self._urls = settings.urls
-        self._identity = identity
-        self._invitations = invitations
+        self._counts, self._egress, self._walling = counts, egress, walling
+        self._settings, self._urls = settings, settings.urls
+        self._identity, self._invitations = identity, invitations
         self.visitors = Visitors(
             settings.capacity, settings.spares, settings.at_once, settings.per_address, settings.max_age
         )
-        self._proxy = proxy
-        self._processes = processes
-        self._tasks = tasks
+        self._proxy, self._processes, self._tasks = proxy, processes, tasks
         self._shared_files = SharedFiles(shared_folders({**os.environ, **settings.env}), UNHASHED)
         self._serving: dict[ServerId, Serving] = {}
         self._running: dict[ServerId, asyncio.Task[ServerOutcome]] = {}
         self.watch = ServerWatch(
             self.visitors, self._serving, proxy, self.handle, tasks, settings.idle, settings.urls
         )
-        self._room = Room(proxy, self.visitors, self._running, self._serving, settings.urls, tasks)
+        self._room = Room(proxy, self.visitors, self._running, self._serving, settings.urls, tasks, egress)
         self._turns = StartTurns(starts_at_once())
         self._sleepers = Sleepers(self.watch, self._serving, proxy, self.handle, tasks, self._turns, settings)
-        self._starts = False  # others than those that visitors ask for
-        self._change = asyncio.Event()
+        self._starts, self._change = False, asyncio.Event()  # it starts none but what visitors ask for
         self.offers = offers
 
     @property
@@ -135,7 +132,7 @@ class Service:
 
     @offers.setter
     def offers(self, offers: Offers) -> None:
-        self._offers = offers
+        self._offers, self._egress.allowed = offers, egress_of(offers)
         self._room.offered(offers)
         self.handle(OffersChanged(terms_of(offers)))
 
@@ -327,6 +324,7 @@ class Service:
         if isinstance(event, Tick):
             self._count()
             self._sleepers.look()
+            self._egress.look()
         for command in self.visitors.handle(event, time.monotonic()):
             self._carry_out(command)
         self._look()
@@ -387,9 +385,11 @@ class Service:
         self._counts.failed += not answered and not task.cancelled()
         del self._running[server]
         self._sleepers.gone(server)
+        self._egress.gone(server)
         self.handle(ServerEnded(server, outcome.why, outcome.said))
 
-    def _answers(self, server: ServerId, serving: Serving) -> None:
+    async def _answers(self, server: ServerId, serving: Serving) -> None:
+        await self._egress.begin(server, serving.record.offer, serving.inside)
         log.info("Server %s answers", server)
         self._serving[server] = serving
         self.handle(ServerAnswered(server))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moorage.plan.egress import NOWHERE, EgressList
 from moorage.plan.visits import UNNAMED, OfferName
 from moorage.plan.walls import Share
 from moorage.proxy.routes_client import ProxyAccess
@@ -55,6 +56,7 @@ class TempSettings:
         walls: whether servers are to be behind walls, where the machine gives them.
         share: what each visitor may take behind them.
         asked_share: what of that the command line asks for: an offer may ask for something else.
+        egress: hosts that visitors may reach from there.
         readable: paths that visitors may read there, beside what servers need.
         accepted: whether visitors of other machines may come in though walls are missing.
         engine: socket of Docker's engine, in whose containers servers are; None for none.
@@ -91,6 +93,7 @@ class TempSettings:
     walls: bool = True
     share: Share = field(default_factory=Share)
     asked_share: AskedShare = field(default_factory=AskedShare)
+    egress: EgressList = NOWHERE
     readable: tuple[Path, ...] = ()
     accepted: bool = False
     engine: Path | None = None

@@ -21,6 +21,7 @@ import resource
 from moorage.errors import LaunchError, UsageError
 from moorage.json_types import JsonObject
 from moorage.plan.control_groups import GroupsGiven, ParentGroup, group_of
+from moorage.plan.egress import PROXY_VARIABLES, EgressList
 from moorage.plan.visits import ServerId
 from moorage.plan.walls import NAME, Share, Wall, Walls, WallsGiven, planned
 from moorage.process import control_groups
@@ -115,8 +116,8 @@ class Walling:
     _known: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
 
     def base(self, command: ServerCommand) -> Mapping[str, str]:  # noqa: ARG002 - the same for all
-        """Return the environment of this process."""
-        return os.environ
+        """Return the environment of this process without proxies: no way leads there, some hold secrets."""
+        return {name: value for name, value in os.environ.items() if name not in PROXY_VARIABLES}
 
     async def prepare(self, command: ServerCommand) -> None:
         """Do nothing: what a server needs is looked at when it is started."""
@@ -244,6 +245,8 @@ async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
             why=walls.why,
             do=f"{walls.do}, or accept that each can do what you can: --i-accept-no-isolation",
         )
+    if settings.egress and not walls.on:
+        raise UsageError("--egress needs walls", why=walls.why, do=walls.do)
     groups = await _groups(settings.share, walls)
     for line in walls.told(settings.share):
         log.log(logging.WARNING if walls.missing else logging.INFO, "%s", line)
@@ -252,6 +255,8 @@ async def put_up(settings: TempSettings, *, elsewhere: bool) -> Walling | None:
         log.info("%s", line)
     if not walls.on:
         return None
+    if settings.egress:
+        log.info("Each may reach %s, and nothing else of the network", settings.egress.told)
     strict = elsewhere and not settings.accepted
     return Walling(walls, given, settings.state, settings.readable, strict, groups.parents)
 
@@ -289,6 +294,20 @@ async def check_kept(share: Share, walling: Surroundings | None) -> None:
         _check(share, GroupsGiven(why=why), dashes="")
     else:
         await walling.check(share)
+
+
+def check_egress(egress: EgressList, walling: Surroundings | None) -> None:
+    """Check that visitors of an offer reach hosts of a list alone.
+
+    Args:
+        egress: the list.
+        walling: what is around servers; None for nothing.
+
+    Raises:
+        UsageError: they reach all that this machine does.
+    """
+    if egress and walling is None:
+        raise UsageError("egress needs walls", why="Servers have the network of this machine here")
 
 
 def _check(share: Share, found: GroupsGiven, dashes: str = "--") -> None:

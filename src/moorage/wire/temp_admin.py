@@ -186,6 +186,24 @@ class ServerBrake(msgspec.Struct, frozen=True):
     alone: float
 
 
+class ServerEgress(msgspec.Struct, frozen=True):
+    """What a server has asked of hosts, through its proxy, since this service has it.
+
+    Attributes:
+        open: connections that there are.
+        opened: how many have reached a host.
+        refused: how many were not let to theirs.
+        sent: bytes to hosts.
+        received: bytes of hosts.
+    """
+
+    open: int
+    opened: int
+    refused: int
+    sent: int
+    received: int
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """One server that has not ended.
 
@@ -207,6 +225,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
         limits: of what it may take; None where it is not bounded, and until it answers.
         used: of that now; None where nothing counts it.
         brake: of it; None where its share of the processors is never lowered.
+        egress: what it has asked of hosts; None where it may reach none.
     """
 
     id: str
@@ -226,6 +245,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
     limits: ServerLimits | None = None
     used: ServerUse | None = None
     brake: ServerBrake | None = None
+    egress: ServerEgress | None = None
 
 
 class RouteInfo(msgspec.Struct, frozen=True):
