@@ -90,3 +90,10 @@ def test_what_a_page_may_read_is_said_once_and_for_it_alone() -> None:
         b"HTTP/1.1 200 OK\r\nA: b\r\nAccess-Control-Allow-Origin: https://docs.example.org\r\nVary: Origin"
     )
     assert PAGES.shared(head, request(b"Origin: https://evil").fields) == head
+
+
+def test_an_answer_of_the_proxys_own_can_be_read_by_the_page_that_asked() -> None:
+    own = b"HTTP/1.1 503 x\r\nA: b\r\n\r\nbody\r\n\r\nAccess-Control-Allow-Origin: c"
+    head = b"HTTP/1.1 503 x\r\nA: b\r\nAccess-Control-Allow-Origin: https://docs.example.org\r\nVary: Origin"
+    assert PAGES.shared_answer(own, request(SITE).fields) == head + own[own.index(b"\r\n\r\n") :]
+    assert PAGES.shared_answer(own, request().fields) == own

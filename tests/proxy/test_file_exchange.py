@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from moorage.plan.admission import Admission
+from moorage.plan.embedding import Embedding
 from moorage.plan.proxying import Forwarding
 from moorage.proxy.settings import ProxySettings
 from moorage.proxy.shared_files import SharedFiles
@@ -59,6 +60,16 @@ async def test_no_server_is_asked(folder: Path) -> None:
         assert (head.status, head.fields["content-length"]) == (200, str(len(DATA)))
         assert server.connections == 0
         assert shared(rig) == {200: 4, 206: 1, 304: 1}
+
+
+async def test_a_page_of_another_site_reads_them(folder: Path) -> None:
+    site = "https://docs.example.org"
+    async with served(folder, Admission(b"c=1", pages=Embedding((site.encode(),), b"key"))) as (rig, server):
+        got = await rig.get(PATH, f"Origin: {site}", "Authorization: token key")
+        assert (got.status, got.body == DATA, server.connections) == (200, True, 0)
+        assert got.fields["access-control-allow-origin"] == site
+        own = await rig.get(PATH, "Cookie: c=1")
+        assert (own.status, "access-control-allow-origin" in own.fields) == (200, False)
 
 
 @pytest.mark.parametrize(

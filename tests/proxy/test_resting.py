@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from moorage.plan.admission import Admission
+from moorage.plan.embedding import Embedding
 from moorage.plan.proxying import Forwarding
 from moorage.proxy.resting import RestingRoutes
 from moorage.proxy.settings import ProxySettings
@@ -182,6 +184,27 @@ async def test_what_a_page_asks_for_by_itself_is_answered_and_wakes_nothing(tmp_
         assert (await visit.answer()).status == 503
         await visit.close()
         assert (one.acts, one.awake.connections) == ([], 0)
+
+
+async def test_pages_of_other_sites_read_what_is_answered_from_memory(tmp_path: Path) -> None:
+    site = "https://docs.example.org"
+    async with sleeper(tmp_path) as one:
+        admission = Admission(b"c=1", pages=Embedding((site.encode(),), b"key"))
+        one.rig.proxy.add_route("/user/1", one.awake.url, None, admission)
+        one.routes.prepare("/user/1", lambda: one.acts.append(1))
+        await one.fall_asleep()
+        asks = (f"Origin: {site}", "Authorization: token key", "Sec-Fetch-Mode: cors")
+        for path, status in (("/api/kernels", 200), ("/api/sessions?1", 200), ("/api/kernels/other", 503)):
+            answer = await one.rig.get(f"/user/1{path}", *asks)
+            assert (answer.status, answer.fields["access-control-allow-origin"]) == (status, site)
+            assert answer.fields["vary"] == "Origin"
+        own = await one.rig.get("/user/1/api/kernels", "Cookie: c=1")
+        assert (own.status, "access-control-allow-origin" in own.fields) == (200, False)
+        page = one.get("/user/1/x", *asks)
+        await one.acted()
+        one.routes.refuse("/user/1", "<p>no memory</p>")
+        answer = await page
+        assert (answer.status, answer.fields["access-control-allow-origin"]) == (503, site)
 
 
 async def test_many_acts_wait_and_go_on_with_their_bodies(tmp_path: Path) -> None:

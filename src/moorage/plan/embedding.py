@@ -14,7 +14,7 @@ import re
 
 import msgspec
 
-from moorage.wire.http import Fields, RequestHead
+from moorage.wire.http import HEAD_END, Fields, RequestHead
 
 _ORIGIN = re.compile(rb"\r\n(?i:origin):[ \t]*+([^\r]*)")
 _AUTHORIZATION = re.compile(rb"\r\n(?i:authorization):[ \t]*+(?i:token|bearer)[ \t]++([^\r]*)")
@@ -74,3 +74,13 @@ class Embedding(msgspec.Struct, frozen=True):
             return head
         head = _SHARING.sub(b"", head)
         return head + b"\r\nAccess-Control-Allow-Origin: " + origin + b"\r\nVary: Origin"
+
+    def shared_answer(self, message: bytes, request: Fields) -> bytes:
+        """Return a whole response that the page which asked may read.
+
+        Args:
+            message: status line, fields, the empty line, and a body.
+            request: fields of the request.
+        """
+        head, end, body = message.partition(HEAD_END)
+        return self.shared(head, request) + end + body

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Protocol
 
+from moorage.plan.embedding import Embedding
 from moorage.plan.proxying import upgrade_answer, visitor_head
 from moorage.proxy.answers import answer, bare_answer, html
 from moorage.proxy.backend import Backend, WaitingRequest
@@ -55,8 +56,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backend", "_core", "_keep", "_paused", "_pending", "_repeatable", "_request", "_unsent",
-        "_upstream", "_visitor", "body", "gate", "responding", "transport",
+        "_backend", "_core", "_embedding", "_keep", "_paused", "_pending", "_repeatable", "_request",
+        "_unsent", "_upstream", "_visitor", "body", "gate", "responding", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class Exchange:
         self.body = body
         self.responding = False  # bytes of the final response are on their way
         self._backend: Backend[Upstream] | None = None
+        self._embedding: Embedding | None = None  # pages of other sites that read what the proxy answers
         self._upstream: Upstream | None = None
         self._pending: asyncio.Task[None] | None = None  # a connection is opened, or an error page fetched
         self._unsent = b""
@@ -86,6 +88,8 @@ class Exchange:
     def start(self, backend: Backend[Upstream], message: bytes) -> None:
         """Send the request, as it is sent on, to a route's server."""
         self._backend, self._unsent = backend, message
+        admission = backend.route.admission
+        self._embedding = None if admission is None else admission.pages
         backend.busy.add(self)
         if backend.rest is not None and backend.rest.holds:
             if self.body is None:
@@ -297,6 +301,8 @@ class Exchange:
         keep = keep and request.persistent and self.body is None
         head_only = request.method == b"HEAD"
         message = answer(status, self._core.settings.pages, keep=keep, without_body=head_only, page=page)
+        if self._embedding is not None:
+            message = self._embedding.shared_answer(message, request.fields)
         if keep:
             self.transport.write(message)
             self.gate.go_on(CONNECTING | UPSTREAM_FULL)

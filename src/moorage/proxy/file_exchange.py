@@ -104,7 +104,10 @@ class FileExchange:
         self.responding = True
         self._data, self._at = memoryview(held.data), answer.start
         end = min(answer.end, self._at + PIECE)
-        self.transport.write(answer.head + held.data[self._at : end])
+        admission, head = self._route.admission, answer.head
+        if admission is not None and admission.pages is not None:
+            head = admission.pages.shared_answer(head, self._request.fields)
+        self.transport.write(head + held.data[self._at : end])
         self._at = end
         self._go_on(answer)
 
