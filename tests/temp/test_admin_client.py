@@ -91,6 +91,14 @@ def test_what_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         bound.listen()
         with pytest.raises(DeadlineExceeded, match="does not answer within"):
             AdminClient(Path(folder)).stats()
+        said: list[str] = []
+        client = AdminClient(Path(folder), said.append)
+        with pytest.raises(DeadlineExceeded, match="very busy, or hangs"):
+            client.stats()
+        assert said == ["The service is busy and has not answered for 0.05 s: it is asked again"] * 2
+        with pytest.raises(DeadlineExceeded, match="it may do so yet"):  # asked once: it changes something
+            client.drain()
+        assert len(said) == 2
 
 
 def test_where_no_service_runs(tmp_path: Path) -> None:

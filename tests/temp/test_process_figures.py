@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,35 @@ async def test_a_figure_holds_for_a_while(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(process_figures, "FRESH", -1.0)
     await looked.of([2, 1])
     assert asked[2:] == [2, 1]
+
+
+async def test_a_look_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_figures, "FRESH", -1.0)
+    go_on, figures = threading.Event(), iter((7, 8, 9))
+
+    def look(_: int) -> int:
+        assert go_on.wait(60)
+        return next(figures)
+
+    looked = ServerFigures(look)
+    go_on.set()
+    assert await looked.of([1]) == {1: 7}
+    go_on.clear()
+    monkeypatch.setattr(process_figures, "PATIENCE", 0.05)
+    assert (await looked.of([1, 2]), looked.knows([1, 2])) == ({1: 7}, False)
+    assert await looked.of([1, 2]) == {1: 7}  # and no second look beside the first one
+    monkeypatch.setattr(process_figures, "PATIENCE", 60.0)
+    monkeypatch.setattr(process_figures, "FRESH", 60.0)
+    go_on.set()
+    assert (await looked.of([1, 2]), looked.knows([1, 2])) == ({1: 8, 2: 9}, True)
+
+
+async def test_a_look_that_fails_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def look(_: int) -> int:
+        raise ValueError("no such figure")
+
+    assert await ServerFigures(look).of([1]) == {}
+    assert "no such figure" in caplog.text
 
 
 def test_descriptors_are_told_by_kind(tmp_path: Path) -> None:

@@ -30,7 +30,11 @@ from moorage.wire.temp_admin import ServerInfo, Settings
 
 
 def _client(options: argparse.Namespace) -> AdminClient:
-    return AdminClient(state_path(options.state, options.port))
+    return AdminClient(state_path(options.state, options.port), _told)
+
+
+def _told(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def run_status(options: argparse.Namespace) -> int:
@@ -98,7 +102,7 @@ def run_top(options: argparse.Namespace) -> int:
         raise UsageError(f"--interval {options.interval:g} cannot be", why="It must be seconds, more than 0")
     if options.count < 0:
         raise UsageError(f"--count {options.count} cannot be", why="It must be 0 or more")
-    client = _client(options)
+    client = AdminClient(state_path(options.state, options.port))  # which looks again anyway
     live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     return asyncio.run(top(client, options.interval, options.count, sys.stdout, live=live))
 

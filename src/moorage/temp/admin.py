@@ -128,6 +128,7 @@ class AdminApi:
 
     async def _stats(self) -> Stats:
         memory = await self._measured()
+        known = self._memory.knows(self._pids())
         census, limits = self._service.visitors.census(), self._service.visitors.limits
         watch = self._service.watch
         return Stats(
@@ -146,7 +147,7 @@ class AdminApi:
             spares=spares_of(census),
             counts=self._counts.now(),
             descriptors=descriptors_of(await self._proxy.report()),
-            memory=sum(memory.values()) if memory or not census.servers else None,
+            memory=sum(memory.values()) if known and (memory or not census.servers) else None,
         )
 
     async def _measured(self) -> Mapping[int, int]:

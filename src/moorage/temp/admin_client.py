@@ -6,6 +6,8 @@ from __future__ import annotations
 import http.client
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +34,8 @@ T = TypeVar("T")
 
 ANSWER = 30.0
 """Seconds for an answer: a machine with a class on it is busy."""
+TIMES = 3
+"""So often is asked what changes nothing."""
 
 
 class AdminClient:
@@ -42,10 +46,12 @@ class AdminClient:
 
     Args:
         state: the directory.
+        late: is told in a sentence that an answer is late, and is waited for again; None to wait once.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, late: Callable[[str], None] | None = None) -> None:
         self._state = state
+        self._late = late
 
     def stats(self) -> Stats:
         """Return how things stand."""
@@ -80,6 +86,16 @@ class AdminClient:
         self._ask("DELETE", f"/api/invitations/{invitation}")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Ask; what changes nothing is asked again where the answer is late."""
+        late = self._late
+        for _ in range(TIMES - 1 if late is not None and method == "GET" else 0):
+            with suppress(DeadlineExceeded):
+                return self._asked(method, path, body)
+            if late is not None:
+                late(f"The service is busy and has not answered for {ANSWER:g} s: it is asked again")
+        return self._asked(method, path, body)
+
+    def _asked(self, method: str, path: str, body: bytes | None) -> bytes:
         connection = _UnixConnection(self._state / SOCKET)
         try:
             connection.request(method, path, body)
@@ -87,7 +103,13 @@ class AdminClient:
             said = answer.read()
         except TimeoutError:
             what = f"the moorage temp of {self._state} does not answer within {ANSWER:g} s"
-            raise DeadlineExceeded(what) from None
+            raise DeadlineExceeded(
+                what,
+                why="It is there, and very busy, or hangs",
+                do="Try again, and look at the load of the machine"
+                if method == "GET"
+                else "Look with moorage temp status before you try again: it may do so yet",
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections import Counter
@@ -16,11 +17,16 @@ from moorage.wire.temp_admin import OpenFiles
 if sys.platform == "linux":
     from moorage.process import procfs
 
+log = logging.getLogger("moorage.temp")
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 FRESH = 5.0
 """Seconds for which a figure holds: reading it takes a millisecond of the processor for each process."""
+PATIENCE = 5.0
+"""Seconds that a look is waited for: with hundreds of servers on a busy machine it takes a minute. What was
+seen before is told then, and the look goes on."""
 _KINDS = {"socket": "sockets", "pipe": "pipes"}
 """What the link of a descriptor in /proc begins with (proc(5)); what is neither and a path is a file."""
 
@@ -36,26 +42,49 @@ class ServerFigures(Generic[K, T]):
     def __init__(self, look: Callable[[K], T | None]) -> None:
         self._look = look
         self._known: dict[K, tuple[float, T | None]] = {}
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Future[dict[K, T | None]] | None = None
+
+    def knows(self, keys: Collection[K]) -> bool:
+        """Tell whether all of some servers have been looked at."""
+        return all(key in self._known for key in keys)
 
     async def of(self, keys: Collection[K]) -> Mapping[K, T]:
-        """Return the figure by what servers are looked at by; what cannot be read is left out.
+        """Return the newest figure by what servers are looked at by; what cannot be read is left out.
 
         Args:
             keys: of servers, each told with all that it has started.
 
         Cancelling is safe.
         """
-        async with self._looking:
-            self._known = {key: known for key, known in self._known.items() if key in keys}
-            now = time.monotonic()
-            old = [key for key in keys if key not in self._known or now - self._known[key][0] > FRESH]
-            if old:
-                found = await in_thread(
-                    lambda: {key: self._look(key) for key in old}, name="look at processes"
-                )
-                self._known |= {key: (time.monotonic(), figure) for key, figure in found.items()}
-            return {key: figure for key, (_, figure) in self._known.items() if figure is not None}
+        self._known = {key: known for key, known in self._known.items() if key in keys}
+        end, own = time.monotonic() + PATIENCE, False
+        while not own and (old := self._old(keys)):
+            looking = self._looking
+            if looking is None:
+                looking, own = self._begun(old), True
+            done, _ = await asyncio.wait([looking], timeout=max(0.0, end - time.monotonic()))
+            if not done:
+                break
+        return {key: figure for key, (_, figure) in self._known.items() if key in keys and figure is not None}
+
+    def _old(self, keys: Collection[K]) -> list[K]:
+        now = time.monotonic()
+        return [key for key in keys if key not in self._known or now - self._known[key][0] > FRESH]
+
+    def _begun(self, keys: Collection[K]) -> asyncio.Future[dict[K, T | None]]:
+        """Begin to look at servers; what is seen is known from then on, be it waited for or not."""
+        looking = in_thread(lambda: {key: self._look(key) for key in keys}, name="look at processes")
+        self._looking = looking
+        looking.add_done_callback(self._seen)
+        return looking
+
+    def _seen(self, looking: asyncio.Future[dict[K, T | None]]) -> None:
+        self._looking = None
+        if (error := looking.exception()) is not None:
+            log.error("Processes cannot be looked at", exc_info=error)
+            return
+        now = time.monotonic()
+        self._known |= {key: (now, figure) for key, figure in looking.result().items()}
 
 
 def memory_of(pid: int) -> int | None:
