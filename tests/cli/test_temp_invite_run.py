@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.test_temp_run import TOY, Temp, running, state_left
 from command import Command, typed_in, until
 from moorage.cli.table import Screen
-from moorage.cli.temp_invite_run import checked_url, invitation_named, listed
+from moorage.cli.temp_invite_run import checked_url, invitation_named, listed, notes
 from moorage.errors import UsageError
 from moorage.wire.temp_admin import InvitationInfo
 
@@ -172,3 +173,11 @@ def test_a_page_of_another_site_has_a_server_started_through_acceptors(command: 
             assert (status, json.loads(text)["path"]) == (200, said["url"].removeprefix(origin))
             assert temp.ask("GET", said["link"].removeprefix(origin))[0] == 410
     assert state_left(command) == []
+
+
+def test_a_link_with_the_address_behind_a_proxy_is_told() -> None:
+    behind = msgspec.structs.replace(invitation("a"), behind=True)
+    (said,) = notes(behind, "")
+    assert "say --url ORIGIN" in said
+    assert notes(behind, "https://course.example.org") == notes(invitation("a"), "") == []
+    assert "--invited-only" in notes(msgspec.structs.replace(behind, needed=False), "")[1]

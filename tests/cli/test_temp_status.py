@@ -52,6 +52,11 @@ def test_a_lowered_share_is_counted_and_shown() -> None:
     assert ["\x1b[33m" in line for line in coloured] == [False, True, True]
 
 
+def test_servers_that_cannot_sleep_are_told() -> None:
+    said = shown(msgspec.structs.replace(STATED, sleepless=1), [], PIPE)[4]
+    assert said == ("1 server will not sleep: a template failed, so that they were spawned; the log says why")
+
+
 def test_what_is_not_there_is_not_shown() -> None:
     found = shown(msgspec.structs.replace(STATED, memory=None, visitors=1), [], PIPE)
     assert len(found) == 4

@@ -18,6 +18,7 @@ from moorage.proxy.routes_client import ProxyAccess
 from moorage.proxy.server import Proxy, open_proxy
 from moorage.proxy.settings import ProxySettings
 from temp.rig import PATIENCE, Browser, Rig, service
+from temp.test_admin import operator
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +80,9 @@ async def test_visitors_come_by_the_other_proxy_and_all_is_as_without_it() -> No
                 assert (await ben.get(path)).status == 404
                 await ann.press("/server", "/end")
                 await until_routed(proxy, "/")
+            async with operator(rig) as op:
+                made = (await op.ask("POST", "/api/invitations", {"seats": 1, "seconds": 60})).said
+                assert made["behind"]  # so that its link is not what visitors come by
         assert routes(proxy) == {}
 
 

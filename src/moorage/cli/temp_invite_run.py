@@ -39,10 +39,24 @@ def run_invite(options: argparse.Namespace) -> int:
         f"It lets {counted(made.seats, 'browser')} in{what}, until {until}. Its ID: {made.id}",
         file=sys.stderr,
     )
-    if not made.needed:
-        note = "Visitors come in without it, too, unless moorage temp is told --invited-only"
+    for note in notes(made, origin):
         print(note, file=sys.stderr)
     return 0
+
+
+def notes(made: InvitationInfo, origin: str) -> list[str]:
+    """Return what is to be said of an invitation beside its link, in sentences.
+
+    Args:
+        made: the invitation.
+        origin: by which visitors come, as far as the command line says it.
+    """
+    said = []
+    if made.behind and not origin:
+        said.append("The link has the address behind the proxy: say --url ORIGIN, by which visitors come")
+    if not made.needed:
+        said.append("Visitors come in without it, too, unless moorage temp is told --invited-only")
+    return said
 
 
 def checked_url(text: str) -> str:

@@ -75,12 +75,16 @@ def _sentences(stats: Stats) -> list[str]:
     under_way += f", {servers.braked} braked" if servers.braked else ""
     running = f"{servers.running} of {counted(stats.capacity, 'server')}"
     ends = f"{counts.handed_out} handed out, {counts.ended} ended"
-    return [
+    said = [
         f"{counted(stats.visitors, 'visitor')} {have} a server, {stats.queue} in the queue",
         f"{running} ({under_way}), {ready}{memory}",
         f"{descriptors.open} of {counted(descriptors.limit, 'descriptor')}: {sockets}",
         f"In {duration(stats.uptime)}: {starts}, {counts.failed} failed, {counts.adopted} adopted, {ends}",
     ]
+    if stats.sleepless:
+        of_them = f"{counted(stats.sleepless, 'server')} will not sleep"
+        said.append(f"{of_them}: a template failed, so that they were spawned; the log says why")
+    return said
 
 
 def _table(servers: Sequence[ServerInfo], screen: Screen) -> list[str]:

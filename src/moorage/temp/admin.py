@@ -148,6 +148,7 @@ class AdminApi:
             counts=self._counts.now(),
             descriptors=descriptors_of(await self._proxy.report()),
             memory=sum(memory.values()) if known and (memory or not census.servers) else None,
+            sleepless=sum(each.sleepless for each in self._service.watch.serving.values()),
         )
 
     async def _measured(self) -> Mapping[int, int]:

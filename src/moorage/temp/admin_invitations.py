@@ -16,6 +16,7 @@ from aiohttp import web
 from moorage.errors import OutputError, ProtocolError
 from moorage.plan.invitations import InvitationId, KeptInvitation
 from moorage.plan.visits import OfferName
+from moorage.proxy.routes_client import ProxyAccess
 from moorage.temp.admin_answers import json_answer, refused
 from moorage.temp.invitation_book import InvitationBook
 from moorage.temp.service import Service
@@ -36,9 +37,13 @@ class AdminInvitations:
         service: that has offers.
         book: all invitations.
         origin: at which visitors reach it, as far as it knows.
+        external: the proxy before it, which visitors come by; None for none.
     """
 
-    def __init__(self, service: Service, book: InvitationBook, origin: str) -> None:
+    def __init__(
+        self, service: Service, book: InvitationBook, origin: str, external: ProxyAccess | None = None
+    ) -> None:
+        self._behind = external is not None
         self._book = book
         self._service = service
         self._origin = origin
@@ -66,6 +71,7 @@ class AdminInvitations:
             path,
             self._origin + path,
             offer is not None and offer.invited_only,
+            self._behind,
         )
 
     async def _make(self, request: web.Request) -> web.Response:

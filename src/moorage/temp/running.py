@@ -107,7 +107,7 @@ async def run_service(
         stack.callback(service.close)
         front = Front(service, identity, FrontPages(settings.title), settings, book, proxy.routed)
         await stack.enter_async_context(_site(front.application(), settings.state / FRONT))
-        of_admin = AdminInvitations(service, book, origin_of(listeners[0]))
+        of_admin = AdminInvitations(service, book, origin_of(listeners[0]), settings.external)
         admin = _admin(service, proxy, counts, of_admin, egress, settings, admin_listeners)
         await stack.enter_async_context(admin)
         proxy.add_route("/", f"unix:{settings.state / FRONT}", pages=True)

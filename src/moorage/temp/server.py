@@ -91,6 +91,11 @@ class Serving:
         return self.process is not None and self.process.asleep
 
     @property
+    def sleepless(self) -> bool:
+        """Whether it is to sleep where it is not used, and cannot: it was spawned, not forked."""
+        return self.record.sleep > 0 and (self.process is None or not self.process.sleeps)
+
+    @property
     def root(self) -> int | None:
         """Process id of what all its processes descend from, as far as it is known."""
         if self.record.sleep and self.process is not None and self.process.sleeps:

@@ -121,8 +121,10 @@ class Sleepers:
             server: whose route has just been added.
             serving: the same.
         """
-        process, route = serving.process, self._route(server)
-        if not serving.record.sleep or process is None or not process.sleeps:
+        route = self._route(server)
+        if serving.sleepless:
+            log.warning("Server %s will not sleep: it was spawned, for its template failed", server)
+        if serving.sleepless or not serving.record.sleep:
             return
         state = ServerAsleep() if serving.asleep else ServerAwake(time.time())
         self._sleeps[server] = Sleep(serving.record.sleep, state)

@@ -101,6 +101,8 @@ class Stats(msgspec.Struct, frozen=True):
         counts: of what has happened.
         descriptors: by kind.
         memory: bytes that all servers take, with their kernels; None where that is not known.
+        sleepless: servers that are to sleep where they are not used, and cannot: they were spawned, for their
+            template failed.
     """
 
     moorage: str
@@ -117,6 +119,7 @@ class Stats(msgspec.Struct, frozen=True):
     counts: ServerCounts
     descriptors: Descriptors
     memory: int | None
+    sleepless: int = 0
 
 
 class ServerConnections(msgspec.Struct, frozen=True):
@@ -339,6 +342,7 @@ class InvitationInfo(msgspec.Struct, frozen=True):
         path: of its link.
         link: that, at the address that the service listens on.
         needed: whether its offer is by invitation only.
+        behind: whether the service listens behind a proxy, so that visitors come by another address.
     """
 
     id: str
@@ -350,6 +354,7 @@ class InvitationInfo(msgspec.Struct, frozen=True):
     path: str
     link: str
     needed: bool
+    behind: bool = False
 
 
 class InvitationList(msgspec.Struct, frozen=True):
