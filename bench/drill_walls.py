@@ -1,6 +1,6 @@
 """What a visitor of ``moorage temp`` can do to its neighbour, from a terminal of its own JupyterLab.
 
-    python -m bench.drill_walls [--seconds 10] [--rounds 1] [--json FILE] [words of moorage temp ...]
+    python -m bench.drill_walls [--seconds 10] [--rounds 1] [--only ATTACK] [--json FILE] [words of temp ...]
 
 A neighbour runs a small cell over its websocket, again and again, for SECONDS before an attack and as long
 during it; then the attacker's server is ended as by its own button. Printed are p95 of both and their ratio
@@ -22,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,15 +125,15 @@ async def attack(url: str, line: str, channel: KernelChannel, seconds: float, fo
             await asyncio.sleep(0.2)
 
 
-async def drill(url: str, seconds: float, rounds: int) -> dict[str, Found]:
-    found = {name: Found() for name in ATTACKS}
+async def drill(url: str, seconds: float, rounds: int, wanted: Sequence[str]) -> dict[str, Found]:
+    found = {name: Found() for name in wanted}
     async with AsyncExitStack() as stack:
         neighbour = await stack.enter_async_context(guest(url))
         channel = await stack.enter_async_context(neighbour.kernel())
         await channel.run(RanCell("kept = 41; print(kept)", "41"))
         for number in range(rounds):
-            for name, line in ATTACKS.items():
-                await attack(url, line, channel, seconds, found[name])
+            for name in wanted:
+                await attack(url, ATTACKS[name], channel, seconds, found[name])
                 print(f"{number + 1}: {name}: {found[name].came_to}", file=sys.stderr, flush=True)
                 if found[name].hurt:
                     return found
@@ -146,15 +147,17 @@ async def drill(url: str, seconds: float, rounds: int) -> dict[str, Found]:
     return found
 
 
-async def run(words: list[str], seconds: float, rounds: int) -> tuple[dict[str, Found], list[str]]:
+async def run(
+    words: list[str], seconds: float, rounds: int, wanted: Sequence[str]
+) -> tuple[dict[str, Found], list[str]]:
     """Start a service, drill, and end it; return what came of it, and what the service said of limits."""
     with tempfile.TemporaryDirectory(prefix="mw-", dir="/tmp") as folder:
         service = Service(Path(folder, "s"), ["--memory", "512M", "--processes", "256", *words])
         await service.start()
         try:
-            found = await drill(service.url, seconds, rounds)
+            found = await drill(service.url, seconds, rounds, wanted)
             if service.code is not None:
-                found["fork bomb"].hurt.append(f"the service ended: {service.code}")
+                found[wanted[0]].hurt.append(f"the service ended: {service.code}")
         finally:
             await service.end()
         lines = [line[9:] for line in service.said().splitlines()]
@@ -167,10 +170,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=ATTACKS, action="append", help="again for another; default: all")
     parser.add_argument("--json", type=Path)
     options, words = parser.parse_known_args()
     hear_ctrl_c()
-    found, said = asyncio.run(run(words, options.seconds, options.rounds))
+    found, said = asyncio.run(run(words, options.seconds, options.rounds, options.only or [*ATTACKS]))
     rows = []
     for name, one in found.items():
         ms = [f"{1000 * p95(times):.1f}" if len(times) > 1 else "-" for times in (one.before, one.during)]
