@@ -5,10 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.plan.memory import FEW, JUPYTER, LEAST_RESERVE, MOST_RESERVE, YOUNG, MemoryCount, expected
+from moorage.plan.memory import FEW, JUPYTER, LEAST_RESERVE, MOST_RESERVE, MemoryCount, average, expected
 
 MIB, GIB = 1 << 20, 1 << 30
-OLD = [YOUNG] * 10
 
 
 def test_an_empty_machine_carries_what_is_expected_beside_the_reserve() -> None:
@@ -22,18 +21,31 @@ def test_the_reserve_is_a_part_of_all_memory_within_bounds() -> None:
 
 
 def test_what_old_servers_have_is_what_they_have() -> None:
-    assert MemoryCount(16 * GIB, GIB + 5 * JUPYTER, JUPYTER, OLD).servers == 10 + 5
+    assert MemoryCount(16 * GIB, GIB + 5 * JUPYTER, JUPYTER, running=10).servers == 10 + 5
 
 
-def test_young_servers_have_what_they_may_still_take_set_aside() -> None:
-    ages = [*OLD, 0.0, 0.0, YOUNG / 2]
-    count = MemoryCount(16 * GIB, GIB + 5 * JUPYTER, JUPYTER, ages)
-    assert count.promised == JUPYTER * 5 // 2
-    assert count.servers == 13 + 2
+def test_what_young_servers_are_not_known_to_have_yet_is_set_aside() -> None:
+    count = MemoryCount(16 * GIB, GIB + 5 * JUPYTER, JUPYTER, running=13, young=4, taken=JUPYTER // 2)
+    assert count.promised == 2 * JUPYTER
+    assert count.servers == 13 + 3
+
+
+def test_young_servers_that_have_more_than_expected_are_promised_no_less_than_nothing() -> None:
+    assert MemoryCount(16 * GIB, GIB, JUPYTER, running=9, young=9, taken=2 * JUPYTER).promised == 0
 
 
 def test_those_that_run_count_where_nothing_is_left() -> None:
-    assert MemoryCount(16 * GIB, 0, JUPYTER, [0.0, *OLD]).servers == 11
+    assert MemoryCount(16 * GIB, 0, JUPYTER, running=11, young=1).servers == 11
+
+
+def test_a_crowd_fills_memory_as_it_comes_and_not_beyond() -> None:
+    total, running, has = 24 * GIB, 0, 0
+    for step in range(40):
+        count = MemoryCount(total, total - running * has, JUPYTER, running, running, has)
+        running = min(running + 4, count.servers)
+        has = min(JUPYTER, has + (5 << 20) * (step % 3))
+    assert running * JUPYTER + count.reserve <= total
+    assert (running + 1) * JUPYTER + count.reserve > total
 
 
 def test_some_have_to_be_measured_before_they_tell_what_one_takes() -> None:
@@ -45,13 +57,19 @@ def test_a_quarter_of_the_servers_may_take_more_than_expected() -> None:
     assert expected([40, 10, 30, 20, 70, 60, 50, 80], JUPYTER) == 70
 
 
+def test_the_average_of_nothing_is_nothing() -> None:
+    assert (average([]), average([4, 7])) == (0, 5)
+
+
 @given(
     available=st.integers(0, 64 * GIB),
     one=st.integers(1, GIB),
-    ages=st.lists(st.floats(0, 1e6), max_size=50),
+    running=st.integers(0, 500),
+    young=st.integers(0, 500),
+    has=st.integers(0, GIB),
 )
-def test_what_is_let_in_fits(available: int, one: int, ages: list[float]) -> None:
-    count = MemoryCount(64 * GIB, available, one, ages)
-    more = count.servers - len(ages)
+def test_what_is_let_in_fits(available: int, one: int, running: int, young: int, has: int) -> None:
+    count = MemoryCount(64 * GIB, available, one, running, min(young, running), has)
+    more = count.servers - running
     assert more >= 0
     assert more == 0 or more * one + count.promised + count.reserve <= available

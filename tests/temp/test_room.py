@@ -26,6 +26,17 @@ def give(rig: Rig, memory: int | None) -> None:
     rig.service.handle(Tick())
 
 
+async def measured(rig: Rig) -> None:
+    """Have servers measured; to those outside nothing tells when that is done."""
+    room = rig.service._room
+    async with asyncio.timeout(PATIENCE):
+        while room._measuring:
+            await asyncio.sleep(0.01)
+        room.measure()
+        while room._measuring:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_visitor_waits_until_there_is_memory(caplog: pytest.LogCaptureFixture) -> None:
     async with service(capacity=30) as rig:
         give(rig, MUCH)
@@ -74,14 +85,11 @@ async def test_servers_that_have_grown_say_what_one_takes() -> None:
         for each in visitors:
             assert isinstance(await rig.service.settled(each, PATIENCE), ServerReady)
         rig.service.handle(Tick())
-        room.measure()
-        assert not room._measuring  # all are young
+        await measured(rig)
+        assert (room._young_have > 0, room._taken) == (True, {})
         room._since = dict.fromkeys(room._since, float("-inf"))
-        room.measure()
-        async with asyncio.timeout(PATIENCE):
-            while room._measuring:
-                await asyncio.sleep(0.01)
-        assert len(room._taken) == FEW
+        await measured(rig)
+        assert (room._young_have, len(room._taken)) == (0, FEW)
         taken = sorted(room._taken.values())
         give(rig, LEAST_RESERVE + 5 * taken[-1])
         assert FEW + 5 <= rig.service.visitors.limits.fit <= FEW + 5 * taken[-1] // taken[0]

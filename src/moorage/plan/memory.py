@@ -1,19 +1,20 @@
 """How many temporary servers the memory of the machine can carry. No I/O, no clock.
 
-A server takes little when it begins, and most of what it will take within its first minute, when its visitor
-opens notebooks. So what young ones may still take is set aside; what older ones have is what they have.
+A server takes little when it begins, and what it will take within minutes, when its visitor opens notebooks;
+on a crowded machine that is late. So what young ones are not known to have yet is set aside; what older ones
+have is what they have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 
 from msgspec import Struct
 
 JUPYTER, OTHERS = 160 << 20, 64 << 20
 """Bytes that a server is expected to take until some have been measured: JupyterLab with two notebooks, each
 with a forked kernel (measured in a crowd of 40), and a small web application."""
-YOUNG = 60.0
+YOUNG = 300.0
 """Seconds after which a server is expected to have taken what it takes."""
 FEW = 4
 """So many servers have to be measured before these say what one takes."""
@@ -30,13 +31,17 @@ class MemoryCount(Struct, frozen=True):
         total: bytes that all programs could have.
         available: bytes that programs could still get.
         expected: bytes that a server takes, as far as that is known.
-        ages: seconds for which each server has been used that has not ended.
+        running: servers that have not ended.
+        young: how many of these are young.
+        taken: bytes that a young one has taken, as far as that is known.
     """
 
     total: int
     available: int
     expected: int
-    ages: Sequence[float] = ()
+    running: int = 0
+    young: int = 0
+    taken: int = 0
 
     @property
     def reserve(self) -> int:
@@ -45,17 +50,17 @@ class MemoryCount(Struct, frozen=True):
 
     @property
     def promised(self) -> int:
-        """Bytes that the servers may still take: a young one grows evenly to what is expected of it."""
-        return int(sum(self.expected * max(0.0, 1.0 - age / YOUNG) for age in self.ages))
+        """Bytes that the young servers may still take."""
+        return self.young * max(0, self.expected - self.taken)
 
     @property
     def servers(self) -> int:
         """How many servers fit, those that there are among them."""
         left = self.available - self.reserve - self.promised
-        return len(self.ages) + max(0, left // self.expected)
+        return self.running + max(0, left // self.expected)
 
 
-def expected(measured: Iterable[int], otherwise: int) -> int:
+def expected(measured: Collection[int], otherwise: int) -> int:
     """Return how many bytes a server is expected to take: a quarter of those measured take more.
 
     Args:
@@ -64,3 +69,8 @@ def expected(measured: Iterable[int], otherwise: int) -> int:
     """
     found = sorted(measured)
     return max(1, found[len(found) * 3 // 4]) if len(found) >= FEW else otherwise
+
+
+def average(measured: Collection[int]) -> int:
+    """Return how many bytes servers take on the average; 0 where none was measured."""
+    return sum(measured) // len(measured) if measured else 0

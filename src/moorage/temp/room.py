@@ -13,7 +13,7 @@ from math import inf
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
-from moorage.plan.memory import JUPYTER, OTHERS, YOUNG, MemoryCount, expected
+from moorage.plan.memory import JUPYTER, OTHERS, YOUNG, MemoryCount, average, expected
 from moorage.plan.visitors import Visitors
 from moorage.plan.visits import ServerId, ServersFit, Shortage, VisitorLimits
 from moorage.process import control_groups
@@ -32,7 +32,7 @@ log = logging.getLogger("moorage.temp")
 MEASURE = 15.0
 """Seconds between measurements."""
 SAMPLE = 8
-"""Servers that are measured at a time: each takes some milliseconds of a processor."""
+"""Servers of each kind that are measured at a time: each takes some milliseconds of a processor."""
 
 
 class Room:
@@ -71,7 +71,8 @@ class Room:
         self._total = available() or 0
         self._since: dict[ServerId, float] = {}  # when each began to be used, or was seen first
         self._counted = False
-        self._taken: dict[ServerId, int] = {}  # by servers that were measured
+        self._taken: dict[ServerId, int] = {}  # by servers that were measured and are not young
+        self._young_have = 0  # each, as was measured last
         self._measuring = False
         self._due = 0.0
         self._unmeasured = JUPYTER
@@ -94,23 +95,28 @@ class Room:
         return ServersFit(descriptors)
 
     def measure(self) -> None:
-        """Begin to measure a few of the servers that have been used for a while and are not asleep."""
-        now = time.monotonic()
-        grown = [
-            (server, each)
-            for server, each in self._serving.items()
-            if now - self._since.get(server, now) >= YOUNG and not each.asleep
-        ]
-        if grown and not self._measuring:
+        """Begin to measure a few of the servers that are not asleep: of the young ones, and of the others."""
+        young, spares = self._young(time.monotonic()), self._visitors.ready_spares
+        awake = [server for server, each in self._serving.items() if not each.asleep and server not in spares]
+        chosen: dict[ServerId, Serving] = {}
+        for some in (
+            [each for each in awake if each in young],
+            [each for each in awake if each not in young],
+        ):
+            chosen |= {each: self._serving[each] for each in random.sample(some, min(SAMPLE, len(some)))}
+        if chosen and not self._measuring:
             self._measuring = True
-            self._tasks.create_task(self._measure(dict(random.sample(grown, min(SAMPLE, len(grown))))))
+            self._tasks.create_task(self._measure(chosen))
 
     async def _measure(self, servers: Mapping[ServerId, Serving]) -> None:
         try:
             found = await in_thread(
                 lambda: {name: taken_by(each) for name, each in servers.items()}, name="measure servers"
             )
-            self._taken |= {name: taken for name, taken in found.items() if taken is not None}
+            known = {name: size for name, size in found.items() if size is not None}
+            young = self._young(time.monotonic())
+            self._young_have = average([size for name, size in known.items() if name in young])
+            self._taken |= {name: size for name, size in known.items() if name not in young}
         finally:
             self._measuring = False
 
@@ -124,9 +130,13 @@ class Room:
         self._since = {
             each: now if each in spares else self._since.get(each, first) for each in self._running
         }
-        self._taken = {name: taken for name, taken in self._taken.items() if name in self._since}
-        ages = [now - since for since in self._since.values()]
-        return MemoryCount(self._total, available, expected(self._taken.values(), self._unmeasured), ages)
+        self._taken = {name: size for name, size in self._taken.items() if name in self._since}
+        one = expected(self._taken.values(), self._unmeasured)
+        young = len(self._young(now))
+        return MemoryCount(self._total, available, one, len(self._running), young, self._young_have)
+
+    def _young(self, now: float) -> set[ServerId]:
+        return {server for server, since in self._since.items() if now - since < YOUNG}
 
 
 def taken_by(serving: Serving) -> int | None:
