@@ -91,8 +91,8 @@ async def test_servers_that_have_grown_say_what_one_takes() -> None:
         await measured(rig)
         assert (room._young_have, len(room._taken)) == (0, FEW)
         taken = sorted(room._taken.values())
-        give(rig, LEAST_RESERVE + 5 * taken[-1])
-        assert FEW + 5 <= rig.service.visitors.limits.fit <= FEW + 5 * taken[-1] // taken[0]
+        give(rig, LEAST_RESERVE + 6 * taken[-1])
+        assert FEW + 5 <= rig.service.visitors.limits.fit <= FEW + 6 * taken[-1] // taken[0]
 
 
 async def test_a_spare_is_young_until_it_is_handed_out() -> None:
