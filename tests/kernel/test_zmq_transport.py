@@ -337,6 +337,20 @@ async def test_a_socket_that_is_closed_now_sends_nothing_more(info, library):
             assert not kernel.poll(500)
 
 
+async def test_dropping_that_is_cancelled_at_any_moment_stops_no_thread_of_libzmq(info):
+    """One that has an event for a monitor without a reader waits, and ends no socket of the process."""
+    async with transport_of(info, b"me", lambda *_: None) as transport:
+        for number in range(200):
+            dropping = asyncio.create_task(transport.drop_unsent())
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            dropping.cancel()
+            await asyncio.wait([dropping])
+        async with asyncio.timeout(60):
+            await transport.drop_unsent()
+    await until(lambda: not zmq_transport._SocketEnd._unread)
+
+
 async def test_dropping_can_be_cancelled_and_done_again(info, monkeypatch):
     async def never(end):
         await asyncio.Event().wait()

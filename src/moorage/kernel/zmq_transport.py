@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import zmq
 
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.transport import FrameReceiver, LineReceiver
+from moorage.tasks import result_of
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
@@ -289,40 +290,55 @@ def _descriptors_told() -> Iterator[None]:
 class _SocketEnd:
     """The moment when nothing is left of a socket in libzmq's threads.
 
-    A monitor's last event comes as the socket is destroyed, after everything that may send for it.
+    A monitor's last event comes as the socket is destroyed, after everything that may send for it. libzmq's
+    thread that sends it waits for a reader, and destroys no socket of the process meanwhile: so the monitor
+    is read until it has come, whether it is waited for or not.
     """
+
+    _unread: ClassVar[set[_SocketEnd]] = set()
+    """Those that are waited for no longer; a socket that is collected would be closed."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         """Watch a socket that is about to be closed."""
         address = f"inproc://end-{next(_ends)}"
-        socket.monitor(address, zmq.EVENT_MONITOR_STOPPED)
         # Not asyncio's, whatever the socket is.
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(socket.context.underlying)
         self._monitor = context.socket(zmq.PAIR)
-        self._monitor.linger = 0
-        self._monitor.connect(address)
+        try:
+            self._monitor.linger = 0
+            self._monitor.connect(address)  # first: there may be no event without a reader
+            socket.monitor(address, zmq.EVENT_MONITOR_STOPPED)
+        except zmq.ZMQError:
+            self._monitor.close()
+            raise
         self._come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def come(self) -> None:
         """Wait for it. Cancelling is safe."""
+        self._read()
+        await result_of(self._come)
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if not self._monitor.closed:
+            self._unread.add(self)
+            self._read()
+
+    def _read(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(int(self._monitor.FD), self._look)
         loop.call_soon(self._look)
-        await self._come
-
-    def close(self) -> None:
-        """Watch no longer."""
-        if not self._monitor.closed:
-            asyncio.get_running_loop().remove_reader(int(self._monitor.FD))
-            self._monitor.close()
 
     def _look(self) -> None:
-        while not self._monitor.closed and not self._come.done():
+        while not self._monitor.closed:
             try:
                 event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
             except zmq.Again:
                 return
             if _kind_of(event) == zmq.EVENT_MONITOR_STOPPED:
+                asyncio.get_running_loop().remove_reader(int(self._monitor.FD))
+                self._monitor.close()
+                self._unread.discard(self)
                 self._come.set_result(None)
 
 
