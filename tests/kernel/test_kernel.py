@@ -427,11 +427,11 @@ async def test_cancelling_while_it_starts_leaves_no_process(tmp_path):
 
 
 async def test_nothing_is_left_open():
-    async with launch("python3"):
+    async with launch("python3", fork=False):  # a template would have descriptors of its own
         pass
     before = descriptors()
     for way in ("ipc", "self-bind", "hold"):
-        async with launch("python3", rendezvous=way, kernel_args=MEMORY) as kernel:
+        async with launch("python3", rendezvous=way, kernel_args=MEMORY, fork=False) as kernel:
             await kernel.restart() if way == "ipc" else await kernel.execute("1")
     for spec in (kernel_of("false", "{connection_file}"), kernel_of("no-such-program")):
         with pytest.raises(MoorageError):
