@@ -478,17 +478,34 @@ async def test_an_idle_that_the_kernel_dropped_is_not_waited_for_for_ever(by_han
     assert not client.busy
 
 
-async def test_a_kernel_that_was_not_woken_for_a_request_is_woken(by_hand, client, monkeypatch):
+async def test_a_kernel_that_shows_no_sign_of_a_request_is_woken(by_hand, client, monkeypatch):
     await soon_subscribed(client, by_hand)
-    monkeypatch.setattr("moorage.kernel.unheard.UNHEARD", 0.2)
+    monkeypatch.setattr("moorage.kernel.unheard.UNHEARD", 0.05)
+    woken = asyncio.Event()
+    monkeypatch.setattr(client._unheard, "_wake", woken.set)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(soon(client.execute("1")))
-        request = await soon(by_hand.hear())  # as one does that missed the edge: it is read with the next
-        woken_by = await soon(by_hand.hear())
+        await soon(woken.wait())
+        await finish(by_hand, await soon(by_hand.hear()), order=("reply", "idle"))
+    assert running.result().complete
+
+
+async def test_a_kernel_that_cannot_be_woken_for_want_of_descriptors_is_waited_for(
+    by_hand, client, monkeypatch, caplog
+):
+    def refuse():
+        raise MoorageError("no more connections")
+
+    await soon_subscribed(client, by_hand)
+    monkeypatch.setattr("moorage.kernel.unheard.UNHEARD", 0.05)
+    monkeypatch.setattr(client._unheard, "_wake", refuse)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(soon(client.execute("1")))
+        request = await soon(by_hand.hear())
+        async with asyncio.timeout(60):
+            while "cannot be woken" not in caplog.text:
+                await asyncio.sleep(0.005)
         await finish(by_hand, request, order=("reply", "idle"))
-        await by_hand.reply(woken_by, "kernel_info_reply")
-        await by_hand.idle(woken_by)
-    assert woken_by.msg_type == "kernel_info_request"
     assert running.result().complete
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from kernel.asked import message, missing
@@ -79,8 +77,7 @@ class Asked:
 
 
 async def printed(counts, client, characters):
-    counts.begin(client)
-    await asyncio.sleep(0)
+    await counts.begin(client)
     for _ in range(MANY):
         counts.handle(message("a", text=""))
     counts.handle(message("a", text="x" * characters))

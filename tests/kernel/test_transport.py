@@ -109,6 +109,9 @@ class PipeTransport:
     async def drop_unsent(self):
         await self._process.stdin.drain()
 
+    def wake(self):
+        pass
+
     async def receive_rest(self, seconds):
         pass
 

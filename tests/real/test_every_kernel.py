@@ -201,3 +201,13 @@ async def test_xeus_python_in_raw_mode_lives_through_an_interrupt(tmp_path: Path
                 kernel.interrupt()
             assert running.result().error.ename == "KeyboardInterrupt"
             assert printed(await kernel.execute("print(6 * 7)")) == ["42"]
+
+
+async def test_requests_that_are_sent_together_are_all_answered(kernel: Kernel, dialect: Dialect):
+    """xeus-python overlooks some of them, and deno prints some in the name of others."""
+    async with asyncio.timeout(4 * PATIENCE):
+        for _ in range(5):
+            async with asyncio.TaskGroup() as group:
+                codes = [dialect.say.replace("{}", f"word{number}") for number in range(4)]
+                together = [group.create_task(kernel.execute(code)) for code in codes]
+            assert [printed(each.result()) for each in together] == [[f"word{n}"] for n in range(4)]

@@ -33,7 +33,7 @@ from moorage.jupyter.requested import Requested
 from moorage.kernel.blocking import portal
 from moorage.kernel.starting import REGISTERED
 from moorage.kernel.supervisor import last_words
-from moorage.kernel.zmq_transport import close_now
+from moorage.kernel.zmq_closing import close_now
 from moorage.kinds import could_not_bind
 from moorage.places.base import Place
 from moorage.places.here import Here

@@ -7,9 +7,9 @@ still with that request as parent (deno prints after idle) goes to the same rece
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, Self
 
@@ -22,12 +22,11 @@ from moorage.kernel.readiness import Readiness
 from moorage.kernel.request import InputProvider, Receiver, Request, finished, only_flushes
 from moorage.kernel.result import ExecutionError, Result, error_of, result_of
 from moorage.kernel.transport import Transport
+from moorage.kernel.turns import Turns
 from moorage.kernel.unheard import Unheard
 from moorage.wire import messages
 from moorage.wire.messages import Channel, Message
 from moorage.wire.session import Session
-
-_log = logging.getLogger("moorage.kernel")
 
 __all__ = ["Client", "ExecutionError", "InputProvider", "Receiver", "Request", "Result", "error_of"]
 
@@ -62,7 +61,8 @@ class Client:
         self._listeners: list[Receiver] = []
         self._asked_calls: list[Callable[[], None]] = []
         self._readiness = Readiness(self._ask)
-        self._unheard = Unheard(lambda request: self._outbox.holds(request.message), self._ask_again)
+        self._unheard = Unheard(lambda request: self._outbox.holds(request.message), transport.wake)
+        self._turns = Turns()
         self._heard = 0.0  # when iopub brought its latest message, by the monotonic clock
         self._ended: BaseException | None = None
         self.published: Published | None = None
@@ -98,6 +98,7 @@ class Client:
             self._outbox.hold()
         if for_good:
             error = self._ended = self._ended or error
+        self._turns.fail(error)
         for request in self._requests.values():
             if for_good or not self._outbox.holds(request.message):
                 request.fail(error)
@@ -185,11 +186,6 @@ class Client:
     def _ask(self, channel: Channel, receive: Receiver) -> Request:
         return self._request(channel, messages.kernel_info_request(), receive, ahead=True)
 
-    def _ask_again(self) -> None:
-        if self._ended is None:
-            _log.info("no sign of a request yet: the kernel is asked something else")
-            self._ask("shell", lambda _: None)
-
     def send(self, channel: Channel, message: messages.Request, parent: Message | None = None) -> None:
         """Send a message that has no reply, such as ``input_reply`` or ``comm_msg``."""
         self._outbox.send(channel, message, parent)
@@ -242,14 +238,16 @@ class Client:
             allow_stdin=stdin is not None,
             stop_on_error=False,  # what is sent after an interrupt is to be run
         )
-        if self.published is not None:
-            self.published.begin(self)
-        began, request = monotonic(), self.request("shell", message, take, stdin)
-        reply, seconds = (await request.done).content, monotonic() - began
-        if late_output is not None:
-            await late_output.end(self, take)
-        complete = not await lost(self, self.published, request, take)  # it may add a line to the outputs
-        return result_of(reply, area, seconds, complete=complete)
+        together = late_output is None and self.published is None
+        async with nullcontext() if together else self._turns.turn():
+            if self.published is not None:
+                await self.published.begin(self)
+            began, request = monotonic(), self.request("shell", message, take, stdin)
+            reply, seconds = (await request.done).content, monotonic() - began
+            if late_output is not None:
+                await late_output.end(self, take)
+            complete = not await lost(self, self.published, request, take)  # it may add a line to the outputs
+            return result_of(reply, area, seconds, complete=complete)
 
     async def ready(
         self,

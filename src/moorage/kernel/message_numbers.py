@@ -60,7 +60,7 @@ class Numbers:
         self._arrivals: deque[float] = deque(maxlen=MANY)
         self._delay = inf  # the least there was between a message's date and its arrival, in seconds
 
-    def begin(self, client: Asking) -> None:
+    async def begin(self, client: Asking) -> None:
         """Do nothing: the messages say whose they are."""
 
     def handle(self, message: Message) -> None:

@@ -14,12 +14,11 @@ Source: ZMQ_SNDHWM in zmq_setsockopt(3).
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from moorage.kernel.request import Asking, Receiver, Request, finished, lost_note
+from moorage.kernel.request import Asking, Receiver, Request, lost_note
 from moorage.wire.messages import Message, execute_request
 
 MANY = 500
@@ -37,11 +36,14 @@ class Published(Protocol):
         """Begin anew: the kernel's process has been replaced."""
         ...
 
-    def begin(self, client: Asking) -> None:
+    async def begin(self, client: Asking) -> None:
         """Take note that the next request runs code: what others made the kernel publish before is theirs.
 
         Args:
             client: the request is about to be sent on it.
+
+        Raises:
+            KernelDied: the kernel's process ended meanwhile. Cancelling is safe.
         """
         ...
 
@@ -114,8 +116,11 @@ class Counts:
         elif message.msg_type in {"display_data", "update_display_data"}:
             self._displays += 1
 
-    def begin(self, client: Asking) -> None:
-        """Ask where other clients may have made it publish, and do not wait."""
+    async def begin(self, client: Asking) -> None:
+        """Ask where other clients may have made it publish.
+
+        The answer is waited for: xeus-python may overlook what comes while it answers.
+        """
         if not self._shared or not self._counts:
             return
         arrived = (0, 0)
@@ -125,15 +130,10 @@ class Counts:
             if message.msg_type == "status":  # its idle comes behind all that it counts
                 arrived = (self._characters, self._displays)
 
-        def take(done: asyncio.Future[Message]) -> None:
-            if not finished(done):
-                return
-            told = _answer(done.result())
-            self._counts, self._known = told is not None, 0
-            if told is not None:
-                self._before = (told[0] - arrived[0], told[1] - arrived[1])
-
-        client.request("shell", self._question, mark).done.add_done_callback(take)
+        told = _answer(await client.request("shell", self._question, mark).done)
+        self._counts, self._known = told is not None, 0
+        if told is not None:
+            self._before = (told[0] - arrived[0], told[1] - arrived[1])
 
     async def missing(self, client: Asking) -> int:
         """Ask the kernel, and return how many characters and displays are missing."""

@@ -50,6 +50,14 @@ class Transport(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Wake a kernel that may have missed that a request has come; to one that has not it is nothing.
+
+        Raises:
+            MoorageError: no descriptors are left.
+        """
+        ...
+
     async def receive_rest(self, seconds: float) -> None:
         """Wait until a kernel that has ended has hung up, and hand over what it said last.
 

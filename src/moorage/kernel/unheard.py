@@ -1,43 +1,51 @@
-"""A request of which a kernel shows no sign: something small is asked, in case it was not woken for it.
+"""A request of which a kernel shows no sign: the kernel is woken, in case it has missed that one came.
 
-A kernel that waits on the descriptor of a ZeroMQ socket, as xeus-python's event loop does, is woken by edges:
-one that is missed leaves a request unread until the next one comes. A kernel that is busy with another
-client's code shows no sign either, and answers one question more when it is done with that.
+A kernel whose event loop waits on the descriptor of a ZeroMQ socket is woken by edges. xeus-python loses one
+where a request comes while it sends the reply to another: sending takes note of all that happened to the
+socket, and the descriptor tells of it no more. What the same client sends later changes nothing, for libzmq
+tells of a connection's messages only after its queue was found empty. Another connection is told of.
 
-Source: ZMQ_FD in zmq_getsockopt(3).
+A kernel that is busy with another client's code shows no sign either. Waking it changes nothing.
+
+Source: ZMQ_FD in zmq_getsockopt(3); ``src/xasync_runner.cpp`` of xeus-python 0.19.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
+from moorage.errors import MoorageError
 from moorage.kernel.request import Request
 
-UNHEARD = 5.0
-"""Seconds without a sign of a request after which the kernel is asked something."""
+_log = logging.getLogger("moorage.kernel")
+
+UNHEARD = 1.0
+"""Seconds without a sign of a request after which the kernel is woken; each time twice as many."""
 
 
 class Unheard:
     """Looks after the requests of one client; all methods belong to the loop it was made in."""
 
-    def __init__(self, held: Callable[[Request], bool], ask: Callable[[], None]) -> None:
+    def __init__(self, held: Callable[[Request], bool], wake: Callable[[], None]) -> None:
         """Begin with nothing asked.
 
         Args:
             held: tells whether a request is held back, for its kernel is being started again.
-            ask: sends something small on the shell channel.
+            wake: wakes the kernel; a MoorageError of it is logged.
         """
-        self._held, self._ask = held, ask
-        self._unheard: dict[Request, float] = {}  # when each was sent, the oldest first
+        self._held, self._wake = held, wake
+        self._unheard: dict[Request, _Wait] = {}  # the oldest first
         self._running: Request | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def asked(self, request: Request) -> None:
         """Take note of a request."""
         if request.message.channel == "shell":
-            self._unheard[request] = monotonic()
+            self._unheard[request] = _Wait(monotonic(), UNHEARD)
             self._arm()
 
     def heard(self, request: Request) -> None:
@@ -46,7 +54,7 @@ class Unheard:
             self._running = request
 
     def close(self) -> None:
-        """Ask no more."""
+        """Wake it no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,9 +74,21 @@ class Unheard:
             self._arm()
 
     def _look(self) -> None:
-        """Ask where the oldest waits for long; once for each."""
-        sent = ((each, since) for each, since in self._unheard.items() if not self._held(each))
-        oldest, since = next(sent, (None, 0.0))
-        if oldest is not None and monotonic() - since >= UNHEARD:
-            del self._unheard[oldest]
-            self._ask()
+        """Wake the kernel where the oldest request waits for long."""
+        oldest = next((wait for each, wait in self._unheard.items() if not self._held(each)), None)
+        now = monotonic()
+        if oldest is not None and now - oldest.since >= oldest.seconds:
+            oldest.since, oldest.seconds = now, 2 * oldest.seconds
+            _log.info("no sign of a request yet: the kernel is woken")
+            try:
+                self._wake()
+            except MoorageError as error:
+                _log.warning("the kernel cannot be woken: %s", error)
+
+
+@dataclass(slots=True)
+class _Wait:
+    """How long a request is waited for until the kernel is woken (again), and since when."""
+
+    since: float
+    seconds: float

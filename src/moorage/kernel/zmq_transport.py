@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 import zmq
 
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.transport import FrameReceiver, LineReceiver
-from moorage.tasks import result_of
+from moorage.kernel.zmq_closing import SocketEnd, event_of
 from moorage.wire.connection import ConnectionInfo
 from moorage.wire.messages import Channel
 
@@ -68,6 +66,7 @@ class ZmqTransport:
         self._monitors: list[zmq.Socket[bytes]] = []
         self._hung_up = asyncio.Event()
         self._line_receivers: list[LineReceiver] = []
+        self._waker: zmq.Socket[bytes] | None = None
 
     async def __aenter__(self) -> Self:
         _check_descriptors()
@@ -120,10 +119,10 @@ class ZmqTransport:
         """
         if not self._sockets:
             return
-        ends: list[_SocketEnd] = []
+        ends: list[SocketEnd] = []
         try:
             with _descriptors_told():
-                ends += (_SocketEnd(self._sockets[channel]) for channel in _KINDS if channel != "iopub")
+                ends += (SocketEnd(self._sockets[channel]) for channel in _KINDS if channel != "iopub")
             self._close()
             self._connect()
             for end in ends:
@@ -132,8 +131,22 @@ class ZmqTransport:
             for end in ends:
                 end.close()
 
+    def wake(self) -> None:
+        """Connect to the shell channel once more, beside, and keep that connection until the next time."""
+        if not self._sockets:
+            return
+        if self._waker is not None:
+            self._waker.close()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        with _descriptors_told():
+            self._waker = context.socket(zmq.DEALER)
+            self._dial(self._waker, "shell", _curve_keys(self._info))
+
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
         while self._sockets:
             channel, socket = self._sockets.popitem()
             loop.remove_reader(int(socket.FD))
@@ -154,24 +167,27 @@ class ZmqTransport:
         keys: tuple[bytes, bytes] | None,
     ) -> None:
         socket = self._sockets[channel] = context.socket(kind)
-        socket.linger = 0
-        # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
-        socket.set_hwm(0)
-        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
         if kind == zmq.SUB:
             socket.subscribe(b"")
             self._watch(socket, loop)
         else:
             socket.routing_id = self._identity
+        self._dial(socket, channel, keys)
+        loop.add_reader(int(socket.FD), self._drain, channel)
+        loop.call_soon(self._drain, channel)
+
+    def _dial(self, socket: zmq.Socket[bytes], channel: Channel, keys: tuple[bytes, bytes] | None) -> None:
+        socket.linger = 0
+        # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
+        socket.set_hwm(0)
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST)
         for option, value in _KEEPALIVE.items():
             socket.setsockopt(option, value)
         if keys is not None:
             socket.curve_serverkey = self._info.curve_publickey.encode()
             socket.curve_publickey, socket.curve_secretkey = keys
         socket.connect(self._info.url(channel))
-        loop.add_reader(int(socket.FD), self._drain, channel)
-        loop.call_soon(self._drain, channel)
 
     def on_frames(self, receive: FrameReceiver) -> None:
         """Call ``receive`` with channel and frames of every message, in the loop's thread."""
@@ -229,7 +245,7 @@ class ZmqTransport:
                 event = monitor.recv_multipart(zmq.NOBLOCK)[0]
             except zmq.Again:
                 return
-            there = _kind_of(event) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            there = event_of(event) == zmq.EVENT_HANDSHAKE_SUCCEEDED
             if there:
                 self._hung_up.clear()
             else:
@@ -285,87 +301,6 @@ def _descriptors_told() -> Iterator[None]:
             why=error.strerror or str(error),
             do="Raise `ulimit -n` or run fewer kernels at once",
         ) from error
-
-
-class _SocketEnd:
-    """The moment when nothing is left of a socket in libzmq's threads.
-
-    A monitor's last event comes as the socket is destroyed, after everything that may send for it. libzmq's
-    thread that sends it waits for a reader, and destroys no socket of the process meanwhile: so the monitor
-    is read until it has come, whether it is waited for or not.
-    """
-
-    _unread: ClassVar[set[_SocketEnd]] = set()
-    """Those that are waited for no longer; a socket that is collected would be closed."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        """Watch a socket that is about to be closed."""
-        address = f"inproc://end-{next(_ends)}"
-        # Not asyncio's, whatever the socket is.
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(socket.context.underlying)
-        self._monitor = context.socket(zmq.PAIR)
-        try:
-            self._monitor.linger = 0
-            self._monitor.connect(address)  # first: there may be no event without a reader
-            socket.monitor(address, zmq.EVENT_MONITOR_STOPPED)
-        except zmq.ZMQError:
-            self._monitor.close()
-            raise
-        self._come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def come(self) -> None:
-        """Wait for it. Cancelling is safe."""
-        self._read()
-        await result_of(self._come)
-
-    def close(self) -> None:
-        """Wait no longer."""
-        if not self._monitor.closed:
-            self._unread.add(self)
-            self._read()
-
-    def _read(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_reader(int(self._monitor.FD), self._look)
-        loop.call_soon(self._look)
-
-    def _look(self) -> None:
-        while not self._monitor.closed:
-            try:
-                event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
-            except zmq.Again:
-                return
-            if _kind_of(event) == zmq.EVENT_MONITOR_STOPPED:
-                asyncio.get_running_loop().remove_reader(int(self._monitor.FD))
-                self._monitor.close()
-                self._unread.discard(self)
-                self._come.set_result(None)
-
-
-async def close_now(socket: zmq.Socket[bytes]) -> None:
-    """Close a socket, and wait until nothing of it is left in libzmq's threads: what it holds is never sent.
-
-    Without the wait a thread that gets no processor for a while sends it to whatever listens by then.
-    Cancelling is safe.
-    """
-    try:
-        end = _SocketEnd(socket)
-    except zmq.ZMQError:  # no descriptors are left
-        socket.close(linger=0)
-        return
-    try:
-        socket.close(linger=0)
-        await end.come()
-    finally:
-        end.close()
-
-
-_ends = itertools.count()
-
-
-def _kind_of(event: bytes) -> int:
-    """Return the number of a monitor's event: a zmq_event_t has it first, in the machine's byte order."""
-    return int.from_bytes(event[:2], sys.byteorder)
 
 
 def _curve_keys(info: ConnectionInfo) -> tuple[bytes, bytes] | None:
