@@ -44,6 +44,7 @@ def test_the_module_behind_an_interpreter(words, module, rest):
         "env A=1",
         "bash -m a",
         "docker run --rm image python3 -m a",
+        "node python -m a",
         "ssh box python3 -m a",
         "pythonic -m a",
         "a -m python -m b",
@@ -61,6 +62,9 @@ def test_what_has_none(words):
         ("ark.exe", "ark"),
         ("env A=1 /x/deno jupyter", "deno"),
         ("env -i a", "env"),
+        ("/usr/bin/node /x/tslab kernel", "tslab"),
+        ("node -e tslab", "node"),
+        ("node", "node"),
     ],
 )
 def test_the_program(words, name):

@@ -63,6 +63,8 @@ def test_ipykernel_and_its_wrappers_are_known(argv, is_one):
         (("/opt/positron/ark", "--connection_file", "x"), kinds.ARK),
         (("C:\\ark\\Ark.exe",), kinds.OTHER),  # no path of this system
         (("deno", "jupyter", "--kernel"), kinds.OTHER),  # it is known by its reply
+        (("/usr/bin/node", "/opt/bin/tslab", "kernel", "--config-path", "x"), kinds.TSLAB),
+        (("tslab", "kernel"), kinds.TSLAB),
         (("x", "--like-ark"), kinds.OTHER),
         ((), kinds.OTHER),
     ],

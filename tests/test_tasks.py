@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from moorage.regular import raise_if_ended
-from moorage.tasks import before_end, beside, every, in_thread, reaped, result_of, to_its_end
+from moorage.tasks import before_end, beside, every, in_thread, reaped, result_of, to_its_end, together
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +247,56 @@ class TestResultOf:
             await asyncio.sleep(0)
             future.set_result(7)
         assert [waiter.result() for waiter in waiters] == [7, 7, 7]
+
+
+async def failing_at_its_end(error):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise error
+
+
+async def test_all_are_run_to_their_end():
+    ran = []
+
+    async def work(number):
+        await asyncio.sleep(0.01 * (3 - number))
+        ran.append(number)
+
+    await together(*map(work, range(3)))
+    await together()
+    assert ran == [2, 1, 0]
+
+
+async def test_the_first_error_of_several_ends_the_others_and_is_raised():
+    async def fails():
+        await asyncio.sleep(0)
+        raise KeyError("first")
+
+    ended = []
+    with pytest.raises(KeyError, match="first"):
+        await together(failing_at_its_end(ValueError("second")), fails(), forever(ended))
+    assert ended == [True]
+
+
+async def test_a_task_that_is_cancelled_while_another_fails_ends():
+    """A TaskGroup of Python before 3.13 forgets the first of the two."""
+
+    async def works_on():
+        while True:
+            try:
+                await together(failing_at_its_end(KeyError("failed")))
+            except KeyError:
+                continue
+
+    working = asyncio.ensure_future(works_on())
+    await asyncio.sleep(0.01)
+    working.cancel()
+    done, _ = await asyncio.wait([working], timeout=60)
+    assert done
+    assert working.cancelled()
+
+
+async def test_a_limit_that_passes_while_a_task_fails_is_told_as_such():
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(together(failing_at_its_end(KeyError("failed"))), 0.01)

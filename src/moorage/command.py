@@ -19,12 +19,15 @@ _MODULE = re.compile(r"-[bBdEhiIOPqRsSuvVx]*m(?P<module>.*)")
 
 
 def program(argv: Sequence[str]) -> str:
-    """Return the name of the program, without folder and ``.exe``; behind env(1) the one that this starts.
+    """Return the name of the program, without folder and ``.exe``.
 
-    Empty for an empty command.
+    Behind env(1) it is the one that this starts, behind node the script. Empty for an empty command.
     """
     words = _behind_env(argv)
-    return PurePath(words[0]).name.removesuffix(".exe") if words else ""
+    names = [PurePath(word).name.removesuffix(".exe") for word in words[:2]]
+    if names[:1] == ["node"] and names[1:] and names[1][:1] not in {"", "-"}:
+        return names[1]
+    return names[0] if names else ""
 
 
 def python_module(argv: Sequence[str]) -> tuple[str, Sequence[str]] | None:
@@ -38,7 +41,7 @@ def python_module(argv: Sequence[str]) -> tuple[str, Sequence[str]] | None:
         None for every other command.
     """
     words = _behind_env(argv)
-    if not words or not _INTERPRETER.fullmatch(program(words)):
+    if not words or not _INTERPRETER.fullmatch(program(words[:1])):
         return None
     at = 1
     while at < len(words):

@@ -41,6 +41,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
             main thread may end the thread that prints while the control thread still waits ten seconds for
             it.
         interrupt: how it is interrupted whatever its kernelspec says; None for as that says.
+        after_heartbeat: it is asked nothing before its heartbeat is heard, for a request that comes too early
+            makes it deaf.
         in_order: it has published all output of a request before it says idle.
         mark: a statement in its language that prints ``{}``, by the way that everything else printed takes.
         preparation: code that is run silently when it has started; None for most.
@@ -63,6 +65,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     short_addresses: bool = False
     ends_by_shell: bool = False
     interrupt: InterruptMode | None = None
+    after_heartbeat: bool = False
     in_order: bool = False
     mark: str = ""
     preparation: str | None = None
@@ -102,6 +105,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
             dialect=self.dialect,
             short_addresses=self.short_addresses,
             ends_by_shell=self.ends_by_shell or told.ends_by_shell,
+            after_heartbeat=self.after_heartbeat,
             in_order=self.in_order or told.in_order,
         )
 
@@ -223,8 +227,9 @@ IRKERNEL = Kind(
 DENO = Kind(name="deno", implementations=("deno kernel",), interrupt="message", mark="console.log('{}')")
 """Its kernelspec asks for a signal, of which it dies; the message is what it knows (deno issue 24491). What a
 cell prints reaches it through a pipe, in its own time, as with evcxr."""
+TSLAB = Kind(name="tslab", programs=frozenset({"tslab"}), after_heartbeat=True)
 
-KINDS = (IPYKERNEL, WRAPPERS, APPLICATIONS, XEUS_PYTHON, XEUS_R, XEUS, ARK, IRKERNEL, DENO, DERIVED)
+KINDS = (IPYKERNEL, WRAPPERS, APPLICATIONS, XEUS_PYTHON, XEUS_R, XEUS, ARK, IRKERNEL, DENO, TSLAB, DERIVED)
 """Every kind that is known; the first that fits counts."""
 
 IPYKERNEL_ARGUMENTS = ("-m", "ipykernel_launcher", "-f", "{connection_file}")

@@ -21,7 +21,7 @@ Work: TypeAlias = Coroutine[Any, Any, T]
 
 
 @asynccontextmanager
-async def beside(work: Work[None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
+async def beside(work: Work[T], *, name: str) -> AsyncIterator[asyncio.Task[T]]:
     """Run ``work`` beside the block; leaving the block cancels it and waits until it has ended.
 
     Args:
@@ -41,6 +41,34 @@ async def beside(work: Work[None], *, name: str) -> AsyncIterator[asyncio.Task[N
         await reaped(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         raise error
+
+
+async def together(*works: Work[Any]) -> None:
+    """Run all at once; the first that fails ends the others.
+
+    Before Python 3.13 a TaskGroup that is cancelled while one of its tasks fails raises the error alone:
+    where that is handled the task goes on, although it was to end. Here the cancellation is raised.
+
+    Args:
+        *works: what to run.
+
+    Raises:
+        Exception: what that one raised.
+
+    Cancelling ends all, and is delivered once they have ended.
+    """
+    if not works:
+        return
+    tasks = [asyncio.create_task(work) for work in works]  # noqa: TID251 - the one place
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception()]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await reaped(*tasks)
+    for task in failed or tasks:
+        task.result()
 
 
 async def before_end(
@@ -95,16 +123,17 @@ async def to_its_end(work: Work[None], *, name: str) -> None:
     task.result()
 
 
-async def reaped(task: asyncio.Future[T]) -> None:
-    """Wait until ``task`` has ended, however often the waiter is cancelled meanwhile."""
+async def reaped(*tasks: asyncio.Future[Any]) -> None:
+    """Wait until all ``tasks`` have ended, however often the waiter is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while not all(task.done() for task in tasks):
         try:
-            await asyncio.wait([task])
+            await asyncio.wait(tasks)
         except asyncio.CancelledError as error:
             cancelled = error
-    if not task.cancelled():
-        task.exception()  # retrieved here so that the loop does not log it a second time
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # retrieved here so that the loop does not log it a second time
     if cancelled is not None:
         raise cancelled
 

@@ -45,7 +45,9 @@ STRANGERS = frozenset({"gateway", "load", "notebooks", "temp"})
 
 PURE_ROOMS = frozenset({"wire", "plan"})
 IMPURE_MODULES = frozenset({"asyncio", "zmq", "socket", "subprocess", "os", "time", "random", "logging"})
-ZMQ_FILES = frozenset({"kernel/zmq_transport.py", "kernel/zmq_closing.py", "kernelside.py"})
+ZMQ_FILES = frozenset(
+    {"kernel/zmq_transport.py", "kernel/zmq_closing.py", "kernel/zmq_heartbeat.py", "kernelside.py"}
+)
 
 MODULE_LINES, FUNCTION_LINES, CLASS_NAMES = 400, 40, 12
 RECORD_BASES = frozenset({"Struct", "NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "Flag"})

@@ -288,7 +288,7 @@ async def _tried(
         if last or rendezvous.way != "handshake":
             raise
         return None
-    client, transport, session = zmq_client(addresses)
+    client, transport, session = zmq_client(addresses, after_heartbeat=spec.kind.after_heartbeat)
     await attempt.enter_async_context(client)
     attempt.enter_context(supervisor.clients.attached(client, session, transport.move))
     info = await ready(spec, client, supervisor, deadline)

@@ -14,7 +14,8 @@ import zmq
 from moorage.errors import MoorageError, ProtocolError
 from moorage.kernel.transport import FrameReceiver, LineReceiver
 from moorage.kernel.zmq_closing import SocketEnd, event_of
-from moorage.wire.connection import ConnectionInfo
+from moorage.kernel.zmq_heartbeat import Heartbeat
+from moorage.wire.connection import ConnectionInfo, Socket
 from moorage.wire.messages import Channel
 
 # A wake-up hands over at most this many messages before other tasks get their turn.
@@ -52,12 +53,14 @@ class ZmqTransport:
     pending events are looked at once more, or a message would wait for the next one.
     """
 
-    def __init__(self, info: ConnectionInfo, identity: bytes) -> None:
+    def __init__(self, info: ConnectionInfo, identity: bytes, *, after_heartbeat: bool = False) -> None:
         """Describe the connection; nothing is opened before ``async with``.
 
         Args:
             info: the kernel's addresses.
             identity: routing id of this client.
+            after_heartbeat: send nothing before the kernel's heartbeat has been heard, see
+                :mod:`moorage.kernel.zmq_heartbeat`.
         """
         self._info = info
         self._identity = identity
@@ -67,6 +70,9 @@ class ZmqTransport:
         self._hung_up = asyncio.Event()
         self._line_receivers: list[LineReceiver] = []
         self._waker: zmq.Socket[bytes] | None = None
+        self._after_heartbeat = after_heartbeat
+        self._heartbeat: Heartbeat | None = None
+        self._unsent: list[tuple[Channel, Sequence[bytes | memoryview]]] = []
 
     async def __aenter__(self) -> Self:
         _check_descriptors()
@@ -83,6 +89,11 @@ class ZmqTransport:
             with _descriptors_told():
                 for channel, kind in _KINDS.items():
                     self._open(context, loop, channel, kind, keys)
+                if self._after_heartbeat:
+                    socket = context.socket(zmq.DEALER)
+                    self._heartbeat = Heartbeat(socket, self._send_all)
+                    self._dial(socket, "hb", keys)
+                    self._heartbeat.send()
         except MoorageError:
             self._close()
             raise
@@ -147,6 +158,10 @@ class ZmqTransport:
         if self._waker is not None:
             self._waker.close()
             self._waker = None
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+            self._heartbeat = None
+        self._unsent.clear()
         while self._sockets:
             channel, socket = self._sockets.popitem()
             loop.remove_reader(int(socket.FD))
@@ -176,7 +191,7 @@ class ZmqTransport:
         loop.add_reader(int(socket.FD), self._drain, channel)
         loop.call_soon(self._drain, channel)
 
-    def _dial(self, socket: zmq.Socket[bytes], channel: Channel, keys: tuple[bytes, bytes] | None) -> None:
+    def _dial(self, socket: zmq.Socket[bytes], channel: Socket, keys: tuple[bytes, bytes] | None) -> None:
         socket.linger = 0
         # Nothing is ever dropped on our side: outputs wait in memory rather than vanish.
         socket.set_hwm(0)
@@ -211,11 +226,21 @@ class ZmqTransport:
         Raises:
             ProtocolError: something that is no kernel listens there, so libzmq has hung up on it.
         """
+        if self._heartbeat is not None:
+            self._unsent.append((channel, frames))
+            return
         try:
             self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
             raise ProtocolError(f"what listens at {self._info.url(channel)} is no kernel") from None
         asyncio.get_running_loop().call_soon(self._drain, channel)
+
+    def _send_all(self) -> None:
+        """Send what has waited for the heartbeat."""
+        self._heartbeat = None
+        unsent, self._unsent = self._unsent, []
+        for channel, frames in unsent:
+            self.send(channel, frames)
 
     def drain(self) -> None:
         """Hand over everything that has arrived so far."""

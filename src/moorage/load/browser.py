@@ -17,6 +17,7 @@ from yarl import URL
 from moorage.json_types import JsonObject
 from moorage.load.entrance import Heard
 from moorage.load.steps import StepFailed
+from moorage.tasks import together
 
 AT_ONCE = 6
 """Requests that a browser has under way to one host."""
@@ -56,12 +57,7 @@ class Browser:
 
     async def load(self, paths: Iterable[str]) -> None:
         """Load files, a few at once, and drop what is in them."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for path in paths:
-                    group.create_task(self._load(path))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        await together(*map(self._load, paths))
 
     async def _load(self, path: str) -> None:
         async with self._asked("GET", path, headers=_PACKED) as answer:

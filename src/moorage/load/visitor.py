@@ -16,6 +16,7 @@ from moorage.load.notebook import RECONNECT, NotebookWork
 from moorage.load.settings import LoadSettings
 from moorage.load.steps import Step, StepFailed, Trouble
 from moorage.load.stopwatch import Stopwatch
+from moorage.tasks import together
 
 GIVES_UP = 3
 """Looks in a row of which none is answered, after which a visitor leaves."""
@@ -149,16 +150,15 @@ class SimulatedVisitor:
             with suppress(StepFailed):
                 async with self._watch.step(Step.PAGE):
                     await self._browser.load(files)
+        works = [self._look(site, landed.path)]
+        if site.has_events:
+            works.append(self._hear_events(site))
+        for number in range(self._settings.notebooks):
+            document = Workbook(f"visited-{number + 1}.ipynb")
+            works.append(NotebookWork(self._browser, site, document, self._watch, self._pauses).run())
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._look(site, landed.path))
-                if site.has_events:
-                    group.create_task(self._hear_events(site))
-                for number in range(self._settings.notebooks):
-                    document = Workbook(f"visited-{number + 1}.ipynb")
-                    work = NotebookWork(self._browser, site, document, self._watch, self._pauses)
-                    group.create_task(work.run())
-        except* StepFailed:  # written down where it happened
+            await together(*works)
+        except StepFailed:  # written down where it happened
             self.place = "gone"
 
     async def _look(self, site: Site, landing: str) -> None:

@@ -23,7 +23,7 @@ from moorage.plan.targets import parse_target
 from moorage.plan.visits import ServerId
 from moorage.rendezvous.base import LOOPBACK
 from moorage.rendezvous.hold import hold_port, port_of, share
-from moorage.tasks import to_its_end
+from moorage.tasks import beside, to_its_end
 from moorage.temp.home import Home, make_home, read_home
 from moorage.temp.processes import RunningServer, ServerEnd, ServerStart, ServerStarter, held
 from moorage.temp.readiness import answering
@@ -331,16 +331,16 @@ async def _ready(
 ) -> tuple[Serving | None, ServerEnd]:
     """Wait until a server answers and return it; where it never does, None and why."""
     try:
-        async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-            ending = tasks.create_task(process.ended())
-            asking = tasks.create_task(asked())
+        async with (
+            asyncio.timeout(seconds) as limit,
+            beside(process.ended(), name="wait for a server's end") as ending,
+            beside(asked(), name="ask a server") as asking,
+        ):
             await asyncio.wait([ending, asking], return_when=asyncio.FIRST_COMPLETED)
-            ending.cancel()
-            asking.cancel()
     except TimeoutError:
+        if not limit.expired():
+            raise
         return None, ServerEnd(f"it did not answer within {seconds:g} s")
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
     if asking.done() and not asking.cancelled():
         return asking.result(), ServerEnd("")
     return None, ending.result()
