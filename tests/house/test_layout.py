@@ -56,6 +56,7 @@ SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"})
 ORPHANS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.gather"})
 ALLOWED_CALLS: dict[str, str] = {
     "tasks.py: asyncio.create_task": "the one place, see its docstring",
+    "keeper/process/record.py: time.sleep": "back-off while what is locked is removed: flock has no deadline",
     "load/crowd.py: asyncio.sleep": "the time until a simulated visitor comes",
     "load/notebook.py: asyncio.sleep": "a simulated visitor looks at results; back-off of its page",
     "load/visitor.py: asyncio.sleep": "a page that leads on after some seconds; polls of a simulated page",

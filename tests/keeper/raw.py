@@ -76,7 +76,7 @@ class RawKeeper:
     ) -> None:
         self.directory = directory
         ours, theirs = socket.socketpair()
-        lock = record.lock(str(directory), make=True)
+        lock = record.claim(str(directory))
         with (directory / record.ERRORS).open("wb") as errors:
             done = subprocess.run(
                 [
@@ -148,7 +148,7 @@ class RawKeeper:
             deadline = time.monotonic() + DEADLINE
             while True:
                 try:
-                    os.close(record.lock(str(self.directory), make=False))
+                    os.close(record.lock(str(self.directory)))
                 except BlockingIOError:
                     os.kill(found["keeper"]["pid"], signal.SIGKILL)
                     assert time.monotonic() < deadline

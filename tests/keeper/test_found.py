@@ -80,7 +80,7 @@ async def test_what_ended_meanwhile_is_told_once(place, until):
 
 def _held(folder) -> bool:
     try:
-        os.close(record.lock(str(folder), make=False))
+        os.close(record.lock(str(folder)))
     except BlockingIOError:
         return True
     return False
@@ -104,6 +104,34 @@ async def test_of_a_killed_keeper_all_is_ended_and_its_last_words_are_told(place
     assert [pid for pid in pids if exists(pid)] == []
     assert list(place.iterdir()) == []
     await kept.aclose()
+
+
+async def test_of_two_that_look_at_once_one_tells_and_the_other_sees_nothing(place, until):
+    kept = await start(["sleep", "1000"], directory=place)
+    os.kill(record.read(str(kept.directory))["keeper"]["pid"], signal.SIGKILL)
+    until(lambda: not _held(kept.directory))
+    other = record.lock(str(kept.directory))  # as another program has it that is removing the directory
+    seen = await find(place)
+    assert (seen.kept, seen.ended, seen.silent) == ((), (), ())
+    with pytest.raises(KeeperLost, match="is being removed by another program"):
+        await kill(kept.directory)
+    os.close(other)
+    told = [each for seen in await asyncio.gather(*(find(place) for _ in range(5))) for each in seen.ended]
+    assert [each.name for each in told] == [kept.name]
+    assert list(place.iterdir()) == []
+    await kept.aclose()
+
+
+async def test_what_its_maker_left_before_it_was_locked_is_removed_in_time(place):
+    place.mkdir(exist_ok=True)
+    new, old = place / "new", place / "old"
+    for folder in (new, old):
+        folder.mkdir(mode=0o700)
+        (folder / record.NEW_LOCK).touch()
+    os.utime(old, (0, 0))
+    seen = await find(place)
+    assert (seen.kept, seen.ended, seen.silent) == ((), (), ())
+    assert list(place.iterdir()) == [new]
 
 
 async def test_a_stopped_keeper_is_silent_and_can_be_killed(place, exists):

@@ -34,7 +34,7 @@ def test_the_last_line_of_errors(tmp_path):
 def test_a_held_directory_is_left_alone(tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
-    lock = record.lock(str(folder), make=True)
+    lock = record.claim(str(folder))
     assert not tidy.tidy(folder)
     assert folder.exists()
     os.close(lock)

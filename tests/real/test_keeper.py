@@ -155,7 +155,7 @@ async def test_the_lease_runs_out_after_the_launcher_has_gone(place, exists, unt
 
 def _held(folder: Path) -> bool:
     try:
-        os.close(record.lock(str(folder), make=False))
+        os.close(record.lock(str(folder)))
     except BlockingIOError:
         return True
     return False

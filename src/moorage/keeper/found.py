@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from moorage.keeper.kept import Kept
 from moorage.keeper.link import ANSWER, KeeperLink, connect
 from moorage.keeper.process import record
 from moorage.keeper.status import KeptStatus
-from moorage.keeper.tidy import kill_left, last_status, read_record, tidy
+from moorage.keeper.tidy import TIDYING, kill_left, last_status, read_record, tidy
 from moorage.tasks import in_thread
 from moorage.trust import distrust_folder
 
@@ -142,12 +143,19 @@ async def kill(directory: Path) -> EndedCharge | None:
 
     Returns:
         What was kept; None where there was nothing.
+
+    Raises:
+        KeeperLost: the keeper lives on, or another program is still removing what it has left.
     """
-    found = read_record(directory)
+    found, gone = read_record(directory), False
     if found is not None and sys.platform == "linux":
         known = found
-        await in_thread(lambda: outwait_keeper(known, KILLED, kill=True))
-    return await _stale(directory)
+        gone = await in_thread(lambda: outwait_keeper(known, KILLED, kill=True))
+    try:
+        return await _stale(directory, within=TIDYING)
+    except BlockingIOError:
+        still = "is being removed by another program" if gone else "still lives"
+        raise KeeperLost(f"the keeper of {directory.name} {still}", do="Try again") from None
 
 
 def _folders(directory: Path) -> list[Path]:
@@ -170,37 +178,28 @@ def _is_ours(folder: Path) -> bool:
 
 
 async def _look(folder: Path, *, attach: bool, within: float) -> Kept | EndedCharge | None:
-    if _is_held(folder):
+    """Find what one directory holds; None also where another program is making or removing it."""
+    for _ in range(2):
+        with suppress(BlockingIOError):
+            return await _stale(folder)
         try:
             return await _adopted(folder, attach=attach, within=within)
         except KeeperLost:
             if not await _is_over(folder):
                 raise
-        if _is_held(folder):
-            return None
-    return await _stale(folder)
+    return None
 
 
 async def _is_over(folder: Path) -> bool:
     """Tell whether a keeper that takes no links has not come up yet, or has ended within some seconds."""
     found = read_record(folder)
-    if found is None:  # its launcher holds the directory
+    if found is None:  # its launcher holds the directory, or what removes it
         return True
+    gone = False
     if sys.platform == "linux":
-        await in_thread(lambda: outwait_keeper(found, ENDING))
+        gone = await in_thread(lambda: outwait_keeper(found, ENDING))
     latest = read_record(folder)
-    return not _is_held(folder) or latest is None or latest["state"] == "ended"
-
-
-def _is_held(folder: Path) -> bool:
-    """Tell whether a keeper, or its launcher, holds a directory."""
-    try:
-        os.close(record.lock(str(folder), make=False))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return gone or latest is None or latest["state"] == "ended"
 
 
 async def _adopted(folder: Path, *, attach: bool, within: float) -> Kept:
@@ -226,12 +225,20 @@ def _check_identity(folder: Path, link: KeeperLink) -> None:
         )
 
 
-async def _stale(folder: Path) -> EndedCharge | None:
-    """Tell what is left of a keeper that is gone, end it, and remove the directory."""
+async def _stale(folder: Path, *, within: float = 0.0) -> EndedCharge | None:
+    """Tell what is left of a keeper that is gone, end it, and remove the directory.
+
+    Args:
+        folder: the directory.
+        within: seconds to block for another program that is just doing so.
+
+    Raises:
+        BlockingIOError: a keeper holds it, or such a program.
+    """
     try:
-        lock = record.lock(str(folder), make=False)
+        lock = record.lock(str(folder), within=within)
     except BlockingIOError:
-        raise KeeperLost(f"the keeper of {folder.name} still lives", do="Try again") from None
+        raise
     except OSError:
         _remove_half_made(folder)
         return None
@@ -251,12 +258,11 @@ async def _told(folder: Path, found: JsonObject) -> EndedCharge | None:
 
 
 def _remove_half_made(folder: Path) -> None:
-    """Remove an empty directory whose maker died before it locked it."""
-    try:
+    """Remove a directory whose maker died before it locked it."""
+    with suppress(OSError):  # it is gone, or it holds what is not ours
         if time.time() - folder.stat().st_mtime > _HALF_MADE:
+            (folder / record.NEW_LOCK).unlink(missing_ok=True)
             folder.rmdir()
-    except OSError:  # gone, or it holds what is not ours
-        return
 
 
 __all__ = ["EndedCharge", "FoundCharges", "SilentKeeper", "find", "kill", "look", "tidy"]

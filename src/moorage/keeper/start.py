@@ -169,8 +169,8 @@ def _made(directory: Path, name: str | None) -> tuple[Path, int]:
             folder = _folder(directory, name or secrets.token_hex(4))
             folder.mkdir(mode=0o700)
             try:
-                return folder, record.lock(str(folder), make=True, wait=True)
-            except FileNotFoundError:  # found before it was locked, and taken for one that was left
+                return folder, record.claim(str(folder))
+            except FileNotFoundError:  # removed, as this process was stopped for a minute
                 continue
             except OSError:
                 record.remove(str(folder))

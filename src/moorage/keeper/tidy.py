@@ -19,6 +19,8 @@ if sys.platform == "linux":
 
 _TAIL = 8 * 1024
 _ROUNDS = 200
+TIDYING = 0.25
+"""Seconds that another program gets to remove a directory; it takes a millisecond."""
 
 
 def kept_output(directory: Path, most: int = 1 << 24) -> str:
@@ -78,14 +80,15 @@ def errors_of(directory: Path) -> str:
 
 
 def tidy(directory: Path) -> bool:
-    """Remove the directory of a keeper that is gone; return False where one still holds it.
+    """Remove the directory of a keeper that is gone; return False where a keeper still holds it.
 
-    Other programs' files in it stay, and the directory with them.
+    Other programs' files in it stay, and the directory with them. Blocks for a quarter of a second at most,
+    where another program is removing it.
     """
     found = read_record(directory)
-    gone = found is not None and sys.platform == "linux" and _is_gone(found)
+    lives = found is not None and sys.platform == "linux" and not _is_gone(found)
     try:
-        lock = record.lock(str(directory), make=False, wait=gone)
+        lock = record.lock(str(directory), within=0 if lives else TIDYING)
     except FileNotFoundError:
         return True
     except OSError:
@@ -122,8 +125,8 @@ def kill_left(found: JsonMapping) -> int:
 
 if sys.platform == "linux":
 
-    def outwait_keeper(found: JsonMapping, seconds: float, *, kill: bool = False) -> None:
-        """Wait until a keeper has ended, or the time is over.
+    def outwait_keeper(found: JsonMapping, seconds: float, *, kill: bool = False) -> bool:
+        """Wait until a keeper has ended, or the time is over; return whether it has ended.
 
         Args:
             found: its record.
@@ -135,6 +138,7 @@ if sys.platform == "linux":
             if kill:
                 procfs.send(row, 9)
             procfs.outwait(row, seconds)
+        return _is_gone(found)
 
     def _keeper(found: JsonMapping) -> procfs.Process | None:
         keeper = found["keeper"]

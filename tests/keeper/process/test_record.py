@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -35,12 +37,49 @@ def test_a_link_or_a_pipe_is_no_record(tmp_path):
 
 def test_a_directory_is_locked_once(tmp_path):
     with pytest.raises(FileNotFoundError):
-        record.lock(str(tmp_path), make=False)
-    lock = record.lock(str(tmp_path), make=True)
+        record.lock(str(tmp_path))
+    lock = record.claim(str(tmp_path))
     with pytest.raises(BlockingIOError):
-        record.lock(str(tmp_path), make=False)
+        record.lock(str(tmp_path))
     os.close(lock)
-    os.close(record.lock(str(tmp_path), make=False))
+    os.close(record.lock(str(tmp_path)))
+
+
+def test_a_lock_has_its_name_only_when_it_is_held(tmp_path, monkeypatch):
+    seen = []
+
+    def rename(old, new):
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        with pytest.raises(FileNotFoundError):
+            record.lock(str(tmp_path))
+        Path(old).replace(new)
+
+    monkeypatch.setattr(record.os, "rename", rename)
+    os.close(record.claim(str(tmp_path)))
+    assert seen == [[record.NEW_LOCK]]
+    assert [path.name for path in tmp_path.iterdir()] == [record.LOCK]
+
+
+def test_a_directory_that_is_gone_cannot_be_claimed(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        record.claim(str(tmp_path / "gone"))
+
+
+def test_what_removes_a_directory_is_waited_for(tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    lock = record.claim(str(folder))
+
+    def remove():
+        record.remove(str(folder))
+        os.close(lock)
+
+    thread = threading.Timer(0.05, remove)
+    thread.start()
+    with pytest.raises(FileNotFoundError):
+        record.lock(str(folder), within=30)
+    thread.join()
+    assert not folder.exists()
 
 
 def test_removing_leaves_what_is_not_a_keepers(tmp_path):

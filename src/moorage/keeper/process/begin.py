@@ -73,7 +73,7 @@ def serve(
     news = catch_signals()
     os.set_blocking(first_fd, False)
     if lock < 0:
-        lock = record.lock(".", make=True)
+        lock = record.claim(".")
     first = links.LinkEnd(first_fd, first_fd, link.MOST_START)
     messages = first_messages(first)
     if not messages:

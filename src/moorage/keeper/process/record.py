@@ -6,7 +6,8 @@ and nothing of the package.
 ================  =====================================================================================
 file              what it is
 ================  =====================================================================================
-``.lock``         locked (flock(2)) for as long as the keeper lives
+``.lock``         locked (flock(2)) for as long as the keeper lives, then by what removes the directory
+``.lock.new``     the same file before it is locked
 ``record.json``   an object: the keeper, its charge, what became of both; replaced as a whole at each change
 ``link``          the Unix socket
 ``warden``        the socket of the warden beside the charge, where there is one
@@ -15,7 +16,7 @@ file              what it is
 ``errors``        what the keeper itself wrote to stderr: nothing, or why it failed
 ================  =====================================================================================
 """
-# ruff: noqa: PTH105, PTH106, PTH108, PTH116, PTH118, PTH123, SIM105 - these modules are too large for a keeper
+# ruff: noqa: PTH104, PTH105, PTH106, PTH108, PTH116, PTH118, PTH123, SIM105 - these modules are too large for a keeper
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 
 assert sys.platform != "win32", "keepers need Unix sockets and fork"
 
@@ -32,12 +34,15 @@ if TYPE_CHECKING:
 
 LOCK, RECORD, SOCKET, OUTPUT, OLDER, ERRORS = ".lock", "record.json", "link", "output", "output.1", "errors"
 WARDEN = "warden"
-FILES = (RECORD, RECORD + ".new", SOCKET, WARDEN, OUTPUT, OLDER, ERRORS, LOCK)
+NEW_LOCK = LOCK + ".new"
+FILES = (RECORD, RECORD + ".new", SOCKET, WARDEN, OUTPUT, OLDER, ERRORS, NEW_LOCK, LOCK)
 """All that a keeper's directory holds; the lock goes last."""
 MARKER = "MOORAGE_KEPT"
 """Environment variable of a charge and all it starts: the id of its keeper."""
 MOST = 1 << 20
 """Bytes that a record may have."""
+_PAUSE = 0.002
+"""Seconds between two attempts to lock what is held."""
 
 
 def write(directory: str, record: dict[str, Any]) -> None:
@@ -74,30 +79,58 @@ def read(directory: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def lock(directory: str, *, make: bool, wait: bool = False) -> int:
-    """Lock a directory; return the descriptor that holds the lock.
+def claim(directory: str) -> int:
+    """Lock a directory that has just been made; return the descriptor that holds the lock.
 
-    Args:
-        directory: which.
-        make: whether the file to be locked may be made.
-        wait: whether to wait for it, where no keeper can be what holds it.
+    The file is locked before it has its name: what looks for keepers finds no lock, or one that is held.
 
     Raises:
-        BlockingIOError: a keeper holds it, or a program that is just looking whether one does.
+        FileNotFoundError: the directory has been removed, as one that its maker had left.
+        OSError: the file cannot be made.
+    """
+    new = os.path.join(directory, NEW_LOCK)
+    fd = os.open(new, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(new, os.path.join(directory, LOCK))
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def lock(directory: str, *, within: float = 0.0) -> int:
+    """Lock a directory that nothing holds any more; return the descriptor that holds the lock.
+
+    Args:
+        directory: which. What locks it is to remove it, see :func:`remove`.
+        within: seconds to wait for another program that is just removing it.
+
+    Raises:
+        BlockingIOError: a keeper holds it, or a program that is removing it.
         FileNotFoundError: there is no such file, or what held it has removed the directory.
         OSError: it cannot be opened.
     """
     path = os.path.join(directory, LOCK)
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
-    fd = os.open(path, flags, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _lock(fd, time.monotonic() + within)
         if not os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd)):
             raise FileNotFoundError(2, "another file has taken its place", path)  # ENOENT
     except OSError:
         os.close(fd)
         raise
     return fd
+
+
+def _lock(fd: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)  # flock(2) has no deadline, and what holds the lock may be stopped
 
 
 def remove(directory: str) -> None:
