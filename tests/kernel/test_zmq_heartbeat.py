@@ -10,11 +10,15 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from moorage.errors import ProtocolError
 from moorage.kernel import zmq_heartbeat
 from moorage.kernel.zmq_transport import ZmqTransport
 from moorage.rendezvous.ipc import IpcRendezvous
 
 pytestmark = pytest.mark.anyio
+
+GREETING = b"\xff" + b"\0" * 8 + b"\x7f\3\0" + b"ANOTHER".ljust(20, b"\0") + b"\0" * 32
+"""Of ZMTP 3.0, with a mechanism that no kernel has."""
 
 
 class Kernel:
@@ -105,3 +109,33 @@ async def test_one_that_is_closed_before_the_echo_leaves_nothing(info):
     async with asyncio.timeout(60):
         while used() > before:
             await asyncio.sleep(0.01)
+
+
+async def test_what_can_be_sent_to_no_kernel_is_told_and_what_comes_next_is_refused(
+    info, monkeypatch, caplog
+):
+    monkeypatch.setattr(zmq_heartbeat, "PATIENCE", 1000.0)
+    hung_up = asyncio.Event()
+
+    async def no_kernel(reader, writer):
+        writer.write(GREETING)
+        await reader.read(-1)  # to the end
+        writer.close()
+        hung_up.set()
+
+    async with await asyncio.start_unix_server(no_kernel, info.url("shell").removeprefix("ipc://")):
+        context = zmq.asyncio.Context()
+        heartbeat = context.socket(zmq.REP)
+        heartbeat.bind(info.url("hb"))
+        try:
+            async with asyncio.timeout(60), ZmqTransport(info, b"me", after_heartbeat=True) as transport:
+                transport.send("shell", [b"a"])
+                await hung_up.wait()
+                await heartbeat.send(await heartbeat.recv())
+                while not caplog.messages:
+                    await asyncio.sleep(0.01)
+                assert "is no kernel" in caplog.messages[0]
+                with pytest.raises(ProtocolError):
+                    transport.send("shell", [b"b"])
+        finally:
+            context.destroy(linger=0)

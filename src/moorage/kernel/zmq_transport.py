@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from moorage.kernel.zmq_closing import SocketEnd, event_of
 from moorage.kernel.zmq_heartbeat import Heartbeat
 from moorage.wire.connection import ConnectionInfo, Socket
 from moorage.wire.messages import Channel
+
+_log = logging.getLogger("moorage.kernel")
 
 # A wake-up hands over at most this many messages before other tasks get their turn.
 _BATCH = 256
@@ -236,11 +239,14 @@ class ZmqTransport:
         asyncio.get_running_loop().call_soon(self._drain, channel)
 
     def _send_all(self) -> None:
-        """Send what has waited for the heartbeat."""
+        """Send what has waited for the heartbeat; what cannot be sent is told, its limit ends the wait."""
         self._heartbeat = None
         unsent, self._unsent = self._unsent, []
         for channel, frames in unsent:
-            self.send(channel, frames)
+            try:
+                self.send(channel, frames)
+            except ProtocolError as error:
+                _log.warning("a request that waited for the heartbeat cannot be sent: %s", error)
 
     def drain(self) -> None:
         """Hand over everything that has arrived so far."""
