@@ -23,6 +23,7 @@ STOREYS: tuple[frozenset[str], ...] = (
             "exit_status",
             "installed",
             "json_types",
+            "late_imports",
             "regular",
             "stylesheet",
             "tasks",

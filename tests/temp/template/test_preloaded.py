@@ -93,6 +93,29 @@ def test_all_of_it_is_there_and_nothing_of_it_is_unsafe_to_fork(server: str) -> 
     assert unknown == set(), "choice.py knows what imports read"
 
 
+LEAN = """
+import sys
+started = []
+sys.addaudithook(lambda event, found: started.append(found[1]) if event == "subprocess.Popen" else None)
+from moorage.temp.template import preloaded
+preloaded.preload("jupyterlab")
+assert not [words for words in started if "yarn" in str(words)], started
+assert "lark" not in sys.modules
+from jsonschema import FormatChecker
+assert FormatChecker().conforms("https://a.example/", "iri")
+assert not FormatChecker().conforms("no such thing", "iri")
+from jupyterlab import commands
+assert commands._yarn_config.__module__ == "jupyterlab.commands"
+print("rfc3987_syntax" in sys.modules)
+"""
+
+
+def test_no_program_is_run_and_no_grammar_compiled_ahead() -> None:
+    pytest.importorskip("rfc3987_syntax", reason="Jupyter Server of this version checks no IRIs")
+    done = run(LEAN)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 SWITCHED = "from moorage.temp.template import preloaded; print(preloaded.extensions())"
 REFUSED = """
 import sys

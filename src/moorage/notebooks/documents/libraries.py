@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from moorage.errors import MissingExtra
 from moorage.installed import install_line
+from moorage.late_imports import OF_JSONSCHEMA, late, standing_in
 
 # What importing jupytext or nbformat drags in without need, with its cost where JupyterLab is installed:
 # - isoduration loads arrow (0.08 s). jsonschema takes it as optional, to check the string format "duration",
@@ -21,13 +21,7 @@ from moorage.installed import install_line
 #   jupytext takes them as optional, too.
 _NEEDLESS_TO_JSONSCHEMA = ("isoduration",)
 _MANAGERS = ("jupytext.sync_contentsmanager", "jupytext.async_contentsmanager", "jupytext.contentsmanager")
-# Functions that are imported now and called later if at all, by module: rfc3987_syntax compiles a grammar
-# (0.95 s), rfc3986_validator compiles expressions (0.03 s); markdown_it (0.03 s) reads MyST documents alone.
-_LATE_OF_JSONSCHEMA = {
-    "rfc3987_syntax": "is_valid_syntax",
-    "rfc3986_validator": "validate_rfc3986",
-    "rfc3339_validator": "validate_rfc3339",
-}
+# Functions that are called later if at all: markdown_it (0.03 s) reads MyST documents alone.
 _LATE_OF_JUPYTEXT = {
     "markdown_it": "MarkdownIt",
     "mdit_py_plugins.front_matter": "front_matter_plugin",
@@ -49,18 +43,14 @@ def lean_imports() -> Iterator[None]:
     with _importing:
         stands_in: dict[str, ModuleType | None] = {}
         if "jsonschema" not in sys.modules:
-            stands_in |= dict.fromkeys(_NEEDLESS_TO_JSONSCHEMA) | _late(_LATE_OF_JSONSCHEMA)
+            stands_in |= dict.fromkeys(_NEEDLESS_TO_JSONSCHEMA) | late(OF_JSONSCHEMA)
         if "jupytext" not in sys.modules:
-            stands_in |= dict.fromkeys(_MANAGERS) | _late(_LATE_OF_JUPYTEXT)
-        hidden = {name: module for name, module in stands_in.items() if name not in sys.modules}
-        sys.modules.update(hidden)  # type: ignore[arg-type] # None is the documented way to block an import
+            stands_in |= dict.fromkeys(_MANAGERS) | late(_LATE_OF_JUPYTEXT)
         try:
-            yield
+            with standing_in(stands_in):
+                yield
         finally:
-            for name, module in hidden.items():
-                if sys.modules.get(name) is module:  # a call may have loaded the real one
-                    sys.modules.pop(name, None)
-            if hidden and "jupytext" in sys.modules:
+            if stands_in and "jupytext" in sys.modules:
                 _give_managers_back(sys.modules["jupytext"])
 
 
@@ -95,37 +85,13 @@ def plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _late(functions: Mapping[str, str]) -> dict[str, ModuleType | None]:
-    """Make modules that stand in for installed ones: each has one function, which loads the real one."""
-    made: dict[str, ModuleType | None] = {}
-    for name, function in functions.items():
-        if name not in sys.modules and _is_installed(name):
-            made[name] = module = ModuleType(name)
-            vars(module)[function] = _calling(name, function)
-    return made
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # there is no parent, or a program left something odd in its place
-        return False
-
-
-def _calling(module: str, name: str) -> Callable[..., Any]:
-    def call(*args: Any, **options: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(*args, **options)
-
-    return call
-
-
 def _give_managers_back(jupytext: ModuleType) -> None:
     """Replace the stubs that jupytext keeps for its contents managers by loading them on demand."""
     for name, value in list(vars(jupytext).items()):
         if getattr(value, "__qualname__", "").startswith("reraise.<locals>"):
             delattr(jupytext, name)
 
-    def late(name: str) -> Any:
+    def on_demand(name: str) -> Any:
         if not name.startswith("_"):
             for module in _MANAGERS:
                 try:
@@ -136,4 +102,4 @@ def _give_managers_back(jupytext: ModuleType) -> None:
                     return getattr(found, name)
         raise AttributeError(f"module 'jupytext' has no attribute {name!r}")
 
-    vars(jupytext)["__getattr__"] = late
+    vars(jupytext)["__getattr__"] = on_demand

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from pathlib import Path
+
+from moorage.late_imports import OF_JSONSCHEMA, late, standing_in
 
 EXTENSIONS = "jupyter_server_config.d"
 """Folder of a configuration directory in which packages switch on their extensions of the server."""
@@ -52,10 +55,35 @@ def preload(server: str) -> None:
     Raises:
         ImportRefused: the module, or an extension that is switched on, cannot be imported.
     """
-    _import(server)
-    for extension in extensions():
-        _import(extension)
-        _import_points(extension)
+    with standing_in(late(OF_JSONSCHEMA)):
+        enabled = extensions()
+        if "jupyterlab" in (server, *enabled):
+            _forestall_yarn()
+        _import(server)
+        for extension in enabled:
+            _import(extension)
+            _import_points(extension)
+        _import_others()
+
+
+def _forestall_yarn() -> None:
+    """Have JupyterLab not run ``node yarn.js config`` (0.5 s) as it is imported, to look for its version.
+
+    The name of a registry of packages, which is what it asks for, matters to what builds JupyterLab alone.
+    """
+    _import("jupyterlab.commands")
+    commands = sys.modules["jupyterlab.commands"]
+    asks = getattr(commands, "_yarn_config", None)
+    if asks is None or "jupyterlab.labapp" in sys.modules:
+        return
+    vars(commands)["_yarn_config"] = lambda logger: {"yarn config": {}, "npm config": {}}  # noqa: ARG005 - its name
+    try:
+        _import("jupyterlab.labapp")
+    finally:
+        vars(commands)["_yarn_config"] = asks
+
+
+def _import_others() -> None:
     for name in PRELOAD:
         try:
             importlib.import_module(name)
