@@ -13,8 +13,8 @@ import pytest
 from moorage.process import procfs
 
 
-def row(pid, ppid, session=0):
-    stat = f"{pid} (a ) (b) S {ppid} 0 {session} " + " ".join("0" * 13) + " 1 0 777 0"
+def row(pid, ppid, session=0, *, flags=0, threads=1):
+    stat = f"{pid} (a ) (b) S {ppid} 0 {session} 0 0 {flags} " + " ".join("0" * 10) + f" {threads} 0 777 0"
     return procfs.Process(pid, stat.encode())
 
 
@@ -55,6 +55,29 @@ def test_a_zombie_is_dead_and_a_gone_process_is_nothing():
     assert procfs.look(child.pid).dead
     child.wait()
     assert procfs.look(child.pid) is None
+
+
+def test_a_process_is_ending_when_its_last_thread_is():
+    assert not row(7, 3).ending
+    assert row(7, 3, flags=0x400004).ending
+    assert not row(7, 3, flags=0x400004, threads=2).ending
+    assert not procfs.look(os.getpid()).ending
+
+
+def test_a_process_whose_first_thread_has_ended_still_has_its_environment():
+    code = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(1000,)).start();"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], env={"MOORAGE_LAUNCH": "mr-one.1"})
+    deadline = time.monotonic() + 30
+    while b") Z " not in procfs.read(f"/proc/{child.pid}/stat"):
+        assert time.monotonic() < deadline
+    seen = procfs.look(child.pid)
+    assert (seen.dead, seen.ending, procfs.marker(child.pid)) == (False, False, "mr-one.1")
+    child.kill()
+    child.wait()
+    assert procfs.marker(child.pid) == ""
 
 
 def test_the_marker_is_read_from_the_environment():

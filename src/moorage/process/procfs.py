@@ -23,6 +23,8 @@ OUTLIVES = "MOORAGE_OUTLIVES"
 """Environment variable that names the launch a process descends from."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PF_EXITING = 4
+"""Of a process's flags; ``include/linux/sched.h``."""
 
 
 class Process:
@@ -34,9 +36,10 @@ class Process:
         session: id of its session.
         start: start time in clock ticks; with ``pid`` it names the process for ever.
         dead: True for a zombie none of whose threads runs any more.
+        ending: True once its last thread is ending: its environment may have gone, and its files not yet.
     """
 
-    __slots__ = ("dead", "pid", "ppid", "session", "start")
+    __slots__ = ("dead", "ending", "pid", "ppid", "session", "start")
 
     def __init__(self, pid: int, stat: bytes) -> None:
         # proc(5): the command stands in parentheses and may itself hold blanks and parentheses.
@@ -46,6 +49,7 @@ class Process:
         self.session = int(fields[3])
         self.start = int(fields[19])
         self.dead = fields[0] in b"ZX" and int(fields[17]) <= 1
+        self.ending = bool(int(fields[6]) & _PF_EXITING) and int(fields[17]) <= 1
 
 
 def read(path: str, limit: int = 1 << 20) -> bytes:
@@ -105,16 +109,33 @@ def roots(processes: dict[int, Process], ancestor: int) -> dict[int, int]:
 
 def variables(pid: int, *names: str) -> list[str]:
     """Return what the environment of ``pid`` says of variables; an empty string for what it lacks."""
-    try:
-        entries = read(f"/proc/{pid}/environ", 4 << 20).split(b"\0")
-    except OSError:
-        entries = []
+    entries = _environment(pid)
     found = []
     for name in names:
         prefix = name.encode() + b"="
         words = (entry[len(prefix) :] for entry in entries if entry.startswith(prefix))
         found.append(next(words, b"").decode(errors="replace"))
     return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return the entries; none where it may not be read, or is no more."""
+    try:
+        return read(f"/proc/{pid}/environ", 4 << 20).split(b"\0")
+    except ProcessLookupError:  # its first thread has ended: others may go on
+        pass
+    except OSError:
+        return []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    for thread in threads:
+        try:
+            return read(f"/proc/{pid}/task/{thread}/environ", 4 << 20).split(b"\0")
+        except OSError:
+            continue
+    return []
 
 
 def marker(pid: int) -> str:

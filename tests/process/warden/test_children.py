@@ -204,3 +204,23 @@ assert [one.pid for one in brood.families()["x"]] == [pid]
 os.kill(pid, 9)
 os.kill(template, 9)
 """)
+
+
+def test_an_orphan_that_is_just_ending_is_of_any_launch_and_another_unknown_one_of_none():
+    tried("""
+import procfs
+ending, _ = fork(None)
+unknown, _ = fork(None)
+table = procfs.table
+def seen():
+    found = table()
+    found[ending].ending = True
+    return found
+procfs.table = seen
+found = brood.families()
+assert [one.pid for one in found[children.ENDING]] == [ending], found
+assert unknown in [one.pid for one in found[""]], found
+assert not brood._seen
+for pid in (ending, unknown):
+    os.kill(pid, 9)
+""")

@@ -33,6 +33,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 MOST_STRAYS = 100
+ENDING = "?"
+"""What owns an orphan that is just ending and tells no more of which launch it was."""
 
 
 class Child:
@@ -213,16 +215,20 @@ class Children:
             os.kill(child.pid, signum)
 
     def families(self) -> dict[str, list[procfs.Process]]:
-        """Return what lives below the warden, by launch or by kernel; under "" where neither can be told."""
+        """Return what lives below the warden, by launch or by kernel.
+
+        Where neither can be told it is under "", and under :data:`ENDING` if it is just ending.
+        """
         table = procfs.table()
         owners: dict[int, str] = {}
         found: dict[str, list[procfs.Process]] = {}
         for pid, root in procfs.roots(table, self._pid).items():
             if not table[pid].dead:
                 if root not in owners:
-                    owners[root] = self._owner(table[root])
+                    owners[root] = self._owner(table[root]) or (ENDING if table[root].ending else "")
                 found.setdefault(owners[root], []).append(table[pid])
-        self._seen = {(one.pid, one.start): name for name, family in found.items() for one in family if name}
+        owned = found.keys() - {"", ENDING}
+        self._seen = {(one.pid, one.start): name for name in owned for one in found[name]}
         return found
 
     def _owner(self, root: procfs.Process) -> str:

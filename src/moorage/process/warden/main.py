@@ -54,6 +54,8 @@ else:  # run by its path, under -I: the other files are found by theirs
     from warden.kill_tree import TreeKill
 
 MOST_GUARDED = 10_000
+MOST_WAITS = 20
+"""Looks, two seconds in all, for which a launch is not gone while an orphan of an unknown one is ending."""
 PATIENCE = 2000.0
 """Milliseconds after which files are removed though a process in uninterruptible sleep is still there."""
 
@@ -234,7 +236,9 @@ class WardenServer:
     def _kill_trees(self) -> None:
         families = self._children.families()
         for name, kill in list(self._kills.items()):
-            over = kill.strike(families.get(name, []))
+            # An orphan that is just ending may be of any launch; it is waited for, not for ever.
+            ending = families.get(children.ENDING, []) if kill.waits < MOST_WAITS else []
+            over = kill.strike(families.get(name) or ending)
             kernel = self._children.kernels.get(name, "")
             if over and (kill.left or self._children.forget(name)):
                 del self._kills[name]
