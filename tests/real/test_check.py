@@ -26,7 +26,11 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", KNOWN)
+LONG = {"ir": pytest.mark.drill}
+"""R takes half a minute."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in KNOWN])
 def test_a_kernel(moorage: Command, name: str):
     if name not in names():
         pytest.skip(f"there is no {name} here")

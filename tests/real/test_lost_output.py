@@ -93,7 +93,7 @@ async def stopped_meanwhile(folder, connection_file, code, *flags):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kernel", ["python3", "ir"])
+@pytest.mark.parametrize("kernel", ["python3", pytest.param("ir", marks=pytest.mark.drill)])
 async def test_a_second_client_of_a_kernel_of_moorages_loses_nothing_either(tmp_path, kernel):
     if not DIALECTS[kernel].here:
         pytest.skip(f"there is no kernelspec {kernel}")

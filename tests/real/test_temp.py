@@ -344,7 +344,7 @@ def test_a_visitor_chooses_an_offer_with_an_environment_of_its_own(
         chromium.end()
 
 
-@pytest.mark.parametrize("server", ["lab", "notebook"])
+@pytest.mark.parametrize("server", ["lab", pytest.param("notebook", marks=pytest.mark.drill)])
 def test_jupyter_tells_that_a_server_is_about_to_end_and_that_it_has_ended(
     command: Command, content: Path, chromium: Chromium, server: str
 ) -> None:

@@ -177,7 +177,7 @@ def test_a_killed_template_is_replaced_and_costs_no_visitor_anything(command: Co
     assert gone(command), command.left()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("signum", [pytest.param(signal.SIGKILL, marks=pytest.mark.drill), signal.SIGSTOP])
 def test_visitors_that_wait_for_a_template_that_ends_or_is_stopped_get_servers(
     command: Command, signum: signal.Signals
 ) -> None:
