@@ -12,8 +12,10 @@
 # make demo-pyvista   the three-dimensional example that needs PyVista (900 MB)
 
 PY = .venv/bin/python
+# Compiled files are kept: without them every process compiles moorage, and every pytest all tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL = help
-.PHONY: help demo demo-temp demo-pyvista test test-far check types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
+.PHONY: help demo demo-temp demo-pyvista test test-far check style house imported types types-darwin types-win32 coverage matrix recipes changelog bench drill clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,12 +39,20 @@ demo-pyvista:
 	@$(PY) -m moorage render examples-pyvista -o rendered-pyvista --to ipynb,html --report rendered-pyvista/report.html
 	@echo "The report:  file://$(CURDIR)/rendered-pyvista/report.html"
 
-check:
+check: style house
+
+style:
 	@sh scripts/setup.sh test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	@$(MAKE) --no-print-directory -j3 types types-darwin types-win32
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j3) types types-darwin types-win32
+
+house: style
 	$(PY) -m pytest -q tests/house
+
+## Imports all tests once, so that what pytest makes of them is on disk before several processes need it.
+imported: style
+	@$(PY) -m pytest -q --collect-only > /dev/null
 
 types:
 	$(PY) -m mypy
@@ -52,9 +62,11 @@ types-darwin types-win32: types-%:
 	$(PY) -m mypy --platform $* --no-warn-unreachable --cache-dir .mypy_cache/$* src
 
 ## Real tests wait more than they compute: four at a time keep two processors busy; of the others some do.
-test: check
+test:
+	@$(MAKE) --no-print-directory -j2 house imported
 	$(PY) -m pytest -q -n 3 --dist worksteal -m "not real and not slow and not far" --ignore tests/house
-	$(PY) -m pytest -q -n 4 --dist worksteal -m "(real or slow) and not drill and not recipe" --durations=10
+	$(PY) -m pytest -q -n 4 --dist worksteal -m "(real or slow) and not drill and not recipe" --durations=10 \
+		$$(grep -rlE "mark\.(real|slow)" tests --include="test_*.py")
 
 ## A minute and a half for the image, then some seconds for each test. What is not installed is told.
 test-far:
