@@ -52,7 +52,7 @@ house: style
 
 ## Imports all tests once, so that what pytest makes of them is on disk before several processes need it.
 imported: style
-	@$(PY) -m pytest -q --collect-only > /dev/null
+	@told=$$($(PY) -m pytest -q --collect-only 2>&1) || { printf '%s\n' "$$told" | tail -n 60; exit 1; }
 
 types:
 	$(PY) -m mypy
