@@ -66,7 +66,7 @@ def _calling(stand_in: ModuleType, function: str) -> Callable[..., Any]:
     def call(*args: Any, **options: Any) -> Any:
         name = stand_in.__name__
         if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
+            sys.modules.pop(name, None)  # another thread may have done so
         return getattr(importlib.import_module(name), function)(*args, **options)
 
     return call
