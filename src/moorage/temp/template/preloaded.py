@@ -56,10 +56,10 @@ def preload(server: str) -> None:
         ImportRefused: the module, or an extension that is switched on, cannot be imported.
     """
     with standing_in(late(OF_JSONSCHEMA)):
+        _import(server)
         enabled = extensions()
         if "jupyterlab" in (server, *enabled):
             _forestall_yarn()
-        _import(server)
         for extension in enabled:
             _import(extension)
             _import_points(extension)
