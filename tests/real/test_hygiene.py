@@ -54,7 +54,7 @@ async def test_launches_leave_nothing(fork: bool):
         before, alive = descriptors(), kept()
         family = procfs.roots(procfs.table(), os.getpid())
         files = sorted(warden.directory.rglob("*"))
-        for start in range(0, 30, 6):
+        for start in range(0, 30 if fork else 12, 6):
             async with asyncio.TaskGroup() as group:
                 for number in range(start, start + 6):
                     group.create_task(one(number, fork=fork))

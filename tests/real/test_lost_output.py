@@ -27,7 +27,7 @@ def test_ipykernel_drops_nothing(tmp_path, forked):
     assert (printed.status, printed.missing, printed.ordered) == ("ok", 0, True)
 
 
-@pytest.mark.parametrize("kernel", ["bash", "ir", "deno"])
+@pytest.mark.parametrize("kernel", ["bash", pytest.param("ir", marks=pytest.mark.drill), "deno"])
 def test_nor_do_kernels_whose_limit_can_be_lifted_or_that_wait(tmp_path, kernel):
     if not DIALECTS[kernel].here:
         pytest.skip(f"there is no kernelspec {kernel}")

@@ -58,6 +58,7 @@ def test_a_share_is_lowered_and_raised_also_after_the_service_was_killed(command
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_jupyterlab_asks_and_its_button_gives_the_whole_share_back(
     command: Command, content: Path, chromium: Chromium
 ) -> None:

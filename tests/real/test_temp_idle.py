@@ -25,6 +25,7 @@ def opened(chromium: Chromium, url: str) -> Any:
     return page
 
 
+@pytest.mark.drill
 def test_an_untouched_tab_that_is_in_sight_is_ended_and_one_in_which_keys_are_typed_is_not(
     command: Command, content: Path, chromium: Chromium
 ) -> None:

@@ -27,6 +27,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
         shutil.rmtree(made.runtime / "state", ignore_errors=True)
 
 
+@pytest.mark.drill
 def test_five_visitors_work_and_none_sees_an_error(command: Command) -> None:
     with running(command, "--capacity", "5", "--spares", "1") as temp:
         url = f"http://127.0.0.1:{temp.port}/"

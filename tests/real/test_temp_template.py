@@ -128,6 +128,7 @@ def test_a_forked_server_is_like_a_spawned_one(command: Command, tmp_path: Path)
         assert second["different"][name] != value, name
 
 
+@pytest.mark.drill
 def test_twenty_at_once_are_forked_and_each_is_its_own(command: Command) -> None:
     with running(command, "--capacity", "20") as temp:
         template_of(temp)

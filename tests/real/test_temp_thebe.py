@@ -59,7 +59,10 @@ def site(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
 
 @pytest.mark.parametrize(
     ("there", "here", "words"),
-    [("localhost", "127.0.0.1", ()), ("127.0.0.1", "localhost", ("--host-routing",))],
+    [
+        ("localhost", "127.0.0.1", ()),
+        pytest.param("127.0.0.1", "localhost", ("--host-routing",), marks=pytest.mark.drill),
+    ],
     ids=["paths", "hosts"],
 )
 def test_cells_of_a_page_run(
