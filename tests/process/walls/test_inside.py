@@ -114,12 +114,13 @@ print(json.dumps(sorted(int(name) for name in os.listdir("/proc") if name.isdeci
 def test_limits_hold() -> None:
     import resource
 
-    limits = [[resource.RLIMIT_NPROC, 5, 5], [resource.RLIMIT_NOFILE, 64, 64], [resource.RLIMIT_CORE, 0, 0]]
+    # The system counts processes by user, and other tests run as this one meanwhile.
+    limits = [[resource.RLIMIT_NPROC, 60, 60], [resource.RLIMIT_NOFILE, 64, 64], [resource.RLIMIT_CORE, 0, 0]]
     code = """
 import subprocess
 made, refused, opened = [], "", []
 try:
-    for _ in range(50):
+    for _ in range(100):
         made.append(subprocess.Popen(["sleep", "1000"]))
 except OSError as error:
     refused = error.errno
@@ -132,7 +133,7 @@ print(json.dumps([len(made), refused, full, len(opened) < 64]))
 """
     with private_folder() as private:
         made, refused, full, few = told(walls_here(private, rlimits=limits), code)
-    assert made <= 4
+    assert made < 60
     assert (refused, full, few) == (11, 24, True)
 
 
