@@ -122,9 +122,8 @@ def served(answer: Answer) -> bool:
     return not idle
 
 
-@pytest.mark.parametrize(
-    ("acceptors", "least", "most"), [(1, 5, 8), pytest.param(2, 12, 20, marks=pytest.mark.drill)]
-)
+@pytest.mark.drill
+@pytest.mark.parametrize(("acceptors", "least", "most"), [(1, 5, 8), (2, 12, 20)])
 async def test_a_crowd_at_256_descriptors(command: Command, acceptors: int, least: int, most: int) -> None:
     words = ["--command", TOY, "--capacity", CROWD, "--idle", "3", "--acceptors", acceptors]
     with limited(command, 256, 256, *words) as temp:

@@ -87,6 +87,7 @@ def test_jupyter_run_and_console(moorage: Command) -> None:
     assert PROOF in done.stdout
 
 
+@pytest.mark.drill
 def test_workers_of_one_pytest_each_own_theirs(moorage: Command) -> None:
     write(moorage.cwd, {f"{number}.ipynb": notebook(WHO) for number in range(4)})
     names = [f"{number}.ipynb" for number in range(4)]

@@ -298,7 +298,10 @@ open("attacked", "w").close()
 
 
 @pytest.mark.skipif(bool(given().why), reason=f"no walls: {given().why}")
-@pytest.mark.parametrize(("when", "how"), [("awake", "channel"), ("asleep", "channel"), ("asleep", "memory")])
+@pytest.mark.parametrize(
+    ("when", "how"),
+    [("awake", "channel"), pytest.param("asleep", "channel", marks=pytest.mark.drill), ("asleep", "memory")],
+)
 def test_a_visitor_that_takes_over_process_1_ends_its_own_server_alone(
     command: Command, content: Path, when: str, how: str
 ) -> None:
