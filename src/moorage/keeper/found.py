@@ -179,14 +179,16 @@ def _is_ours(folder: Path) -> bool:
 
 async def _look(folder: Path, *, attach: bool, within: float) -> Kept | EndedCharge | None:
     """Find what one directory holds; None also where another program is making or removing it."""
-    for _ in range(2):
+    with suppress(BlockingIOError):
+        return await _stale(folder)
+    try:
+        return await _adopted(folder, attach=attach, within=within)
+    except KeeperLost:
+        over = await _is_over(folder)
         with suppress(BlockingIOError):
             return await _stale(folder)
-        try:
-            return await _adopted(folder, attach=attach, within=within)
-        except KeeperLost:
-            if not await _is_over(folder):
-                raise
+        if not over:
+            raise
     return None
 
 
