@@ -66,14 +66,12 @@ def serve(
 
     Args:
         first_fd: descriptor of the first link.
-        lock: of the locked file; -1 to lock it here.
+        lock: of the locked file.
         execute: how the charge becomes its program; None for execve(2).
         forks: what else forks can become; None where they cannot.
     """
     news = catch_signals()
     os.set_blocking(first_fd, False)
-    if lock < 0:
-        lock = record.claim(".")
     first = links.LinkEnd(first_fd, first_fd, link.MOST_START)
     messages = first_messages(first)
     if not messages:

@@ -1,7 +1,7 @@
 """The keeper: a small process, the parent of one charge, which outlives what launched both.
 
 Run as ``python -I -S -E main.py LINK LOCK DIRECTORY``: LINK is a descriptor of a stream socket, its first
-link, LOCK one of a locked file or -1, DIRECTORY its own. It leaves its parent by forking once. Then it waits
+link, LOCK one of its locked file, DIRECTORY its own. It leaves its parent by forking once. Then it waits
 on the first link for ``start``; what can be said on a link stands in docs/reference/link.md, why it is done
 so in docs/design/0018-keeper.md.
 
@@ -40,7 +40,7 @@ def main(
 
     Args:
         first: descriptor of the first link.
-        lock: of the locked file; -1 to lock it here.
+        lock: of the locked file.
         directory: the keeper's own; it becomes the working directory.
         execute: how the charge becomes its program; None for execve(2).
         forks: what else forks can become; None where they cannot.
@@ -51,8 +51,7 @@ def main(
     os.umask(0o077)
     os.chdir(directory)
     for fd in (first, lock):
-        if fd >= 0:
-            os.set_inheritable(fd, False)
+        os.set_inheritable(fd, False)
     serve(first, lock, execute, forks)
     os._exit(0)
 
